@@ -1,0 +1,91 @@
+"""Controlled names: muscles, sides and skeletons. Every dataset maps its own labels to these."""
+
+from collections.abc import Sequence
+
+SIDES = ("left", "right")
+
+# Superficial muscles that surface electrodes reach in strength training, ISEK/SENIAM style names.
+# Append only: the index is the row of the learned muscle embedding in saved models.
+MUSCLES = (
+    "biceps_brachii",
+    "triceps_brachii",
+    "brachioradialis",
+    "anterior_deltoid",
+    "medial_deltoid",
+    "posterior_deltoid",
+    "upper_trapezius",
+    "middle_trapezius",
+    "latissimus_dorsi",
+    "pectoralis_major",
+    "serratus_anterior",
+    "rectus_abdominis",
+    "external_oblique",
+    "erector_spinae",
+    "gluteus_maximus",
+    "gluteus_medius",
+    "rectus_femoris",
+    "vastus_lateralis",
+    "vastus_medialis",
+    "biceps_femoris",
+    "semitendinosus",
+    "adductor_magnus",
+    "tibialis_anterior",
+    "gastrocnemius",
+    "soleus",
+)
+
+# The 21 joints of FLEX's skeleton files, in file order.
+FLEX_21 = (
+    "head", "neck", "chest",
+    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
+    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
+    "right_hip", "right_knee", "right_ankle", "right_heel", "right_toe",
+    "left_hip", "left_knee", "left_ankle", "left_heel", "left_toe",
+)  # fmt: skip
+
+
+def channel(side: str, muscle: str) -> str:
+    """Returns the name of an EMG channel, e.g. `left_vastus_lateralis`."""
+    if side not in SIDES or muscle not in MUSCLES:
+        raise ValueError(f"unknown channel {side!r} {muscle!r}; sides {SIDES}, muscles {MUSCLES}")
+    return f"{side}_{muscle}"
+
+
+def split_channel(name: str) -> tuple[str, str]:
+    """Splits `left_vastus_lateralis` into (`left`, `vastus_lateralis`); ValueError if unknown."""
+    side, _, muscle = name.partition("_")
+    channel(side, muscle)
+    return side, muscle
+
+
+def mirror(name: str) -> str:
+    """Swaps `left_`/`right_` at the front of a name; other names are returned unchanged."""
+    side, sep, rest = name.partition("_")
+    swap = {"left": "right", "right": "left"}
+    return swap[side] + sep + rest if side in swap and sep else name
+
+
+def mirror_order(names: Sequence[str]) -> list[int]:
+    """Returns indices that list each name's mirror image: `names[order[i]] == mirror(names[i])`.
+
+    Raises:
+      ValueError: a side has no counterpart, so that a left-right flip would not stay truthful.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    try:
+        return [place[mirror(name)] for name in names]
+    except KeyError as missing:
+        raise ValueError(f"no mirror image of a channel: {missing} is not in {names}") from None
+
+
+# Camera placements, seen from the subject; a left-right flip turns one into its mirror image.
+VIEWS = (
+    "front", "front_left", "front_right", "left", "right", "back", "back_left", "back_right",
+    "phone", "other",
+)  # fmt: skip
+
+
+def mirror_view(name: str) -> str:
+    """The placement that shows the same picture of the mirrored subject."""
+    swap = {"left": "right", "right": "left"}
+    return "_".join(swap.get(part, part) for part in name.split("_"))
