@@ -1,0 +1,83 @@
+"""Runs everything on eight fake CPU devices, and makes small clips."""
+
+import io
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 8)
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from absl import flags  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from video2emg import vocabulary  # noqa: E402
+from video2emg.data.clip import Clip, validate  # noqa: E402
+
+flags.FLAGS.mark_as_parsed()  # grain asks for a flag of its own
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def make_clip(
+    index: int = 0,
+    *,
+    seconds: float = 2.0,
+    fps: float = 10.0,
+    emg_rate: float = 1000.0,
+    views: tuple[str, ...] = ("front", "left"),
+    size: int = 16,
+    subject: str = "s0",
+    action: str = "squat",
+) -> Clip:
+    """A clip of noise whose brightness and EMG amplitude swell together."""
+    rng = np.random.default_rng(index)
+    times = np.arange(0, seconds, 1 / fps)
+    swell = np.sin(np.pi * times / seconds) ** 2
+    frames = [
+        jpeg(np.full((size, size, 3), 40 + 150 * s + v, np.uint8))
+        for v in range(len(views))
+        for s in swell
+    ]
+    emg_time = np.arange(round(seconds * emg_rate)) / emg_rate
+    amplitude = 0.05 + np.sin(np.pi * emg_time / seconds) ** 2
+    emg = amplitude[:, None] * rng.normal(size=(len(emg_time), 2))
+    pose_time = np.arange(0, seconds, 0.02)
+    return validate(
+        Clip(
+            clip_id=f"clip{index}",
+            dataset="test",
+            subject=subject,
+            action=action,
+            views=views,
+            frames=frames,
+            frame_view=np.repeat(np.arange(len(views), dtype=np.int32), len(times)),
+            frame_time=np.tile(times, len(views)),
+            muscles=("left_vastus_lateralis", "right_vastus_lateralis"),
+            emg=emg.astype(np.float32),
+            emg_unit="mV",
+            emg_rate=emg_rate,
+            emg_max=np.ones(2, np.float32),
+            joints=vocabulary.FLEX_21,
+            pose=rng.normal(size=(len(pose_time), 21, 3)).astype(np.float32),
+            pose_time=pose_time,
+            dofs=("left_knee_flexion", "right_knee_flexion"),
+            torque=rng.normal(size=(len(pose_time), 2)).astype(np.float32),
+            drive=np.zeros((len(pose_time), 2), np.float32),
+            load=20.0 + index,
+            phases=(("lift", 0.0, 1.0), ("lower", 1.0, 2.0)),
+            errors=(("lift", "too_fast", 0.5),),
+            score=80.0,
+            provenance={"simulated": True},
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def clips() -> list[Clip]:
+    return [make_clip(i, subject=f"s{i % 3}") for i in range(12)]

@@ -1,0 +1,93 @@
+import mujoco
+import numpy as np
+import pytest
+
+from tests.sim.people import PERSON
+from video2emg.sim import body, dynamics, kinematics
+
+G = 9.81
+
+
+def still(lifter: body.Lifter, **joints: float) -> np.ndarray:
+    """[9, Q] coordinates of a body that stands motionless."""
+    qpos = np.tile(lifter.model.qpos0, (9, 1))
+    length = lifter.length
+    qpos[:, 2] = length["thigh"] + length["shank"] + length["foot_height"]
+    for joint, angle in joints.items():
+        qpos[:, lifter.model.joint(joint).qposadr[0]] = angle
+    return qpos
+
+
+@pytest.mark.parametrize("load", [4.0, 10.0])
+def test_static_elbow_torque_is_the_hand_calculation(load):
+    lifter = body.build(PERSON, "dumbbell", load)
+    motion = dynamics.analyse(lifter, still(lifter, elbow_left=np.pi / 2), 50.0)
+    fore, hand = lifter.length["forearm"], lifter.length["hand"]
+    mass = PERSON.mass
+    by_hand = G * (
+        load * (fore + body.GRIP * hand)
+        + 0.0162 * mass * 0.457 * fore
+        + 0.0061 * mass * (fore + 0.6 * hand)
+    )
+    found = motion.named_torque[4, dynamics.DOFS.index("left_elbow_flexion")]
+    assert found == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_floor_leaves_nothing_to_the_root():
+    """With the floor's reaction nothing pushes the pelvis from outside (Newton's third law)."""
+    lifter = body.build(PERSON, "barbell_back", 60.0)
+    data = mujoco.MjData(lifter.model)
+    data.qpos[:] = still(lifter)[0]
+    mujoco.mj_inverse(lifter.model, data)
+    weight = (PERSON.mass + 60) * G
+    assert data.qfrc_inverse[2] == pytest.approx(weight, rel=2e-3)
+    joint_torque, _ = dynamics._Feet(lifter.model).remove_floor(lifter.model, data)
+    np.testing.assert_allclose(joint_torque[:6], 0, atol=1e-6 * weight)
+
+
+@pytest.mark.parametrize(
+    "equipment, expected",
+    [("dumbbell", 16.0), ("barbell_back", 8.0), ("barbell_overhead", 8.0), ("none", 0.0)],
+)
+def test_mass_of_body_and_load(equipment, expected):
+    model = body.build(PERSON, equipment, 8.0 if equipment == "dumbbell" else 32.5).model
+    expected = 32.5 if expected == 8.0 else expected
+    fractions = (0.0694 + 0.1596 + 0.1633 + 0.1117) + 2 * (
+        0.0271 + 0.0162 + 0.0061 + 0.1416 + 0.0433 + 0.0137
+    )
+    assert model.body_mass.sum() == pytest.approx(fractions * PERSON.mass + expected, abs=1e-3)
+
+
+def test_torque_of_a_swing_follows_inertia():
+    """A pendulum's worth of extra torque: I·α of the forearm about the elbow."""
+    lifter = body.build(PERSON, "none", 0.0)
+    time = np.arange(51) / 50.0
+    angle = np.pi / 2 + 0.3 * np.sin(2 * np.pi * time)
+    qpos = np.repeat(still(lifter)[:1], 51, axis=0)
+    qpos[:, lifter.model.joint("elbow_left").qposadr[0]] = angle
+    at = dynamics.DOFS.index("left_elbow_flexion")
+    moving = dynamics.analyse(lifter, qpos, 50.0).named_torque[:, at]
+    data, dense = mujoco.MjData(lifter.model), np.zeros((lifter.model.nv, lifter.model.nv))
+    expected = np.zeros(51)
+    dof = lifter.model.joint("elbow_left").dofadr[0]
+    for i in range(51):
+        data.qpos[:] = qpos[i]
+        mujoco.mj_forward(lifter.model, data)
+        mujoco.mj_fullM(lifter.model, data, dense)
+        acceleration = -0.3 * (2 * np.pi) ** 2 * np.sin(2 * np.pi * time[i])
+        expected[i] = data.qfrc_bias[dof] + dense[dof, dof] * acceleration
+    np.testing.assert_allclose(moving[4:-4], expected[4:-4], atol=0.05)
+
+
+def test_two_link_keeps_lengths_and_reaches():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(20, 3))
+    end = root + kinematics.unit(rng.normal(size=(20, 3))) * rng.uniform(0.3, 0.55, (20, 1))
+    middle, reached = kinematics.two_link(root, end, 0.33, 0.27, rng.normal(size=(20, 3)))
+    np.testing.assert_allclose(reached, end, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(middle - root, axis=1), 0.33, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(end - middle, axis=1), 0.27, atol=1e-9)
+    frame, bend = kinematics.limb_frames(root, middle, end, bends=1)
+    np.testing.assert_allclose(np.linalg.det(frame), 1, atol=1e-9)
+    low = middle - 0.27 * (frame @ kinematics.rotation("y", -bend))[..., 2]
+    np.testing.assert_allclose(low, end, atol=1e-9)

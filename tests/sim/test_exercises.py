@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from tests.sim.people import PERSON
+from video2emg import vocabulary
+from video2emg.sim import marks
+from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.record import LARGEST_MISS, perform
+
+NAMES = list(EXERCISES)
+PRIME = {
+    "barbell_squat": "vastus_lateralis",
+    "barbell_overhead_press": "anterior_deltoid",
+    "barbell_romanian_deadlift": "erector_spinae",
+    "dumbbell_curl": "biceps_brachii",
+    "dumbbell_lateral_raise": "medial_deltoid",
+    "dumbbell_front_raise": "anterior_deltoid",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_prime_mover_rises_with_load(name):
+    exercise = EXERCISES[name]
+    low, high, _ = exercise.loads
+    means = []
+    for load in np.linspace(low, high, 3):
+        done = perform(PERSON, exercise, float(load), {}, 3)
+        channel = done.channels.index(vocabulary.channel("left", PRIME[name]))
+        means.append(done.drive[:, channel].mean())
+    assert means[0] * 1.08 < means[1] and means[1] * 1.08 < means[2], means
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_error_marks_its_muscle_as_stated(name):
+    for change in marks.measure(EXERCISES[name], severity=0.8, people=2):
+        assert change.as_stated >= 0.10, change
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_are_graded(name):
+    """More severity, more of the mark."""
+    exercise = EXERCISES[name]
+    error = next(iter(exercise.errors))
+    low, high, step = exercise.loads
+    load = low + step * round((high - low) / 3 / step)
+    values = [
+        marks.statistic(perform(PERSON, exercise, load, made, 1), exercise.errors[error])
+        for made in ({}, {error: 0.4}, {error: 0.8})
+    ]
+    change = np.diff(values) * exercise.errors[error].mark.direction
+    assert (change > 0).all(), values
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_repetition_is_physical(name):
+    exercise = EXERCISES[name]
+    low, high, step = exercise.loads
+    done = perform(PERSON, exercise, low + step * round((high - low) / 2 / step), {}, 4)
+    assert done.shares.miss < LARGEST_MISS
+    assert (done.drive >= 0).all() and (done.drive <= 1).all()
+    assert 2.6 <= done.draft.duration <= 4.0
+    # The centre of pressure stays on the foot, heel to toe, m from the ankle.
+    assert done.motion.pressure.min() > -0.08 and done.motion.pressure.max() < 0.19
+    joints = {n: done.motion.joints[:, i] for i, n in enumerate(vocabulary.FLEX_21)}
+    for side in vocabulary.SIDES:
+        heel, toe = joints[f"{side}_heel"], joints[f"{side}_toe"]
+        assert np.ptp(heel[:, 2]) < 0.02 and np.ptp(toe[:, 2]) < 0.02  # feet stay flat
+        fore = np.linalg.norm(joints[f"{side}_elbow"] - joints[f"{side}_wrist"], axis=1)
+        assert np.ptp(fore) < 1e-9
+
+
+def test_every_exercise_is_complete():
+    for exercise in EXERCISES.values():
+        assert len(exercise.errors) >= 3
+        assert any(e.mark.statistic == "asymmetry" for e in exercise.errors.values())
+        steps = {step.name for step in exercise.steps}
+        for error in exercise.errors.values():
+            assert error.step in steps
+            assert error.mark.muscle in exercise.muscles
+        assert exercise.steps[0].phase == "preparation"
+        assert {s.phase for s in exercise.steps[1:]} == {"concentric", "eccentric"}

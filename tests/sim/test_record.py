@@ -1,0 +1,96 @@
+import collections
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from video2emg import vocabulary
+from video2emg.data.clip import validate
+from video2emg.errors import UserError
+from video2emg.sim import record as sim
+from video2emg.sim.exercises import EXERCISES
+
+STUDIO = sim.Studio(views=("front", "left"), size=32, fps=5.0)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return [sim.record(trial, STUDIO) for trial in sim.plan(1, 1, 4)]
+
+
+def test_plan_is_pure_and_complete():
+    trials = sim.plan(3, 2, 0)
+    assert trials == sim.plan(3, 2, 0) and trials != sim.plan(3, 2, 1)
+    assert [t.index for t in trials] == list(range(36))
+    assert {t.subject.id for t in trials} == {"s000", "s001", "s002"}
+    count = collections.Counter((t.subject.id, t.exercise) for t in trials)
+    assert set(count.values()) == {2} and len(count) == 18
+    assert len({t.seed for t in trials}) == 36
+    for trial in trials:
+        low, high, _ = EXERCISES[trial.exercise].loads
+        assert low <= trial.load <= high
+
+
+def test_loads_do_not_tell_the_strength():
+    trials = [t for t in sim.plan(60, 2, 0) if t.exercise == "dumbbell_curl"]
+    strength, load = [t.subject.strength for t in trials], [t.load for t in trials]
+    assert abs(np.corrcoef(strength, load)[0, 1]) < 0.2
+
+
+def test_unknown_names_are_user_errors():
+    with pytest.raises(UserError, match="unknown exercise 'barbel_squat'"):
+        sim.plan(1, 1, 0, ("barbel_squat",))
+    with pytest.raises(UserError, match="unknown view 'above'"):
+        sim.record(sim.plan(1, 1, 0)[0], sim.Studio(views=("above",)))
+
+
+def test_clips_keep_the_contract(clips):
+    for clip in clips:
+        exercise = EXERCISES[clip.action]
+        validate(clip)
+        first, second = exercise.muscles
+        assert clip.muscles == tuple(f"{s}_{m}" for s in ("left", "right") for m in (first, second))
+        assert clip.joints == vocabulary.FLEX_21 and clip.emg_unit == "mV"
+        assert 2.6 <= clip.pose_time[-1] <= 4.0
+        assert abs(len(clip.emg) / clip.emg_rate - clip.pose_time[-1]) < 0.01
+        assert [name for name, *_ in clip.phases] == [step.name for step in exercise.steps]
+        assert clip.provenance["simulated"] is True and clip.provenance["licence"] == "CC0"
+        assert np.isfinite(clip.torque).all() and np.isfinite(clip.emg).all()
+        assert np.isfinite(clip.pose).all() and (clip.emg_max > 0).all()
+        sizes = {Image.open(io.BytesIO(frame)).size for frame in clip.frames}
+        assert sizes == {(32, 32)}
+
+
+def test_people_stand_upright_and_face_x(clips):
+    """Head above hips above ankles at the start; toes before heels; left is +y."""
+    for clip in clips:
+        start = dict(zip(clip.joints, clip.pose[0], strict=True))
+        assert start["head"][2] > 1.2 > start["left_hip"][2] > 0.6 > start["left_ankle"][2] > 0
+        assert start["left_toe"][0] - start["left_heel"][0] > 0.1
+        assert start["left_shoulder"][1] - start["right_shoulder"][1] > 0.25
+
+
+def test_record_is_reproducible(clips):
+    again = sim.record(sim.plan(1, 1, 4)[2], STUDIO)
+    assert again.frames == clips[2].frames
+    for field in ("emg", "pose", "torque", "drive", "emg_max", "frame_time"):
+        np.testing.assert_array_equal(getattr(again, field), getattr(clips[2], field))
+
+
+def test_mvc_is_constant_per_subject():
+    studio = sim.Studio(views=("front",), size=16, fps=1.0)
+    trials = sim.plan(1, 2, 4, ("dumbbell_curl",))
+    one, two = (sim.record(trial, studio) for trial in trials)
+    np.testing.assert_array_equal(one.emg_max, two.emg_max)
+    assert not np.array_equal(one.emg[:1000], two.emg[:1000])
+
+
+def test_too_heavy_a_load_is_made_lighter(monkeypatch):
+    trial = dataclasses.replace(sim.plan(1, 1, 4, ("dumbbell_curl",))[0], load=10.0)
+    first = sim.try_once(trial, 0)
+    monkeypatch.setattr(sim, "LARGEST_SATURATION", -1.0)
+    with pytest.raises(UserError, match="cannot do dumbbell_curl"):
+        sim.record(trial, STUDIO)
+    assert sim.try_once(trial, 4).load < first.load

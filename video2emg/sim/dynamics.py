@@ -1,0 +1,286 @@
+"""Inverse dynamics: from motion to joint torques, and to the levers of all muscles."""
+
+import dataclasses
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+from scipy import signal
+
+from video2emg import vocabulary
+from video2emg.sim.body import SIDES, Lifter
+
+SMOOTHING = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
+
+# Degrees of freedom whose torque the muscles must produce, and how far they may miss it (N·m per
+# unit of cost). The others (wrist, forearm rotation, neck, thorax, subtalar, scapula) are held by
+# muscles that the model does not have.
+_TOLERANCE = {
+    "lumbar_flexion": 8.0,
+    "lumbar_bend": 8.0,
+    "lumbar_turn": 8.0,
+    "clavicle": 3.0,
+    "shoulder": 2.0,
+    "elbow": 3.0,
+    "hip": 6.0,
+    "knee": 3.0,
+    "ankle": 3.0,
+}
+_AXIAL = 5.0  # factor for rotation about a long bone, which ligaments share
+
+# Torques of a clip. Positive in the named direction on both sides.
+DOFS = (
+    *(
+        f"{side}_{name}"
+        for side in ("left", "right")
+        for name in (
+            "shoulder_flexion",
+            "shoulder_abduction",
+            "elbow_flexion",
+            "hip_extension",
+            "hip_abduction",
+            "knee_extension",
+            "ankle_plantarflexion",
+        )
+    ),
+    "lumbar_extension",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Motion:
+    """What happened, sample by sample; T samples, n muscles, R enforced degrees of freedom.
+
+    Attributes:
+      torque: [T, R] N·m at the enforced degrees of freedom.
+      lever: [T, R, n] m (a muscle's torque per N).
+      tolerance: [R] N·m.
+      axial: [R] bool, rotations about a long bone.
+      length: [T, n] muscle lengths, m.
+      speed: [T, n] lengthening, m/s.
+      named_torque: [T, D] N·m, in the order of `DOFS`.
+      pressure: [T] m, centre of pressure in front of the ankles.
+      joints: [T, J, 3] positions of `vocabulary.FLEX_21`, m, in the room.
+      geom_position: [T, G, 3] m.
+      geom_rotation: [T, G, 3, 3].
+    """
+
+    torque: np.ndarray
+    lever: np.ndarray
+    tolerance: np.ndarray
+    axial: np.ndarray
+    length: np.ndarray
+    speed: np.ndarray
+    named_torque: np.ndarray
+    pressure: np.ndarray
+    joints: np.ndarray
+    geom_position: np.ndarray
+    geom_rotation: np.ndarray
+
+
+def enforced(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Addresses, tolerances (N·m) and axial flags of the degrees of freedom that muscles move."""
+    address, tolerance, axial = [], [], []
+    for j in range(model.njnt):
+        name = model.joint(j).name
+        base = name.removesuffix("_left").removesuffix("_right")
+        if base not in _TOLERANCE:
+            continue
+        ball = model.jnt_type[j] == mujoco.mjtJoint.mjJNT_BALL
+        for k in range(3 if ball else 1):
+            address.append(model.jnt_dofadr[j] + k)
+            axial.append(k == 2)
+            tolerance.append(_TOLERANCE[base] * (_AXIAL if k == 2 else 1.0))
+    return np.array(address), np.array(tolerance), np.array(axial)
+
+
+def smooth(qpos: Float[np.ndarray, "T Q"], rate: float) -> Float[np.ndarray, "T Q"]:
+    """Coordinates without anything faster than muscles; `rate` in Hz."""
+    sos = signal.butter(2, SMOOTHING, fs=rate, output="sos")
+    return signal.sosfiltfilt(sos, qpos, axis=0, padlen=min(30, len(qpos) - 2))
+
+
+def analyse(lifter: Lifter, qpos: Float[np.ndarray, "T Q"], rate: float) -> Motion:
+    """Inverse dynamics of a motion with both feet on the floor.
+
+    The wrench that the floor must exert on the whole body follows from Newton; it is shared between
+    the feet at least cost of forces, moments and joint torques.
+
+    Args:
+      lifter: the model.
+      qpos: smooth coordinates.
+      rate: of the samples, Hz.
+    """
+    model, data = lifter.model, mujoco.MjData(lifter.model)
+    n, (rows, tolerance, axial) = len(qpos), enforced(model)
+    qpos = qpos.copy()
+    for row in qpos:
+        mujoco.mj_normalizeQuat(model, row)
+    qvel, qacc = _derivatives(model, qpos, rate)
+    torque, lever = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
+    length, pressure = np.zeros((n, model.ntendon)), np.zeros(n)
+    joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(DOFS)))
+    position, rotation = np.zeros((n, model.ngeom, 3)), np.zeros((n, model.ngeom, 3, 3))
+    where, feet, read = _joint_reader(model), _Feet(model), _TorqueReader(model)
+    jacobian = np.zeros((model.ntendon, model.nv))
+    for i in range(n):
+        data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
+        mujoco.mj_inverse(model, data)
+        torque[i], pressure[i] = feet.remove_floor(model, data)
+        mujoco.mju_sparse2dense(
+            jacobian, data.ten_J, model.ten_J_rownnz, model.ten_J_rowadr, model.ten_J_colind
+        )
+        lever[i] = -jacobian[:, rows].T
+        length[i] = data.ten_length
+        joints[i] = where(data)
+        named[i] = read(data, torque[i])
+        position[i], rotation[i] = data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3)
+    return Motion(
+        torque=torque[:, rows],
+        lever=lever,
+        tolerance=tolerance,
+        axial=axial,
+        length=length,
+        speed=np.gradient(length, 1 / rate, axis=0),
+        named_torque=named,
+        pressure=pressure,
+        joints=joints,
+        geom_position=position,
+        geom_rotation=rotation,
+    )
+
+
+def _derivatives(
+    model: mujoco.MjModel, qpos: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Velocities and accelerations [T, nv] by central differences."""
+    n = len(qpos)
+    qvel = np.zeros((n, model.nv))
+    for i in range(n):
+        a, b = max(i - 1, 0), min(i + 1, n - 1)
+        mujoco.mj_differentiatePos(model, qvel[i], (b - a) / rate, qpos[a], qpos[b])
+    return qvel, np.gradient(qvel, 1 / rate, axis=0)
+
+
+class _Feet:
+    """Shares the floor's wrench between two feet."""
+
+    # Cost of each foot's force (x, y, z, N) and moment (N·m), and of the legs' joint torques (N·m).
+    # Vertical forces are cheap, moments of the small foot dear; that torques cost something is what
+    # makes people push their feet apart instead of straining hips and knees sideways.
+    _COST = np.tile([1.0, 1.0, 1.0, 50.0, 50.0, 100.0], 2)
+    _TORQUE_COST = 120.0
+
+    def __init__(self, model: mujoco.MjModel):
+        self._sites = [model.site(f"sole_{side}").id for side in SIDES]
+        self._ankles = [model.body(f"foot_{side}").id for side in SIDES]
+        self._jacobian = np.zeros((12, model.nv))
+        legs = ("hip", "knee", "ankle")
+        self._legs = np.concatenate(
+            [
+                model.jnt_dofadr[j] + np.arange(3 if name.startswith("hip") else 1)
+                for j in range(model.njnt)
+                if (name := model.joint(j).name).startswith(legs)
+            ]
+        )
+
+    def remove_floor(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
+        """Joint torques [nv] given the floor's help, and the centre of pressure, m."""
+        for k, site in enumerate(self._sites):
+            mujoco.mj_jacSite(
+                model,
+                data,
+                self._jacobian[6 * k : 6 * k + 3],
+                self._jacobian[6 * k + 3 : 6 * k + 6],
+                site,
+            )
+        root, legs = self._jacobian[:, :6].T, self._jacobian[:, self._legs]
+        # Least cost subject to balance of the whole body: a linear system (Lagrange).
+        system = np.zeros((18, 18))
+        system[:12, :12] = np.diag(self._COST) + self._TORQUE_COST * legs @ legs.T
+        system[:12, 12:], system[12:, :12] = root.T, root
+        wanted = np.concatenate(
+            [self._TORQUE_COST * legs @ data.qfrc_inverse[self._legs], data.qfrc_inverse[:6]]
+        )
+        force = np.linalg.solve(system, wanted)[:12]
+        soles = data.site_xpos[self._sites]
+        forward = (data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0]).sum(0)
+        forward[2] = 0
+        forward /= np.linalg.norm(forward)
+        wrench = force.reshape(2, 6)
+        share = np.maximum(wrench[:, 2:3], 1.0)
+        # A vertical force beside the sole's site is a force at it and a moment about it.
+        beside = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / share
+        centre = (share * (soles + beside)).sum(0) / share.sum() - data.xpos[self._ankles].mean(0)
+        return data.qfrc_inverse - self._jacobian.T @ force, float(centre @ forward)
+
+
+def _joint_reader(model: mujoco.MjModel):
+    """A function that reads the positions of `FLEX_21` [21, 3], m."""
+    body = {
+        "shoulder": "upper_arm",
+        "elbow": "forearm",
+        "wrist": "hand",
+        "hip": "thigh",
+        "knee": "shank",
+        "ankle": "foot",
+    }
+    sources = []
+    for name in vocabulary.FLEX_21:
+        side, _, part = name.partition("_")
+        if name == "chest":
+            sources.append(("body", model.body("chest").id))
+        elif part in body:
+            sources.append(("body", model.body(f"{body[part]}_{side}").id))
+        else:
+            part = {"hand": "fingers"}.get(part, part)
+            sources.append(("site", model.site(f"{part}_{side}" if part else name).id))
+
+    def read(data: mujoco.MjData) -> np.ndarray:
+        return np.array(
+            [(data.xpos if kind == "body" else data.site_xpos)[i] for kind, i in sources]
+        )
+
+    return read
+
+
+class _TorqueReader:
+    """Reads the torques of `DOFS` out of a generalised force."""
+
+    def __init__(self, model: mujoco.MjModel):
+        def address(name: str) -> int:
+            return int(model.joint(name).dofadr[0])
+
+        self._hinges: dict[str, tuple[int, float]] = {}
+        self._balls = []
+        self._hinges["lumbar_extension"] = (address("lumbar_flexion"), -1.0)
+        for side, sign in SIDES.items():
+            for name, joint, direction in (
+                ("elbow_flexion", "elbow", 1.0),
+                ("knee_extension", "knee", -1.0),
+                ("ankle_plantarflexion", "ankle", -1.0),
+            ):
+                self._hinges[f"{side}_{name}"] = (address(f"{joint}_{side}"), direction)
+            for joint, parent, forward, about_y in (
+                ("shoulder", "chest", "shoulder_flexion", -1.0),
+                ("hip", "pelvis", "hip_extension", 1.0),
+            ):
+                ball = model.joint(f"{joint}_{side}")
+                self._balls.append(
+                    (
+                        int(ball.dofadr[0]),
+                        int(model.jnt_bodyid[ball.id]),
+                        model.body(parent).id,
+                        (f"{side}_{forward}", about_y),
+                        (f"{side}_{joint}_abduction", float(sign)),
+                    )
+                )
+
+    def __call__(self, data: mujoco.MjData, torque: np.ndarray) -> np.ndarray:
+        """[D] N·m in the order of `DOFS`; ball joints about the axes of the parent segment."""
+        values = {name: factor * torque[dof] for name, (dof, factor) in self._hinges.items()}
+        for dof, child, parent, (forward, about_y), (sideways, about_x) in self._balls:
+            turned = data.xmat[child].reshape(3, 3) @ torque[dof : dof + 3]
+            x, y, _ = data.xmat[parent].reshape(3, 3).T @ turned
+            values[forward], values[sideways] = about_y * y, about_x * x
+        return np.array([values[name] for name in DOFS])

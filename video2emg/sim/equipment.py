@@ -1,0 +1,79 @@
+"""What is lifted: dumbbells and barbells whose look tells the load."""
+
+import colorsys
+import typing
+
+from video2emg.sim import mjcf
+
+Equipment = typing.Literal[
+    "dumbbell", "barbell_back", "barbell_overhead", "barbell_hanging", "none"
+]
+
+HALF_BAR = 0.9  # m
+# Each hand on the bar is this far outside its shoulder, m: wide enough to press with upright
+# forearms, narrow enough to hang straight.
+GRIP_WIDTH = {"barbell_overhead": 0.11, "barbell_hanging": 0.05}
+_SLEEVE = 0.62  # m from the middle of the bar to the first plate
+_STEEL = (0.72, 0.72, 0.75)
+# Plates: mass kg: radius m and colour (IWF's for 10 kg and more; 20 and 25 kg of full size).
+_PLATES = {
+    25: (0.225, (0.75, 0.10, 0.10)),
+    20: (0.225, (0.10, 0.20, 0.65)),
+    15: (0.17, (0.85, 0.70, 0.10)),
+    10: (0.14, (0.10, 0.45, 0.20)),
+    5: (0.115, (0.85, 0.85, 0.85)),
+    2.5: (0.095, (0.75, 0.30, 0.50)),
+    1.25: (0.08, (0.50, 0.50, 0.50)),
+}
+_HEAVIEST_HUE = 12.0  # kg
+
+
+def bar_mass(load: float) -> float:
+    """Mass of the bare bar, kg, for a total load: a light bar below 30 kg."""
+    return 10.0 if load < 30 else 20.0
+
+
+def dumbbell(load: float) -> str:
+    """Geoms of a dumbbell of `load` kg along x.
+
+    Heads grow with the load, and their colour runs from red over green and blue to violet, as with
+    colour-coded rubber dumbbells.
+    """
+    radius, width = 0.032 + 0.0125 * load**0.5, 0.035 + 0.006 * load**0.5
+    colour = colorsys.hsv_to_rgb(0.75 * min(load, _HEAVIEST_HUE) / _HEAVIEST_HUE, 0.85, 0.8)
+    head = max(load - 0.3, 0.1) / 2
+    handle = mjcf.cylinder((-0.09, 0, 0), (0.09, 0, 0), 0.014, (0.7, 0.7, 0.72), 0.3)
+    return handle + "".join(
+        mjcf.cylinder((s * 0.07, 0, 0), (s * (0.07 + width), 0, 0), radius, colour, head)
+        for s in (-1, 1)
+    )
+
+
+def half_bar(
+    load: float,
+    axis: tuple[mjcf.Number, mjcf.Number, mjcf.Number],
+    inner: float = 0.0,
+    weightless: bool = False,
+) -> str:
+    """Geoms of the half of a barbell that lies along `axis`.
+
+    Args:
+      load: kg of the whole barbell.
+      axis: unit vector from the middle of the bar outwards.
+      inner: distance of the frame's origin from the middle of the bar, m.
+      weightless: only for the looks.
+    """
+
+    def at(distance: mjcf.Number) -> tuple[mjcf.Number, ...]:
+        return tuple((distance - inner) * a for a in axis)
+
+    factor = 0.0 if weightless else 1.0
+    bar = bar_mass(load)
+    parts = [mjcf.cylinder(at(0), at(HALF_BAR), 0.014, _STEEL, factor * bar / 2)]
+    place, rest = _SLEEVE, (load - bar) / 2
+    for mass, (radius, colour) in _PLATES.items():
+        while rest >= mass - 1e-6:
+            thick = 0.012 + 0.0012 * mass
+            parts.append(mjcf.cylinder(at(place), at(place + thick), radius, colour, factor * mass))
+            place, rest = place + thick + 0.004, rest - mass
+    return "".join(parts)

@@ -1,0 +1,152 @@
+"""Exercises with a barbell."""
+
+import numpy as np
+
+from video2emg.sim import body
+from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark, Step
+from video2emg.sim.posture import ArmReach, Posture
+
+SIDES = {"right": -1, "left": 1}
+
+
+def _squat(draft: Draft) -> Posture:
+    posture, rng, error = draft.neutral((0.105, 0.135)), draft.rng, draft.error
+    height = draft.subject.height / 1.75
+    p = draft.progress()
+    lean, knees = error("forward_lean"), error("knees_forward")
+    depth = 1 - 0.5 * error("partial_depth")
+    posture.toe_out = np.deg2rad(rng.uniform(15, 30))
+    posture.knee = posture.knee + (rng.uniform(1.55, 1.85) * depth - 0.35 * lean) * p
+    pitch = rng.uniform(0.55, 0.68) * depth + 0.20 * lean - 0.38 * knees
+    posture.pelvis_pitch = posture.pelvis_pitch + pitch * p
+    posture.lumbar_flexion = posture.lumbar_flexion + (0.10 + 0.15 * lean - 0.08 * knees) * p
+    posture.thoracic = posture.thoracic + 0.05 * p
+    posture.neck = posture.neck - 0.35 * p
+    posture.forward = posture.forward + 0.05 * height * knees * p
+    posture.caving = 0.42 * error("knees_caving") * p
+    sign = SIDES[draft.weak]
+    posture.sideways = posture.sideways - sign * 0.07 * height * error("lateral_shift") * p
+    posture.pelvis_roll = posture.pelvis_roll + sign * 0.06 * error("lateral_shift") * p
+    for side, y in SIDES.items():
+        hand = np.array([-0.075, y * 0.40 * height, 0.03])
+        posture.arms[side] = ArmReach(
+            np.tile(hand, (len(draft), 1)), (-0.45, y * 0.25, -1.0), "chest", bar=False
+        )
+    return posture
+
+
+def _overhead_press(draft: Draft) -> Posture:
+    posture, rng, error = draft.neutral(), draft.rng, draft.error
+    length, height = draft.length, draft.subject.height / 1.75
+    back, drift, drive = error("back_arch"), error("bar_forward"), error("leg_drive")
+    p = draft.progress()
+    posture.lumbar_flexion = posture.lumbar_flexion - (0.06 + 0.40 * back) * p
+    posture.thoracic = posture.thoracic - 0.12 * back * p
+    posture.pelvis_pitch = posture.pelvis_pitch + 0.05 * back * p
+    posture.knee = posture.knee + 0.7 * drive * draft.heave(ahead=0.4)
+    spread = body.hand_spread(draft.subject, "barbell_overhead")
+    arm = length["upper_arm"] + length["forearm"] + body.GRIP * length["hand"]
+    wide = spread - length["shoulder"] * body.width_factor(draft.subject)
+    low = rng.uniform(0.02, 0.06) * height
+    for side, y in SIDES.items():
+        weak = error("uneven_arms") if side == draft.weak else 0.0
+        q = draft.progress(rng.normal(0, 0.01) + 0.12 * weak)
+        q = q * (1 - 0.45 * error("partial_range")) * (1 - 0.30 * weak)
+        lift = length["shoulder"] * np.sin(0.16)  # by the clavicle
+        top = np.sqrt((0.985 * arm) ** 2 - wide**2) + lift
+        hand = np.empty((len(draft), 3))
+        hand[:, 0] = (0.15 - 0.13 * q) * height + 0.16 * height * drift * np.sin(np.pi * p / 2)
+        hand[:, 1] = y * spread
+        hand[:, 2] = low + (top - low) * q
+        posture.clavicle[side] = 0.16 * q
+        posture.arms[side] = ArmReach(hand, (0.75, y * 0.5, -0.6), "room", bar=True)
+    return posture
+
+
+def _romanian_deadlift(draft: Draft) -> Posture:
+    posture, rng, error = draft.neutral(), draft.rng, draft.error
+    length, height = draft.length, draft.subject.height / 1.75
+    squatting, away = error("knees_bent"), error("bar_away")
+    p = draft.progress()
+    depth = 1 - 0.5 * error("partial_range")
+    pitch = rng.uniform(1.0, 1.2) * depth - 0.30 * squatting
+    posture.pelvis_pitch = posture.pelvis_pitch + pitch * p
+    posture.lumbar_flexion = posture.lumbar_flexion + (0.10 + 0.35 * error("round_back")) * p
+    posture.thoracic = posture.thoracic + 0.12 * error("round_back") * p
+    posture.knee = posture.knee + (rng.uniform(0.18, 0.3) + 0.95 * squatting) * p
+    posture.neck = posture.neck - 0.3 * p
+    sign = SIDES[draft.weak]
+    posture.sideways = posture.sideways - sign * 0.07 * height * error("lateral_shift") * p
+    arm = length["upper_arm"] + length["forearm"] + body.GRIP * length["hand"]
+    spread = body.hand_spread(draft.subject, "barbell_hanging")
+    wide = spread - length["shoulder"] * body.width_factor(draft.subject)
+    for side, y in SIDES.items():
+        # The bar hangs straight below the shoulders, or is held away from the legs.
+        forwards = (0.02 + 0.10 * (1 - p) + 0.14 * away * (0.35 + 0.65 * p)) * height
+        hand = np.empty((len(draft), 3))
+        hand[:, 0] = forwards
+        hand[:, 1] = y * spread
+        hand[:, 2] = -np.sqrt((0.997 * arm) ** 2 - wide**2 - forwards**2)
+        posture.arms[side] = ArmReach(hand, (-1.0, y * 0.3, 0.2), "room", bar=True)
+    return posture
+
+
+EXERCISES = (
+    Exercise(
+        name="barbell_squat",
+        equipment="barbell_back",
+        muscles=("vastus_lateralis", "gluteus_maximus"),
+        loads=(20.0, 65.0, 2.5),
+        steps=(
+            Step("stand", "preparation"),
+            Step("descend", "eccentric"),
+            Step("rise", "concentric"),
+        ),
+        errors={
+            "partial_depth": Error("descend", 8, Mark("vastus_lateralis", "mean", -1)),
+            "forward_lean": Error("rise", 9, Mark("gluteus_maximus", "mean", +1)),
+            "knees_forward": Error("descend", 6, Mark("gluteus_maximus", "mean", -1)),
+            "knees_caving": Error("rise", 8, Mark("gluteus_maximus", "mean", +1)),
+            "lateral_shift": Error("rise", 7, Mark("vastus_lateralis", "asymmetry", +1)),
+        },
+        move=_squat,
+    ),
+    Exercise(
+        name="barbell_overhead_press",
+        equipment="barbell_overhead",
+        muscles=("anterior_deltoid", "triceps_brachii"),
+        loads=(15.0, 32.5, 2.5),
+        steps=(
+            Step("rack", "preparation"),
+            Step("press", "concentric"),
+            Step("lower", "eccentric"),
+        ),
+        errors={
+            "partial_range": Error("press", 8, Mark("triceps_brachii", "mean", +1)),
+            "bar_forward": Error("press", 7, Mark("triceps_brachii", "mean", -1)),
+            "back_arch": Error("press", 9, Mark("anterior_deltoid", "mean", +1)),
+            "leg_drive": Error("press", 6, Mark("anterior_deltoid", "peak", +1), haste=0.35),
+            "uneven_arms": Error("press", 7, Mark("triceps_brachii", "asymmetry", +1)),
+        },
+        move=_overhead_press,
+    ),
+    Exercise(
+        name="barbell_romanian_deadlift",
+        equipment="barbell_hanging",
+        muscles=("biceps_femoris", "erector_spinae"),
+        loads=(20.0, 60.0, 2.5),
+        steps=(
+            Step("stand", "preparation"),
+            Step("hinge", "eccentric"),
+            Step("extend", "concentric"),
+        ),
+        errors={
+            "partial_range": Error("hinge", 7, Mark("biceps_femoris", "mean", -1)),
+            "knees_bent": Error("hinge", 6, Mark("biceps_femoris", "mean", -1)),
+            "bar_away": Error("extend", 8, Mark("erector_spinae", "mean", +1)),
+            "round_back": Error("hinge", 9, Mark("erector_spinae", "mean", +1)),
+            "lateral_shift": Error("extend", 7, Mark("biceps_femoris", "asymmetry", +1)),
+        },
+        move=_romanian_deadlift,
+    ),
+)

@@ -1,0 +1,194 @@
+"""What an exercise is, and what all of them share: tempo, noise, a neutral stance."""
+
+import dataclasses
+import typing
+from collections.abc import Callable
+
+import numpy as np
+
+from video2emg.sim import kinematics
+from video2emg.sim.equipment import Equipment
+from video2emg.sim.posture import ArmAngles, Posture
+from video2emg.sim.subject import Subject
+
+POSE_RATE = 50.0  # Hz
+DURATION = (2.6, 4.0)  # s, shortest and longest clip
+Phase = typing.Literal["preparation", "concentric", "eccentric"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A key step: a named part of the repetition."""
+
+    name: str
+    phase: Phase
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What an error does to a muscle's drive at equal load.
+
+    Attributes:
+      muscle: of the exercise's montage.
+      statistic: `mean` or `peak` over the repetition, averaged over sides; `asymmetry`: difference
+        of the two sides' means over their average.
+      direction: +1 if it rises with the error, −1 if it falls.
+    """
+
+    muscle: str
+    statistic: typing.Literal["mean", "peak", "asymmetry"]
+    direction: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Error:
+    """A way to do the exercise wrong.
+
+    Attributes:
+      step: the key step it belongs to.
+      weight: penalty at full severity.
+      mark: what it does to the EMG.
+      haste: share by which it shortens the first phase at full severity.
+    """
+
+    step: str
+    weight: int
+    mark: Mark
+    haste: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Attributes:
+      name: as in `Clip.action`.
+      equipment: where the load is.
+      muscles: the two muscles with electrodes, on both sides.
+      loads: lightest, heaviest and step of the load, kg (total, or per hand for dumbbells).
+      steps: preparation, then the two phases in order.
+      errors: by name.
+      move: sets the posture; see `Draft`.
+    """
+
+    name: str
+    equipment: Equipment
+    muscles: tuple[str, str]
+    loads: tuple[float, float, float]
+    steps: tuple[Step, Step, Step]
+    errors: dict[str, Error]
+    move: Callable[["Draft"], Posture]
+
+
+class Draft:
+    """One repetition in the making: who, how long, which errors, and the random numbers.
+
+    Attributes:
+      subject: who.
+      length: segment lengths, m.
+      time: [T] s.
+      rng: for everything that varies.
+      weak: `left` or `right`: the side that one-sided errors hit.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        length: dict[str, float],
+        errors: dict[str, float],
+        rng: np.random.Generator,
+        quick: float = 1.0,
+    ):
+        """Draws the tempo; `quick` < 1 shortens the first phase (a jerk)."""
+        self.subject, self.length, self.rng = subject, length, rng
+        self._errors = errors
+        self.weak = str(rng.choice(["left", "right"]))
+        self._rest = rng.uniform(0.2, 0.5)
+        self._first = rng.uniform(0.9, 1.45) * quick
+        self._hold = rng.uniform(0.05, 0.25)
+        self._second = rng.uniform(0.95, 1.5)
+        moving = self._rest + self._first + self._hold + self._second
+        self.duration = float(np.clip(moving + rng.uniform(0.2, 0.4), *DURATION))
+        self.time = np.arange(round(self.duration * POSE_RATE) + 1) / POSE_RATE
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def error(self, name: str) -> float:
+        """Severity of an error, 0 if it is not made."""
+        return self._errors.get(name, 0.0)
+
+    def progress(self, lag: float = 0.0) -> np.ndarray:
+        """[T] 0 at rest, 1 at the turn of the movement; `lag` in s delays it."""
+        t = self.time - lag - self._rest
+        there = kinematics.minimum_jerk(t / self._first)
+        back = kinematics.minimum_jerk((t - self._first - self._hold) / self._second)
+        return there - back
+
+    def heave(self, ahead: float = 0.0) -> np.ndarray:
+        """[T] a pulse of height 1 while the first phase gathers speed, `ahead` s earlier."""
+        centre = self._rest + 0.35 * self._first - ahead
+        return np.exp(-(((self.time - centre) / (0.22 * self._first)) ** 2))
+
+    def boundaries(self) -> tuple[float, float, float, float]:
+        """Start of the clip, of the first and the second phase, and end of the movement, s."""
+        turn = self._rest + self._first + self._hold / 2
+        end = self._rest + self._first + self._hold + self._second
+        return 0.0, self._rest, turn, min(end, self.duration)
+
+    def wobble(self, size: float) -> np.ndarray:
+        """[T] unsteadiness; novices sway more."""
+        size = size * (1.5 - self.subject.skill)
+        return kinematics.wobble(self.rng, len(self), POSE_RATE, size)
+
+    def constant(self, value: float = 0.0) -> np.ndarray:
+        """[T] of one value."""
+        return np.full(len(self), float(value))
+
+    def neutral(self, stance: tuple[float, float] = (0.085, 0.12)) -> Posture:
+        """Standing upright with soft knees; `stance` is half the feet's distance over height."""
+        rng, zero = self.rng, self.constant
+        balance = rng.uniform(0.035, 0.06) * self.subject.height / 1.75
+        return Posture(
+            heading=self.subject.heading + rng.normal(0, 0.04),
+            stance=rng.uniform(*stance) * self.subject.height,
+            toe_out=np.deg2rad(rng.uniform(5, 18)),
+            pelvis_pitch=self.wobble(0.006),
+            pelvis_roll=self.wobble(0.004),
+            pelvis_yaw=self.wobble(0.006),
+            lumbar_flexion=self.wobble(0.008),
+            lumbar_bend=self.wobble(0.006),
+            lumbar_turn=self.wobble(0.006),
+            thoracic=zero(0.02),
+            neck=0.02 + self.wobble(0.01),
+            knee=zero(rng.uniform(0.10, 0.2)),
+            caving=zero(),
+            forward=balance + self.wobble(0.003),
+            sideways=self.wobble(0.003),
+            clavicle={side: zero() for side in ("right", "left")},
+        )
+
+    def arm(
+        self,
+        side: str,
+        flexion: np.ndarray,
+        abduction: np.ndarray,
+        elbow: np.ndarray,
+        pronation: float,
+        turn: float = 0.0,
+        plane: float = 0.0,
+    ) -> ArmAngles:
+        """An arm told by angles in rad: flexion after abduction, in a plane turned to the front."""
+        sign = 1 if side == "left" else -1
+        upper = (
+            kinematics.rotation("z", -sign * plane)
+            @ kinematics.rotation("y", -flexion)
+            @ kinematics.rotation("x", sign * abduction)
+            @ kinematics.rotation("z", sign * turn)
+        )
+        return ArmAngles(
+            upper,
+            elbow + self.wobble(0.012),
+            self.constant(pronation) + self.wobble(0.01),
+            self.constant(0.05) + self.wobble(0.01),
+        )

@@ -1,0 +1,264 @@
+"""From a described posture to MuJoCo coordinates: limbs are solved, the body is balanced."""
+
+import dataclasses
+import typing
+
+import mujoco
+import numpy as np
+from scipy import interpolate, spatial
+
+from video2emg.sim import body, kinematics
+from video2emg.sim.body import GRIP, SIDES, Lifter
+from video2emg.sim.subject import Subject
+
+BALANCE_EVERY = 6  # samples; the centre of mass moves slowly
+BALANCE_ROUNDS = 3
+
+
+@dataclasses.dataclass
+class ArmAngles:
+    """An arm told by its joints.
+
+    Attributes:
+      upper: [T, 3, 3] orientation of the upper arm in the chest; identity hangs down.
+      elbow, pronation, wrist: [T] rad.
+    """
+
+    upper: np.ndarray
+    elbow: np.ndarray
+    pronation: np.ndarray
+    wrist: np.ndarray
+
+
+@dataclasses.dataclass
+class ArmReach:
+    """An arm told by where the hand is.
+
+    Attributes:
+      hand: [T, 3] m from the middle of the shoulders.
+      pole: [3] where the elbow points.
+      frame: axes of both: the chest's, or the room's turned to the subject's heading.
+      bar: whether the hand's x axis must lie along the line of the shoulders.
+    """
+
+    hand: np.ndarray
+    pole: tuple[float, float, float]
+    frame: typing.Literal["chest", "room"]
+    bar: bool
+
+
+@dataclasses.dataclass
+class Posture:
+    """What the body does, over T samples. Angles in rad, positive forward, [T] unless noted.
+
+    Attributes:
+      heading: direction the feet face.
+      stance: half the distance of the ankles, m.
+      toe_out: of each foot.
+      pelvis_pitch, pelvis_roll, pelvis_yaw: of the pelvis in the room.
+      lumbar_flexion, lumbar_bend, lumbar_turn, thoracic, neck: of the spine.
+      knee: mean flexion of the knees.
+      caving: how far the knees fall inwards, 0 none to 1 much.
+      forward: of the centre of mass in front of the ankles, m.
+      sideways: of the centre of mass left of the middle of the feet, m.
+      clavicle: elevation of the shoulder girdle by side.
+      arms: by side.
+    """
+
+    heading: float
+    stance: float
+    toe_out: float
+    pelvis_pitch: np.ndarray
+    pelvis_roll: np.ndarray
+    pelvis_yaw: np.ndarray
+    lumbar_flexion: np.ndarray
+    lumbar_bend: np.ndarray
+    lumbar_turn: np.ndarray
+    thoracic: np.ndarray
+    neck: np.ndarray
+    knee: np.ndarray
+    caving: np.ndarray
+    forward: np.ndarray
+    sideways: np.ndarray
+    clavicle: dict[str, np.ndarray]
+    arms: dict[str, ArmAngles | ArmReach] = dataclasses.field(default_factory=dict)
+
+
+def solve(posture: Posture, lifter: Lifter, subject: Subject) -> np.ndarray:
+    """Coordinates [T, nq] of the model that take the posture with both feet flat on the floor."""
+    solver = _Solver(posture, lifter, subject)
+    solver.spine()
+    for side in SIDES:
+        solver.arm(side)
+    solver.bar()
+    solver.balance()
+    return solver.qpos
+
+
+class _Solver:
+    def __init__(self, posture: Posture, lifter: Lifter, subject: Subject):
+        self.posture, self.lifter, self.subject = posture, lifter, subject
+        self.n = len(posture.knee)
+        self.qpos = np.tile(lifter.model.qpos0, (self.n, 1))
+        # Of hands on a bar, by side: grip [T, 3] from the pelvis, m, and hand's axes [T, 3, 3].
+        self.grips: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        p = posture
+        self.facing = kinematics.rotation("z", p.heading)
+        self.pelvis = (
+            kinematics.rotation("z", p.heading + p.pelvis_yaw)
+            @ kinematics.rotation("y", p.pelvis_pitch)
+            @ kinematics.rotation("x", p.pelvis_roll)
+        )
+        abdomen = (
+            kinematics.rotation("y", p.lumbar_flexion)
+            @ kinematics.rotation("x", p.lumbar_bend)
+            @ kinematics.rotation("z", p.lumbar_turn)
+        )
+        self.abdomen = self.pelvis @ abdomen
+        self.chest = self.abdomen @ kinematics.rotation("y", p.thoracic)
+
+    def _set(self, joint: str, values: np.ndarray) -> None:
+        address = self.lifter.model.joint(joint).qposadr[0]
+        if values.ndim == 1:
+            self.qpos[:, address] = values
+        else:
+            self.qpos[:, address : address + values.shape[1]] = values
+
+    def spine(self) -> None:
+        """Sets the joints of the trunk and the orientation of the pelvis."""
+        self.qpos[:, 3:7] = kinematics.quaternion(self.pelvis)
+        for name in ("lumbar_flexion", "lumbar_bend", "lumbar_turn", "thoracic", "neck"):
+            self._set(name, getattr(self.posture, name))
+
+    def _shoulder_middle(self) -> np.ndarray:
+        """[T, 3] from the pelvis, m."""
+        length = self.lifter.length
+        return (
+            kinematics.apply(self.pelvis, np.array([0, 0, length["lumbar"]]))
+            + kinematics.apply(self.abdomen, np.array([0, 0, length["abdomen"]]))
+            + kinematics.apply(self.chest, np.array([0, 0, length["trunk"] - 0.03]))
+        )
+
+    def arm(self, side: str) -> None:
+        """Sets clavicle, scapula, shoulder, elbow, pronation and wrist."""
+        sign, length, arm = SIDES[side], self.lifter.length, self.posture.arms[side]
+        clavicle = kinematics.rotation("x", sign * self.posture.clavicle[side])
+        girdle = self.chest @ clavicle
+        base = np.array([0, sign * body.CLAVICLE * self.subject.height / 1.75, 0])
+        joint = np.array([0, sign * length["shoulder"] * body.width_factor(self.subject), 0])
+        shoulder = (
+            self._shoulder_middle()
+            + kinematics.apply(self.chest, base)
+            + kinematics.apply(girdle, joint)
+        )
+        if isinstance(arm, ArmAngles):
+            upper, elbow, pronation, wrist = (
+                kinematics.transpose(clavicle) @ arm.upper,
+                arm.elbow,
+                arm.pronation,
+                arm.wrist,
+            )
+        else:
+            axes = (
+                self.chest if arm.frame == "chest" else np.broadcast_to(self.facing, (self.n, 3, 3))
+            )
+            hand = self._shoulder_middle() + kinematics.apply(axes, arm.hand)
+            pole = kinematics.apply(axes, np.array(arm.pole))
+            fore = length["forearm"] + GRIP * length["hand"]
+            middle, end = kinematics.two_link(shoulder, hand, length["upper_arm"], fore, pole)
+            frame, elbow = kinematics.limb_frames(shoulder, middle, end, bends=1)
+            upper, wrist = kinematics.transpose(girdle) @ frame, np.zeros(self.n)
+            pronation = np.zeros(self.n)
+            if arm.bar:
+                forearm = frame @ kinematics.rotation("y", -elbow)
+                line = kinematics.apply(kinematics.transpose(forearm), self.chest[..., 1])
+                turn = np.unwrap(np.arctan2(line[:, 1], line[:, 0]))
+                self.grips[side] = (end, forearm @ kinematics.rotation("z", turn))
+                pronation = sign * turn
+        scapula = scapular_rhythm(upper)
+        self._set(f"clavicle_{side}", self.posture.clavicle[side])
+        self._set(f"scapula_{side}", kinematics.quaternion(scapula))
+        self._set(f"shoulder_{side}", kinematics.quaternion(kinematics.transpose(scapula) @ upper))
+        for name, values in (("elbow", elbow), ("pronation", pronation), ("wrist", wrist)):
+            self._set(f"{name}_{side}", values)
+
+    def bar(self) -> None:
+        """Turns the two halves of a bar into the line through both hands."""
+        if not self.grips:
+            return
+        along = kinematics.unit(self.grips["left"][0] - self.grips["right"][0])
+        forward = np.broadcast_to(self.facing[:, 0], along.shape)
+        up = kinematics.unit(np.cross(forward, along))
+        axes = np.stack([np.cross(along, up), along, up], -1)
+        for side, (_, hand) in self.grips.items():
+            self._set(f"bar_{side}", kinematics.quaternion(kinematics.transpose(hand) @ axes))
+
+    def legs(self, shift: np.ndarray) -> None:
+        """Sets the pelvis `shift` [T, 2] m from the middle of the feet, and the legs below it."""
+        p, length = self.posture, self.lifter.length
+        thigh, shank, ground = length["thigh"], length["shank"], length["foot_height"]
+        reach = thigh**2 + shank**2 + 2 * thigh * shank * np.cos(p.knee)
+        ankles, hips, heights = {}, {}, []
+        for side, sign in SIDES.items():
+            ankles[side] = self.facing @ np.array([0, sign * p.stance, ground])
+            hips[side] = kinematics.apply(self.pelvis, np.array([0, sign * length["hip"], 0]))
+            apart = (kinematics.apply(self.facing, _flat(shift)) + hips[side] - ankles[side])[:, :2]
+            heights.append(np.sqrt(np.maximum(reach - np.sum(apart**2, -1), 0.01)))
+        root = kinematics.apply(self.facing, _flat(shift))
+        root[:, 2] = ground + np.mean(heights, axis=0)
+        self.qpos[:, :3] = root
+        for side, sign in SIDES.items():
+            toes = self.facing @ kinematics.rotation("z", sign * p.toe_out)
+            inwards = self.facing @ np.array([0.0, -sign, 0.0])
+            pole = toes[:, 0] + 1.15 * p.caving[:, None] * inwards
+            ankle = np.tile(ankles[side], (self.n, 1))
+            knee, ankle = kinematics.two_link(root + hips[side], ankle, thigh, shank, pole)
+            frame, bend = kinematics.limb_frames(root + hips[side], knee, ankle, bends=-1)
+            foot = kinematics.transpose(frame @ kinematics.rotation("y", bend)) @ toes
+            self._set(
+                f"hip_{side}", kinematics.quaternion(kinematics.transpose(self.pelvis) @ frame)
+            )
+            self._set(f"knee_{side}", bend)
+            # foot = Ry(-ankle) Rx(sign · subtalar) Rz(small turn that the model has no joint for)
+            self._set(f"ankle_{side}", -np.arctan2(foot[:, 0, 2], foot[:, 2, 2]))
+            self._set(f"subtalar_{side}", -sign * np.arcsin(np.clip(foot[:, 1, 2], -1, 1)))
+
+    def balance(self) -> None:
+        """Moves the pelvis until the centre of mass is where the posture wants it."""
+        model = self.lifter.model
+        data = mujoco.MjData(model)
+        some = np.unique(np.append(np.arange(0, self.n, BALANCE_EVERY), self.n - 1))
+        wanted = np.stack([self.posture.forward, self.posture.sideways], -1)
+        shift = np.zeros((self.n, 2))
+        for _ in range(BALANCE_ROUNDS):
+            self.legs(shift)
+            centre = np.zeros((len(some), 3))
+            for k, i in enumerate(some):
+                data.qpos[:] = self.qpos[i]
+                mujoco.mj_kinematics(model, data)
+                mujoco.mj_comPos(model, data)
+                centre[k] = data.subtree_com[1]
+            off = wanted[some] - kinematics.apply(self.facing.T, centre)[:, :2]
+            shift += interpolate.CubicSpline(some, off)(np.arange(self.n))
+        self.legs(shift)
+
+
+def _flat(shift: np.ndarray) -> np.ndarray:
+    """[T, 2] → [T, 3] on the floor."""
+    return np.pad(shift, ((0, 0), (0, 1)))
+
+
+def scapular_rhythm(upper: np.ndarray) -> np.ndarray:
+    """Rotation of the scapula [T, 3, 3] for upper arms [T, 3, 3] in the shoulder girdle.
+
+    Beyond about 30° of elevation the scapula takes one degree of every three (Inman et al., J. Bone
+    Joint Surg. 26, 1944). It turns in the plane in which the arm is raised: upward rotation in
+    abduction; posterior tilt and backward rotation of the clavicle in flexion.
+    """
+    down = -upper[..., 2]
+    elevation = np.arccos(np.clip(-down[..., 2], -1, 1))
+    axis = np.stack([down[..., 1], -down[..., 0], np.zeros_like(elevation)], -1)
+    axis = axis / (np.linalg.norm(axis, axis=-1, keepdims=True) + 1e-6)
+    soft = np.deg2rad(8)  # a soft corner at 30°
+    turn = soft * np.logaddexp(0, (elevation - np.deg2rad(30)) / soft) / 3
+    return spatial.transform.Rotation.from_rotvec(turn[..., None] * axis).as_matrix()

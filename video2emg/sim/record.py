@@ -1,0 +1,332 @@
+"""One trial in the simulated gym, from the plan to a complete `Clip`."""
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image
+
+from video2emg import vocabulary
+from video2emg.data.clip import Clip, validate
+from video2emg.errors import UserError
+from video2emg.sim import body, dynamics, posture, semg, sharing
+from video2emg.sim import subject as subjects
+from video2emg.sim.exercises import EXERCISES, POSE_RATE, Draft, Exercise
+from video2emg.sim.raster import Camera, Scene
+from video2emg.sim.subject import Subject
+
+# Direction of view, degrees; see `raster.Camera`.
+VIEWS = {"front": 180.0, "front_left": 225.0, "left": 270.0, "front_right": 135.0, "right": 90.0}
+ATTEMPTS = 8
+LARGEST_MISS = 0.10  # RMS residual over RMS torque
+LARGEST_SATURATION = 0.05  # share of a channel's samples with the drive at its limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What is to be recorded.
+
+    Attributes:
+      index: place in the plan.
+      subject: who.
+      exercise: name.
+      load: kg; total with the bar for barbells, per hand for dumbbells.
+      errors: (error, severity in (0, 1]).
+      seed: of everything that the plan does not say.
+    """
+
+    index: int
+    subject: Subject
+    exercise: str
+    load: float
+    errors: tuple[tuple[str, float], ...]
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Studio:
+    """How it is recorded.
+
+    Attributes:
+      views: camera names, of `VIEWS`.
+      size: of the square frames, px.
+      fps: frames per second; times are rounded to the pose's samples.
+      emg_rate: Hz.
+      jpeg_quality: 1-95.
+    """
+
+    views: tuple[str, ...] = ("front", "front_left")
+    size: int = 96
+    fps: float = 10.0
+    emg_rate: float = 1000.0
+    jpeg_quality: int = 90
+
+
+@dataclasses.dataclass(frozen=True)
+class Performance:
+    """A simulated repetition before electrodes and cameras.
+
+    Attributes:
+      draft: tempo.
+      load: kg, really lifted.
+      errors: severity by name.
+      lifter: the model.
+      motion: inverse dynamics.
+      shares: muscle activations.
+      drives: [T, n] excitations.
+      channels: electrode names.
+      drive: [T, C] excitation under each electrode.
+      heading: of the feet, rad.
+    """
+
+    draft: Draft
+    load: float
+    errors: dict[str, float]
+    lifter: body.Lifter
+    motion: dynamics.Motion
+    shares: sharing.Shares
+    drives: np.ndarray
+    channels: tuple[str, ...]
+    drive: np.ndarray
+    heading: float
+
+    @property
+    def saturation(self) -> float:
+        """Largest share over channels of samples with the drive at its limit."""
+        return float((self.drive > 0.99).mean(0).max())
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the muscles produce the torques without standing at their limit."""
+        return self.shares.miss < LARGEST_MISS and self.saturation < LARGEST_SATURATION
+
+
+def plan(
+    n_subjects: int,
+    repetitions: int,
+    seed: int,
+    exercises: tuple[str, ...] = tuple(EXERCISES),
+) -> list[Trial]:
+    """Every subject does every exercise `repetitions` times; loads do not depend on strength.
+
+    Args:
+      n_subjects: ids are `s000`, `s001`, …
+      repetitions: of each exercise, each with its own load and errors.
+      seed: the plan is a pure function of the arguments.
+      exercises: names.
+    """
+    for name in exercises:
+        if name not in EXERCISES:
+            raise UserError(f"unknown exercise {name!r}; there are {', '.join(EXERCISES)}")
+    trials = []
+    for number in range(n_subjects):
+        who = subjects.sample(number, seed)
+        for name in exercises:
+            exercise = EXERCISES[name]
+            rng = np.random.default_rng([seed, number, list(EXERCISES).index(name), 11])
+            low, high, step = exercise.loads
+            # One load from each part of the range, in random order.
+            parts = (rng.permutation(repetitions) + rng.random(repetitions)) / repetitions
+            for part in parts:
+                load = low + round(part * (high - low) / step) * step
+                trials.append(
+                    Trial(
+                        index=len(trials),
+                        subject=who,
+                        exercise=name,
+                        load=float(load),
+                        errors=_draw_errors(exercise, who, rng),
+                        seed=int(rng.integers(2**31)),
+                    )
+                )
+    return trials
+
+
+def _draw_errors(
+    exercise: Exercise, who: Subject, rng: np.random.Generator
+) -> tuple[tuple[str, float], ...]:
+    """None, one or two errors; the unskilled make more."""
+    made, both = rng.random() < 0.4 + 0.4 * (1 - who.skill), rng.random() < 0.25
+    names = rng.permutation(list(exercise.errors))[:2]
+    severity = np.round(rng.uniform(0.35, 1.0, 2), 2)
+    count = int(made) + int(made and both)
+    return tuple((str(n), float(s)) for n, s in zip(names[:count], severity, strict=False))
+
+
+def perform(
+    who: Subject, exercise: Exercise, load: float, errors: dict[str, float], seed: int
+) -> Performance:
+    """Simulates a repetition: motion, torques, muscles."""
+    lifter = body.build(who, exercise.equipment, load)
+    rng = np.random.default_rng([seed, 1])
+    haste = max([exercise.errors[name].haste * s for name, s in errors.items()], default=0.0)
+    draft = Draft(who, lifter.length, errors, rng, quick=1 - haste)
+    pose = exercise.move(draft)
+    qpos = dynamics.smooth(posture.solve(pose, lifter, who), POSE_RATE)
+    motion = dynamics.analyse(lifter, qpos, POSE_RATE)
+    shares = sharing.share(lifter, motion, who)
+    drives = sharing.excitation(shares.activation, POSE_RATE)
+    channels = tuple(
+        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in exercise.muscles
+    )
+    drive = np.stack([semg.drive_under(drives, lifter.muscles, c) for c in channels], -1)
+    return Performance(
+        draft, load, errors, lifter, motion, shares, drives, channels, drive, pose.heading
+    )
+
+
+def record(trial: Trial, studio: Studio) -> Clip:
+    """Records a trial; a pure function of its arguments.
+
+    A repetition that the subject cannot do (torques that the muscles miss, or muscles at their
+    limit) is repeated with another seed and less load.
+
+    Raises:
+      UserError: no attempt succeeded, or a view is unknown.
+    """
+    for view in studio.views:
+        if view not in VIEWS:
+            raise UserError(f"unknown view {view!r}; there are {', '.join(VIEWS)}")
+    for attempt in range(ATTEMPTS):
+        done = try_once(trial, attempt)
+        if done.feasible:
+            return validate(_clip(trial, studio, done, attempt + 1))
+    raise UserError(
+        f"trial {trial.index}: {trial.subject.id} cannot do {trial.exercise} "
+        f"(residual {done.shares.miss:.0%}, saturation {done.saturation:.0%})"
+    )
+
+
+def try_once(trial: Trial, attempt: int) -> Performance:
+    """The `attempt`-th try (from 0): another seed each, less load each, later milder errors."""
+    exercise = EXERCISES[trial.exercise]
+    low, _, step = exercise.loads
+    load = max(low, low + step * float(np.floor((trial.load * 0.85**attempt - low) / step)))
+    milder = 0.8 ** max(attempt - 2, 0)
+    errors = {name: severity * milder for name, severity in trial.errors}
+    return perform(trial.subject, exercise, load, errors, trial.seed + 7919 * attempt)
+
+
+def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Clip:
+    """Puts electrodes on and turns the cameras on."""
+    who, draft, motion = trial.subject, done.draft, done.motion
+    exercise = EXERCISES[trial.exercise]
+    rng = np.random.default_rng([trial.seed, attempts, 2])
+    emg = _emg(done, who, studio.emg_rate, rng)
+    frames, frame_view, frame_time = _film(done, studio, rng)
+    upright = np.array(
+        [
+            [np.cos(done.heading), np.sin(done.heading), 0],
+            [-np.sin(done.heading), np.cos(done.heading), 0],
+            [0, 0, 1],
+        ]
+    )
+    edges = draft.boundaries()
+    weights = {name: error.weight for name, error in exercise.errors.items()}
+    lost = sum(weights[name] * severity for name, severity in done.errors.items())
+    score = 100 * (1 - lost / sum(weights.values())) + rng.normal(0, 1.5)
+    return Clip(
+        clip_id=f"gymsim_{who.id}_{trial.exercise}_{trial.index:05d}",
+        dataset="gymsim",
+        subject=who.id,
+        action=trial.exercise,
+        views=studio.views,
+        frames=frames,
+        frame_view=frame_view,
+        frame_time=frame_time,
+        muscles=done.channels,
+        emg=emg,
+        emg_unit="mV",
+        emg_rate=studio.emg_rate,
+        emg_max=np.array(
+            [semg.maximum(who, c, studio.emg_rate) for c in done.channels], np.float32
+        ),
+        joints=vocabulary.FLEX_21,
+        pose=(motion.joints @ upright.T).astype(np.float32),
+        pose_time=draft.time,
+        dofs=dynamics.DOFS,
+        torque=motion.named_torque.astype(np.float32),
+        drive=done.drive.astype(np.float32),
+        load=done.load,
+        phases=tuple(
+            (step.name, float(start), float(end))
+            for step, start, end in zip(exercise.steps, edges, edges[1:], strict=False)
+        ),
+        errors=tuple((exercise.errors[n].step, n, s) for n, s in done.errors.items()),
+        score=float(np.clip(score, 0, 100)),
+        provenance=_provenance(trial, done, attempts),
+    )
+
+
+def _emg(done: Performance, who: Subject, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """[N, C] float32 raw sEMG, mV."""
+    velocity = np.gradient(done.motion.joints, 1 / POSE_RATE, axis=0)
+    shake = np.linalg.norm(np.gradient(velocity, 1 / POSE_RATE, axis=0), axis=-1)
+    columns = []
+    for channel in done.channels:
+        side, muscle = vocabulary.split_channel(channel)
+        joint = vocabulary.FLEX_21.index(f"{side}_{semg.SITES[muscle].joint}")
+        columns.append(
+            semg.record(
+                done.drives,
+                done.lifter.muscles,
+                done.draft.time,
+                shake[:, joint],
+                channel,
+                who,
+                rate,
+                rng,
+            )
+        )
+    return np.stack(columns, -1).astype(np.float32)
+
+
+def _film(
+    done: Performance, studio: Studio, rng: np.random.Generator
+) -> tuple[list[bytes], np.ndarray, np.ndarray]:
+    """JPEG frames of all views, the view of each and its time in s."""
+    time = done.draft.time
+    wanted = np.arange(0, time[-1] + 1e-9, 1 / studio.fps)
+    index = np.unique(np.round(wanted * POSE_RATE).astype(int))
+    scene = Scene(done.lifter.model)
+    position, rotation = done.motion.geom_position[index], done.motion.geom_rotation[index]
+    frames, view = [], []
+    for v, name in enumerate(studio.views):
+        camera = Camera(
+            azimuth_deg=VIEWS[name] + rng.normal(0, 2),
+            elevation_deg=-7 + rng.normal(0, 1),
+            distance=3.05 + rng.normal(0, 0.06),
+            look_at=(0.0, 0.0, 1.1),
+            size=studio.size,
+        )
+        for picture in scene.film(position, rotation, camera):
+            memory = io.BytesIO()
+            Image.fromarray(picture).save(memory, "JPEG", quality=studio.jpeg_quality)
+            frames.append(memory.getvalue())
+        view += [v] * len(index)
+    times = np.tile(time[index], len(studio.views))
+    return frames, np.array(view, np.int32), times
+
+
+def _provenance(trial: Trial, done: Performance, attempts: int) -> dict:
+    """JSON-able facts that nothing else in the clip says."""
+    who = trial.subject
+    return {
+        "simulated": True,
+        "licence": "CC0",
+        "source": "video2emg.sim",
+        "filters": [],
+        "seed": trial.seed,
+        "attempts": attempts,
+        "planned_load_kg": trial.load,
+        "residual": done.shares.miss,
+        "saturation": done.saturation,
+        "gain_mv": [semg.electrode(who, c).gain for c in done.channels],
+        "subject": {
+            "height_m": who.height,
+            "mass_kg": who.mass,
+            "female": who.female,
+            "strength": who.strength,
+            "skill": who.skill,
+        },
+    }
