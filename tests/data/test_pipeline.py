@@ -1,0 +1,206 @@
+import dataclasses
+import sys
+import typing
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from video2emg import vocabulary
+from video2emg.data import clip as clip_lib
+from video2emg.data import emg, pipeline, video
+from video2emg.data.augment import Augmentation, Mirror
+from video2emg.data.datasets import schema
+from video2emg.errors import UserError
+
+from ..conftest import jpeg, make_clip
+
+WINDOW = pipeline.Window(
+    seconds=1.0,
+    frame_rate=10.0,
+    emg_rate=50.0,
+    size=8,
+    views=("front", "left"),
+    channels=4,
+    joints=vocabulary.FLEX_21,
+    dofs=("left_knee_flexion", "right_knee_flexion"),
+)
+OFF = Augmentation(flip=0.0, shift=0.0, colour=0.0, time=0.0)
+
+
+def examples(clips, window=WINDOW, cache=0):
+    return pipeline.Examples(clips, window, emg.Chain(), emg.Reference("mvc"), cache)
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+class Written(tfds.core.GeneratorBasedBuilder):
+    VERSION = tfds.core.Version("1.0.0")
+    clips: typing.ClassVar = []
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=schema.features())
+
+    def _split_generators(self, dl_manager):
+        return {"train": ((c.clip_id, schema.to_example(c)) for c in self.clips)}
+
+    def _generate_examples(self):
+        raise AssertionError("the generator is given above")
+
+
+def test_clip_survives_being_written_and_read_without_tensorflow(clips, tmp_path):
+    empty = clip_lib.Clip(clip_id="bare", dataset="test", subject="s", action="a")
+    Written.clips = [clips[0], empty]
+    builder = Written(data_dir=tmp_path, file_format="array_record")
+    builder.download_and_prepare()
+    found = {c.clip_id: c for c in map(schema.from_example, builder.as_data_source("train"))}
+    for wanted in (clips[0], empty):
+        for field in dataclasses.fields(wanted):
+            back = getattr(found[wanted.clip_id], field.name)
+            np.testing.assert_equal(back, getattr(wanted, field.name), err_msg=field.name)
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (dict(subject=""), "subject"),
+        (dict(muscles=("left_nose", "right_nose")), "muscles"),
+        (dict(emg_rate=0.0), "emg_rate"),
+        (dict(frame_time=np.zeros(40)), "frame_time"),
+        (dict(pose_time=np.zeros(100)), "pose_time"),
+        (dict(score=101.0), "score"),
+        (dict(errors=(("lift", "odd", 1.5),)), "errors"),
+        (dict(phases=(("lift", 1.0, 0.5),)), "phases"),
+        (dict(emg=np.zeros((2000, 3), np.float32)), "emg"),
+    ],
+)
+def test_broken_contract_names_clip_and_field(change, field):
+    broken = dataclasses.replace(make_clip(3), **change)
+    with pytest.raises(UserError, match=f"clip 'clip3', field {field}"):
+        clip_lib.validate(broken)
+
+
+def test_frames_are_chosen_by_timestamp_also_at_variable_rate():
+    clip = make_clip(0)
+    own = clip.frame_view == 0
+    clip.frame_time[own] = np.cumsum(np.random.default_rng(0).uniform(0.03, 0.2, own.sum()))
+    times = np.linspace(-1, 4, 60)
+    chosen, inside = video.nearest_frames(clip, 0, times)
+    shown = clip.frame_time[own]
+    np.testing.assert_array_equal(chosen, np.abs(shown[None] - times[:, None]).argmin(1))
+    assert not inside[0] and not inside[-1] and inside[30]
+
+
+def test_flash_and_burst_come_out_together():
+    """An instant of light and of muscle in the same place, whatever the rates."""
+    for fps, rate in ((25.0, 200.0), (29.97, 1259.26), (60.0, 2000.0)):
+        clip = make_clip(0, fps=fps, emg_rate=rate, views=("front",))
+        dark, bright = (np.full((8, 8, 3), level, np.uint8) for level in (10, 240))
+        at = 0.7
+        clip.frames[:] = [
+            jpeg(bright if abs(t - at) <= 0.5 / fps else dark) for t in clip.frame_time
+        ]
+        clip.emg[:] = 0
+        clip.emg[round(at * rate)] = 1.0
+        window = dataclasses.replace(WINDOW, views=("front",), frame_rate=50.0)
+        cut = examples([clip], window).cut(0, 0.0)
+        flash = cut["video"][0, :, 0, 0, 0].argmax()
+        burst = cut["emg"][:, 0].argmax()
+        assert abs(flash - burst) <= 1
+
+
+def test_windows_outside_the_recording_are_masked_not_invented():
+    cut = examples([make_clip(0)]).cut(0, 1.5)
+    assert cut["video"].shape == (2, 10, 8, 8, 3)
+    assert cut["video_mask"][:, :5].all() and not cut["video_mask"][:, 6:].any()
+    assert cut["emg_mask"][:24, :2].all() and not cut["emg_mask"][27:].any()
+    assert not cut["emg_mask"][:, 2:].any() and (cut["emg"][~cut["emg_mask"]] == 0).all()
+    with pytest.raises(UserError, match="none of the views"):
+        examples([make_clip(0)], dataclasses.replace(WINDOW, views=("back",))).cut(0, 0.0)
+
+
+def test_missing_view_is_masked(clips):
+    window = dataclasses.replace(WINDOW, views=("back", "left"))
+    cut = examples(clips, window).cut(0, 0.0)
+    assert not cut["video_mask"][0].any() and cut["video_mask"][1].all()
+
+
+def test_mirror_twice_is_identity_and_swaps_names(clips):
+    cut = examples(clips).cut(0, 0.0)
+    mirror = Mirror(WINDOW.joints, WINDOW.dofs)
+    once = mirror(cut)
+    same(mirror(once), cut)
+    left = WINDOW.joints.index("left_knee")
+    right = WINDOW.joints.index("right_knee")
+    np.testing.assert_array_equal(once["pose"][:, left], cut["pose"][:, right] * [1, -1, 1])
+    np.testing.assert_array_equal(once["side"], 1 - cut["side"])
+    np.testing.assert_array_equal(once["emg"], cut["emg"])
+    assert vocabulary.VIEWS[once["view"][1]] == "right"
+
+
+def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
+    cut = examples(clips).cut(0, 0.0)
+    before = {name: value.copy() for name, value in cut.items()}
+    mirror = Mirror(WINDOW.joints, WINDOW.dofs)
+    rng = np.random.default_rng(0)
+    changed = Augmentation()(cut, rng, mirror)
+    same(cut, before)
+    assert changed["video"].dtype == np.uint8 and (changed["video"] != cut["video"]).any()
+    same(OFF(cut, rng, mirror), cut)
+
+
+def test_cache_changes_nothing(clips):
+    plain, cached = examples(clips), examples(clips, cache=2**30)
+    for _ in range(2):
+        same(plain.cut(1, 0.3), cached.cut(1, 0.3))
+    tight = examples(clips, cache=20_000)
+    same(tight.cut(2, 0.3), plain.cut(2, 0.3))
+
+
+def test_training_batches_resume_exactly(clips):
+    ds = pipeline.train_batches(examples(clips), Augmentation(), batch=4, seed=3)
+    it = iter(ds)
+    for _ in range(4):
+        next(it)
+    position = it.get_state()
+    expected = [next(it) for _ in range(3)]
+    fresh = iter(ds)
+    fresh.set_state(position)
+    for batch in expected:
+        same(next(fresh), batch)
+
+
+def test_training_batches_cover_the_split_every_epoch_in_another_order(clips):
+    it = iter(pipeline.train_batches(examples(clips), OFF, batch=4, seed=0))
+    epochs = [np.concatenate([next(it)["index"] for _ in range(3)]) for _ in range(2)]
+    assert all(sorted(e) == list(range(12)) for e in epochs)
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_shards_are_disjoint(clips):
+    parts = []
+    for k in range(2):
+        it = iter(pipeline.train_batches(examples(clips), OFF, batch=3, seed=0, shard=(k, 2)))
+        parts.append(set(np.concatenate([next(it)["index"] for _ in range(2)])))
+    assert parts[0] | parts[1] == set(range(12)) and not parts[0] & parts[1]
+
+
+def test_evaluation_sees_every_clip_once_and_pads_the_last_batch(clips):
+    batches = list(pipeline.eval_batches(examples(clips), 5))
+    seen = [
+        (int(b["index"][i]), float(b["start"][i]))
+        for b in batches
+        for i in np.flatnonzero(b["_mask"])
+    ]
+    assert sorted(seen) == [(i, s) for i in range(12) for s in (0.0, 1.0)]
+    assert all(len(b["index"]) == 5 for b in batches)
+
+
+def test_too_large_a_batch_is_refused(clips):
+    with pytest.raises(UserError, match="batch_size"):
+        pipeline.train_batches(examples(clips), OFF, batch=13, seed=0)

@@ -1,0 +1,1 @@
+"""Recordings in, batches out. NumPy only: no jax arrays, no model knowledge."""

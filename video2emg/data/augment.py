@@ -1,0 +1,89 @@
+"""Random changes of an example that keep it true: pixels, labels and names change together."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import UInt8
+
+from video2emg import vocabulary
+
+Example = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Strengths; zero switches one off.
+
+    Attributes:
+      flip: probability of a left-right mirror.
+      shift: largest translation, fraction of the frame size, drawn per view.
+      colour: largest relative change of brightness, contrast and channel gain.
+      time: largest shift of the window against the clip, s (used when windows are cut).
+    """
+
+    flip: float = 0.5
+    shift: float = 0.06
+    colour: float = 0.15
+    time: float = 0.2
+
+    def __call__(self, example: Example, rng: np.random.Generator, mirror: "Mirror") -> Example:
+        """Returns a changed copy; `example` is left alone."""
+        example = dict(example)
+        if self.flip and rng.random() < self.flip:
+            example = mirror(example)
+        video = example["video"]
+        if self.shift:
+            reach = round(self.shift * video.shape[2])
+            video = np.stack(
+                [_shift(v, *rng.integers(-reach, reach + 1, 2).tolist()) for v in video]
+            )
+        if self.colour:
+            video = np.stack([_recolour(v, self.colour, rng) for v in video])
+        return example | {"video": video}
+
+
+class Mirror:
+    """Left-right flip of an example: the picture and everything that has a side."""
+
+    def __init__(self, joints: tuple[str, ...], dofs: tuple[str, ...]):
+        """Precomputes the exchange of left and right joints and torques (names of the dataset)."""
+        self._joints = vocabulary.mirror_order(joints)
+        self._dofs = vocabulary.mirror_order(dofs)
+        # Paired angles are anatomical (flexion is flexion on both sides); of the unpaired ones
+        # those about the vertical or the forward axis change sign in a mirror.
+        self._sign = np.array(
+            [-1.0 if dof.endswith(("_lateral", "_rotation")) and vocabulary.mirror(dof) == dof
+             else 1.0 for dof in dofs], np.float32)  # fmt: skip
+        names = [vocabulary.mirror_view(name) for name in vocabulary.VIEWS]
+        self._views = np.array([vocabulary.VIEWS.index(name) for name in names], np.int32)
+
+    def __call__(self, example: Example) -> Example:
+        """Returns the mirrored example."""
+        pose = example["pose"][:, self._joints] * np.array([1, -1, 1], np.float32)
+        return example | {
+            "video": example["video"][..., ::-1, :],
+            "view": self._views[example["view"]],
+            # A channel keeps its values and changes its name: the other side's electrode.
+            "side": 1 - example["side"],
+            "pose": pose,
+            "torque": example["torque"][:, self._dofs] * self._sign,
+        }
+
+
+def _shift(video: UInt8[np.ndarray, "T H W 3"], dy: int, dx: int) -> UInt8[np.ndarray, "T H W 3"]:
+    """Moves the picture by whole pixels, repeating the border."""
+    rows = np.clip(np.arange(video.shape[1]) - dy, 0, video.shape[1] - 1)
+    columns = np.clip(np.arange(video.shape[2]) - dx, 0, video.shape[2] - 1)
+    return video[:, rows][:, :, columns]
+
+
+def _recolour(
+    video: UInt8[np.ndarray, "T H W 3"], strength: float, rng: np.random.Generator
+) -> UInt8[np.ndarray, "T H W 3"]:
+    """One table look-up per channel: gain about mid-grey, plus brightness, for a whole view."""
+    contrast, brightness = 1 + rng.uniform(-strength, strength, 2)
+    gains = 1 + rng.uniform(-strength, strength, 3) / 3
+    levels = np.arange(256)
+    table = [((levels - 128) * contrast + 128) * brightness * gain for gain in gains]
+    tables = np.clip(table, 0, 255).astype(np.uint8)
+    return np.stack([tables[c][video[..., c]] for c in range(3)], axis=-1)

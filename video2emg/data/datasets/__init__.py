@@ -1,0 +1,1 @@
+"""One TFDS builder package per source of recordings, and the features they all share."""

@@ -1,0 +1,72 @@
+"""The Clip as a TFDS record: features, and the conversion both ways. Needs no TensorFlow."""
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from video2emg.data.clip import Clip
+
+# TFDS without TensorFlow cannot encode images or videos, so frames are stored as bytes, and arrays
+# with more than one open dimension as zlib (see the notes in docs/architecture.md).
+_TENSORS = {
+    "frame_view": ((None,), np.int32),
+    "frame_time": ((None,), np.float64),
+    "emg": ((None, None), np.float32),
+    "emg_max": ((None,), np.float32),
+    "pose": ((None, None, 3), np.float32),
+    "pose_time": ((None,), np.float64),
+    "torque": ((None, None), np.float32),
+    "drive": ((None, None), np.float32),
+    "heart_rate": ((None,), np.float32),
+    "heart_time": ((None,), np.float64),
+    "breath_rate": ((None,), np.float32),
+    "breath_time": ((None,), np.float64),
+}
+_TEXTS = ("clip_id", "dataset", "subject", "action", "emg_unit")
+_NAMES = ("views", "muscles", "joints", "dofs")
+_NUMBERS = ("emg_rate", "emg_start", "load", "score")
+
+
+def features() -> tfds.features.FeaturesDict:
+    """Features of every dataset of this package."""
+    fields: dict[str, Any] = {name: tfds.features.Text() for name in (*_TEXTS, "provenance")}
+    fields |= {name: tfds.features.Sequence(tfds.features.Text()) for name in _NAMES}
+    fields |= {name: tfds.features.Scalar(dtype=np.float64) for name in _NUMBERS}
+    fields |= {
+        name: tfds.features.Tensor(shape=shape, dtype=dtype, encoding="zlib")
+        for name, (shape, dtype) in _TENSORS.items()
+    }
+    fields["frames"] = tfds.features.Sequence(tfds.features.Text())
+    # Phases and errors mix text and numbers: one JSON text each keeps them together.
+    fields["phases"] = tfds.features.Text()
+    fields["errors"] = tfds.features.Text()
+    return tfds.features.FeaturesDict(fields)
+
+
+def to_example(clip: Clip) -> dict[str, Any]:
+    """Clip → the dictionary a TFDS builder yields."""
+    example: dict[str, Any] = {name: getattr(clip, name) for name in (*_TEXTS, *_NUMBERS)}
+    example |= {name: list(getattr(clip, name)) for name in _NAMES}
+    example |= {
+        name: np.ascontiguousarray(getattr(clip, name), dtype)
+        for name, (_, dtype) in _TENSORS.items()
+    }
+    example["frames"] = list(clip.frames)
+    for name in ("phases", "errors", "provenance"):
+        example[name] = json.dumps(getattr(clip, name))
+    return example
+
+
+def from_example(example: dict[str, Any]) -> Clip:
+    """The dictionary a `tfds.data_source` yields → Clip."""
+    fields: dict[str, Any] = {name: example[name].decode() for name in _TEXTS}
+    fields |= {name: tuple(text.decode() for text in example[name]) for name in _NAMES}
+    fields |= {name: float(example[name]) for name in _NUMBERS}
+    fields |= {name: np.asarray(example[name]) for name in _TENSORS}
+    fields["frames"] = list(example["frames"])
+    fields["phases"] = tuple(tuple(item) for item in json.loads(example["phases"]))
+    fields["errors"] = tuple(tuple(item) for item in json.loads(example["errors"]))
+    fields["provenance"] = json.loads(example["provenance"])
+    return Clip(**fields)

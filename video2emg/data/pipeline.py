@@ -1,0 +1,284 @@
+"""Clips → windows → augmented batches, deterministic and resumable.
+
+One example is a window of fixed length on the clip clock; what lies outside the recording is
+masked. Letters: B batch, V views, T frames, S pixels, N EMG samples, M channels, J joints,
+D degrees of freedom.
+"""
+
+import dataclasses
+import threading
+import typing
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from jaxtyping import Float
+
+from video2emg import vocabulary
+from video2emg.data import emg as emg_lib
+from video2emg.data import video as video_lib
+from video2emg.data.augment import Augmentation, Example, Mirror
+from video2emg.data.clip import Clip
+from video2emg.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """What one example looks like.
+
+    Attributes:
+      seconds: length.
+      frame_rate: video frames given to the model, Hz.
+      emg_rate: rate of the target envelope, Hz.
+      size: frames are `size` × `size` pixels.
+      views: which cameras, in the order of the V axis.
+      channels: M, the most EMG channels that a clip may have.
+      joints: names of the J joints, as in the clips.
+      dofs: names of the D joint torques, as in the clips.
+    """
+
+    seconds: float
+    frame_rate: float
+    emg_rate: float
+    size: int
+    views: tuple[str, ...]
+    channels: int
+    joints: tuple[str, ...] = ()
+    dofs: tuple[str, ...] = ()
+
+    @property
+    def frame_time(self) -> Float[np.ndarray, " T"]:
+        """[T] s from the start of the window."""
+        return np.arange(round(self.seconds * self.frame_rate)) / self.frame_rate
+
+    @property
+    def emg_time(self) -> Float[np.ndarray, " N"]:
+        """[N] s from the start of the window."""
+        return np.arange(round(self.seconds * self.emg_rate)) / self.emg_rate
+
+
+@typing.runtime_checkable
+class Clips(typing.Protocol):
+    """Clips at random: a `store.ClipSource`, or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Clip: ...
+
+
+class Examples:
+    """Cuts windows out of the clips of one split; thread-safe.
+
+    Decoded frames and envelopes are kept in memory up to a budget: small datasets are then decoded
+    once, large ones as needed, and only the frames that a window shows.
+    """
+
+    def __init__(
+        self,
+        source: Clips,
+        window: Window,
+        chain: emg_lib.Chain,
+        reference: emg_lib.Reference,
+        cache_bytes: int = 0,
+    ):
+        """Args as the attributes of the same name; `cache_bytes` is the memory budget."""
+        self.source, self.window, self.chain, self.reference = source, window, chain, reference
+        self.mirror = Mirror(window.joints, window.dofs)
+        self._cache: dict[tuple[int, int], np.ndarray] = {}
+        self._clips: dict[int, Clip] = {}
+        self._room = cache_bytes
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def clip(self, index: int) -> Clip:
+        """Clip `index` of the source."""
+        if index not in self._clips:
+            clip = self.source[index]
+            weight = clip.emg.nbytes + sum(map(len, clip.frames))
+            self._keep(self._clips, index, clip, weight)
+            return clip
+        return self._clips[index]
+
+    def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
+        """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
+        clip = self.clip(index)
+        start, end = clip.emg_time[[0, -1]]
+        time = start + np.arange(int((end - start) * self.window.emg_rate) + 1) / (
+            self.window.emg_rate
+        )
+        if (index, -1) not in self._cache:
+            env = emg_lib.clip_envelope(clip, self.chain)
+            value, _ = emg_lib.resample(env, clip.emg_time, time)
+            value = value / self.reference.scale(clip)
+            self._keep(self._cache, (index, -1), value, value.nbytes)
+            return value, time
+        return self._cache[index, -1], time
+
+    def cut(self, index: int, start: float) -> Example:
+        """One window, starting at `start` s on the clip clock.
+
+        Returns:
+          video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
+          `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
+          [T, J, 3] m relative to the hips and pose_mask [T]; torque [T, D] N·m and torque_mask;
+          load [] kg and load_mask; index [], start [] s.
+        """
+        window, clip = self.window, self.clip(index)
+        frame_time, emg_time = start + window.frame_time, start + window.emg_time
+        video, video_mask, view = self._video(index, clip, frame_time)
+        emg, emg_mask, muscle, side = self._emg(index, clip, emg_time)
+        pose, torque, body_mask = self._body(clip, frame_time)
+        return {
+            "video": video,
+            "video_mask": video_mask,
+            "view": view,
+            "emg": emg,
+            "emg_mask": emg_mask,
+            "muscle": muscle,
+            "side": side,
+            "pose": pose,
+            "pose_mask": body_mask & bool(clip.joints),
+            "torque": torque,
+            "torque_mask": body_mask & bool(clip.dofs),
+            "load": np.float32(np.nan_to_num(clip.load)),
+            "load_mask": np.bool_(np.isfinite(clip.load)),
+            "index": np.int32(index),
+            "start": np.float32(start),
+        }
+
+    def _video(self, index: int, clip: Clip, times: np.ndarray):
+        size, n_views = self.window.size, len(self.window.views)
+        video = np.zeros((n_views, len(times), size, size, 3), np.uint8)
+        mask = np.zeros((n_views, len(times)), bool)
+        place = np.array([_view_index(name) for name in self.window.views], np.int32)
+        for v, name in enumerate(self.window.views):
+            if name not in clip.views:
+                continue
+            frames, mask[v] = video_lib.nearest_frames(clip, clip.views.index(name), times)
+            for t in np.flatnonzero(mask[v]):
+                video[v, t] = self._frame(index, clip, int(frames[t]))
+        if not mask.any():
+            raise UserError(
+                f"clip {clip.clip_id!r} has none of the views {self.window.views} in the window "
+                f"{times[0]:.2f}–{times[-1]:.2f} s; it has {clip.views}: set config.data.views"
+            )
+        return video, mask, place
+
+    def _frame(self, index: int, clip: Clip, frame: int) -> np.ndarray:
+        if (index, frame) not in self._cache:
+            pixels = video_lib.decode(clip, frame, self.window.size)
+            self._keep(self._cache, (index, frame), pixels, pixels.nbytes)
+            return pixels
+        return self._cache[index, frame]
+
+    def _emg(self, index: int, clip: Clip, times: np.ndarray):
+        slots, n = self.window.channels, len(clip.muscles)
+        if n > slots:
+            raise UserError(f"clip {clip.clip_id!r} has {n} EMG channels, more than "
+                            f"config.data.channels={slots}")  # fmt: skip
+        emg, mask = np.zeros((len(times), slots), np.float32), np.zeros((len(times), slots), bool)
+        muscle, side = np.zeros(slots, np.int32), np.zeros(slots, np.int32)
+        if n:
+            values, clock = self.target(index)
+            emg[:, :n], inside = emg_lib.resample(values, clock, times)
+            mask[:, :n] = inside[:, None] & np.isfinite(emg[:, :n])
+        for c, name in enumerate(clip.muscles):
+            left_right, base = vocabulary.split_channel(name)
+            muscle[c] = vocabulary.MUSCLES.index(base)
+            side[c] = vocabulary.SIDES.index(left_right)
+        return np.where(mask, emg, 0), mask, muscle, side
+
+    def _body(self, clip: Clip, times: np.ndarray):
+        joints, dofs = self.window.joints, self.window.dofs
+        pose = np.zeros((len(times), len(joints), 3), np.float32)
+        torque = np.zeros((len(times), len(dofs)), np.float32)
+        if not len(clip.pose_time):
+            return pose, torque, np.zeros(len(times), bool)
+        for names, own, field in ((joints, clip.joints, "joints"), (dofs, clip.dofs, "dofs")):
+            if own and own != names:
+                raise UserError(f"clip {clip.clip_id!r}, field {field}: differs from the dataset's")
+        inside = (times >= clip.pose_time[0]) & (times <= clip.pose_time[-1])
+        if clip.joints:
+            flat, _ = emg_lib.resample(clip.pose.reshape(len(clip.pose), -1), clip.pose_time, times)
+            pose = flat.reshape(pose.shape)
+            hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
+            pose = pose - pose[:, hips].mean(1, keepdims=True)
+        if clip.dofs:
+            torque, _ = emg_lib.resample(clip.torque, clip.pose_time, times)
+        return pose, torque, inside
+
+    def _keep(self, cache: dict, key, value, weight: int) -> None:
+        with self._lock:
+            if weight <= self._room and key not in cache:
+                cache[key] = value
+                self._room -= weight
+
+    def whole(self, index: int) -> list[float]:
+        """Starts of the windows that lie side by side over what both video and EMG recorded, s."""
+        clip = self.clip(index)
+        end = min(times[-1] for times in (clip.frame_time, clip.emg_time) if len(times))
+        # A rest shorter than one frame is not worth a window of its own.
+        count = np.ceil((end - 1 / self.window.frame_rate) / self.window.seconds)
+        return [k * self.window.seconds for k in range(max(int(count), 1))]
+
+
+def _view_index(name: str) -> int:
+    return vocabulary.VIEWS.index(name if name in vocabulary.VIEWS else "other")
+
+
+def train_batches(
+    examples: Examples,
+    augmentation: Augmentation,
+    batch: int,
+    seed: int,
+    shard: tuple[int, int] = (0, 1),
+    threads: int = 4,
+) -> grain.IterDataset:
+    """Endless shuffled batches of augmented windows; its iterator's state can be saved.
+
+    Args:
+      examples: the training split.
+      augmentation: what to change, and by how much.
+      batch: B of this process.
+      seed: of shuffling and augmentation; the data order is a function of it and the step alone.
+      shard: (index, count) of this process among those that share the split.
+      threads: decode threads.
+    """
+    if len(examples) < batch * shard[1]:
+        raise UserError(
+            f"config.train.batch_size {batch * shard[1]} is larger than the training split "
+            f"({len(examples)} clips)"
+        )
+
+    def random_window(index: int, rng: np.random.Generator) -> Example:
+        clip = examples.clip(int(index))
+        slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
+        start = rng.uniform(-augmentation.time, slack + augmentation.time)
+        return augmentation(examples.cut(int(index), start), rng, examples.mirror)
+
+    return (
+        grain.MapDataset.range(len(examples))
+        .seed(seed)
+        .shuffle()[shard[0] :: shard[1]]
+        .repeat()
+        .random_map(random_window)
+        .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * batch))
+        .batch(batch, drop_remainder=True)
+    )
+
+
+def eval_batches(examples: Examples, batch: int) -> Iterator[Example]:
+    """Every clip once, in order, as windows side by side; the last batch is padded.
+
+    Yields:
+      Examples stacked to [batch, ...], with `_mask` [batch] false on padding.
+    """
+    cuts = [(i, start) for i in range(len(examples)) for start in examples.whole(i)]
+    for first in range(0, len(cuts), batch):
+        chosen = cuts[first : first + batch]
+        items = [examples.cut(*cut) for cut in chosen]
+        items += [items[-1]] * (batch - len(chosen))
+        stacked = {name: np.stack([item[name] for item in items]) for name in items[0]}
+        yield stacked | {"_mask": np.arange(batch) < len(chosen)}
