@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from video2emg import models
+from video2emg.errors import UserError
+
+
+def config(**encoder):
+    encoder = encoder or dict(name="cnn", widths=(4, 8), dim=16, patch=4)
+    return ml_collections.ConfigDict(
+        dict(encoder=encoder, dim=16, heads=2, layers=1, decoder_layers=1, dropout=0.1,
+             auxiliary=True, dtype="float32")
+    )  # fmt: skip
+
+
+def batch(b=2, v=2, t=10, s=16, m=4):
+    rng = np.random.default_rng(0)
+    return {
+        "video": rng.integers(0, 255, (b, v, t, s, s, 3)).astype(np.uint8),
+        "video_mask": np.ones((b, v, t), bool),
+        "view": np.tile(np.arange(v, dtype=np.int32), (b, 1)),
+        "muscle": rng.integers(0, 9, (b, m)).astype(np.int32),
+        "side": np.tile(np.arange(m, dtype=np.int32) % 2, (b, 1)),
+    }
+
+
+def make(**encoder):
+    model = models.build(
+        config(**encoder), frames=10, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
+    )
+    inputs = batch()
+    params = model.init(jax.random.key(0), inputs, train=False)
+    return model, params, inputs
+
+
+TUBELET = dict(name="tubelet", dim=16, layers=1, heads=2, patch=8, stride=2)
+
+
+@pytest.mark.parametrize("encoder", [{}, TUBELET])
+def test_shapes_units_and_gradients(encoder):
+    model, params, inputs = make(**encoder)
+    out, extra = model.apply(params, inputs, train=False)
+    assert out.emg.shape == (2, 50, 4) and (out.emg >= 0).all()
+    assert out.pose.shape == (2, 10, 21, 3) and out.torque.shape == (2, 10, 3)
+    assert out.load.shape == (2,) and extra["tokens"].shape[0] == 2
+    grads = jax.grad(lambda p: model.apply(p, inputs, train=False)[0].emg.sum())(params)
+    asleep = [
+        jax.tree_util.keystr(path)
+        for path, g in jax.tree_util.tree_leaves_with_path(grads)
+        if not jnp.any(g != 0)
+    ]
+    # Only the auxiliary heads are not on the way to the EMG.
+    assert all("auxiliary" in p or "['pose']" in p or "torque" in p or "load" in p for p in asleep)
+
+
+@pytest.mark.parametrize("encoder", [{}, TUBELET])
+def test_masked_frames_change_nothing(encoder):
+    model, params, inputs = make(**encoder)
+    inputs["video_mask"][:, 1] = False
+    first, _ = model.apply(params, inputs, train=False)
+    changed = inputs | {"video": inputs["video"].copy()}
+    changed["video"][:, 1] = 255 - changed["video"][:, 1]
+    second, _ = model.apply(params, changed, train=False)
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_muscles_are_asked_one_by_one():
+    """The answer to a query does not depend on which other muscles are asked, or in what order."""
+    model, params, inputs = make()
+    out, _ = model.apply(params, inputs, train=False)
+    order = [2, 0, 3]
+    fewer = inputs | {name: inputs[name][:, order] for name in ("muscle", "side")}
+    again, _ = model.apply(params, fewer, train=False)
+    np.testing.assert_allclose(again.emg, out.emg[:, :, order], atol=1e-5)
+
+
+def test_views_may_come_in_any_order():
+    model, params, inputs = make()
+    out, _ = model.apply(params, inputs, train=False)
+    names = ("video", "video_mask", "view")
+    swapped = inputs | {name: inputs[name][:, ::-1] for name in names}
+    again, _ = model.apply(params, swapped, train=False)
+    np.testing.assert_allclose(again.emg, out.emg, atol=1e-5)
+
+
+def test_impossible_settings_are_named():
+    with pytest.raises(UserError, match=r"encoder\.name"):
+        models.build(config(name="magic"), frames=10, frame_rate=10.0, emg_rate=50.0)
+    with pytest.raises(UserError, match="multiple of frame_rate"):
+        models.build(config(), frames=10, frame_rate=15.0, emg_rate=50.0)

@@ -1,0 +1,60 @@
+"""Configuration → module."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import ml_collections
+
+from video2emg.errors import UserError
+from video2emg.models import encoders
+from video2emg.models.video2emg import Video2EMG
+
+ENCODERS = {"cnn": encoders.FrameCNN, "tubelet": encoders.TubeletTransformer}
+
+
+def build(
+    config: ml_collections.ConfigDict,
+    *,
+    frames: int,
+    frame_rate: float,
+    emg_rate: float,
+    joints: int = 0,
+    dofs: int = 0,
+) -> nn.Module:
+    """Builds the model that `config` (`config.model`) describes, for one shape of examples.
+
+    Args:
+      config: see `configs/v2emg.py`.
+      frames: T, video frames per window.
+      frame_rate: Hz.
+      emg_rate: Hz.
+      joints: J, joints of the pose targets; 0 if there are none.
+      dofs: D, joint torques of the targets; 0 if there are none.
+
+    Raises:
+      UserError: an unknown encoder, or rates that do not divide.
+    """
+    if config.encoder.name not in ENCODERS:
+        raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
+                        f"{sorted(ENCODERS)}")  # fmt: skip
+    dtype = jnp.dtype(config.dtype)
+    settings = {k: v for k, v in config.encoder.items() if k != "name"}
+    encoder = ENCODERS[config.encoder.name](**settings, dtype=dtype)
+    per_token = encoder.stride * emg_rate / frame_rate
+    if per_token != round(per_token) or frames % encoder.stride:
+        raise UserError(
+            f"config.data: emg_rate {emg_rate:g} Hz must be a multiple of frame_rate "
+            f"{frame_rate:g} Hz / {encoder.stride}, and the window a whole number of tokens"
+        )
+    return Video2EMG(
+        encoder=encoder,
+        dim=config.dim,
+        heads=config.heads,
+        layers=config.layers,
+        decoder_layers=config.decoder_layers,
+        frame_rate=frame_rate,
+        emg_rate=emg_rate,
+        joints=joints if config.auxiliary else 0,
+        dofs=dofs if config.auxiliary else 0,
+        dropout=config.dropout,
+        dtype=dtype,
+    )

@@ -1,0 +1,89 @@
+"""Video encoders: frames of one camera in, one token per instant out.
+
+All map `video [B, T, S, S, 3]` in [-1, 1] to `[B, T', D]`, T' = T / `stride`.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from video2emg.models.blocks import Block, Dtype
+
+
+class FrameCNN(nn.Module):
+    """A small convolutional network on every frame by itself.
+
+    On few data and two cores its locality is worth more than attention (docs/choices.md).
+
+    Attributes:
+      widths: channels of the stages; each halves the resolution.
+      dim: D.
+      patch: pixels that the stem folds into channels (space to depth) before the first stage.
+    """
+
+    widths: Sequence[int]
+    dim: int
+    patch: int = 2
+    dtype: Dtype = jnp.float32
+    stride: int = 1
+
+    @nn.compact
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], *, train: bool
+    ) -> Float[Array, "B T {self.dim}"]:
+        """Encodes every frame by itself."""
+        b, t, s, _, c = video.shape
+        p = self.patch
+        x = video.astype(self.dtype).reshape(b * t, s // p, p, s // p, p, c)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(b * t, s // p, s // p, p * p * c)
+        for i, width in enumerate(self.widths):
+            x = nn.Conv(width, (3, 3), strides=1 if i == 0 else 2, dtype=self.dtype)(x)
+            x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+        # Where things are matters (a bent arm, a deep squat), so positions are kept, not pooled.
+        return nn.Dense(self.dim, dtype=self.dtype)(x.reshape(b, t, -1))
+
+
+class TubeletTransformer(nn.Module):
+    """Factorised video transformer (ViViT, Arnab et al. 2021, model 2), spatial part.
+
+    Tubelets of `frames × patch × patch` pixels become tokens by reshape and matrix product (XLA's
+    3-D convolution is slow on CPU); each instant is encoded by spatial attention and pooled.
+
+    Attributes:
+      dim, layers, heads: of the transformer; ViT-B is 768, 12, 12.
+      patch: pixels.
+      stride: frames per tubelet.
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    patch: int = 16
+    stride: int = 2
+    dropout: float = 0.0
+    remat: bool = False
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], *, train: bool
+    ) -> Float[Array, "B T2 {self.dim}"]:
+        """Encodes tubelets; T2 = T / stride."""
+        b, t, s, _, c = video.shape
+        f, p = self.stride, self.patch
+        if s % p or t % f:
+            raise ValueError(f"frames {s}×{s} × {t} do not divide into tubelets {p}×{p} × {f}")
+        g = s // p
+        x = video.astype(self.dtype).reshape(b * t // f, f, g, p, g, p, c)
+        x = x.transpose(0, 2, 4, 1, 3, 5, 6).reshape(b * t // f, g * g, f * p * p * c)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="tubelet")(x)
+        place = self.param("place", nn.initializers.normal(0.02), (1, g * g, self.dim))
+        x = x + place.astype(self.dtype)
+        block = nn.remat(Block, static_argnums=()) if self.remat else Block
+        for i in range(self.layers):
+            layer = block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = layer(x, train=train)
+        x = nn.LayerNorm(dtype=self.dtype)(x)
+        return x.mean(axis=1).reshape(b, t // f, self.dim)

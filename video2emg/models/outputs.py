@@ -1,0 +1,21 @@
+"""What every Video→EMG model returns."""
+
+import flax.struct
+import jax
+
+
+@flax.struct.dataclass
+class Outputs:
+    """Predictions for one batch of windows.
+
+    Attributes:
+      emg: [B, N, M] envelope in units of the reference (1 = e.g. MVC), not negative.
+      pose: [B, T, J, 3] m, relative to the hips, or None.
+      torque: [B, T, D] N·m, or None.
+      load: [B] log(1 + kg), or None.
+    """
+
+    emg: jax.Array
+    pose: jax.Array | None = None
+    torque: jax.Array | None = None
+    load: jax.Array | None = None

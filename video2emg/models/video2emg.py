@@ -1,0 +1,152 @@
+"""Video → EMG: encode each view, let views and instants talk, ask one query per muscle."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from video2emg import vocabulary
+from video2emg.models.blocks import Block, Dtype, time_embedding
+from video2emg.models.outputs import Outputs
+
+Batch = Mapping[str, jax.typing.ArrayLike]
+
+
+class MuscleDecoder(nn.Module):
+    """Muscle queries read the EMG of any set of electrodes out of video tokens.
+
+    One learned embedding per muscle of the vocabulary and one per side make the query, so that
+    datasets with different electrodes share one decoder.
+
+    Attributes:
+      dim, layers, heads: of the cross-attention.
+      samples: EMG samples per query instant.
+      output_scale: initial scale of the output; learned (a fixed one decides the result).
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    samples: int
+    dropout: float = 0.0
+    output_scale: float = 0.3
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Float[Array, "B K D"],
+        mask: Bool[Array, "B K"],
+        instants: Float[Array, " Q"],
+        muscle: Int[Array, "B M"],
+        side: Int[Array, "B M"],
+        *,
+        train: bool,
+    ) -> Float[Array, "B N M"]:
+        """Answers each (muscle, side) query at `instants` s; N = Q · samples."""
+        b, m = muscle.shape
+        who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+        who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
+        when = nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
+        x = (who[:, :, None] + when).reshape(b, -1, self.dim).astype(self.dtype)
+        for i in range(self.layers):
+            block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = block(x, tokens, mask, train=train)
+        x = nn.LayerNorm(dtype=self.dtype)(x)
+        x = nn.Dense(self.samples, name="samples")(x.astype(jnp.float32))
+        scale = self.param("output_scale", nn.initializers.constant(self.output_scale), ())
+        emg = scale * nn.softplus(x)
+        return emg.reshape(b, m, -1).transpose(0, 2, 1)
+
+
+class Video2EMG(nn.Module):
+    """The whole model.
+
+    Attributes:
+      encoder: a module of `models.encoders`; shared by all views.
+      dim, heads, layers: of the transformer over (view, instant) tokens.
+      decoder_layers: of the muscle decoder.
+      frame_rate, emg_rate: Hz; of the window.
+      joints, dofs: how many joints and torques the auxiliary heads predict; 0 leaves one out.
+    """
+
+    encoder: nn.Module
+    dim: int
+    heads: int
+    layers: int
+    decoder_layers: int
+    frame_rate: float
+    emg_rate: float
+    joints: int = 0
+    dofs: int = 0
+    dropout: float = 0.0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[Outputs, dict[str, Any]]:
+        """Predicts EMG for a batch of windows.
+
+        Args:
+          batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T], view [B, V] int, muscle and
+            side [B, M] int; see `data.pipeline.Examples.cut`.
+          train: whether to drop out.
+
+        Returns:
+          The outputs and a dictionary of intermediate tensors for inspection.
+        """
+        batch = {name: jnp.asarray(value) for name, value in batch.items()}
+        video, video_mask = batch["video"], batch["video_mask"]
+        b, v, t = video.shape[:3]
+        pixels = video.astype(self.dtype) / 127.5 - 1.0
+        stride = getattr(self.encoder, "stride", 1)
+        frames = self.encoder(pixels.reshape(b * v, *pixels.shape[2:]), train=train)
+        instants = jnp.arange(t // stride) * (stride / self.frame_rate)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
+        x = x.reshape(b, v, t // stride, self.dim)
+        view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+        when = nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
+        x = (x + view[:, :, None] + when).astype(self.dtype).reshape(b, -1, self.dim)
+        mask = video_mask.reshape(b, v, t // stride, stride).any(-1).reshape(b, -1)
+        for i in range(self.layers):
+            block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = block(x, mask=mask, train=train)
+        emg = MuscleDecoder(
+            self.dim,
+            self.decoder_layers,
+            self.heads,
+            samples=round(stride * self.emg_rate / self.frame_rate),
+            dropout=self.dropout,
+            dtype=self.dtype,
+            name="decoder",
+        )(x, mask, instants, batch["muscle"], batch["side"], train=train)
+        outputs = self._auxiliary(Outputs(emg=emg), x, mask, (b, v, t, stride))
+        return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
+
+    def _auxiliary(
+        self,
+        outputs: Outputs,
+        tokens: Float[Array, "B K D"],
+        mask: Bool[Array, "B K"],
+        shape: Sequence[int],
+    ) -> Outputs:
+        """Adds pose, torque and load, read from the same tokens."""
+        b, v, t, stride = shape
+        x = nn.LayerNorm(name="auxiliary_norm")(tokens.astype(jnp.float32))
+        weight = mask.astype(jnp.float32).reshape(b, v, -1, 1)
+        x = x.reshape(b, v, -1, self.dim) * weight
+        instants = x.sum(1) / jnp.maximum(weight.sum(1), 1.0)
+        clip = x.sum((1, 2)) / jnp.maximum(weight.sum((1, 2)), 1.0)
+
+        def per_frame(width: int, name: str) -> jax.Array:
+            return nn.Dense(stride * width, name=name)(instants).reshape(b, t, width)
+
+        if self.joints:
+            pose = per_frame(3 * self.joints, "pose").reshape(b, t, self.joints, 3)
+            outputs = outputs.replace(pose=pose)
+        if self.dofs:
+            # Torques reach 200 N·m; the head's outputs should not have to.
+            outputs = outputs.replace(torque=100.0 * per_frame(self.dofs, "torque"))
+        return outputs.replace(load=nn.Dense(1, name="load")(clip)[:, 0])

@@ -1,0 +1,1 @@
+"""Meshes, sharding rules and the hand-over of host data to devices."""

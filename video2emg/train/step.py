@@ -1,0 +1,53 @@
+"""One optimisation step and one prediction, as pure functions of state and batch."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from video2emg.models.outputs import Outputs
+from video2emg.train.losses import losses
+from video2emg.train.state import TrainState
+
+Batch = dict[str, jax.Array]
+
+
+def train_step(
+    model: nn.Module, tx: optax.GradientTransformation, config: ml_collections.ConfigDict
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
+    """Returns `step(state, batch) -> (state, metrics)`; `config` is `config.train`."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        rng = jax.random.fold_in(state.rng, state.step)
+
+        def loss_of(params):
+            outputs, _ = model.apply({"params": params}, batch, train=True, rngs={"dropout": rng})  # pyright: ignore
+            return losses(outputs, batch, config.loss)
+
+        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        # A short memory at first, or the average would remember the initialisation.
+        decay = jnp.minimum(config.average_decay, (1 + state.step) / (10 + state.step))
+        average = optax.incremental_update(params, state.average, 1 - decay)
+        metrics = {f"loss_{name}": value for name, value in parts.items()}
+        metrics |= {"loss": loss, "grad_norm": optax.global_norm(grads)}
+        state = state.replace(
+            step=state.step + 1, params=params, average=average, opt_state=opt_state
+        )
+        return state, metrics
+
+    return step
+
+
+def predict_step(model: nn.Module) -> Callable[[dict, Batch], Outputs]:
+    """Returns `predict(params, batch) -> Outputs`, without dropout."""
+
+    def predict(params: dict, batch: Batch) -> Outputs:
+        outputs, _ = model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        return outputs
+
+    return predict
