@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tests.eval.clips import make_clip
+from video2emg.errors import UserError
+from video2emg.eval.series import check_predictions
+
+
+def test_masked_targets_may_be_nan_and_measured_ones_may_not():
+    target = np.zeros((10, 2))
+    target[3, 1] = np.nan
+    mask = np.isfinite(target)
+    make_clip(target, mask=mask)
+    with pytest.raises(UserError, match=r"c0.*target.*not finite"):
+        make_clip(target)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("time", np.zeros(10)),
+        ("phase", np.full(10, 1.5, np.float32)),
+        ("phase", np.full(10, np.nan, np.float32)),
+        ("muscles", ("left_biceps_brachii", "left_biceps_brachii")),
+    ],
+)
+def test_bad_fields_are_named(field, value):
+    with pytest.raises(UserError, match=f"'c0', field {field}"):
+        make_clip(np.zeros((10, 2)), **{field: value})
+
+
+def test_predictions_must_be_finite_even_where_masked():
+    clip = make_clip(np.zeros((10, 2)), mask=np.zeros((10, 2), bool))
+    bad = np.zeros((10, 2))
+    bad[0, 0] = np.nan
+    with pytest.raises(UserError, match=r"'c0'.*not finite"):
+        check_predictions([clip], [bad])
+
+
+def test_predictions_must_fit():
+    clip = make_clip(np.zeros((10, 2)))
+    with pytest.raises(UserError, match=r"'c0'.*\(9, 2\).*\(10, 2\)"):
+        check_predictions([clip], [np.zeros((9, 2))])
+    with pytest.raises(UserError, match="2 predictions for 1 clips"):
+        check_predictions([clip], [np.zeros((10, 2))] * 2)

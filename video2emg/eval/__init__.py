@@ -1,0 +1,1 @@
+"""Metrics, trivial baselines and result tables. All but `evaluate` is NumPy and knows no model."""

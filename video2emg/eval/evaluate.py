@@ -1,0 +1,101 @@
+"""Runs a model over every clip of a split and lays its predictions on the clips' own clocks."""
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from video2emg.data import emg as emg_lib
+from video2emg.data import video as video_lib
+from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.eval.series import ClipSeries
+from video2emg.models.outputs import Outputs
+from video2emg.parallel import mesh as mesh_lib
+
+# What the nearest-neighbour baseline searches: this many instants of a small grey picture per view.
+_INSTANTS, _PIXELS = 8, 12
+
+
+def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]:
+    """The measured envelopes of a split, one series per clip.
+
+    Args:
+      examples: the split.
+      descriptors: whether to add the video descriptors for the nearest-neighbour baseline.
+    """
+    found = []
+    for index in range(len(examples)):
+        clip = examples.clip(index)
+        target, time = examples.target(index)
+        found.append(
+            ClipSeries(
+                clip_id=clip.clip_id,
+                dataset=clip.dataset,
+                subject=clip.subject,
+                action=clip.action,
+                muscles=clip.muscles,
+                time=time,
+                phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
+                target=target,
+                mask=np.isfinite(target),
+                load=clip.load,
+                descriptor=descriptor(examples, index) if descriptors else None,
+            )
+        )
+    return found
+
+
+def descriptor(examples: Examples, index: int) -> Float[np.ndarray, " K"]:
+    """Small grey pictures at fixed fractions of a clip, each with zero mean; [K] float32."""
+    clip = examples.clip(index)
+    times = np.linspace(clip.frame_time[0], clip.frame_time[-1], _INSTANTS)
+    pictures = []
+    for view in examples.window.views:
+        if view not in clip.views:
+            pictures.append(np.zeros((_INSTANTS, _PIXELS, _PIXELS), np.float32))
+            continue
+        frames, _ = video_lib.nearest_frames(clip, clip.views.index(view), times)
+        small = [video_lib.decode(clip, int(f), _PIXELS) for f in frames]
+        pictures.append(np.stack(small).mean(-1, dtype=np.float32))
+    stacked = np.concatenate(pictures)
+    return (stacked - stacked.mean((1, 2), keepdims=True)).ravel()
+
+
+def predict(
+    predict_fn: Callable[[Any, dict[str, jax.Array]], Outputs],
+    params: Any,
+    examples: Examples,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+) -> list[Float[np.ndarray, "N C"]]:
+    """Predicts every clip of a split.
+
+    Args:
+      predict_fn: jitted `train.step.predict_step`.
+      params: of the model.
+      examples: the split.
+      batch: windows at a time; a multiple of the number of devices.
+      mesh: the devices.
+
+    Returns:
+      One [N, C] array per clip, on the time grid of `series_of`.
+    """
+    pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
+    for host in eval_batches(examples, batch):
+        inputs = {k: v for k, v in host.items() if k != "_mask"}
+        outputs = predict_fn(params, mesh_lib.put_batch(mesh, inputs))
+        with jax.transfer_guard("allow"):
+            emg = np.asarray(jax.device_get(outputs.emg), np.float32)
+        for row in np.flatnonzero(host["_mask"]):
+            times = float(host["start"][row]) + examples.window.emg_time
+            pieces[int(host["index"][row])].append((times, emg[row]))
+    predictions = []
+    for index in range(len(examples)):
+        target, time = examples.target(index)
+        times, values = (np.concatenate(part) for part in zip(*pieces[index], strict=True))
+        on_clock, _ = emg_lib.resample(values[:, : target.shape[1]], times, time)
+        predictions.append(on_clock)
+    return predictions

@@ -1,0 +1,388 @@
+"""One writer for results: scores with intervals, by group, beside the baselines, with provenance.
+
+A results file is
+`{schema_version, provenance: {...}, <split>: {model, baselines: {name: ...}, model_minus: {...}}}`
+where `model` and each baseline hold every metric of `scores.METRICS`, and `<metric>_ci95`.
+"""
+
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from video2emg.errors import UserError
+from video2emg.eval import baselines, scores
+from video2emg.eval.files import write_atomically
+from video2emg.eval.series import ClipSeries
+
+SCHEMA_VERSION = 1
+
+Results = dict[str, Any]
+
+_PACKAGES = ("video2emg", "jax", "flax", "numpy", "scipy", "mujoco-core")
+_PACKAGE_FOLDER = pathlib.Path(__file__).parent
+
+# Columns of the printed table: metric, heading, format.
+_COLUMNS = (
+    ("skill", "skill", "{:+.3f}"),
+    ("pcc", "PCC", "{:.3f}"),
+    ("amplitude_r", "amplitude r", "{:.3f}"),
+    ("r2", "R²", "{:.3f}"),
+    ("rmse", "RMSE", "{:.4f}"),
+    ("mae", "MAE", "{:.4f}"),
+    ("onset_ms", "onset ms", "{:.0f}"),
+    ("peak_ratio", "peak ratio", "{:.2f}"),
+    ("symmetry_error", "L/R error", "{:.3f}"),
+)
+
+
+def summarise(
+    series: Sequence[ClipSeries],
+    predictions: Sequence[np.ndarray],
+    template_predictions: Sequence[np.ndarray],
+    samples: int = 1000,
+    seed: int = 0,
+) -> Results:
+    """Scores one predictor.
+
+    Args:
+      series: the clips of one split.
+      predictions: one [N, C] per clip.
+      template_predictions: one [N, C] per clip, of the reference of the skill.
+      samples: bootstrap samples.
+      seed: of the bootstrap.
+
+    Returns:
+      Every metric and its `<metric>_ci95`; `clips`, `subjects`, `samples` (measured samples over
+      all channels); the same in `by_muscle`, `by_action` and `by_subject`, the last without
+      intervals (a person cannot be resampled).
+    """
+    return _describe(scores.tabulate(series, predictions, template_predictions), samples, seed)
+
+
+def _describe(
+    table: scores.Table, samples: int, seed: int, group_intervals: bool = True
+) -> Results:
+    """What `summarise` returns, of a table; intervals of groups if asked for."""
+
+    def part(some: scores.Table, intervals: bool) -> Results:
+        found: Results = {
+            "clips": len(some.clip_id),
+            "subjects": len(np.unique(some.subject)),
+            "samples": int(some.moments.count.sum()),
+        }
+        if intervals:
+            return found | scores.score_with_intervals(some, samples, seed)
+        return found | scores.score(some)
+
+    return part(table, True) | {
+        "by_muscle": {
+            str(muscle): part(table.select(channels=table.muscles == muscle), group_intervals)
+            for muscle in np.unique(table.muscles)
+        },
+        "by_action": {
+            str(action): part(table.select(clips=table.action == action), group_intervals)
+            for action in np.unique(table.action)
+        },
+        "by_subject": {
+            str(subject): part(table.select(clips=table.subject == subject), False)
+            for subject in np.unique(table.subject)
+        },
+    }
+
+
+def evaluate(
+    train: Sequence[ClipSeries],
+    test: Sequence[ClipSeries],
+    predictions: Sequence[np.ndarray],
+    samples: int = 1000,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+) -> Results:
+    """Scores a model on `test` beside the baselines fitted on `train`.
+
+    Args:
+      train: training series (of other subjects).
+      test: the clips that were predicted.
+      predictions: one [N, C] per clip of `test`.
+      samples: bootstrap samples.
+      seed: of the bootstrap.
+      names: baselines; by default all that the data allow. The template is always needed.
+
+    Returns:
+      `model` (as `summarise`), `baselines[name]` (so too, with `uses_test_emg` and without
+      intervals of groups), `model_minus[name]` (paired differences), and
+      `subjects_shared_with_training`, which should be empty.
+    """
+    shared = sorted({clip.subject for clip in train} & {clip.subject for clip in test})
+    predicted = baselines.predict_baselines(train, test, names)
+    template = predicted.get("template")
+    if template is None:
+        template = baselines.predict_baselines(train, test, ["template"])["template"]
+    model_table = scores.tabulate(test, predictions, template)
+    found: Results = {
+        "model": _describe(model_table, samples, seed),
+        "baselines": {},
+        "model_minus": {},
+        "subjects_shared_with_training": shared,
+    }
+    for name, guess in predicted.items():
+        table = scores.tabulate(test, guess, template)
+        found["baselines"][name] = _describe(table, samples, seed, group_intervals=False)
+        found["baselines"][name]["uses_test_emg"] = baselines.REGISTRY[name].uses_test_emg
+        found["model_minus"][name] = scores.paired_difference(model_table, table, samples, seed)
+    return found
+
+
+def evaluate_baselines(
+    train: Sequence[ClipSeries],
+    test: Sequence[ClipSeries],
+    samples: int = 1000,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+) -> dict[str, Results]:
+    """Scores of the baselines alone, by name."""
+    predicted = baselines.predict_baselines(train, test, names)
+    template = baselines.predict_baselines(train, test, ["template"])["template"]
+    return {
+        name: summarise(test, guess, template, samples, seed) for name, guess in predicted.items()
+    }
+
+
+def provenance(
+    *,
+    dataset: str,
+    dataset_version: str,
+    simulated: bool,
+    normalisation: str,
+    seed: int,
+    config_hash: str,
+    **more: Any,
+) -> Results:
+    """What one must know to believe or repeat a result.
+
+    Args:
+      dataset: name and config of the dataset, e.g. `gymsim/default`.
+      dataset_version: its version.
+      simulated: whether the EMG is simulated; tables and figures say so.
+      normalisation: the reference the envelopes are divided by, e.g. `mvc`.
+      seed: of the training run.
+      config_hash: of the whole configuration.
+      **more: anything else, JSON-able.
+    """
+    return {
+        "dataset": dataset,
+        "dataset_version": dataset_version,
+        "simulated": simulated,
+        "normalisation": normalisation,
+        "seed": seed,
+        "config_hash": config_hash,
+        "git_commit": _git_commit(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "metrics": dict(scores.METRICS),
+    } | more
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that this package lies in, `+` if edited; None if it is installed."""
+    if not (_PACKAGE_FOLDER.parents[1] / ".git").exists():
+        return None
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(_PACKAGE_FOLDER), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_results(path: str | os.PathLike[str], results: Results) -> None:
+    """Writes strict JSON (NaN and infinities become null, keys sorted) in one step.
+
+    A reader sees the old file or the whole new one.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    text = json.dumps(
+        _jsonable({"schema_version": SCHEMA_VERSION} | results),
+        indent=2,
+        sort_keys=True,
+        allow_nan=False,
+        ensure_ascii=False,
+    )
+    write_atomically(path, lambda file: file.write(text.encode() + b"\n"))
+
+
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """Reads what `write_results` wrote.
+
+    Raises:
+      UserError: no such file, not JSON, or of another schema.
+    """
+    try:
+        results = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not a results file: {error}") from None
+    version = results.get("schema_version") if isinstance(results, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path}: results schema {version}, expected {SCHEMA_VERSION}; rerun")
+    return results
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def merge_seeds(runs: Sequence[Results]) -> Results:
+    """Mean over runs that differ in their seed, with the spread beside it.
+
+    Every number becomes its mean, `<key>_sd` (n - 1; the spread of training, not an interval over
+    subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined. Intervals over
+    subjects are dropped: an average of end points is not the interval of an average.
+
+    Raises:
+      UserError: no runs, or runs of different datasets, configurations or splits.
+    """
+    if not runs:
+        raise UserError("no results to merge")
+    facts = [run.get("provenance", {}) for run in runs]
+    for key in ("dataset", "dataset_version", "normalisation"):
+        values = sorted({str(fact.get(key)) for fact in facts})
+        if len(values) > 1:
+            raise UserError(f"cannot merge results that differ in {key}: {', '.join(values)}")
+    seeds = [fact.get("seed") for fact in facts]
+    if len(set(seeds)) < len(seeds) and None not in seeds:
+        raise UserError(f"cannot merge results: a seed occurs twice in {seeds}")
+    splits = [key for key in runs[0] if key not in ("schema_version", "provenance")]
+    for split in splits:
+        if any(split not in run for run in runs):
+            raise UserError(f"cannot merge results: not all have the split {split!r}")
+    merged = {split: _merge([run[split] for run in runs]) for split in splits}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "provenance": {k: v for k, v in facts[0].items() if k != "seed"} | {"seeds": seeds},
+    } | merged
+
+
+# Counts and flags of a set, the same in every run.
+_FIXED = ("clips", "subjects", "samples")
+
+
+def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
+    merged: Results = {}
+    for key, first in parts[0].items():
+        values = [part.get(key) for part in parts]
+        if isinstance(first, Mapping):
+            merged[key] = _merge([value or {} for value in values])
+        elif key.endswith("_ci95"):
+            continue
+        elif key in _FIXED or not isinstance(first, int | float | None) or isinstance(first, bool):
+            merged[key] = first
+        else:
+            numbers = np.array([np.nan if v is None else v for v in values], np.float64)
+            merged[key] = float(numbers.mean())
+            merged[f"{key}_sd"] = float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan
+            merged[f"{key}_per_seed"] = numbers.tolist()
+    return merged
+
+
+def format_table(results: Results, split: str = "test") -> str:
+    """The model and the baselines as text, best skill first, with what the numbers are about."""
+    if split not in results:
+        raise UserError(f"these results have no split {split!r}")
+    part, facts = results[split], results.get("provenance", {})
+    model = part["model"]
+    rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
+    rows.append(["model", *_cells(model)])
+    spread = _spread(model)
+    if spread is not None:
+        rows.append([spread[0], *spread[1]])
+    order = sorted(part["baselines"].items(), key=lambda item: -_number(item[1].get("skill")))
+    for name, found in order:
+        rows.append([name + (" *" if found.get("uses_test_emg") else ""), *_cells(found)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    about = [
+        facts.get("dataset", "unnamed dataset"),
+        "simulated EMG" if facts.get("simulated") else "",
+        f"{split}: {model.get('clips', '?')} clips of {model.get('subjects', '?')} subjects",
+        f"envelopes / {facts['normalisation']}" if "normalisation" in facts else "",
+        f"seeds {facts['seeds']}" if "seeds" in facts else "",
+    ]
+    lines.insert(0, " · ".join(text for text in about if text))
+    lines.insert(2, "-" * max(len(line) for line in lines[1:]))
+    if any(found.get("uses_test_emg") for _, found in order):
+        lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
+    return "\n".join(lines)
+
+
+def _spread(model: Results) -> tuple[str, list[str]] | None:
+    """Second line of the model: intervals over subjects, or standard deviations over seeds."""
+    if any(f"{name}_ci95" in model for name, _, _ in _COLUMNS):
+        cells = [_interval_cell(model.get(f"{name}_ci95"), form) for name, _, form in _COLUMNS]
+        return "  95 %", cells
+    if any(f"{name}_sd" in model for name, _, _ in _COLUMNS):
+        cells = [_cell(model.get(f"{name}_sd"), form, "±") for name, _, form in _COLUMNS]
+        return "  sd over seeds", cells
+    return None
+
+
+def _cells(found: Results) -> list[str]:
+    return [_cell(found.get(name), form) for name, _, form in _COLUMNS]
+
+
+def _cell(value: float | None, form: str, prefix: str = "") -> str:
+    if not math.isfinite(_number(value)):
+        return "–"
+    return prefix + (form.replace("+", "") if prefix else form).format(value)
+
+
+def _interval_cell(ends: Sequence[float | None] | None, form: str) -> str:
+    values = [_number(end) for end in ends or [None]]
+    if not all(math.isfinite(value) for value in values):
+        return "–"
+    # .776–.847: without the leading zeros the column stays as narrow as its numbers allow.
+    texts = [form.replace("+", "").format(value) for value in values]
+    short = [
+        t.replace("0.", ".", 1) if abs(v) < 1 else t for t, v in zip(texts, values, strict=True)
+    ]
+    return "–".join(short)
+
+
+def _number(value: float | None) -> float:
+    return -math.inf if value is None or math.isnan(value) else float(value)

@@ -1,0 +1,330 @@
+"""Scores of one set of predictions, whole or by group, with intervals over subjects.
+
+Every score is a function of sums that are additive over clips. They are added up per subject once;
+a bootstrap sample is then a vector of subject weights, and no frame is looked at again.
+Letters: K clips, M channel names, S subjects, G (action, channel) pairs, R weightings.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from video2emg import vocabulary
+from video2emg.errors import UserError
+from video2emg.eval import metrics
+from video2emg.eval.metrics import Moments, divide
+from video2emg.eval.series import ClipSeries, check_predictions
+
+Sums = dict[str, np.ndarray]
+
+# name -> what it is; the order of tables. Each is defined in `metrics` or `_scores`.
+METRICS = {
+    "skill": "1 - SSE / SSE(action template), pooled over clips and channels",
+    "pcc": "mean over clips and channels of Pearson's r over time; 0 for a flat prediction",
+    "amplitude_r": "correlation of per-clip mean envelopes within (action, channel)",
+    "rmse": "root mean squared error over all samples, in units of the reference",
+    "rmse_macro": "mean over clips of the clip's RMSE",
+    "mae": "mean absolute error over all samples",
+    "nrmse": "mean over channels of RMSE / range of the channel's measured envelopes",
+    "r2": "1 - SSE / Σ(y - mean of the channel)²; knowing the exercise alone makes it high",
+    "vaf": "1 - SSE / Σy², uncentred",
+    "bias": "mean of prediction minus measurement",
+    "onset_ms": "mean |error| of the onset, ms, where both have one",
+    "onset_missed": "share of measured onsets to which the prediction has none",
+    "peak_ratio": "mean of predicted peak / measured peak",
+    "symmetry_error": "mean |error| of the left share L / (L + R) of a muscle's amplitude",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Per-clip results of one predictor; NaN or a count of 0 where a clip lacks a channel.
+
+    Attributes:
+      clip_id, subject, action: [K] text.
+      channels: M names.
+      moments: [K, M].
+      reference_sq_error: [K, M], Σe² of the action template.
+      amplitude_target, amplitude_prediction: [K, M], mean envelope of the clip.
+      onset_error: [K, M], |prediction - measurement|, ms.
+      onset_missed: [K, M], 1 where only the measurement has an onset, 0 where both have.
+      peak_ratio: [K, M].
+      symmetry_error: [K, M], the same at both sides of a pair.
+    """
+
+    clip_id: np.ndarray
+    subject: np.ndarray
+    action: np.ndarray
+    channels: tuple[str, ...]
+    moments: Moments
+    reference_sq_error: Float[np.ndarray, "K M"]
+    amplitude_target: Float[np.ndarray, "K M"]
+    amplitude_prediction: Float[np.ndarray, "K M"]
+    onset_error: Float[np.ndarray, "K M"]
+    onset_missed: Float[np.ndarray, "K M"]
+    peak_ratio: Float[np.ndarray, "K M"]
+    symmetry_error: Float[np.ndarray, "K M"]
+
+    @property
+    def muscles(self) -> np.ndarray:
+        """[M] the channels' muscles, without side."""
+        return np.array([vocabulary.split_channel(name)[1] for name in self.channels])
+
+    def select(
+        self,
+        clips: Bool[np.ndarray, " K"] | None = None,
+        channels: Bool[np.ndarray, " M"] | None = None,
+    ) -> "Table":
+        """The part with these clips and channels."""
+        rows = np.arange(len(self.clip_id)) if clips is None else np.flatnonzero(clips)
+        columns = np.arange(len(self.channels)) if channels is None else np.flatnonzero(channels)
+        part = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "channels":
+                part[field.name] = tuple(value[c] for c in columns)
+            elif field.name in ("clip_id", "subject", "action"):
+                part[field.name] = value[rows]
+            else:
+                part[field.name] = value[np.ix_(rows, columns)]
+        return Table(**part)
+
+
+def tabulate(
+    series: Sequence[ClipSeries],
+    predictions: Sequence[np.ndarray],
+    template_predictions: Sequence[np.ndarray],
+) -> Table:
+    """Looks at every sample once.
+
+    Args:
+      series: K clips, at least one.
+      predictions: K arrays [N, C].
+      template_predictions: K arrays [N, C] of the reference predictor of the skill.
+
+    Raises:
+      UserError: no clips, or a prediction is missing, of the wrong shape or not finite.
+    """
+    if not series:
+        raise UserError("nothing to evaluate: the set has no clips")
+    check_predictions(series, predictions)
+    check_predictions(series, template_predictions)
+    channels = tuple(sorted({name for clip in series for name in clip.muscles}))
+    column = {name: i for i, name in enumerate(channels)}
+    shape = (len(series), len(channels))
+    names = [f.name for f in dataclasses.fields(Moments)]
+    moments = {name: getattr(Moments.empty(shape), name) for name in names}
+    per_clip = {
+        f.name: np.full(shape, np.nan)
+        for f in dataclasses.fields(Table)
+        if f.name not in ("clip_id", "subject", "action", "channels", "moments")
+    }
+    per_clip["reference_sq_error"][:] = 0
+    triples = zip(series, predictions, template_predictions, strict=True)
+    for row, (clip, prediction, template) in enumerate(triples):
+        columns = [column[name] for name in clip.muscles]
+        found = Moments.of(clip.target, prediction, clip.mask)
+        for name in names:
+            moments[name][row, columns] = getattr(found, name)
+        template_error = np.where(clip.mask, template.astype(np.float64) - clip.target, 0)
+        per_clip["reference_sq_error"][row, columns] = (template_error**2).sum(0)
+        for name, value in _clip_scores(clip, prediction).items():
+            per_clip[name][row, columns] = value
+    return Table(
+        clip_id=np.array([clip.clip_id for clip in series]),
+        subject=np.array([clip.subject for clip in series]),
+        action=np.array([clip.action for clip in series]),
+        channels=channels,
+        moments=Moments(**moments),
+        **per_clip,
+    )
+
+
+def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarray]:
+    """Per-channel scores that are not functions of the moments; names as in `Table`."""
+    amplitude_target = metrics.amplitude(clip.target, clip.mask)
+    amplitude_prediction = metrics.amplitude(prediction, clip.mask)
+    true_onset = metrics.onset(clip.time, clip.target, clip.mask)
+    onset = metrics.onset(clip.time, prediction, clip.mask)
+    has_onset = np.isfinite(true_onset)
+    return {
+        "amplitude_target": amplitude_target,
+        "amplitude_prediction": amplitude_prediction,
+        "onset_error": 1e3 * np.abs(onset - true_onset),
+        "onset_missed": np.where(has_onset, np.isnan(onset).astype(np.float64), np.nan),
+        "peak_ratio": metrics.peak_ratio(clip.target, prediction, clip.mask),
+        "symmetry_error": _symmetry_error(clip, amplitude_target, amplitude_prediction),
+    }
+
+
+def _symmetry_error(
+    clip: ClipSeries, true: Float[np.ndarray, " C"], predicted: Float[np.ndarray, " C"]
+) -> Float[np.ndarray, " C"]:
+    """|Error of L / (L + R)| per channel; NaN without its mirror image or where both are quiet."""
+    place = {name: i for i, name in enumerate(clip.muscles)}
+    error = np.full(len(clip.muscles), np.nan)
+    for name, left in place.items():
+        right = place.get(vocabulary.mirror(name))
+        if not name.startswith("left_") or right is None:
+            continue
+        if true[left] + true[right] >= metrics.QUIET:
+            share = metrics.left_share(predicted[left], predicted[right])
+            error[[left, right]] = np.abs(share - metrics.left_share(true[left], true[right]))
+    return error
+
+
+def _subject_sums(table: Table) -> Sums:
+    """Everything that the scores need, added up per subject: [S, …] each, subjects sorted."""
+    subjects, owner = np.unique(table.subject, return_inverse=True)
+    member = (owner == np.arange(len(subjects))[:, None]).astype(np.float64)
+    m = table.moments
+    # Relative to the channel's mean over the set: sums of squares stay exact.
+    centre = m.reduce(0).mean_target
+    d = m.mean_target - centre
+    terms = {
+        "count": m.count,
+        "y1": m.count * d,
+        "y2": m.m2_target + m.count * d**2,
+        "y2_raw": m.m2_target + m.count * m.mean_target**2,
+        "abs_error": m.abs_error,
+        "sq_error": m.sq_error,
+        "error": m.count * (m.mean_prediction - m.mean_target),
+        "reference": table.reference_sq_error,
+    }
+    # A flat prediction says nothing of the time course: 0, not left out (see `METRICS`).
+    pcc = np.where(m.m2_prediction > 0, metrics.pcc(m), 0.0)
+    means = {
+        "pcc": np.where(m.m2_target > 0, pcc, np.nan),
+        "onset_ms": table.onset_error,
+        "onset_missed": table.onset_missed,
+        "peak_ratio": table.peak_ratio,
+        "symmetry_error": table.symmetry_error,
+        "rmse_macro": np.sqrt(divide(m.sq_error.sum(1), m.count.sum(1)))[:, None],
+    }
+    for name, value in means.items():
+        terms[f"{name}_sum"] = np.nan_to_num(value).sum(1)
+        terms[f"{name}_n"] = np.isfinite(value).sum(1).astype(np.float64)
+    terms |= _amplitude_terms(table)
+    return {name: member @ value for name, value in terms.items()}
+
+
+def _amplitude_terms(table: Table) -> Sums:
+    """[K, G] terms of the sums of `metrics.within_group_r`, as `amplitude_*`."""
+    actions, group = np.unique(table.action, return_inverse=True)
+    chosen = (group[:, None] == np.arange(len(actions)))[:, :, None]
+    chosen = chosen & np.isfinite(table.amplitude_target)[:, None, :]
+    y, p = (
+        np.where(chosen, value[:, None, :], 0)
+        for value in (table.amplitude_target, table.amplitude_prediction)
+    )
+    count = chosen.sum(0)
+    # Relative to the group's mean over the set, for exact sums of squares.
+    y = np.where(chosen, y - divide(y.sum(0), count, 0.0), 0)
+    p = np.where(chosen, p - divide(p.sum(0), count, 0.0), 0)
+    terms = {"count": chosen, "y": y, "p": p, "yy": y * y, "pp": p * p, "yp": y * p}
+    flat = (len(table.clip_id), -1)
+    return {f"amplitude_{k}": v.reshape(flat).astype(np.float64) for k, v in terms.items()}
+
+
+def _scores(sums: Sums, extent: Float[np.ndarray, " M"]) -> dict[str, np.ndarray]:
+    """[R] per metric, of [R, …] weighted sums; `extent` is the range of each channel's target."""
+    total = {k: sums[k].sum(1) for k in ("count", "abs_error", "sq_error", "error", "reference")}
+    variation = (sums["y2"] - divide(sums["y1"] ** 2, sums["count"], 0.0)).sum(1)
+    per_channel = divide(np.sqrt(divide(sums["sq_error"], sums["count"])), extent)
+    measured = np.isfinite(per_channel)
+    amplitude = (sums[f"amplitude_{k}"] for k in ("count", "y", "p", "yy", "pp", "yp"))
+    found = {
+        "skill": metrics.skill(total["sq_error"], total["reference"]),
+        "amplitude_r": metrics.within_group_r(*amplitude),
+        "rmse": np.sqrt(divide(total["sq_error"], total["count"])),
+        "mae": divide(total["abs_error"], total["count"]),
+        "nrmse": divide(np.where(measured, per_channel, 0).sum(1), measured.sum(1)),
+        "r2": 1 - divide(total["sq_error"], variation),
+        "vaf": 1 - divide(total["sq_error"], sums["y2_raw"].sum(1)),
+        "bias": divide(total["error"], total["count"]),
+    }
+    for name in METRICS.keys() - found.keys():
+        found[name] = divide(sums[f"{name}_sum"], sums[f"{name}_n"])
+    return {name: found[name] for name in METRICS}
+
+
+def _extent(table: Table) -> Float[np.ndarray, " M"]:
+    whole = table.moments.reduce(0)
+    return np.where(whole.count > 0, whole.high - whole.low, np.nan)
+
+
+def score(table: Table) -> dict[str, float]:
+    """All of `METRICS` over the whole table."""
+    sums = {name: value.sum(0, keepdims=True) for name, value in _subject_sums(table).items()}
+    return {name: float(value[0]) for name, value in _scores(sums, _extent(table)).items()}
+
+
+def _weights(n_subjects: int, samples: int, seed: int) -> Int[np.ndarray, "R S"]:
+    """How often each subject occurs in each of `samples` draws with replacement."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=samples)
+
+
+def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
+    """Scores of bootstrap samples of whole subjects; [samples] per metric.
+
+    Clips of one person are not independent, so resampling clips would give intervals that are too
+    narrow. The same seed draws the same subjects from any table of the same set.
+    """
+    sums = _subject_sums(table)
+    n_subjects = len(sums["count"])
+    weights = _weights(n_subjects, samples, seed).astype(np.float64)
+    drawn = {
+        k: (weights @ v.reshape(n_subjects, -1)).reshape(samples, *v.shape[1:])
+        for k, v in sums.items()
+    }
+    return _scores(drawn, _extent(table))
+
+
+def interval(draws: Float[np.ndarray, " R"]) -> list[float]:
+    """95 % percentile interval [low, high]; NaN where a score is undefined in over half of them."""
+    defined = draws[np.isfinite(draws)]
+    if len(defined) * 2 < len(draws):
+        return [float("nan"), float("nan")]
+    return [float(x) for x in np.percentile(defined, [2.5, 97.5])]
+
+
+def score_with_intervals(
+    table: Table, samples: int = 1000, seed: int = 0
+) -> dict[str, float | list[float]]:
+    """Scores, and for each `<metric>_ci95`: [low, high] by bootstrap over subjects.
+
+    Few subjects make percentile intervals too narrow (with 5 they hold the truth in clearly fewer
+    than 95 % of cases), and a single one gives none: NaN.
+    """
+    found: dict[str, float | list[float]] = dict(score(table))
+    single = len(np.unique(table.subject)) < 2
+    draws = {} if single else resample(table, samples, seed)
+    for name in METRICS:
+        found[f"{name}_ci95"] = [float("nan")] * 2 if single else interval(draws[name])
+    return found
+
+
+def paired_difference(
+    first: Table, second: Table, samples: int = 1000, seed: int = 0
+) -> dict[str, float | list[float]]:
+    """Scores of `first` minus scores of `second`, with `<metric>_ci95` of the difference.
+
+    Both are scored on the same resampled subjects, so that what makes a subject hard for both
+    predictors cancels: an interval of the difference can exclude 0 where single ones overlap.
+
+    Raises:
+      UserError: the tables are not of the same clips.
+    """
+    if first.clip_id.tolist() != second.clip_id.tolist():
+        raise UserError("cannot compare two predictors on different clips")
+    a, b = score(first), score(second)
+    found: dict[str, float | list[float]] = {name: a[name] - b[name] for name in METRICS}
+    single = len(np.unique(first.subject)) < 2
+    draws = [] if single else [resample(table, samples, seed) for table in (first, second)]
+    for name in METRICS:
+        difference = [float("nan")] * 2 if single else interval(draws[0][name] - draws[1][name])
+        found[f"{name}_ci95"] = difference
+    return found

@@ -1,0 +1,84 @@
+"""What is evaluated: one clip's measured envelopes on a common clock, beside a prediction."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from video2emg.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSeries:
+    """The EMG envelopes of one clip. N samples, C channels, K descriptor entries.
+
+    A prediction for it is an array [N, C] in the same unit; a set of predictions is a list parallel
+    to the list of series.
+
+    Attributes:
+      clip_id: globally unique.
+      dataset: name of the builder.
+      subject: the unit that is resampled for confidence intervals.
+      action: name of the exercise.
+      muscles: C channel names, `side_muscle` of `vocabulary`.
+      time: [N], s on the clip clock, increasing.
+      phase: [N], position within the repetition, in [0, 1] (time / duration of the clip).
+      target: [N, C], envelope divided by its reference (1 = the reference, e.g. the MVC). May be
+        anything, NaN too, where `mask` is false.
+      mask: [N, C], true where the target was measured.
+      load: kg, NaN if unknown.
+      descriptor: [K], a fixed-length summary of the video in which the nearest-neighbour baseline
+        searches; None if there is none.
+    """
+
+    clip_id: str
+    dataset: str
+    subject: str
+    action: str
+    muscles: tuple[str, ...]
+    time: Float[np.ndarray, " N"]
+    phase: Float[np.ndarray, " N"]
+    target: Float[np.ndarray, "N C"]
+    mask: Bool[np.ndarray, "N C"]
+    load: float = float("nan")
+    descriptor: Float[np.ndarray, " K"] | None = None
+
+    def __post_init__(self) -> None:
+        n, c = len(self.time), len(self.muscles)
+
+        def expect(ok: bool, field: str, message: str) -> None:
+            if not ok:
+                raise UserError(f"clip {self.clip_id!r}, field {field}: {message}")
+
+        expect(n > 0, "time", "has no sample")
+        expect(len(set(self.muscles)) == c, "muscles", f"a name occurs twice in {self.muscles}")
+        expect(bool((np.diff(self.time) > 0).all()), "time", "must increase")
+        expect(self.phase.shape == (n,), "phase", f"expected [{n}], got {self.phase.shape}")
+        in_range = bool((self.phase >= 0).all() and (self.phase <= 1).all())
+        expect(in_range, "phase", "must lie in [0, 1]")
+        expect(self.target.shape == (n, c), "target", f"expected [{n}, {c}], {self.target.shape}")
+        expect(self.mask.shape == (n, c), "mask", f"expected [{n}, {c}], got {self.mask.shape}")
+        measured = self.target[self.mask]
+        expect(bool(np.isfinite(measured).all()), "target", "is not finite where the mask is true")
+
+
+def check_predictions(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> None:
+    """Makes sure that there is one finite prediction of the right shape for every clip.
+
+    A prediction that is not a number is a failure of the predictor, not a missing value: leaving
+    it out would reward failing on hard clips. Masked samples are no excuse.
+
+    Raises:
+      UserError: naming the clip.
+    """
+    if len(series) != len(predictions):
+        raise UserError(f"{len(predictions)} predictions for {len(series)} clips")
+    for clip, prediction in zip(series, predictions, strict=True):
+        if prediction.shape != clip.target.shape:
+            raise UserError(
+                f"clip {clip.clip_id!r}: prediction has shape {prediction.shape}, "
+                f"expected {clip.target.shape} (samples, channels)"
+            )
+        if not np.isfinite(prediction).all():
+            raise UserError(f"clip {clip.clip_id!r}: prediction is not finite (NaN or infinite)")

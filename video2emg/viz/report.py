@@ -1,0 +1,69 @@
+"""The pictures of one run, in `workdir/figures`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2emg.data import video as video_lib
+from video2emg.data.pipeline import Examples
+from video2emg.eval.baselines import Template
+from video2emg.eval.series import ClipSeries
+from video2emg.viz import figures as draw
+
+_STRIP_PIXELS = 96
+
+
+def figures(
+    workdir: Path,
+    results: Mapping[str, Any],
+    examples: Examples,
+    series: Sequence[ClipSeries],
+    predictions: Sequence[np.ndarray],
+    template: Template,
+) -> None:
+    """Draws envelopes of one clip per action, amplitudes, skill and the course of training.
+
+    Args:
+      workdir: of the run.
+      results: with `provenance` and `test`.
+      examples: of the test split, for pictures and phases.
+      series: measured, in the order of `examples`.
+      predictions: of the model.
+      template: the baseline, drawn thin.
+    """
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    about = dict(
+        simulated=results["provenance"]["simulated"],
+        reference=results["provenance"]["normalisation"],
+    )
+    for index in _typical(series, predictions):
+        clip = examples.clip(index)
+        view = np.flatnonzero(clip.frame_view == 0)
+        draw.envelopes(
+            series[index],
+            predictions[index],
+            folder / f"envelopes_{clip.action}.png",
+            frames=np.stack([video_lib.decode(clip, int(f), _STRIP_PIXELS) for f in view]),
+            frame_time=clip.frame_time[view],
+            phases=clip.phases,
+            template=template.predict(series[index]),
+            **about,
+        )
+    draw.scatter_by_muscle(series, predictions, folder / "amplitude.png", **about)
+    draw.skill_by_action(results, folder / "skill.png")
+    draw.training_curves(workdir / "metrics.jsonl", folder / "training.png")
+
+
+def _typical(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> list[int]:
+    """Per action the clip with the median error: neither the best nor the worst to show."""
+    error = np.array(
+        [np.mean((s.target - p)[s.mask] ** 2) for s, p in zip(series, predictions, strict=True)]
+    )
+    chosen = []
+    for action in sorted({s.action for s in series}):
+        own = np.array([i for i, s in enumerate(series) if s.action == action])
+        chosen.append(int(own[np.argsort(error[own])[len(own) // 2]]))
+    return chosen
