@@ -1,0 +1,87 @@
+"""Video → EMG on the simulated gym.
+
+    python launch.py --config configs/v2emg.py --workdir runs/v2emg
+
+Presets (after a colon): `debug` checks the machinery in under a minute; the default is made for two
+CPU cores; `base` is ViT-B sized, for one large GPU. Any value can be changed:
+`--config.train.steps=2000`. Expected result and run time: see the table in README.md, which is
+written from `results/v2emg.json`.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+PRESETS = ("", "debug", "base")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        raise ValueError(f"configs/v2emg.py: unknown preset {arg!r}; choose one of {PRESETS}")
+    config = ml_collections.ConfigDict()
+
+    config.data = dict(
+        name="gymsim/default",
+        dir="data",  # where datasets are built and found
+        reference="mvc",  # what one unit of EMG means: mvc | subject | train
+        views=("front", "front_left"),
+        seconds=4.0,
+        frame_rate=10.0,  # Hz, video given to the model
+        emg_rate=50.0,  # Hz, predicted envelope
+        size=64,  # px
+        channels=4,
+        cache_gib=3.0,  # decoded clips kept in memory
+        notch=0.0,  # Hz, mains filter; 0: none
+        threads=2,  # that decode
+    )
+    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2)
+    config.model = dict(
+        encoder=dict(name="cnn", widths=(24, 48, 64), dim=128, patch=4),
+        dim=128,
+        heads=4,
+        layers=2,
+        decoder_layers=1,
+        dropout=0.1,
+        auxiliary=True,  # also predict pose, joint torques and load, where the data has them
+        dtype="float32",
+    )
+    config.train = dict(
+        seed=0,
+        steps=500,
+        batch_size=8,
+        learning_rate=1.5e-3,
+        warmup_steps=50,
+        weight_decay=0.02,
+        clip=1.0,
+        average_decay=0.99,
+        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3),
+        eval_every=100,
+        save_every=100,
+        log_every=20,
+    )
+    config.parallel = dict(fsdp=1)  # devices that share the parameters; the rest split the batch
+    config.eval = dict(batch_size=16)
+
+    if arg == "debug":
+        config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
+        config.model.update(dim=32, heads=2, layers=1)
+        config.model.encoder.update(widths=(8, 16), dim=32)
+        config.train.update(steps=20, batch_size=4, warmup_steps=4, eval_every=10, save_every=10)
+        config.train.log_every = 5
+    if arg == "base":
+        config.data.update(name="gymsim/full", frame_rate=12.5, size=224, threads=16)
+        config.data.views = ("front", "front_left", "left", "front_right", "right")
+        config.model.encoder = ml_collections.ConfigDict(
+            dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2, remat=True)
+        )
+        config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
+        config.train.update(steps=30_000, batch_size=32, learning_rate=2e-4, warmup_steps=1000)
+        config.train.update(eval_every=1000, save_every=1000, log_every=50)
+    return config
+
+
+def sweep() -> Iterator[dict[str, int]]:
+    """The three seeds behind the README's numbers (`launch.py --sweep`)."""
+    for seed in range(3):
+        yield {"train.seed": seed}

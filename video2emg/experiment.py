@@ -1,0 +1,216 @@
+"""The main job, top to bottom: data → model → training → test subjects → results."""
+
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from video2emg import models
+from video2emg.checkpoint import load_params
+from video2emg.data import emg as emg_lib
+from video2emg.data.augment import Augmentation
+from video2emg.data.clip import Clip
+from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
+from video2emg.data.store import Dataset, open_dataset
+from video2emg.errors import UserError
+from video2emg.eval import evaluate, results, scores
+from video2emg.eval.baselines import Template
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.train import loop
+from video2emg.train.step import predict_step
+from video2emg.viz import report
+
+
+def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any]:
+    """Runs (or resumes) one experiment.
+
+    Args:
+      config: see `configs/v2emg.py`.
+      workdir: receives config.json, checkpoints, best, metrics.jsonl, results.json, figures.
+
+    Returns:
+      The results, as written.
+    """
+    workdir = Path(workdir).expanduser()
+    _claim(workdir, config)
+    finished = workdir / "results.json"
+    if finished.exists():
+        found = json.loads(finished.read_text())
+        print(results.format_table(found))
+        _say(f"finished before; results are in {finished}. To run again, choose another --workdir")
+        return found
+
+    jax.config.update("jax_threefry_partitionable", True)
+    mesh = mesh_lib.make_mesh(config.parallel.fsdp)
+    dataset = open_dataset(config.data.name, config.data.dir)
+    splits, reference = prepare(config, dataset)
+    model = build_model(config, splits["train"].window)
+    (workdir / "reference.json").write_text(json.dumps(reference.to_json()))
+
+    _say(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
+    train_series = evaluate.series_of(splits["train"], descriptors=True)
+    template = Template()
+    template.fit(train_series)
+    predict = jax.jit(predict_step(model))
+
+    def predictions(params: Any, split: str) -> list[np.ndarray]:
+        return evaluate.predict(predict, params, splits[split], config.eval.batch_size, mesh)
+
+    validation = evaluate.series_of(splits["validation"])
+    expected = [template.predict(series) for series in validation]
+
+    def validate(params: Any) -> dict[str, float]:
+        table = scores.tabulate(validation, predictions(params, "validation"), expected)
+        found = scores.score(table)
+        return {name: found[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
+
+    data = train_batches(
+        splits["train"],
+        Augmentation(**config.augment),
+        config.train.batch_size,
+        config.train.seed,
+        threads=config.data.threads,
+    )
+    loop.train(model, config.train, data, validate, mesh, workdir)
+
+    _say("evaluating the model that was best on validation on the test subjects")
+    params = load_params(workdir, _abstract_params(model, splits["test"], mesh))
+    test = evaluate.series_of(splits["test"], descriptors=True)
+    predicted = predictions(params, "test")
+    found = {
+        "provenance": results.provenance(
+            dataset=config.data.name,
+            dataset_version=dataset.version,
+            simulated=dataset.simulated,
+            normalisation=config.data.reference,
+            seed=config.train.seed,
+            config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
+        ),
+        "test": results.evaluate(train_series, test, predicted),
+    }
+    report.figures(workdir, found, splits["test"], test, predicted, template)
+    results.write_results(finished, found)
+    print(results.format_table(found))
+    _say(f"results: {finished}; figures: {workdir / 'figures'}")
+    return found
+
+
+def _abstract_params(model, examples: Examples, mesh: jax.sharding.Mesh) -> Any:
+    """Shapes and shardings of the parameters, without computing any."""
+    batch = next(eval_batches(examples, 1))
+    init = functools.partial(model.init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), batch)["params"]
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        shapes,
+        mesh_lib.state_sharding(mesh, shapes),
+    )
+
+
+def prepare(
+    config: ml_collections.ConfigDict, dataset: Dataset
+) -> tuple[dict[str, Examples], emg_lib.Reference]:
+    """Opens the three splits as examples and fits the EMG reference."""
+    first = dataset.splits["train"][0]
+    window = Window(
+        seconds=config.data.seconds,
+        frame_rate=config.data.frame_rate,
+        emg_rate=config.data.emg_rate,
+        size=config.data.size,
+        views=tuple(config.data.views),
+        channels=config.data.channels,
+        joints=first.joints,
+        dofs=first.dofs,
+    )
+    chain = emg_lib.Chain(notch=config.data.notch)
+
+    def envelopes() -> Iterator[tuple[Clip, np.ndarray]]:
+        for source in dataset.splits.values():
+            for clip in source:
+                yield clip, emg_lib.clip_envelope(clip, chain)
+
+    if config.data.reference == "mvc":
+        reference = emg_lib.Reference("mvc")
+    else:
+        train = {clip.subject for clip in dataset.splits["train"]}
+        reference = emg_lib.Reference.fit(config.data.reference, envelopes(), train)
+    room = int(config.data.cache_gib * 2**30 / len(dataset.splits))
+    splits = {
+        name: Examples(source, window, chain, reference, room)
+        for name, source in dataset.splits.items()
+    }
+    return splits, reference
+
+
+def build_model(config: ml_collections.ConfigDict, window: Window):
+    """The model of `config.model` for one kind of window."""
+    return models.build(
+        config.model,
+        frames=len(window.frame_time),
+        frame_rate=window.frame_rate,
+        emg_rate=window.emg_rate,
+        joints=len(window.joints),
+        dofs=len(window.dofs),
+    )
+
+
+def sweep(
+    config: ml_collections.ConfigDict, overrides: list[dict[str, Any]], workdir: str | Path
+) -> dict[str, Any]:
+    """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`."""
+    workdir = Path(workdir).expanduser()
+    found = []
+    for n, override in enumerate(overrides):
+        variant = config.copy_and_resolve_references()
+        variant.update_from_flattened_dict(override)
+        _say(f"variant {n + 1} of {len(overrides)}: {override}")
+        found.append(run(variant, workdir / str(n)))
+    merged = results.merge_seeds(found)
+    results.write_results(workdir / "results.json", merged)
+    print(results.format_table(merged))
+    return merged
+
+
+def _claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Marks the workdir as this config's; refuses one that belongs to another."""
+    path = workdir / "config.json"
+    mine = json.loads(config.to_json())
+    if path.exists():
+        try:
+            theirs = json.loads(path.read_text())
+        except ValueError:
+            raise UserError(f"{path}: damaged; choose another --workdir") from None
+        differing = sorted(k for k, v in _flat(mine).items() if _flat(theirs).get(k, "…") != v)
+        differing += sorted(set(_flat(theirs)) - set(_flat(mine)))
+        if differing:
+            raise UserError(
+                f"{workdir} belongs to another configuration (differs in "
+                f"{', '.join(differing[:5])}{' …' if len(differing) > 5 else ''}); choose another "
+                "--workdir or delete this one"
+            )
+        return
+    if workdir.exists() and any(workdir.iterdir()):
+        raise UserError(f"{workdir} is not empty and holds no run; choose another --workdir")
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(mine, indent=1))
+    temporary.rename(path)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
