@@ -1,6 +1,7 @@
 """Runs everything on eight fake CPU devices, and makes small clips."""
 
 import io
+import pathlib
 
 import jax
 
@@ -14,6 +15,7 @@ from PIL import Image  # noqa: E402
 
 from video2emg import vocabulary  # noqa: E402
 from video2emg.data.clip import Clip, validate  # noqa: E402
+from video2emg.data.store import open_dataset  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()  # grain asks for a flag of its own
 
@@ -81,3 +83,11 @@ def make_clip(
 @pytest.fixture(scope="session")
 def clips() -> list[Clip]:
     return [make_clip(i, subject=f"s{i % 3}") for i in range(12)]
+
+
+@pytest.fixture(scope="session")
+def tiny_dir(tmp_path_factory) -> pathlib.Path:
+    """A data_dir that holds `gymsim/tiny`, built once per test process; not to be written to."""
+    folder = tmp_path_factory.mktemp("data")
+    open_dataset("gymsim/tiny", folder)
+    return folder

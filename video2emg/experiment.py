@@ -22,6 +22,7 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
+from video2emg.files import write_json
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
 from video2emg.train.step import predict_step
@@ -42,7 +43,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
     _claim(workdir, config)
     finished = workdir / "results.json"
     if finished.exists():
-        found = json.loads(finished.read_text())
+        found = results.read_results(finished)
         print(results.format_table(found))
         _say(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
@@ -52,7 +53,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
     dataset = open_dataset(config.data.name, config.data.dir)
     splits, reference = prepare(config, dataset)
     model = build_model(config, splits["train"].window)
-    (workdir / "reference.json").write_text(json.dumps(reference.to_json()))
+    write_json(workdir / "reference.json", reference.to_json())
 
     _say(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
     train_series = evaluate.series_of(splits["train"], descriptors=True)
@@ -199,9 +200,7 @@ def _claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
     if workdir.exists() and any(workdir.iterdir()):
         raise UserError(f"{workdir} is not empty and holds no run; choose another --workdir")
     workdir.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(mine, indent=1))
-    temporary.rename(path)
+    write_json(path, mine)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
 from video2emg.errors import UserError
+from video2emg.files import write_json
 
 DATASETS = ("gymsim",)
 _SIZES = "file_sizes.json"
@@ -116,10 +117,7 @@ def _data_files(folder: Path) -> dict[str, int]:
 
 
 def _write_sizes(folder: Path) -> None:
-    sizes = _data_files(folder)
-    temporary = folder / f"{_SIZES}.tmp"
-    temporary.write_text(json.dumps(sizes, indent=1))
-    temporary.rename(folder / _SIZES)
+    write_json(folder / _SIZES, _data_files(folder))
 
 
 def _verify(folder: Path) -> None:

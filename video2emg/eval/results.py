@@ -19,8 +19,8 @@ import numpy as np
 
 from video2emg.errors import UserError
 from video2emg.eval import baselines, scores
-from video2emg.eval.files import write_atomically
 from video2emg.eval.series import ClipSeries
+from video2emg.files import write_text
 
 SCHEMA_VERSION = 1
 
@@ -229,7 +229,7 @@ def write_results(path: str | os.PathLike[str], results: Results) -> None:
         allow_nan=False,
         ensure_ascii=False,
     )
-    write_atomically(path, lambda file: file.write(text.encode() + b"\n"))
+    write_text(path, text + "\n")
 
 
 def read_results(path: str | os.PathLike[str]) -> Results:

@@ -21,6 +21,7 @@ import tqdm
 
 from video2emg.checkpoint import Checkpoints
 from video2emg.errors import UserError
+from video2emg.files import write_text
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
 from video2emg.train.step import train_step
@@ -141,9 +142,7 @@ class MetricsLog:
                     continue
                 if record["step"] <= first_step:
                     lines.append(record)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        temporary.rename(self._path)
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in lines))
         self._best = max((r.get("validation_skill", -math.inf) for r in lines), default=-math.inf)
         self._file = self._path.open("a")
         self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))

@@ -1,5 +1,6 @@
 """Files that are never seen half-written."""
 
+import json
 import os
 import pathlib
 import tempfile
@@ -33,3 +34,13 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) 
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes UTF-8 text in one step, see `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes JSON in one step, see `write_atomically`."""
+    write_text(path, json.dumps(value, indent=1) + "\n")

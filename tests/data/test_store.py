@@ -1,0 +1,102 @@
+"""Building, opening and distrusting datasets on disk."""
+
+import errno
+import shutil
+
+import numpy as np
+import pytest
+
+from video2emg.data import store
+from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
+from video2emg.errors import UserError
+from video2emg.sim import record as sim
+
+VERSION = gymsim.Builder.VERSION
+
+
+@pytest.fixture
+def copy(tiny_dir, tmp_path):
+    """A copy of the built dataset that a test may break; returns data_dir and its folder."""
+    shutil.copytree(tiny_dir, tmp_path / "data")
+    return tmp_path / "data", tmp_path / "data" / "gymsim" / "tiny" / str(VERSION)
+
+
+def test_splits_share_no_subject_and_say_that_they_are_simulated(tiny_dir):
+    dataset = store.open_dataset("gymsim/tiny", tiny_dir)
+    people = [{clip.subject for clip in split} for split in dataset.splits.values()]
+    assert all(people) and not set.intersection(*map(set, people))
+    assert sum(map(len, people)) == len(set.union(*people)) == 4
+    assert dataset.simulated and dataset.version == str(VERSION)
+
+
+def test_stored_clips_are_those_of_the_simulator_bit_for_bit(tiny_dir):
+    config = gymsim.Builder.builder_configs["tiny"]
+    trial = sim.plan(config.subjects, config.repetitions, config.seed)[0]
+    made = sim.record(trial, config.studio)
+    dataset = store.open_dataset("gymsim/tiny", tiny_dir)
+    [found] = [c for s in dataset.splits.values() for c in s if c.clip_id == made.clip_id]
+    assert found.frames == made.frames
+    np.testing.assert_array_equal(found.emg, made.emg)
+    np.testing.assert_array_equal(found.torque, made.torque)
+
+
+def test_a_second_opening_builds_nothing(tiny_dir, monkeypatch):
+    monkeypatch.setattr(store, "_build", lambda *_: pytest.fail("built again"))
+    store.open_dataset("gymsim/tiny", tiny_dir)
+
+
+@pytest.mark.parametrize("name", ["gymsin/tiny", "gymsim/huge", "gymsim"])
+def test_unknown_names_are_answered_with_the_known_ones(name, tmp_path):
+    with pytest.raises(UserError, match=r"config\.data\.name: .*gymsim"):
+        store.open_dataset(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_truncated_file_is_named(copy):
+    data_dir, folder = copy
+    record = next(folder.glob("*.array_record*"))
+    record.write_bytes(record.read_bytes()[:-100])
+    with pytest.raises(UserError, match=f"{record.name}: damaged.*delete the folder"):
+        store.open_dataset("gymsim/tiny", data_dir)
+
+
+def test_a_record_with_flipped_bits_is_named(copy):
+    data_dir, folder = copy
+    record = next(folder.glob("*train*array_record*"))
+    content = bytearray(record.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 4096] = bytes(4096)  # as long as before, so sizes cannot tell
+    record.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        dataset = store.open_dataset("gymsim/tiny", data_dir)
+        for clip in dataset.splits["train"]:
+            assert clip.frames
+
+
+def test_a_build_without_its_seal_is_not_trusted(copy):
+    data_dir, folder = copy
+    (folder / "file_sizes.json").unlink()
+    with pytest.raises(UserError, match="not completely built"):
+        store.open_dataset("gymsim/tiny", data_dir)
+
+
+def test_an_interrupted_build_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):
+    def interrupted(trials, studio):
+        yield sim.record(trials[0], studio)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gymsim, "record_all", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.open_dataset("gymsim/tiny", tmp_path)
+    assert not (tmp_path / "gymsim" / "tiny" / str(VERSION)).exists()
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
+    def full(trials, studio):
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    monkeypatch.setattr(gymsim, "record_all", full)
+    with pytest.raises(UserError, match=r"disk full while building.*config\.data\.dir"):
+        store.open_dataset("gymsim/tiny", tmp_path)
+    assert not (tmp_path / "gymsim" / "tiny" / str(VERSION)).exists()
