@@ -9,6 +9,8 @@ best on validation once on the test subjects, and writes results.json and figure
 """
 
 import errno
+import os
+import re
 import runpy
 import sys
 
@@ -25,9 +27,9 @@ _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's 
 def main(argv: list[str]) -> None:
     """Dispatches; errors of the user end in one line and status 2."""
     if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}; see --help")
+        sys.exit(_fail(f"unexpected argument {argv[1]!r}; see --help"))
     if _CONFIG.value is None:
-        raise app.UsageError("say what to run, e.g. --config configs/v2emg.py")
+        sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
     logging.set_verbosity(logging.ERROR)
     # Imported late: `--help` and mistakes should not wait for jax.
     from video2emg import experiment
@@ -50,11 +52,15 @@ def main(argv: list[str]) -> None:
 
 def _sweep_of(flag: str) -> list[dict]:
     """The overrides yielded by the `sweep()` beside the config's `get_config`."""
-    path = config_flags.get_config_filename(flags.FLAGS[flag]).partition(":")[0]
+    path = _config_path(flag)
     module = runpy.run_path(path)
     if "sweep" not in module:
         raise UserError(f"{path} has no sweep()")
     return list(module["sweep"]())
+
+
+def _config_path(flag: str) -> str:
+    return config_flags.get_config_filename(flags.FLAGS[flag]).partition(":")[0]
 
 
 def _fail(message: str, status: int = 2) -> int:
@@ -63,12 +69,17 @@ def _fail(message: str, status: int = 2) -> int:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parses as absl does, but a config key that does not exist is one line and no traceback."""
+    """Parses as absl does, but a mistake in a flag or in the config is one line, no traceback."""
     try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = error.args[0] if error.args else error
-        sys.exit(_fail("--config: " + " ".join(str(message).split())))
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        # ml_collections puts a whole traceback into its message; what went wrong is its last line.
+        message = str(error.args[0] if error.args else error).strip().splitlines()[-1]
+        sys.exit(_fail(re.sub(r"^[A-Za-z]+Error: ", "", message.strip())))
+    # A config file that is missing would be noticed only when it is first used.
+    if _CONFIG.present and not os.path.exists(_config_path("config")):
+        sys.exit(_fail(f"--config: no such file: {_config_path('config')}"))
+    return rest
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         reference="mvc",  # what one unit of EMG means: mvc | subject | train
         views=("front", "front_left"),
         seconds=4.0,
-        frame_rate=10.0,  # Hz, video given to the model
+        frame_rate=5.0,  # Hz, video given to the model
         emg_rate=50.0,  # Hz, predicted envelope
         size=64,  # px
         channels=4,
@@ -37,7 +37,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2)
     config.model = dict(
-        encoder=dict(name="cnn", widths=(24, 48, 64), dim=128, patch=4),
+        encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
         heads=4,
         layers=2,
@@ -48,16 +48,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.train = dict(
         seed=0,
-        steps=500,
-        batch_size=8,
-        learning_rate=1.5e-3,
+        steps=800,
+        batch_size=16,
+        optimiser="muon",
+        learning_rate=0.01,
         warmup_steps=50,
         weight_decay=0.02,
         clip=1.0,
         average_decay=0.99,
         loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3),
-        eval_every=100,
-        save_every=100,
+        eval_every=200,
+        save_every=200,
         log_every=20,
     )
     config.parallel = dict(fsdp=1)  # devices that share the parameters; the rest split the batch
@@ -76,8 +77,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2, remat=True)
         )
         config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
-        config.train.update(steps=30_000, batch_size=32, learning_rate=2e-4, warmup_steps=1000)
-        config.train.update(eval_every=1000, save_every=1000, log_every=50)
+        config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
+        config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
     return config
 
 

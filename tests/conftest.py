@@ -1,9 +1,15 @@
 """Runs everything on eight fake CPU devices, and makes small clips."""
 
 import io
+import os
 import pathlib
 
-import jax
+# Tests compile the same small programs again and again, also in processes that they start.
+_CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+
+import jax  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)

@@ -1,5 +1,6 @@
 """The main job, top to bottom: data → model → training → test subjects → results."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -25,6 +26,7 @@ from video2emg.eval.baselines import Template
 from video2emg.files import write_json
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
+from video2emg.train import state as state_lib
 from video2emg.train.step import predict_step
 from video2emg.viz import report
 
@@ -40,6 +42,9 @@ def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
       The results, as written.
     """
     workdir = Path(workdir).expanduser()
+    jax.config.update("jax_threefry_partitionable", True)
+    mesh = mesh_lib.make_mesh(config.parallel.fsdp)
+    _check(config, mesh)
     _claim(workdir, config)
     finished = workdir / "results.json"
     if finished.exists():
@@ -48,8 +53,6 @@ def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any
         _say(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
 
-    jax.config.update("jax_threefry_partitionable", True)
-    mesh = mesh_lib.make_mesh(config.parallel.fsdp)
     dataset = open_dataset(config.data.name, config.data.dir)
     splits, reference = prepare(config, dataset)
     model = build_model(config, splits["train"].window)
@@ -120,16 +123,7 @@ def prepare(
 ) -> tuple[dict[str, Examples], emg_lib.Reference]:
     """Opens the three splits as examples and fits the EMG reference."""
     first = dataset.splits["train"][0]
-    window = Window(
-        seconds=config.data.seconds,
-        frame_rate=config.data.frame_rate,
-        emg_rate=config.data.emg_rate,
-        size=config.data.size,
-        views=tuple(config.data.views),
-        channels=config.data.channels,
-        joints=first.joints,
-        dofs=first.dofs,
-    )
+    window = dataclasses.replace(window_of(config), joints=first.joints, dofs=first.dofs)
     chain = emg_lib.Chain(notch=config.data.notch)
 
     def envelopes() -> Iterator[tuple[Clip, np.ndarray]]:
@@ -150,11 +144,24 @@ def prepare(
     return splits, reference
 
 
+def window_of(config: ml_collections.ConfigDict) -> Window:
+    """The window that `config.data` describes; joints and torques are for the dataset to name."""
+    return Window(
+        seconds=config.data.seconds,
+        frame_rate=config.data.frame_rate,
+        emg_rate=config.data.emg_rate,
+        size=config.data.size,
+        views=tuple(config.data.views),
+        channels=config.data.channels,
+    )
+
+
 def build_model(config: ml_collections.ConfigDict, window: Window):
     """The model of `config.model` for one kind of window."""
     return models.build(
         config.model,
         frames=len(window.frame_time),
+        size=window.size,
         frame_rate=window.frame_rate,
         emg_rate=window.emg_rate,
         joints=len(window.joints),
@@ -177,6 +184,14 @@ def sweep(
     results.write_results(workdir / "results.json", merged)
     print(results.format_table(merged))
     return merged
+
+
+def _check(config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh) -> None:
+    """Finds the mistakes of a config before a dataset is built or a folder made."""
+    mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
+    mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    build_model(config, window_of(config))
+    state_lib.optimiser(config.train)
 
 
 def _claim(workdir: Path, config: ml_collections.ConfigDict) -> None:

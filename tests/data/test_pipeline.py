@@ -7,8 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from video2emg import vocabulary
+from video2emg.data import augment, emg, pipeline, video
 from video2emg.data import clip as clip_lib
-from video2emg.data import emg, pipeline, video
 from video2emg.data.augment import Augmentation, Mirror
 from video2emg.data.datasets import schema
 from video2emg.errors import UserError
@@ -152,6 +152,28 @@ def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
     same(cut, before)
     assert changed["video"].dtype == np.uint8 and (changed["video"] != cut["video"]).any()
     same(OFF(cut, rng, mirror), cut)
+
+
+@pytest.mark.parametrize("dy, dx", [(0, 0), (2, -3), (-1, 4), (-7, -7)])
+def test_shift_repeats_the_border(dy, dx):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3)).astype(np.uint8)
+    rows, columns = np.clip(np.arange(9) - dy, 0, 8), np.clip(np.arange(8) - dx, 0, 7)
+    np.testing.assert_array_equal(augment._shift(frames, dy, dx), frames[:, rows][:, :, columns])
+
+
+def test_recolour_scales_each_channel_of_a_whole_view_alike():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3)).astype(np.uint8)
+    changed = augment._recolour(frames, 0.3, np.random.default_rng(1))
+    assert changed.shape == frames.shape and (changed != frames).mean() > 0.5
+    for c in range(3):
+        order = np.argsort(frames[..., c], axis=None)
+        assert (np.diff(changed[..., c].ravel()[order].astype(int)) >= 0).all()
+
+
+def test_windows_start_on_a_frame_also_before_the_first():
+    clip = make_clip(0, fps=10.0)
+    for wanted, found in ((0.04, 0.0), (0.26, 0.3), (-0.16, -0.2), (5.51, 5.5)):
+        assert video.on_frame(clip, wanted) == pytest.approx(found)
 
 
 def test_cache_changes_nothing(clips):

@@ -29,7 +29,7 @@ def batch(b=2, v=2, t=10, s=16, m=4):
 
 def make(**encoder):
     model = models.build(
-        config(**encoder), frames=10, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
+        config(**encoder), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
     )
     inputs = batch()
     params = model.init(jax.random.key(0), inputs, train=False)
@@ -60,9 +60,10 @@ def test_shapes_units_and_gradients(encoder):
 def test_masked_frames_change_nothing(encoder):
     model, params, inputs = make(**encoder)
     inputs["video_mask"][:, 1] = False
+    inputs["video_mask"][:, 0, 7:] = False
     first, _ = model.apply(params, inputs, train=False)
     changed = inputs | {"video": inputs["video"].copy()}
-    changed["video"][:, 1] = 255 - changed["video"][:, 1]
+    changed["video"][~inputs["video_mask"]] ^= 255
     second, _ = model.apply(params, changed, train=False)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -88,7 +89,24 @@ def test_views_may_come_in_any_order():
 
 
 def test_impossible_settings_are_named():
+    shape = dict(frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
     with pytest.raises(UserError, match=r"encoder\.name"):
-        models.build(config(name="magic"), frames=10, frame_rate=10.0, emg_rate=50.0)
+        models.build(config(name="magic"), **shape)
     with pytest.raises(UserError, match="multiple of frame_rate"):
-        models.build(config(), frames=10, frame_rate=15.0, emg_rate=50.0)
+        models.build(config(), **shape | {"frame_rate": 15.0})
+    with pytest.raises(UserError, match="size: 20 px is not a multiple of 8 px"):
+        models.build(config(), **shape | {"size": 20})
+
+
+def test_motion_channels_show_what_differs_from_the_background():
+    """A still picture has no motion, whatever its colour, and a still network cannot see it."""
+    model, params, inputs = make(name="cnn", widths=(4, 8), dim=16, patch=4, motion=True)
+    still = inputs | {"video": np.full_like(inputs["video"], 40)}
+    kernel = params["params"]["encoder"]["stem"]["kernel"].reshape(4, 4, 6, -1)
+    blind = jax.tree.map(lambda x: x, params)
+    blind["params"]["encoder"]["stem"]["kernel"] = kernel.at[:, :, :3].set(0).reshape(96, -1)
+    first, _ = model.apply(blind, still, train=False)
+    second, _ = model.apply(blind, still | {"video": still["video"] + 100}, train=False)
+    np.testing.assert_allclose(first.emg, second.emg, atol=1e-5)
+    third, _ = model.apply(blind, inputs, train=False)
+    assert not np.allclose(first.emg, third.emg, atol=1e-3)

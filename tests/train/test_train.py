@@ -1,4 +1,9 @@
 import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +26,16 @@ from ..conftest import make_clip
 from ..data.test_pipeline import WINDOW
 from ..models.test_models import config as model_config
 
+ROOT = pathlib.Path(__file__).parents[2]
 # Most tests need no parallelism, and eight fake devices share the cores of one machine.
 ONE = Mesh(np.array(jax.devices()[:1]).reshape(1, 1), mesh_lib.AXES)
 
 
 def train_config(**changes):
     config = ml_collections.ConfigDict(
-        dict(seed=0, steps=8, batch_size=8, learning_rate=1e-2, warmup_steps=2, weight_decay=0.01,
-             clip=1.0, average_decay=0.9, loss=dict(emg=1.0, pose=0.1, torque=0.1, load=0.1),
+        dict(seed=0, steps=8, batch_size=8, optimiser="muon", learning_rate=1e-2, warmup_steps=2,
+             weight_decay=0.01, clip=1.0, average_decay=0.9,
+             loss=dict(emg=1.0, pose=0.1, torque=0.1, load=0.1),
              eval_every=4, save_every=4, log_every=3)
     )  # fmt: skip
     config.update(changes)
@@ -39,7 +46,7 @@ def setup():
     clips = [make_clip(i) for i in range(8)]
     examples = pipeline.Examples(clips, WINDOW, emg.Chain(), emg.Reference("mvc"), 2**30)
     model = models.build(
-        model_config(), frames=10, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=2
+        model_config(), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=2
     )
     return model, pipeline.train_batches(examples, Augmentation(), batch=8, seed=0)
 
@@ -105,6 +112,26 @@ def test_a_resumed_run_is_bit_identical(tmp_path):
     assert steps == sorted(set(steps))
 
 
+def test_a_run_killed_at_any_moment_resumes_bit_identically(tmp_path):
+    """SIGKILL, as a preempted machine gets it: no handler, no last words."""
+    changes = dict(steps=60, save_every=3, eval_every=60)
+    script = (
+        "import pathlib; from tests.train.test_train import train; "
+        f"train(pathlib.Path({str(tmp_path / 'broken')!r}), **{changes!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    complete = tmp_path / "broken" / "checkpoints"
+    while process.poll() is None and not [p for p in complete.glob("*") if p.name.isdigit()]:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "ended before it could be killed"
+    train(tmp_path / "broken", **changes)
+    train(tmp_path / "straight", **changes)
+    pairs = zip(leaves(tmp_path / "straight", 60), leaves(tmp_path / "broken", 60), strict=True)
+    for a, b in pairs:
+        np.testing.assert_array_equal(a, b)
+
+
 def test_loss_on_eight_devices_equals_one():
     model, data = setup()
     batch = next(iter(data))
@@ -132,6 +159,8 @@ def test_big_leaves_are_sharded_and_small_ones_copied():
     assert set(specs["odd"]) == {None} and set(specs["small"]) == {None}
     with pytest.raises(UserError, match="does not divide"):
         mesh_lib.make_mesh(3)
+    with pytest.raises(UserError, match="batch_size=12 is not a multiple of the 8 devices"):
+        mesh_lib.check_batch(mesh, 12, "batch_size")
 
 
 def test_losses_are_masked_means_by_hand():

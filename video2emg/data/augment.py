@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from video2emg import vocabulary
 
@@ -72,9 +73,16 @@ class Mirror:
 
 def _shift(video: UInt8[np.ndarray, "T H W 3"], dy: int, dx: int) -> UInt8[np.ndarray, "T H W 3"]:
     """Moves the picture by whole pixels, repeating the border."""
-    rows = np.clip(np.arange(video.shape[1]) - dy, 0, video.shape[1] - 1)
-    columns = np.clip(np.arange(video.shape[2]) - dx, 0, video.shape[2] - 1)
-    return video[:, rows][:, :, columns]
+    _, height, width, _ = video.shape
+    top, left = max(dy, 0), max(dx, 0)
+    bottom, right = height + min(dy, 0), width + min(dx, 0)
+    moved = np.empty_like(video)
+    moved[:, top:bottom, left:right] = video[:, top - dy : bottom - dy, left - dx : right - dx]
+    moved[:, top:bottom, :left] = moved[:, top:bottom, left : left + 1]
+    moved[:, top:bottom, right:] = moved[:, top:bottom, right - 1 : right]
+    moved[:, :top] = moved[:, top : top + 1]
+    moved[:, bottom:] = moved[:, bottom - 1 : bottom]
+    return moved
 
 
 def _recolour(
@@ -84,6 +92,8 @@ def _recolour(
     contrast, brightness = 1 + rng.uniform(-strength, strength, 2)
     gains = 1 + rng.uniform(-strength, strength, 3) / 3
     levels = np.arange(256)
-    table = [((levels - 128) * contrast + 128) * brightness * gain for gain in gains]
-    tables = np.clip(table, 0, 255).astype(np.uint8)
-    return np.stack([tables[c][video[..., c]] for c in range(3)], axis=-1)
+    tables = [((levels - 128) * contrast + 128) * brightness * gain for gain in gains]
+    table = np.clip(tables, 0, 255).astype(np.uint8).ravel().tolist()
+    # Pillow looks up interleaved channels several times faster than NumPy's indexing.
+    tall = Image.fromarray(video.reshape(-1, video.shape[2], 3))
+    return np.asarray(tall.point(table)).reshape(video.shape)

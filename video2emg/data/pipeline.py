@@ -46,6 +46,13 @@ class Window:
     joints: tuple[str, ...] = ()
     dofs: tuple[str, ...] = ()
 
+    def __post_init__(self):
+        if not self.views or not all(isinstance(view, str) for view in self.views):
+            raise UserError(f"config.data.views: {self.views} is not a tuple of camera names")
+        for name in ("seconds", "frame_rate", "emg_rate", "size", "channels"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"config.data.{name}: must be positive, not {getattr(self, name)}")
+
     @property
     def frame_time(self) -> Float[np.ndarray, " T"]:
         """[T] s from the start of the window."""
@@ -256,6 +263,7 @@ def train_batches(
         clip = examples.clip(int(index))
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
         start = rng.uniform(-augmentation.time, slack + augmentation.time)
+        start = video_lib.on_frame(clip, start)
         return augmentation(examples.cut(int(index), start), rng, examples.mirror)
 
     return (

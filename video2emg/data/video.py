@@ -47,3 +47,16 @@ def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BOX)
     return np.asarray(image, np.uint8)
+
+
+def on_frame(clip: Clip, time: float) -> float:
+    """Moves `time` s to the beat of the clip's first camera, also before and after its frames.
+
+    A window that starts between two frames would be shown frames that lag or lead its labels by up
+    to half a frame interval.
+    """
+    instants = clip.frame_time[clip.frame_view == clip.frame_view[0]]
+    if len(instants) < 2:
+        return time
+    interval = float(np.median(np.diff(instants)))
+    return float(instants[0]) + round((time - float(instants[0])) / interval) * interval

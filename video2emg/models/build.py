@@ -15,6 +15,7 @@ def build(
     config: ml_collections.ConfigDict,
     *,
     frames: int,
+    size: int,
     frame_rate: float,
     emg_rate: float,
     joints: int = 0,
@@ -25,13 +26,14 @@ def build(
     Args:
       config: see `configs/v2emg.py`.
       frames: T, video frames per window.
+      size: S, px.
       frame_rate: Hz.
       emg_rate: Hz.
       joints: J, joints of the pose targets; 0 if there are none.
       dofs: D, joint torques of the targets; 0 if there are none.
 
     Raises:
-      UserError: an unknown encoder, or rates that do not divide.
+      UserError: an unknown encoder, or rates or sizes that do not divide.
     """
     if config.encoder.name not in ENCODERS:
         raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
@@ -44,6 +46,11 @@ def build(
         raise UserError(
             f"config.data: emg_rate {emg_rate:g} Hz must be a multiple of frame_rate "
             f"{frame_rate:g} Hz / {encoder.stride}, and the window a whole number of tokens"
+        )
+    if size % encoder.granularity:
+        raise UserError(
+            f"config.data.size: {size} px is not a multiple of {encoder.granularity} px, as "
+            f"config.model.encoder ({config.encoder.name}) needs"
         )
     return Video2EMG(
         encoder=encoder,

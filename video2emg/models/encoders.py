@@ -1,13 +1,14 @@
 """Video encoders: frames of one camera in, one token per instant out.
 
-All map `video [B, T, S, S, 3]` in [-1, 1] to `[B, T', D]`, T' = T / `stride`.
+All map `video [B, T, S, S, 3]` in [-1, 1], true where `mask [B, T]` is, to `[B, T', D]`,
+T' = T / `stride`.
 """
 
 from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from video2emg.models.blocks import Block, Dtype
 
@@ -15,31 +16,48 @@ from video2emg.models.blocks import Block, Dtype
 class FrameCNN(nn.Module):
     """A small convolutional network on every frame by itself.
 
-    On few data and two cores its locality is worth more than attention (docs/choices.md).
+    On few data and two cores its locality is worth more than attention (docs/choices.md). The stem
+    folds `patch × patch` pixels into channels and mixes them by one matrix product, as a vision
+    transformer's does; every further stage is a 3 × 3 convolution that halves the resolution.
 
     Attributes:
-      widths: channels of the stages; each halves the resolution.
+      widths: channels of the stem and the stages.
       dim: D.
-      patch: pixels that the stem folds into channels (space to depth) before the first stage.
+      patch: pixels.
+      motion: also show the network what is left after subtracting the view's mean frame: with a
+        camera at rest, that is who and what moves.
     """
 
     widths: Sequence[int]
     dim: int
-    patch: int = 2
+    patch: int = 4
+    motion: bool = True
     dtype: Dtype = jnp.float32
     stride: int = 1
 
+    @property
+    def granularity(self) -> int:
+        """The frame size must be a multiple of this, px."""
+        return self.patch * 2 ** (len(self.widths) - 1)
+
     @nn.compact
     def __call__(
-        self, video: Float[Array, "B T S S 3"], *, train: bool
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
         """Encodes every frame by itself."""
+        if self.motion:
+            weight = mask[:, :, None, None, None].astype(video.dtype)
+            count = jnp.maximum(weight.sum(1, keepdims=True), 1.0)
+            background = (video * weight).sum(1, keepdims=True) / count
+            video = jnp.concatenate([video, video - background], axis=-1)
         b, t, s, _, c = video.shape
         p = self.patch
         x = video.astype(self.dtype).reshape(b * t, s // p, p, s // p, p, c)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(b * t, s // p, s // p, p * p * c)
-        for i, width in enumerate(self.widths):
-            x = nn.Conv(width, (3, 3), strides=1 if i == 0 else 2, dtype=self.dtype)(x)
+        x = nn.Dense(self.widths[0], dtype=self.dtype, name="stem")(x)
+        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+        for width in self.widths[1:]:
+            x = nn.Conv(width, (3, 3), strides=2, dtype=self.dtype)(x)
             x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
         # Where things are matters (a bent arm, a deep squat), so positions are kept, not pooled.
         return nn.Dense(self.dim, dtype=self.dtype)(x.reshape(b, t, -1))
@@ -66,15 +84,18 @@ class TubeletTransformer(nn.Module):
     remat: bool = False
     dtype: Dtype = jnp.float32
 
+    @property
+    def granularity(self) -> int:
+        """The frame size must be a multiple of this, px."""
+        return self.patch
+
     @nn.compact
     def __call__(
-        self, video: Float[Array, "B T S S 3"], *, train: bool
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T2 {self.dim}"]:
         """Encodes tubelets; T2 = T / stride."""
         b, t, s, _, c = video.shape
         f, p = self.stride, self.patch
-        if s % p or t % f:
-            raise ValueError(f"frames {s}×{s} × {t} do not divide into tubelets {p}×{p} × {f}")
         g = s // p
         x = video.astype(self.dtype).reshape(b * t // f, f, g, p, g, p, c)
         x = x.transpose(0, 2, 4, 1, 3, 5, 6).reshape(b * t // f, g * g, f * p * p * c)

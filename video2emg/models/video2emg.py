@@ -101,8 +101,12 @@ class Video2EMG(nn.Module):
         video, video_mask = batch["video"], batch["video_mask"]
         b, v, t = video.shape[:3]
         pixels = video.astype(self.dtype) / 127.5 - 1.0
+        # Mid-grey, so that nothing of a frame that is not there enters a token it shares.
+        pixels = jnp.where(video_mask[..., None, None, None], pixels, 0.0)
         stride = getattr(self.encoder, "stride", 1)
-        frames = self.encoder(pixels.reshape(b * v, *pixels.shape[2:]), train=train)
+        frames = self.encoder(
+            pixels.reshape(b * v, *pixels.shape[2:]), video_mask.reshape(b * v, t), train=train
+        )
         instants = jnp.arange(t // stride) * (stride / self.frame_rate)
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(b, v, t // stride, self.dim)

@@ -22,6 +22,12 @@ def make_mesh(fsdp: int = 1) -> jax.sharding.Mesh:
     return jax.make_mesh((count // fsdp, fsdp), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
+def check_batch(mesh: jax.sharding.Mesh, size: int, field: str) -> None:
+    """Raises UserError unless a batch of `size`, set by the config's `field`, can be split."""
+    if size % mesh.size:
+        raise UserError(f"{field}={size} is not a multiple of the {mesh.size} devices")
+
+
 def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
     """The batch axis is split over every device."""
     return NamedSharding(mesh, PartitionSpec(AXES))

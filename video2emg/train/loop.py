@@ -148,11 +148,13 @@ class MetricsLog:
         self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Appends one report."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        """Appends one report; what is undefined (no clips to compare) is null."""
+        known = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **known}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        for name, value in known.items():
+            if value is not None:
+                self._board.add_scalar(name, value, step)
 
     def is_best(self, step: int, skill: float) -> bool:
         """Whether this validation beats all before it; remembers it if so."""

@@ -44,8 +44,11 @@ def split_subjects(subjects: list[str], seed: int) -> dict[str, set[str]]:
 class Builder(tfds.core.GeneratorBasedBuilder):
     """GymSim: `tiny` (tests), `default` (two cores), `full` (as large as FLEX)."""
 
-    VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES: typing.ClassVar = {"1.1.0": "Six standing exercises."}
+    VERSION = tfds.core.Version("1.2.0")
+    RELEASE_NOTES: typing.ClassVar = {
+        "1.1.0": "Six standing exercises.",
+        "1.2.0": "60 subjects instead of 30 in gymsim/default.",
+    }
     BUILDER_CONFIGS: typing.ClassVar = [
         GymSimConfig(
             name="tiny",
@@ -54,7 +57,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             repetitions=1,
             studio=sim.Studio(views=("front", "front_left"), size=48, fps=6.0),
         ),
-        GymSimConfig(name="default", description="30 subjects, 540 clips, two views."),
+        GymSimConfig(
+            name="default",
+            description="60 subjects, 1080 clips, two views, 64 px, 10 fps.",
+            subjects=60,
+            studio=sim.Studio(size=64),
+        ),
         GymSimConfig(
             name="full",
             description="As large as FLEX: 38 subjects, 10 repetitions, 5 views, 224 px, 30 fps.",

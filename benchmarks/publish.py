@@ -1,0 +1,42 @@
+"""Puts the numbers of a finished sweep where readers look; the README's are never typed by hand.
+
+    python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep
+    python benchmarks/publish.py --workdir runs/seeds
+
+writes results/v2emg.json, the table in README.md and docs/img/{envelopes,skill}.png.
+"""
+
+import argparse
+import pathlib
+import shutil
+
+from video2emg.eval import results
+from video2emg.files import write_text
+
+ROOT = pathlib.Path(__file__).parents[1]
+START, END = "<!-- results: start -->", "<!-- results: end -->"
+
+
+def between(page: str, text: str) -> str:
+    """`page` with what stands between the two marks replaced by `text`."""
+    before, rest = page.split(START)
+    _, after = rest.split(END)
+    return f"{before}{START}\n{text}\n{END}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True, help="of a --sweep")
+    workdir = parser.parse_args().workdir
+    found = results.read_results(workdir / "results.json")
+    results.write_results(ROOT / "results" / "v2emg.json", found)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = f"```text\n{results.format_table(found)}\n```"
+    write_text(ROOT / "README.md", between(page, table))
+    for figure, name in (("envelopes_squat", "envelopes"), ("skill", "skill")):
+        shutil.copyfile(workdir / "0" / "figures" / f"{figure}.png", ROOT / f"docs/img/{name}.png")
+    print(results.format_table(found))
+
+
+if __name__ == "__main__":
+    main()
