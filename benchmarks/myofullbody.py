@@ -20,8 +20,9 @@ import sys
 import mujoco
 import numpy as np
 
+from video2emg import vocabulary
 from video2emg.sim import dynamics, record, semg
-from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.exercises import EXERCISES, POSE_RATE
 
 RATE = 25.0  # Hz
 SIDES = {"right": "r", "left": "l"}
@@ -287,18 +288,17 @@ class Myo:
         return activation[:, [self.model.actuator(n).id for n in names]].mean(axis=1)
 
 
-def ours(found: record.Simulation, muscle: str, side: str) -> np.ndarray:
-    """[P] activation under an electrode of our model."""
-    names = found.lifter.muscles
-    shares = semg.SITES[muscle].main
-    return sum(w * found.activation[:, names.index(f"{n}_{side}")] for n, w in shares.items())
+def ours(found: record.Performance, muscle: str, side: str) -> np.ndarray:
+    """[T] activation under an electrode of our model, at `POSE_RATE`."""
+    channel = vocabulary.channel(side, muscle)
+    return semg.drive_under(found.shares.activation, found.lifter.muscles, channel)
 
 
 def carried(equipment: str, load: float) -> dict[str, float]:
     """Where the load pulls, kg."""
     if equipment == "barbell_back":
         return {"back": load}
-    each = load / 2 if equipment == "barbell_hands" else load
+    each = load if equipment == "dumbbell" else load / 2
     return {"right": each, "left": each}
 
 
@@ -317,22 +317,21 @@ def main() -> None:
     for trial in record.plan(args.subjects, 1, seed=0):
         # The exercise done well, at a load that everybody can handle.
         exercise = EXERCISES[trial.exercise]
-        load = exercise.load[0] + 0.3 * (exercise.load[1] - exercise.load[0])
-        found = record.simulate(dataclasses.replace(trial, errors=(), load=load))
-        stride = round(record.RATE / RATE)
+        low, high, _ = exercise.loads
+        load = low + 0.3 * (high - low)
+        found = record.perform(trial.subject, exercise, load, {}, trial.seed)
+        stride = round(POSE_RATE / RATE)
         target = movement(
             found.lifter.model, found.qpos[::stride], carried(exercise.equipment, load)
         )
         qpos, misses = myo.follow(target)
         theirs, residual = myo.activations(qpos, target.load)
-        time = np.arange(len(qpos)) / RATE
         for muscle in exercise.muscles:
             for side in SIDES:
                 other = myo.site(theirs, muscle, side)
                 if other is None:
                     continue
-                own = ours(found, muscle, side)
-                own = np.interp(time, np.arange(len(own)) * record.STRIDE / record.RATE, own)
+                own = ours(found, muscle, side)[::stride]
                 r = np.corrcoef(own, other)[0, 1]
                 table[trial.exercise, muscle].append(r)
                 print(f"{trial.exercise:26s}{muscle:20s}{side:7s}{r:6.2f}"

@@ -234,6 +234,16 @@ def test_no_onset_without_activity_or_without_a_crossing():
     assert np.isnan(metrics.onset(TIME[:1], ramp(0.5)[:1], mask[:1])).all()
 
 
+def test_no_onset_where_the_recording_starts_in_the_middle_of_activity():
+    """A filter's edge dips for a few samples; a muscle at rest rests longer than that."""
+    signal, mask = ramp(0.5), np.ones((100, 1), bool)
+    held = np.where(TIME[:, None] < 0.04, signal, 0.8)
+    assert np.isnan(metrics.onset(TIME, held, mask)).all()
+    again = held.copy()
+    again[50:70] = 0.0
+    np.testing.assert_allclose(metrics.onset(TIME, again, mask), TIME[69:71].mean(), atol=0.02)
+
+
 def test_no_onset_across_a_gap():
     mask = np.ones((100, 1), bool)
     mask[20:60] = False

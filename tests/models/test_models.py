@@ -6,6 +6,7 @@ import pytest
 
 from video2emg import models
 from video2emg.errors import UserError
+from video2emg.models.video2emg import MuscleDecoder
 
 
 def config(**encoder):
@@ -77,6 +78,25 @@ def test_muscles_are_asked_one_by_one():
     fewer = inputs | {name: inputs[name][:, order] for name in ("muscle", "side")}
     again, _ = model.apply(params, fewer, train=False)
     np.testing.assert_allclose(again.emg, out.emg[:, :, order], atol=1e-5)
+
+
+def test_neighbouring_answers_meet_without_a_step():
+    """With answers that are smooth per query, the output is as smooth across queries."""
+    decoder = MuscleDecoder(16, 1, 2, samples=20)
+    rng = np.random.default_rng(0)
+    tokens = jnp.asarray(rng.normal(size=(1, 6, 16)), jnp.float32)
+    asked = (jnp.arange(8) * 0.2, jnp.zeros((1, 2), jnp.int32), jnp.array([[0, 1]]))
+    args = (tokens, jnp.ones((1, 6), bool), *asked)
+    params = decoder.init(jax.random.key(0), *args, train=False)
+    kernel = params["params"]["samples"]["kernel"]
+    smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each answer is a straight line
+    params["params"]["samples"]["kernel"] = smooth
+    emg = np.asarray(decoder.apply(params, *args, train=False))[0]
+    steps = np.abs(np.diff(emg, axis=0))
+    seams = np.arange(1, 8) * 20 - 1
+    inside = np.delete(steps, seams, axis=0)
+    assert emg.shape == (160, 2) and inside.max() > 1e-3
+    assert steps[seams].max() <= 1.5 * inside.max()
 
 
 def test_views_may_come_in_any_order():

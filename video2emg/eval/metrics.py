@@ -276,23 +276,28 @@ def onset(
     envelope: Float[np.ndarray, "N C"],
     mask: Bool[np.ndarray, "N C"],
     k: float = 0.2,
+    rest_s: float = 0.1,
 ) -> Float[np.ndarray, " C"]:
     """When each channel first rises through min + k·(max - min) of itself, s.
 
     Its own range, so that an error of gain is not also one of timing; between samples by linear
-    interpolation. NaN where the range is below `QUIET`, or the signal starts above the threshold
-    and never comes back to cross it. Clinical detectors with k·SD of a resting baseline need a
-    recording at rest, which a cut repetition does not have.
+    interpolation. It must have been below for `rest_s` before: a muscle that already holds
+    something when the recording starts has no onset there. NaN where there is no such rise, or the
+    range is below `QUIET`. Clinical detectors with k·SD of a resting baseline need a recording at
+    rest, which a cut repetition does not have.
     """
     x = np.where(mask, envelope, np.nan).astype(np.float64)
     high = np.where(mask, x, -np.inf).max(0)
     low = np.where(mask, x, np.inf).min(0)
     extent = np.where(mask.any(0), high - low, 0)
     threshold = np.where(extent > 0, low + k * extent, np.inf)
-    # Comparisons with NaN are false: a crossing needs two measured neighbours.
-    rises = (x[:-1] < threshold) & (x[1:] >= threshold)
-    if not len(rises):
+    if len(x) < 2:
         return np.full(x.shape[1], np.nan)
+    # Comparisons with NaN are false: a crossing needs measured samples on both sides.
+    place = np.arange(len(x))[:, None]
+    below_for = place - np.maximum.accumulate(np.where(x < threshold, -1, place), axis=0)
+    rest = max(round(rest_s / float(time[1] - time[0])), 1)
+    rises = (below_for[:-1] >= rest) & (x[1:] >= threshold)
     first, columns = rises.argmax(0), np.arange(x.shape[1])
     before, after = x[first, columns], x[first + 1, columns]
     share = divide(threshold - before, after - before, 0.0)

@@ -71,6 +71,7 @@ class Performance:
       load: kg, really lifted.
       errors: severity by name.
       lifter: the model.
+      qpos: [T, Q] its positions at `POSE_RATE`.
       motion: inverse dynamics.
       shares: muscle activations.
       drives: [T, n] excitations.
@@ -83,6 +84,7 @@ class Performance:
     load: float
     errors: dict[str, float]
     lifter: body.Lifter
+    qpos: np.ndarray
     motion: dynamics.Motion
     shares: sharing.Shares
     drives: np.ndarray
@@ -171,7 +173,7 @@ def perform(
     )
     drive = np.stack([semg.drive_under(drives, lifter.muscles, c) for c in channels], -1)
     return Performance(
-        draft, load, errors, lifter, motion, shares, drives, channels, drive, pose.heading
+        draft, load, errors, lifter, qpos, motion, shares, drives, channels, drive, pose.heading
     )
 
 
