@@ -30,7 +30,8 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail(f"unexpected argument {argv[1]!r}; see --help"))
     if _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
-    logging.set_verbosity(logging.ERROR)
+    # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
+    logging.set_verbosity(logging.FATAL)
     # Imported late: `--help` and mistakes should not wait for jax.
     from video2emg import experiment
 

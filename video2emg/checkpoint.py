@@ -4,7 +4,9 @@ Resuming (`restore`: state and data position, bit for bit) and starting from som
 (`load_params`) are different functions on purpose.
 """
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ class Checkpoints:
           state: pytree of arrays.
           data: the grain iterator that will give the *next* batch.
         """
-        with jax.transfer_guard("allow"):
+        with jax.transfer_guard("allow"), _full_disk_in_one_line(self._best.parent):
             # Forced: when to save is the loop's decision, not the default policy's.
             self._checkpointer.save_checkpointables_async(
                 step, {"state": state, "data": data}, force=True
@@ -77,7 +79,7 @@ class Checkpoints:
         """Replaces the best parameters; the old ones stay until the new ones are complete."""
         fresh = self._best.with_name("best.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        with jax.transfer_guard("allow"):
+        with jax.transfer_guard("allow"), _full_disk_in_one_line(self._best.parent):
             ocp.save(fresh, params)
         old = self._best.with_name("best.old")
         shutil.rmtree(old, ignore_errors=True)
@@ -88,7 +90,22 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for saves under way."""
-        self._checkpointer.close()
+        with _full_disk_in_one_line(self._best.parent):
+            self._checkpointer.close()
+
+
+@contextlib.contextmanager
+def _full_disk_in_one_line(workdir: Path) -> Iterator[None]:
+    """Orbax reports a full disk as one of several exceptions, also of the save before this one."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        if "No space left" not in str(error):
+            raise
+        raise UserError(
+            f"{workdir}: disk full while saving a checkpoint; the one before is intact: free some "
+            "room and run the same command again, it resumes"
+        ) from error
 
 
 def load_params(workdir: str | Path, like: Any) -> Any:

@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 import pytest
 from jax.sharding import Mesh
+from orbax.checkpoint import v1 as ocp
 
 from video2emg import models
 from video2emg.checkpoint import Checkpoints, load_params
@@ -209,3 +210,15 @@ def test_best_parameters_are_those_with_the_best_validation_skill(tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(UserError, match="no trained model"):
         load_params(tmp_path / "nowhere", like)
+
+
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(tmp_path, monkeypatch):
+    def full(*_):
+        raise ValueError("RESOURCE_EXHAUSTED: Failed writing: No space left on device")
+
+    checkpoints = Checkpoints(tmp_path)
+    monkeypatch.setattr(ocp, "save", full)
+    with pytest.raises(UserError, match=r"disk full while saving a checkpoint.*resumes"):
+        checkpoints.save_best({"w": jnp.zeros(3)})
+    checkpoints.close()
+    assert not (tmp_path / "best").exists()
