@@ -1,7 +1,7 @@
 """Puts the numbers of a finished sweep where readers look; the README's are never typed by hand.
 
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep
-    python benchmarks/publish.py --workdir runs/seeds
+    python -m benchmarks.publish --workdir runs/seeds
 
 writes results/v2emg.json, the table in README.md and docs/img/{envelopes,skill}.png.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     table = f"```text\n{results.format_table(found)}\n```"
     write_text(ROOT / "README.md", between(page, table))
-    for figure, name in (("envelopes_squat", "envelopes"), ("skill", "skill")):
+    for figure, name in (("envelopes_barbell_squat", "envelopes"), ("skill", "skill")):
         shutil.copyfile(workdir / "0" / "figures" / f"{figure}.png", ROOT / f"docs/img/{name}.png")
     print(results.format_table(found))
 

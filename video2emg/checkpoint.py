@@ -4,6 +4,9 @@ Resuming (`restore`: state and data position, bit for bit) and starting from som
 (`load_params`) are different functions on purpose.
 """
 
+# Orbax annotates paths with a protocol of its own that pathlib's do not match.
+# pyright: reportArgumentType=false
+
 import contextlib
 import shutil
 from collections.abc import Iterator

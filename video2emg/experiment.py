@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from video2emg import models
 from video2emg.checkpoint import load_params
+from video2emg.config import Config
 from video2emg.data import emg as emg_lib
 from video2emg.data.augment import Augmentation
 from video2emg.data.clip import Clip
@@ -31,7 +31,7 @@ from video2emg.train.step import predict_step
 from video2emg.viz import report
 
 
-def run(config: ml_collections.ConfigDict, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
@@ -118,9 +118,7 @@ def _abstract_params(model, examples: Examples, mesh: jax.sharding.Mesh) -> Any:
     )
 
 
-def prepare(
-    config: ml_collections.ConfigDict, dataset: Dataset
-) -> tuple[dict[str, Examples], emg_lib.Reference]:
+def prepare(config: Config, dataset: Dataset) -> tuple[dict[str, Examples], emg_lib.Reference]:
     """Opens the three splits as examples and fits the EMG reference."""
     first = dataset.splits["train"][0]
     window = dataclasses.replace(window_of(config), joints=first.joints, dofs=first.dofs)
@@ -144,7 +142,7 @@ def prepare(
     return splits, reference
 
 
-def window_of(config: ml_collections.ConfigDict) -> Window:
+def window_of(config: Config) -> Window:
     """The window that `config.data` describes; joints and torques are for the dataset to name."""
     return Window(
         seconds=config.data.seconds,
@@ -156,7 +154,7 @@ def window_of(config: ml_collections.ConfigDict) -> Window:
     )
 
 
-def build_model(config: ml_collections.ConfigDict, window: Window):
+def build_model(config: Config, window: Window):
     """The model of `config.model` for one kind of window."""
     return models.build(
         config.model,
@@ -169,9 +167,7 @@ def build_model(config: ml_collections.ConfigDict, window: Window):
     )
 
 
-def sweep(
-    config: ml_collections.ConfigDict, overrides: list[dict[str, Any]], workdir: str | Path
-) -> dict[str, Any]:
+def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:
     """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`."""
     workdir = Path(workdir).expanduser()
     found = []
@@ -186,7 +182,7 @@ def sweep(
     return merged
 
 
-def _check(config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh) -> None:
+def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     """Finds the mistakes of a config before a dataset is built or a folder made."""
     mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
@@ -194,7 +190,7 @@ def _check(config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh) -> None:
     state_lib.optimiser(config.train)
 
 
-def _claim(workdir: Path, config: ml_collections.ConfigDict) -> None:
+def _claim(workdir: Path, config: Config) -> None:
     """Marks the workdir as this config's; refuses one that belongs to another."""
     path = workdir / "config.json"
     mine = json.loads(config.to_json())

@@ -1,6 +1,7 @@
 """Random changes of an example that keep it true: pixels, labels and names change together."""
 
 import dataclasses
+import typing
 
 import numpy as np
 from jaxtyping import UInt8
@@ -8,7 +9,7 @@ from PIL import Image
 
 from video2emg import vocabulary
 
-Example = dict[str, np.ndarray]
+Example = dict[str, typing.Any]  # arrays and NumPy scalars
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,7 +80,7 @@ def open_dataset(name: str, data_dir: str | Path) -> Dataset:
     # Reopened from what was written: the features on disk are those that count.
     builder = tfds.builder_from_directory(folder)
     splits = {
-        split: ClipSource(builder.as_data_source(split=split), str(folder))
+        split: ClipSource(builder.as_data_source(split=split), str(folder))  # pyright: ignore[reportCallIssue]
         for split in ("train", "validation", "test")
     }
     return Dataset(

@@ -265,7 +265,7 @@ def _jsonable(value: Any) -> Any:
 def merge_seeds(runs: Sequence[Results]) -> Results:
     """Mean over runs that differ in their seed, with the spread beside it.
 
-    Every number becomes its mean, `<key>_sd` (n - 1; the spread of training, not an interval over
+    Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an interval over
     subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined. Intervals over
     subjects are dropped: an average of end points is not the interval of an average.
 
@@ -301,7 +301,9 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
     merged: Results = {}
     for key, first in parts[0].items():
         values = [part.get(key) for part in parts]
-        if isinstance(first, Mapping):
+        if key == "baselines" and len({repr(value) for value in values}) == 1:
+            merged[key] = first  # no seed in them: their intervals over subjects stay true
+        elif isinstance(first, Mapping):
             merged[key] = _merge([value or {} for value in values])
         elif key.endswith("_ci95"):
             continue

@@ -2,8 +2,8 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-import ml_collections
 
+from video2emg.config import Config
 from video2emg.errors import UserError
 from video2emg.models import encoders
 from video2emg.models.video2emg import Video2EMG
@@ -12,7 +12,7 @@ ENCODERS = {"cnn": encoders.FrameCNN, "tubelet": encoders.TubeletTransformer}
 
 
 def build(
-    config: ml_collections.ConfigDict,
+    config: Config,
     *,
     frames: int,
     size: int,

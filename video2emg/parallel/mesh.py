@@ -52,7 +52,7 @@ def state_sharding(mesh: jax.sharding.Mesh, shapes: Any, min_size: int = 2**18) 
     parts = mesh.shape["fsdp"]
 
     def rule(leaf) -> NamedSharding:
-        spec = [None] * len(leaf.shape)
+        spec: list[str | None] = [None] * len(leaf.shape)
         if parts > 1 and np.prod(leaf.shape) >= min_size:
             for axis in np.argsort(leaf.shape)[::-1]:
                 if leaf.shape[axis] % parts == 0:

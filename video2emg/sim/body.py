@@ -122,7 +122,8 @@ class _Writer:
 
     def __init__(self, subject: Subject, length, equipment: Equipment, load: float, paths):
         self.subject, self.length, self.paths = subject, length, paths
-        self.equipment, self.load = equipment, load
+        self.equipment: Equipment = equipment
+        self.load = load
         self.scale = subject.height / 1.75
         self.wide = width_factor(subject)
         self.thick = subject.girth * self.scale

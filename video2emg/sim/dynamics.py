@@ -141,7 +141,7 @@ def analyse(lifter: Lifter, qpos: Float[np.ndarray, "T Q"], rate: float) -> Moti
         tolerance=tolerance,
         axial=axial,
         length=length,
-        speed=np.gradient(length, 1 / rate, axis=0),
+        speed=np.asarray(np.gradient(length, 1 / rate, axis=0)),
         named_torque=named,
         pressure=pressure,
         joints=joints,
@@ -159,7 +159,7 @@ def _derivatives(
     for i in range(n):
         a, b = max(i - 1, 0), min(i + 1, n - 1)
         mujoco.mj_differentiatePos(model, qvel[i], (b - a) / rate, qpos[a], qpos[b])
-    return qvel, np.gradient(qvel, 1 / rate, axis=0)
+    return qvel, np.asarray(np.gradient(qvel, 1 / rate, axis=0))
 
 
 class _Feet:

@@ -14,12 +14,12 @@ from typing import Any
 import flax.linen as nn
 import grain
 import jax
-import ml_collections
 import numpy as np
 import tensorboardX
 import tqdm
 
 from video2emg.checkpoint import Checkpoints
+from video2emg.config import Config
 from video2emg.errors import UserError
 from video2emg.files import write_text
 from video2emg.parallel import mesh as mesh_lib
@@ -31,7 +31,7 @@ Validate = Callable[[Any], dict[str, float]]
 
 def train(
     model: nn.Module,
-    config: ml_collections.ConfigDict,
+    config: Config,
     data: grain.IterDataset,
     validate: Validate,
     mesh: jax.sharding.Mesh,

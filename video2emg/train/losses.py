@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 from jaxtyping import Array, Bool, Float
 
+from video2emg.config import Config
 from video2emg.models.outputs import Outputs
 
 
@@ -17,7 +17,7 @@ def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*shape"]) -> 
 
 
 def losses(
-    outputs: Outputs, batch: Mapping[str, jax.Array], weights: ml_collections.ConfigDict
+    outputs: Outputs, batch: Mapping[str, jax.Array], weights: Config
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Total and parts.
 

@@ -6,10 +6,10 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 import optax.contrib
 
+from video2emg.config import Config
 from video2emg.errors import UserError
 
 
@@ -34,7 +34,7 @@ class TrainState:
     rng: Any
 
 
-def optimiser(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+def optimiser(config: Config) -> optax.GradientTransformation:
     """`config.optimiser` with warm-up, cosine decay and clipping.
 
     - `adamw` (Loshchilov & Hutter 2019): no decay on vectors and scalars.

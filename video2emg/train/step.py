@@ -5,9 +5,9 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 
+from video2emg.config import Config
 from video2emg.models.outputs import Outputs
 from video2emg.train.losses import losses
 from video2emg.train.state import TrainState
@@ -16,7 +16,7 @@ Batch = dict[str, jax.Array]
 
 
 def train_step(
-    model: nn.Module, tx: optax.GradientTransformation, config: ml_collections.ConfigDict
+    model: nn.Module, tx: optax.GradientTransformation, config: Config
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Returns `step(state, batch) -> (state, metrics)`; `config` is `config.train`."""
 
