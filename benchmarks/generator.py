@@ -74,7 +74,7 @@ def main() -> None:
     with threadpoolctl.threadpool_limits(1), contextlib.ExitStack() as stack:
         before = unit()
         record.record(trials[0], studio)  # imports and first calls
-        for owner, name in ((record, "simulate"), (raster.Scene, "film"), (Image.Image, "save")):
+        for owner, name in ((record, "perform"), (raster.Scene, "film"), (Image.Image, "save")):
             stack.enter_context(timed(owner, name, spent))
         start = time.perf_counter()
         for trial in trials:
@@ -88,11 +88,11 @@ def main() -> None:
     print(f"{clips} clips, {pictures / clips:.0f} pictures of {args.size} px each, one core")
     print(f"{clips / total:.2f} clips/s; one clip {total / clips / one:.2f} units of {one:.4f} s")
     print(f"{attempts / clips:.2f} attempts per clip")
-    named = {"simulate": "physics", "film": "rendering", "save": "JPEG"}
+    named = {"perform": "physics", "film": "rendering", "save": "JPEG"}
     rest = total - sum(spent.values())
     for name, seconds in [*((named[n], s) for n, s in spent.items()), ("sEMG, pose, rest", rest)]:
         print(f"  {name:18s}{seconds / total:6.1%}{seconds / clips / one:8.3f} units per clip")
-    physics, picture = spent["simulate"] / attempts / one, spent["film"] / pictures / one
+    physics, picture = spent["perform"] / attempts / one, spent["film"] / pictures / one
     print("Speed relative to the feasibility study's generator (more is faster):")
     print(f"  physics, per attempt {STUDY_PHYSICS_UNITS / physics:.2f}")
     if args.size == STUDY_SIZE:

@@ -12,6 +12,7 @@ import shutil
 
 from video2emg.eval import results
 from video2emg.files import write_text
+from video2emg.viz import figures
 
 ROOT = pathlib.Path(__file__).parents[1]
 START, END = "<!-- results: start -->", "<!-- results: end -->"
@@ -33,8 +34,10 @@ def main() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     table = f"```text\n{results.format_table(found)}\n```"
     write_text(ROOT / "README.md", between(page, table))
-    for figure, name in (("envelopes_barbell_squat", "envelopes"), ("skill", "skill")):
-        shutil.copyfile(workdir / "0" / "figures" / f"{figure}.png", ROOT / f"docs/img/{name}.png")
+    figures.skill_by_action(found, ROOT / "docs/img/skill.png")
+    shutil.copyfile(
+        workdir / "0/figures/envelopes_barbell_squat.png", ROOT / "docs/img/envelopes.png"
+    )
     print(results.format_table(found))
 
 

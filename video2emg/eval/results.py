@@ -265,9 +265,9 @@ def _jsonable(value: Any) -> Any:
 def merge_seeds(runs: Sequence[Results]) -> Results:
     """Mean over runs that differ in their seed, with the spread beside it.
 
-    Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an interval over
-    subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined. Intervals over
-    subjects are dropped: an average of end points is not the interval of an average.
+    Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an
+    interval over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined.
+    Intervals over subjects are dropped: an average of end points is not the interval of an average.
 
     Raises:
       UserError: no runs, or runs of different datasets, configurations or splits.

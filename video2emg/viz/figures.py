@@ -276,8 +276,12 @@ def skill_by_action(results: Mapping[str, Any], path: Path, *, split: str = "tes
     low, high = max(low - 0.08, -0.6), min(high + 0.08, 1.0)
 
     width = max(6.0, 1.2 + 1.0 * len(shown))
-    figure = style.new_figure(width, 3.8)
-    axes = figure.add_axes((0.75 / width, 0.16, 1 - 0.85 / width, 0.61))
+    labels = ["all", *(textwrap.fill(style.plain(action), 12) for action in actions)]
+    # Inches below the axes: the note, and as many lines as the longest name needs.
+    below, above, height = 0.35 + 0.17 * max(text.count("\n") + 1 for text in labels), 0.87, 3.8
+    figure = style.new_figure(width, height)
+    share = 1 - (below + above) / height
+    axes = figure.add_axes((0.75 / width, below / height, 1 - 0.85 / width, share))
     axes.bar(places[:1], values[:1], width=0.56, color=INK, alpha=0.85)
     bars = axes.bar(places[1:], values[1:], width=0.56, color=BLUE, alpha=0.85)
     spread = np.abs(np.nan_to_num(ends - values[:, None])).T
@@ -287,13 +291,12 @@ def skill_by_action(results: Mapping[str, Any], path: Path, *, split: str = "tes
     edge = low + 0.03 * (high - low)
     for b, name in enumerate(baselines):
         x = places + 0.14 * (b - (len(baselines) - 1) / 2)
-        below = marks[b] < edge
+        hidden = marks[b] < edge
         look = {"color": PALETTE[1 + b], "edgecolors": "white", "lw": 0.6, "zorder": 3}
-        above = axes.scatter(x[~below], marks[b][~below], s=38, marker=MARKERS[b], **look)
+        above = axes.scatter(x[~hidden], marks[b][~hidden], s=38, marker=MARKERS[b], **look)
         handles[style.plain(name)] = above
-        axes.scatter(x[below], np.full(int(below.sum()), edge), s=30, marker="v", **look)
+        axes.scatter(x[hidden], np.full(int(hidden.sum()), edge), s=30, marker="v", **look)
     axes.set_ylim(low, high)
-    labels = ["all", *(textwrap.fill(style.plain(action), 12) for action in actions)]
     axes.set_xticks(places, labels)
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("skill over the action template")
