@@ -266,7 +266,7 @@ def train_batches(
         start = video_lib.on_frame(clip, start)
         return augmentation(examples.cut(int(index), start), rng, examples.mirror)
 
-    return (
+    batches = (
         grain.MapDataset.range(len(examples))
         .seed(seed)
         .shuffle()[shard[0] :: shard[1]]
@@ -275,6 +275,8 @@ def train_batches(
         .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * batch))
         .batch(batch, drop_remainder=True)
     )
+    # Stacking a batch takes its time too; one is always ready.
+    return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=1)
 
 
 def eval_batches(examples: Examples, batch: int) -> Iterator[Example]:

@@ -1,0 +1,68 @@
+"""Files of laboratories → `Channel`s with their own clock and unit.
+
+`read(path)` chooses by the ending. Libraries beyond NumPy and SciPy are extras, imported when the
+first such file is met: `pip install "video2emg[recordings]"`.
+"""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from video2emg.data.readers.channel import Channel
+from video2emg.errors import UserError
+
+# Ending → module that reads it.
+_MODULES = {
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".sto": "opensim",
+    ".mot": "opensim",
+    ".trc": "opensim",
+    ".edf": "edf",
+    ".bdf": "edf",
+    ".c3d": "c3d",
+    ".mat": "containers",
+    ".h5": "containers",
+    ".hdf5": "containers",
+    ".parquet": "containers",
+}
+KNOWN = tuple(_MODULES)
+
+
+def read(path: str | Path) -> list[Channel]:
+    """Reads every numeric channel of a file.
+
+    Raises:
+      UserError: unknown ending, missing library, or a file that is not what its ending says.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _MODULES:
+        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'!r}; known: "
+                        f"{', '.join(KNOWN)}")  # fmt: skip
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    module = importlib.import_module(f"{__name__}.{_MODULES[path.suffix.lower()]}")
+    try:
+        channels = module.read(path)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a parser says about a damaged file, the file is named
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: damaged, or not a {path.suffix} file ({text[:200]})") from error
+    if not channels:
+        raise UserError(f"{path}: no numeric channel in it")
+    return channels
+
+
+def library(name: str, path: Path) -> ModuleType:
+    """Imports an optional library, or says what to install for `path`."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(
+            f'{path}: reading it needs the package {name!r}: pip install "video2emg[recordings]"'
+        ) from None
+
+
+__all__ = ["KNOWN", "Channel", "library", "read"]

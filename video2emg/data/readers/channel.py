@@ -1,0 +1,47 @@
+"""One recorded signal with its own clock."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from video2emg.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Channel:
+    """Samples at a fixed rate.
+
+    Attributes:
+      name: as in the file.
+      values: [N] float64; NaN where the file has a gap.
+      rate: Hz; NaN if the file does not say.
+      start: of the first sample, s on the file's clock.
+      unit: as in the file; empty if it does not say.
+    """
+
+    name: str
+    values: Float[np.ndarray, " N"]
+    rate: float = float("nan")
+    start: float = 0.0
+    unit: str = ""
+
+    @property
+    def time(self) -> Float[np.ndarray, " N"]:
+        """[N] s."""
+        return self.start + np.arange(len(self.values)) / self.rate
+
+
+def rate_of(time: np.ndarray, where: str) -> float:
+    """Rate of a time column, Hz.
+
+    Raises:
+      UserError: times that do not increase evenly (within 1 % of the median step, from end to end).
+    """
+    step = np.diff(time)
+    if len(time) < 2 or not np.isfinite(time).all() or not (step > 0).all():
+        raise UserError(f"{where}: times must be finite and increase")
+    median = float(np.median(step))
+    if abs(time[-1] - time[0] - median * len(step)) > 0.01 * median * len(step):
+        raise UserError(f"{where}: times are not evenly spaced; resample before, or split the file")
+    return len(step) / float(time[-1] - time[0])

@@ -1,0 +1,110 @@
+"""Videos and folders of pictures → upright pictures with presentation times."""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from video2emg.data import readers
+from video2emg.errors import UserError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def frames(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Image.Image]]:
+    """Yields (seconds from the first frame, RGB picture), upright, in order of time.
+
+    Args:
+      path: anything that FFmpeg opens, or a folder of pictures in order of their names.
+      rate: of a folder, Hz; videos carry their own presentation times.
+
+    Raises:
+      UserError: the file is damaged or has no frames, or a folder has no rate.
+    """
+    if path.is_dir():
+        yield from _folder(path, rate)
+        return
+    av = readers.library("av", path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    first = None
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UserError(f"{path}: no video stream in it")
+            for frame in container.decode(container.streams.video[0]):
+                if frame.pts is None:
+                    continue
+                time = float(frame.pts * frame.time_base)
+                first = time if first is None else first
+                picture = frame.to_image()
+                # Phones film sideways and write the rotation beside the pixels.
+                if frame.rotation:
+                    picture = picture.rotate(frame.rotation, expand=True)
+                yield time - first, picture
+    except av.error.FFmpegError as error:
+        raise UserError(f"{path}: damaged, or not a video ({error.strerror})") from error
+    if first is None:
+        raise UserError(f"{path}: no frame in it")
+
+
+def _folder(path: Path, rate: float) -> Iterator[tuple[float, Image.Image]]:
+    if not rate > 0:
+        raise UserError(f"{path}: a folder of pictures needs its rate: set video_rate (Hz)")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    if not files:
+        raise UserError(f"{path}: no pictures ({', '.join(PICTURES)}) in it")
+    for i, file in enumerate(files):
+        try:
+            with Image.open(file) as image:
+                yield i / rate, ImageOps.exif_transpose(image).convert("RGB")
+        except (UnidentifiedImageError, OSError) as error:
+            raise UserError(f"{file}: damaged picture ({error})") from None
+
+
+def record(
+    path: Path,
+    *,
+    fps: float,
+    size: int,
+    start: float = 0.0,
+    end: float = math.inf,
+    rate: float = math.nan,
+    quality: int = 90,
+) -> tuple[list[bytes], np.ndarray]:
+    """Frames between two instants as square JPEGs, thinned out to at most `fps`.
+
+    A frame is kept as it was shown, with its own time: nothing is interpolated. The picture is
+    fitted into the square, with black beside it.
+
+    Args:
+      path: see `frames`.
+      fps: Hz.
+      size: px.
+      start: s.
+      end: s.
+      rate: of a folder of pictures, Hz.
+      quality: of the JPEGs.
+
+    Returns:
+      JPEG bytes, and [F] seconds from the first frame of the file.
+    """
+    kept, times = [], []
+    due = -math.inf
+    for time, picture in frames(path, rate):
+        if time > end:
+            break
+        # Half a millisecond for time bases that cannot write 1/fps.
+        if time < start or time < due - 5e-4:
+            continue
+        due = time + 1 / fps if due == -math.inf else max(due + 1 / fps, time + 0.5 / fps)
+        memory = io.BytesIO()
+        ImageOps.pad(picture, (size, size)).save(memory, "JPEG", quality=quality)
+        kept.append(memory.getvalue())
+        times.append(time)
+    if not kept:
+        raise UserError(f"{path}: no frame between {start:g} and {end:g} s")
+    return kept, np.array(times)

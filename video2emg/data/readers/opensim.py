@@ -1,0 +1,74 @@
+"""OpenSim's text files: `.sto` and `.mot` tables, `.trc` marker trajectories."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from video2emg.data.readers.channel import Channel, rate_of
+from video2emg.data.readers.text import decode
+from video2emg.errors import UserError
+
+
+def read(path: Path) -> list[Channel]:
+    """Reads a table; markers become three channels each, `name_x`, `name_y`, `name_z`."""
+    text = decode(path.read_bytes(), path)
+    # Spreadsheets turn the tabs into commas and fill up the short lines.
+    lines = [line.rstrip(",").replace(",", "\t") for line in text.splitlines()]
+    if path.suffix.lower() == ".trc":
+        return _markers(lines, str(path))
+    end = next((i for i, line in enumerate(lines) if line.strip().lower() == "endheader"), None)
+    if end is None or end + 2 >= len(lines):
+        raise UserError(f"{path}: no table after a line `endheader`")
+    names = lines[end + 1].split()
+    table = _table(lines[end + 2 :], len(names), str(path), end + 3)
+    if names[0].lower() != "time":
+        raise UserError(f"{path}, line {end + 2}: the first column must be `time`")
+    degrees = any(re.match(r"inDegrees\s*=\s*yes", line, re.I) for line in lines[:end])
+    rate = rate_of(table[:, 0], str(path))
+    unit = "deg" if degrees else ""
+    start = float(table[0, 0])
+    return [Channel(n, table[:, i], rate, start, unit) for i, n in enumerate(names) if i]
+
+
+def _table(lines: list[str], width: int, where: str, first_line: int) -> np.ndarray:
+    rows = []
+    for i, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            row = [float(cell) for cell in line.split()]
+        except ValueError:
+            row = []
+        if len(row) != width:
+            raise UserError(f"{where}, line {first_line + i}: expected {width} numbers")
+        rows.append(row)
+    if len(rows) < 2:
+        raise UserError(f"{where}: fewer than two rows of numbers")
+    return np.array(rows, np.float64)
+
+
+def _markers(lines: list[str], where: str) -> list[Channel]:
+    if len(lines) < 6:
+        raise UserError(f"{where}: too short for a .trc file")
+    keys, values = lines[1].split(), lines[2].split()
+    facts = dict(zip(keys, values, strict=False))
+    names = [name for name in lines[3].split("\t")[2:] if name.strip()]
+    scale = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}.get(facts.get("Units", "").lower())
+    if scale is None:
+        raise UserError(f"{where}, line 3: Units must be mm, cm or m")
+    body = [line.split("\t") for line in lines[5:] if line.strip()]
+    width = 2 + 3 * len(names)
+    table = np.full((len(body), width), np.nan)
+    for i, row in enumerate(body):
+        cells = [cell.strip() for cell in row[:width]]
+        try:
+            table[i, : len(cells)] = [float(cell) if cell else np.nan for cell in cells]
+        except ValueError:
+            raise UserError(f"{where}, row {i + 1} of the markers: not numbers") from None
+    rate = rate_of(table[:, 1], where)
+    return [
+        Channel(f"{name}_{axis}", scale * table[:, 2 + 3 * m + a], rate, float(table[0, 1]), "m")
+        for m, name in enumerate(names)
+        for a, axis in enumerate("xyz")
+    ]

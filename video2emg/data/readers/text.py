@@ -1,0 +1,149 @@
+"""CSV and TSV of loggers and of hand-made tables.
+
+Understands separators (comma, semicolon, tab), decimal commas (with another separator), UTF-8 with
+or without byte-order mark, UTF-16 and Latin-1, lines of prose above the header, and tables in which
+every signal has its own time column (Delsys exports) and its own length.
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from video2emg.data.readers.channel import Channel, rate_of
+from video2emg.errors import UserError
+
+_TIME = re.compile(r"(^|[^a-z])(time|x)\s*[\[(]?\s*(s|sec|seconds|ms)?\s*[\])]?\s*(\.\d+)?$", re.I)
+_UNIT = re.compile(r"[\[(]\s*([^\])\d]{1,8}?)\s*[\])]\s*$")
+_HEADER_WITHIN = 400  # lines above the numbers; Delsys writes some hundred for many sensors
+
+
+def read(path: Path) -> list[Channel]:
+    """Reads the columns of a table; see the module."""
+    return parse(decode(path.read_bytes(), path), str(path))
+
+
+def decode(content: bytes, path: Path | str) -> str:
+    """Text of a file whose encoding nobody wrote down."""
+    if b"\0" in content[:4] or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: not a text file") from None
+    if b"\0" in content:
+        raise UserError(f"{path}: not a text file (it has zero bytes)")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def parse(text: str, where: str) -> list[Channel]:
+    """Table → channels.
+
+    A column named time (or X, as Delsys does) is the clock of the columns that follow it, up to the
+    next one. Columns without a clock have an unknown rate.
+    """
+    separator = _separator(text.splitlines())
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    first = _first_of_the_numbers(rows, separator)
+    if first is None:
+        raise UserError(f"{where}: no rows of numbers in the first {_HEADER_WITHIN} lines")
+    width = len(rows[first])
+    names, units = _header(rows[:first], width)
+    table = np.full((len(rows) - first, width), np.nan)
+    for r, row in enumerate(rows[first:]):
+        if not any(cell.strip() for cell in row):
+            continue
+        numbers = _numbers(row, separator)
+        if numbers is None or (len(row) > width and any(cell.strip() for cell in row[width:])):
+            raise UserError(f"{where}, line {first + r + 1}: expected {width} numbers, found "
+                            f"{separator.join(row)[:60]!r}")  # fmt: skip
+        table[r, : min(len(numbers), width)] = numbers[:width]
+    return _columns(names, units, table, where)
+
+
+def _first_of_the_numbers(rows: list[list[str]], separator: str) -> int | None:
+    """Index of the first row of numbers that another one follows; a lone number is a remark."""
+    before = None
+    for i, row in enumerate(rows[: _HEADER_WITHIN + 1]):
+        if not any(cell.strip() for cell in row):
+            continue
+        if _numbers(row, separator) is None:
+            before = None
+        elif before is not None:
+            return before
+        else:
+            before = i
+    return before
+
+
+def _header(above: list[list[str]], width: int) -> tuple[list[str], list[str]]:
+    """Names and units of the columns: the nearest row above whose cells differ, and one below it.
+
+    Some programs put a row of units, all alike, between names and numbers.
+    """
+    units = [""] * width
+    for row in reversed(above):
+        cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
+        filled = [cell for cell in cells if cell]
+        if 2 * len(filled) < width:
+            continue
+        if len(filled) == 1 or 2 * len(set(filled)) > len(filled):
+            names = [cell or f"column {i + 1}" for i, cell in enumerate(cells)]
+            return names, units
+        units = cells
+    return [f"column {i + 1}" for i in range(width)], units
+
+
+def _separator(lines: list[str]) -> str:
+    """The separator that most lines repeat; a tab or semicolon beats the decimal comma."""
+    sample = lines[:_HEADER_WITHIN]
+    for mark in ("\t", ";"):
+        if sum(mark in line for line in sample) > 0.5 * sum(bool(line.strip()) for line in sample):
+            return mark
+    return ","
+
+
+def _numbers(row: list[str], separator: str) -> list[float] | None:
+    """The row as numbers, NaN for empty cells; None if it is not one."""
+    found = []
+    for cell in row:
+        cell = cell.strip()
+        if separator != "," and cell.count(",") == 1:
+            cell = cell.replace(",", ".")
+        if not cell or cell.lower() in ("nan", "na", "null"):
+            found.append(np.nan)
+            continue
+        try:
+            found.append(float(cell))
+        except ValueError:
+            return None
+    return found if np.isfinite(found).any() else None
+
+
+def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) -> list[Channel]:
+    channels: list[Channel] = []
+    clock: np.ndarray | None = None
+    for c, name in enumerate(names):
+        column = table[:, c]
+        filled = np.flatnonzero(np.isfinite(column))
+        if not len(filled):
+            continue
+        within = _UNIT.search(name)
+        unit = within[1] if within else units[c]
+        if _TIME.search(name):
+            scale = 1e-3 if unit.lower() == "ms" else 1.0
+            clock = column[: filled[-1] + 1] * scale
+            continue
+        length = filled[-1] + 1
+        if clock is None:
+            channels.append(Channel(name, column[:length], unit=unit))
+            continue
+        # A logger may stop writing times and values at different rows.
+        length = min(length, len(clock))
+        rate = rate_of(clock[:length], f"{where}, column {name!r}")
+        channels.append(Channel(name, column[:length], rate, float(clock[0]), unit))
+    return channels
