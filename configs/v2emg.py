@@ -24,6 +24,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data = dict(
         name="gymsim/default",
         dir="data",  # where datasets are built and found
+        manual_dir="",  # the source's own files, for datasets made of some (recordings)
         reference="mvc",  # what one unit of EMG means: mvc | subject | train
         views=("front", "front_left"),
         seconds=4.0,

@@ -97,3 +97,12 @@ def tiny_dir(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("data")
     open_dataset("gymsim/tiny", folder)
     return folder
+
+
+def shared(name: str) -> pathlib.Path:
+    """A real recording that lies beside the repository; the test is skipped aloud without it."""
+    root = os.environ.get("VIDEO2EMG_SHARED", pathlib.Path(__file__).parents[2] / "shared")
+    path = pathlib.Path(root) / name
+    if not path.exists():
+        pytest.skip(f"real recordings are not here: {path}")
+    return path

@@ -53,7 +53,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         _say(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
 
-    dataset = open_dataset(config.data.name, config.data.dir)
+    dataset = open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
     splits, reference = prepare(config, dataset)
     model = build_model(config, splits["train"].window)
     write_json(workdir / "reference.json", reference.to_json())

@@ -85,6 +85,11 @@ class Clip:
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
+    def emg_is_envelope(self) -> bool:
+        """Whether the source rectified and smoothed its EMG (provenance `emg_kind`)."""
+        return self.provenance.get("emg_kind") == "envelope"
+
+    @property
     def emg_time(self) -> np.ndarray:
         """[N] float64, time of each EMG sample, s."""
         return self.emg_start + np.arange(len(self.emg)) / self.emg_rate

@@ -96,7 +96,13 @@ def resample(
 
 
 def clip_envelope(clip: Clip, chain: Chain = Chain()) -> Float[np.ndarray, "N C"]:
-    """`envelope` of a clip's EMG; the error names the clip."""
+    """`envelope` of a clip's EMG; the error names the clip.
+
+    Sources that were rectified and smoothed before (`Clip.emg_is_envelope`) are only freed of what
+    lies below zero: a second filter would take more than noise.
+    """
+    if clip.emg_is_envelope:
+        return np.maximum(clip.emg, 0.0).astype(np.float32)
     try:
         return envelope(clip.emg, clip.emg_rate, chain)
     except UserError as error:

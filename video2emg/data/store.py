@@ -16,8 +16,9 @@ from video2emg.data.datasets import schema
 from video2emg.errors import UserError
 from video2emg.files import write_json
 
-DATASETS = ("gymsim",)
+DATASETS = ("gymsim", "recordings")
 _SIZES = "file_sizes.json"
+_SOURCE = "source.json"
 
 
 class ClipSource:
@@ -58,11 +59,16 @@ class Dataset:
     simulated: bool
 
 
-def open_dataset(name: str, data_dir: str | Path) -> Dataset:
+def open_dataset(name: str, data_dir: str | Path, manual_dir: str | Path | None = None) -> Dataset:
     """Opens `builder/config`, building it first if it is not there.
 
+    Args:
+      name: e.g. `gymsim/default`, `recordings/default`.
+      data_dir: where built datasets live.
+      manual_dir: the source's own files, for datasets that are made of some.
+
     Raises:
-      UserError: unknown name, damaged files, or no room to build.
+      UserError: unknown name, damaged files, no room to build, or a source that has changed.
     """
     data_dir = Path(data_dir).expanduser()
     builder_name, _, config = name.partition("/")
@@ -74,9 +80,14 @@ def open_dataset(name: str, data_dir: str | Path) -> Dataset:
         raise UserError(f"config.data.name: {name!r}: choose {builder_name}/ one of {known}")
     builder = module.Builder(config=config, data_dir=data_dir, file_format="array_record")
     folder = Path(builder.data_dir)
+    source = Path(manual_dir).expanduser() if manual_dir else None
     if not folder.exists():
-        _build(builder, folder)
+        if source is None and builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            raise UserError(f"config.data.manual_dir: {name!r} is made of your own files; say "
+                            f"where they are. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")  # fmt: skip
+        _build(builder, folder, source)
     _verify(folder)
+    _same_source(module.Builder, folder, source)
     # Reopened from what was written: the features on disk are those that count.
     builder = tfds.builder_from_directory(folder)
     splits = {
@@ -90,17 +101,30 @@ def open_dataset(name: str, data_dir: str | Path) -> Dataset:
     )
 
 
-def _build(builder, folder: Path) -> None:
+def _build(builder, folder: Path, source: Path | None) -> None:
     tfds.disable_progress_bar()  # the builders show their own, with clips and time left
     _sweep_abandoned(folder.parent)
     try:
-        builder.download_and_prepare()  # writes to a temporary folder, renamed when complete
+        # Writes to a temporary folder, renamed when complete.
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=source) if source else None
+        )
+        if hasattr(builder, "fingerprint"):
+            write_json(folder / _SOURCE, builder.fingerprint(source))
         _write_sizes(folder)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(f"{folder}: disk full while building; free some room, or another "
                             "place with --config.data.dir=…") from error  # fmt: skip
         raise
+
+
+def _same_source(builder: type, folder: Path, source: Path | None) -> None:
+    """Refuses a dataset that was built of other files than those that lie there now."""
+    if source is None or not hasattr(builder, "fingerprint"):
+        return
+    if json.loads((folder / _SOURCE).read_text()) != builder.fingerprint(source):  # pyright: ignore
+        raise UserError(f"{folder}: built before {source} changed; delete the folder to rebuild")
 
 
 def _sweep_abandoned(parent: Path, older_than_s: float = 3600.0) -> None:

@@ -134,16 +134,17 @@ def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) 
             continue
         within = _UNIT.search(name)
         unit = within[1] if within else units[c]
+        label = name[: within.start()].strip() if within else name
         if _TIME.search(name):
             scale = 1e-3 if unit.lower() == "ms" else 1.0
             clock = column[: filled[-1] + 1] * scale
             continue
         length = filled[-1] + 1
         if clock is None:
-            channels.append(Channel(name, column[:length], unit=unit))
+            channels.append(Channel(label or name, column[:length], unit=unit))
             continue
         # A logger may stop writing times and values at different rows.
         length = min(length, len(clock))
         rate = rate_of(clock[:length], f"{where}, column {name!r}")
-        channels.append(Channel(name, column[:length], rate, float(clock[0]), unit))
+        channels.append(Channel(label or name, column[:length], rate, float(clock[0]), unit))
     return channels

@@ -8,15 +8,13 @@ import os
 import typing
 from collections.abc import Iterator
 
-import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
 from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
+from video2emg.data.datasets.splits import SPLITS, deal_subjects
 from video2emg.sim import record as sim
-
-SPLITS = {"train": 0.61, "validation": 0.14, "test": 0.25}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,18 +25,6 @@ class GymSimConfig(tfds.core.BuilderConfig):
     repetitions: int = 3
     studio: sim.Studio = dataclasses.field(default_factory=sim.Studio)
     seed: int = 0
-
-
-def split_subjects(subjects: list[str], seed: int) -> dict[str, set[str]]:
-    """Deals subjects into train, validation and test: disjoint, and none of the three empty."""
-    order = list(np.random.default_rng([seed, 1]).permutation(sorted(subjects)))
-    n_test = max(round(SPLITS["test"] * len(order)), 1)
-    n_validation = max(round(SPLITS["validation"] * len(order)), 1)
-    return {
-        "test": set(order[:n_test]),
-        "validation": set(order[n_test : n_test + n_validation]),
-        "train": set(order[n_test + n_validation :]),
-    }
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -84,7 +70,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         config = self.builder_config
         trials = sim.plan(config.subjects, config.repetitions, config.seed)
-        people = split_subjects(sorted({t.subject.id for t in trials}), config.seed)
+        people = deal_subjects(sorted({t.subject.id for t in trials}), config.seed)
         self._bar = tqdm.tqdm(total=len(trials), desc=f"building gymsim/{config.name}", unit="clip")
         return {
             split: self._generate_examples([t for t in trials if t.subject.id in people[split]])

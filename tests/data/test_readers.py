@@ -1,0 +1,205 @@
+"""Every reader against what an independent writer wrote, and against nonsense."""
+
+import pathlib
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pyedflib
+import pytest
+import scipy.io
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from video2emg.data import readers
+from video2emg.data.readers import text
+from video2emg.errors import UserError
+
+from ..conftest import shared
+
+RNG = np.random.default_rng(0)
+VALUES = np.round(RNG.normal(size=(300, 2)), 6)
+
+
+def by_name(path):
+    return {channel.name: channel for channel in readers.read(path)}
+
+
+@pytest.mark.parametrize("separator, decimal", [(",", "."), (";", ","), ("\t", ","), (";", ".")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_csv_of_any_locale(tmp_path, separator, decimal, encoding):
+    rows = [separator.join(["Größe der Probe"] + [""] * 2)]
+    rows += [separator.join(["time [ms]", "EMG1 [mV]", "Bein (µV)"])]
+    for i, (a, b) in enumerate(VALUES):
+        rows.append(separator.join(str(v).replace(".", decimal) for v in (i * 0.5, a, b)))
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n", encoding=encoding)
+    found = by_name(tmp_path / "a.csv")
+    np.testing.assert_allclose(found["EMG1"].values, VALUES[:, 0])
+    assert found["EMG1"].rate == pytest.approx(2000.0) and found["EMG1"].unit == "mV"
+    assert found["Bein"].unit == "µV"
+
+
+def test_csv_without_clock_or_header_has_no_rate(tmp_path):
+    np.savetxt(tmp_path / "a.csv", VALUES, delimiter=",")
+    found = by_name(tmp_path / "a.csv")
+    np.testing.assert_allclose(found["column 2"].values, VALUES[:, 1])
+    assert np.isnan(found["column 1"].rate) and found["column 1"].unit == ""
+
+
+def test_columns_with_clocks_and_lengths_of_their_own(tmp_path):
+    """As Delsys exports them: EMG and acceleration side by side, the slower one ends earlier."""
+    lines = ["X[s],EMG 1,X[s],ACC 1"]
+    for i in range(100):
+        slow = f"{i / 100},{-i}" if i < 10 else ","
+        lines.append(f"{i / 1000},{i},{slow}")
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    found = by_name(tmp_path / "a.csv")
+    assert found["EMG 1"].rate == pytest.approx(1000) and len(found["EMG 1"].values) == 100
+    assert found["ACC 1"].rate == pytest.approx(100) and len(found["ACC 1"].values) == 10
+
+
+def test_a_row_of_units_between_names_and_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("Devices\n2000\nA,B\nV,V\n1,2\n3,4\n")
+    found = by_name(tmp_path / "a.csv")
+    assert found["A"].unit == "V" and list(found["B"].values) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ("", "no rows of numbers"),
+        ("a,b\nx,y\n", "no rows of numbers"),
+        ("a,b\n1,2\n3,4\n5,oops\n", "line 4: expected 2 numbers"),
+        ("a,b\n1,2\n3,4\n5,6,7\n", "line 4: expected 2 numbers"),
+        ("time,a\n0,1\n1,2\n1,3\n", "times must be finite and increase"),
+        ("time,a\n0,1\n1,2\n2,3\n9,4\n", "not evenly spaced"),
+        ("a,b,c\0\n1,2,3\n", "not a text file"),
+    ],
+)
+def test_broken_tables_are_named(tmp_path, content, says):
+    (tmp_path / "a.csv").write_bytes(content.encode())
+    with pytest.raises(UserError, match="a.csv.*" + says):
+        readers.read(tmp_path / "a.csv")
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.binary(max_size=400) | st.text("0123456789.,;\t\n eE-+nan\"'", max_size=300).map(
+    str.encode))  # fmt: skip
+def test_any_bytes_give_channels_or_a_clear_error(content):
+    try:
+        channels = text.parse(text.decode(content, "fuzz"), "fuzz")
+    except UserError as error:
+        assert "\n" not in str(error)
+        return
+    for channel in channels:
+        assert channel.values.ndim == 1 and np.isfinite(channel.values[-1])
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    cut=st.integers(0, 2000), ending=st.sampled_from([".edf", ".mat", ".h5", ".parquet", ".sto"])
+)
+def test_truncated_files_never_end_in_anything_but_a_clear_error(tmp_path, cut, ending):
+    path = written(tmp_path, ending)
+    content = path.read_bytes()
+    broken = tmp_path / f"broken{ending}"
+    broken.write_bytes(content[: min(cut, len(content) - 1)])
+    try:
+        readers.read(broken)
+    except UserError as error:
+        assert "broken" in str(error) and "\n" not in str(error)
+
+
+def written(folder: pathlib.Path, ending: str) -> pathlib.Path:
+    path = folder / f"whole{ending}"
+    if path.exists():
+        return path
+    if ending in (".edf", ".bdf"):
+        kind = pyedflib.FILETYPE_EDFPLUS if ending == ".edf" else pyedflib.FILETYPE_BDFPLUS
+        with pyedflib.EdfWriter(str(path), 2, file_type=kind) as file:
+            for i in range(2):
+                file.setSignalHeader(i, dict(
+                    label=f"E{i}", dimension="mV", sample_frequency=100, physical_min=-5.0,
+                    physical_max=5.0, digital_min=-32768, digital_max=32767,
+                    transducer="", prefilter=""))  # fmt: skip
+            file.writeSamples([np.ascontiguousarray(VALUES[:, i]) for i in range(2)])
+    elif ending == ".mat":
+        scipy.io.savemat(path, {"E0": VALUES[:, 0], "E1": VALUES[:, 1], "fs": 100.0, "note": "hi"})
+    elif ending == ".h5":
+        with h5py.File(path, "w") as file:
+            file["run/E0"], file["run/E1"], file["run/fs"] = VALUES[:, 0], VALUES[:, 1], 100.0
+    elif ending == ".parquet":
+        table = {"E0": VALUES[:, 0], "E1": VALUES[:, 1]}
+        pyarrow.parquet.write_table(pa.table(table), path)
+    elif ending == ".sto":
+        rows = [f"{i / 100}\t{a}\t{b}" for i, (a, b) in enumerate(VALUES)]
+        path.write_text("emg\nversion=1\nendheader\ntime\tE0\tE1\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "ending, prefix, rate, unit, precision",
+    [
+        (".edf", "", 100, "mV", 2e-4),
+        (".bdf", "", 100, "mV", 2e-4),
+        (".mat", "", 100, "", 1e-12),
+        (".h5", "run/", 100, "", 1e-12),
+        (".parquet", "", None, "", 1e-12),
+        (".sto", "", 100, "", 1e-9),
+    ],
+)
+def test_what_others_wrote_is_read(tmp_path, ending, prefix, rate, unit, precision):
+    found = by_name(written(tmp_path, ending))
+    for i in range(2):
+        channel = found[f"{prefix}E{i}"]
+        np.testing.assert_allclose(channel.values[:300], VALUES[:, i], atol=precision)
+        assert channel.unit == unit
+        assert np.isnan(channel.rate) if rate is None else channel.rate == pytest.approx(rate)
+
+
+def test_objects_in_mat_files_are_not_unpickled(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"cell": np.array([{"a": 1}, "b"], dtype=object)})
+    with pytest.raises(UserError, match="no numeric channel"):
+        readers.read(tmp_path / "a.mat")
+
+
+def test_unknown_endings_and_missing_files(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read '\.xyz'; known: \.csv"):
+        readers.read(tmp_path / "a.xyz")
+    with pytest.raises(UserError, match="no such file"):
+        readers.read(tmp_path / "a.csv")
+
+
+# Real files: what is in them was looked up with other programs (their SOURCE.txt and README).
+@pytest.mark.parametrize(
+    "name, channel, rate, samples",
+    [
+        ("btkdata/1123x01EMG.c3d", "Left Rectus Femoris", 1000.0, 4564),
+        ("pyomeca/tests/data/markers_analogs.c3d", "Voltage.1", 2000.0, 11600),
+        ("opensim_core/OpenSim/Tests/shared/walking2.c3d", "Fx1", 2000.0, 9992),
+        ("ceinms_rt_lowerlimb/data/run81/emgFilt.sto", "soleus_r", 100.0, 5838),
+        ("opensim_core/OpenSim/Examples/Moco/example3DWalking/markers_walk.trc",
+         "R.Shoulder_x", 100.0, 238),
+        ("pyomeca/tests/data/analogs.csv", "EMG1", None, 11600),
+    ],
+)  # fmt: skip
+def test_real_recordings(name, channel, rate, samples):
+    found = by_name(shared(f"data/{name}"))[channel]
+    assert len(found.values) == samples
+    assert np.isnan(found.rate) if rate is None else found.rate == pytest.approx(rate)
+
+
+def test_real_vendor_csv_keeps_each_sensors_rate():
+    found = readers.read(shared("data/emgio_samples/examples/truncated_trigno_sample.csv"))
+    rates = {round(channel.rate, 2) for channel in found}
+    assert rates == {1259.26, 148.15}
+
+
+@pytest.mark.parametrize("name", ["Empty.c3d", "badParameterOffset.c3d"])
+def test_real_damaged_c3d_ends_in_one_line(name):
+    with pytest.raises(UserError, match=rf"{name}: damaged") as caught:
+        readers.read(shared(f"data/btkdata/{name}"))
+    assert "\n" not in str(caught.value)

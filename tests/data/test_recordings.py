@@ -1,0 +1,256 @@
+"""A user's folder: real encoded videos, real files, one clock."""
+
+import fractions
+
+import av
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from video2emg.data import emg, pipeline, store
+from video2emg.data.datasets.recordings.load import load_clip
+from video2emg.data.datasets.recordings.table import read_table
+from video2emg.data.readers import film
+from video2emg.errors import UserError
+
+from ..conftest import shared
+
+PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
+          "=", ":", '"', "nan", "1e999", "\0", "ü", "- ", "\ufeff"]  # fmt: skip
+CHANNELS = "A=left_vastus_lateralis; B=right_vastus_lateralis"
+
+
+def write_video(path, pictures, times, codec="mpeg4"):
+    """Encodes pictures with presentation times of their own, in steps of 1/90000 s."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = fractions.Fraction(1, 60_000)
+        stream.bit_rate = 4_000_000
+        for picture, time in zip(pictures, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(time * 60_000), fractions.Fraction(1, 60_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def grey(levels, size=(32, 32)):
+    return [np.full((*size, 3), level, np.uint8) for level in levels]
+
+
+def write_emg(path, values, rate):
+    rows = ["time [s],A [mV],B [mV]"]
+    rows += [f"{i / rate:.9f},{v:.6g},{v:.6g}" for i, v in enumerate(values)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def folder(tmp_path, subjects=4, header="", cells="", **more):
+    """Videos that brighten while the EMG swells, one clip per subject."""
+    rng = np.random.default_rng(0)
+    time = np.arange(0, 2, 1 / 30)
+    write_video(tmp_path / "a.mp4", grey(60 + 60 * np.sin(np.pi * time / 2)), time)
+    swell = np.sin(np.pi * np.arange(2000) / 2000)
+    write_emg(tmp_path / "a.csv", swell * rng.normal(size=2000), 1000.0)
+    rows = ["subject,action,video_front,emg,emg_channels" + header]
+    rows += [f"p{i},squat,a.mp4,a.csv,{CHANNELS}{cells}" for i in range(subjects)]
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
+    (tmp_path / "own").mkdir()
+    own = folder(tmp_path / "own", header=",load,score", cells=",60,87.5")
+    dataset = store.open_dataset("recordings/default", tmp_path / "data", own)
+    clips = [clip for split in dataset.splits.values() for clip in split]
+    assert len(clips) == 4 and not dataset.simulated
+    assert {len(split) > 0 for split in dataset.splits.values()} == {True}
+    clip = clips[0]
+    assert clip.load == 60 and clip.score == 87.5 and clip.emg_unit == "mV"
+    assert clip.emg.shape == (2000, 2) and clip.emg_rate == pytest.approx(1000)
+    assert 18 <= len(clip.frames) <= 21 and clip.frame_time[0] == 0  # 10 Hz of 30
+    table = own / "clips.csv"
+    table.write_text(table.read_text().replace("87.5", "12"))
+    with pytest.raises(UserError, match="changed; delete the folder to rebuild"):
+        store.open_dataset("recordings/default", tmp_path / "data", own)
+    with pytest.raises(UserError, match=r"config\.data\.manual_dir"):
+        store.open_dataset("recordings/large", tmp_path / "data")
+
+
+@pytest.mark.parametrize("emg_rate", [200.0, 1259.26, 4000.0])
+@pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 60.0, 120.0, None])
+def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, emg_rate):
+    """Through a real video file and a real CSV; None is a variable frame rate."""
+    at = 1.03
+    if fps is None:
+        time = np.cumsum(np.random.default_rng(0).uniform(0.005, 0.04, 90))
+        time -= time[0]
+    else:
+        time = np.arange(0, 2, 1 / fps)
+    shown = np.abs(time - at).argmin()
+    write_video(tmp_path / "v.mp4", grey(np.where(np.arange(len(time)) == shown, 250, 10)), time)
+    values = np.zeros(round(2 * emg_rate))
+    values[round(time[shown] * emg_rate)] = 1.0
+    write_emg(tmp_path / "e.csv", values, emg_rate)
+    (tmp_path / "clips.csv").write_text(
+        f"subject,action,video,emg,emg_channels\np,squat,v.mp4,e.csv,{CHANNELS}\n"
+    )
+    [row] = read_table(tmp_path)
+    clip = load_clip(row, fps=240.0, size=16)
+    window = pipeline.Window(2.0, 100.0, 100.0, 16, ("front",), 2)
+    cut = pipeline.Examples([clip], window, emg.Chain(), emg.Reference("train", {
+        "vastus_lateralis": 1.0})).cut(0, 0.0)  # fmt: skip
+    flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
+    burst = cut["emg"][:, 0].argmax()
+    # The flash lasts one frame: the burst lies among its bins, or next to them.
+    assert flash.min() - 1 <= burst <= flash.max() + 1
+
+
+def test_offset_and_drift_move_the_emg_onto_the_videos_clock(tmp_path):
+    own = folder(tmp_path, 1, ",emg_offset,emg_drift,start,end", ",0.25,0.001,0.5,1.5")
+    clip = load_clip(read_table(own)[0])
+    plain = emg_time_of_sample(500, 1000.0, 0.25, 0.001)
+    index = np.abs(clip.emg_time - (plain - 0.5)).argmin()
+    assert clip.emg_time[index] == pytest.approx(plain - 0.5, abs=1e-6)
+    assert clip.emg_time[0] == pytest.approx(0.0, abs=2e-3) and clip.emg_time[-1] <= 1.0
+    assert clip.frame_time.min() >= 0 and clip.frame_time.max() <= 1.0
+
+
+def emg_time_of_sample(n, rate, offset, drift):
+    return offset + (1 + drift) * n / rate
+
+
+def test_sideways_phone_videos_stand_upright(tmp_path):
+    """The rotation beside the pixels is the display matrix of the mp4 track header."""
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, :16] = 255  # white on the left as the sensor saw it
+    write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
+    content = bytearray((tmp_path / "v.mp4").read_bytes())
+    place = content.index(b"tkhd") + 4 + 4 + 32 + 4  # after version, times, ids and volume
+
+    def fixed(*values):
+        return b"".join(int(v).to_bytes(4, "big", signed=True) for v in values)
+
+    one, last = 1 << 16, 1 << 30
+    assert content[place : place + 36] == fixed(one, 0, 0, 0, one, 0, 0, 0, last)
+    content[place : place + 36] = fixed(0, one, 0, -one, 0, 0, 0, 0, last)  # 90° clockwise
+    (tmp_path / "v.mp4").write_bytes(content)
+    _, image = next(film.frames(tmp_path / "v.mp4"))
+    assert image.size == (32, 64)
+    pixels = np.asarray(image.convert("L"))
+    assert pixels[:12].mean() > 200 and pixels[20:].mean() < 50  # its left is now on top
+
+
+def test_folders_of_pictures_need_a_rate(tmp_path):
+    (tmp_path / "frames").mkdir()
+    for i in range(4):
+        Image.fromarray(grey([50 * i])[0]).save(tmp_path / "frames" / f"{i:03d}.png")
+    with pytest.raises(UserError, match="video_rate"):
+        next(film.frames(tmp_path / "frames"))
+    assert [t for t, _ in film.frames(tmp_path / "frames", 2.0)] == [0, 0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (("squat", "sq uat"), "action: 'sq uat' is not a name"),
+        (("a.mp4", "b.mp4"), "video_front: no such file: b.mp4"),
+        (("a.mp4", "../a.mp4"), "outside the table's folder"),
+        (("a.mp4", "/etc/passwd"), "outside the table's folder"),
+        (("A=left", "A=middle"), "emg_channels: unknown channel"),
+        (("A=left", "Z=left"), "no channel 'Z'; it has 'A"),
+        (("video_front", "video_behind"), "video_behind: unknown view"),
+        (("emg_channels", "emg_chanels"), "unknown column 'emg_chanels'"),
+        (("subject,", "subject,score,"), "more cells|score|is not a name|no such file"),
+    ],
+)
+def test_mistakes_in_the_table_are_named_with_line_and_column(tmp_path, change, says):
+    own = folder(tmp_path, 2)
+    text = (own / "clips.csv").read_text()
+    (own / "clips.csv").write_text(text.replace(*change))
+    with pytest.raises(UserError, match=rf"clips\.csv.*({says})"):
+        for row in read_table(own):
+            load_clip(row)
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path):
+    own = folder(tmp_path, 1)
+    (own / "a.csv").rename(own / "moved.csv")
+    (own / "a.csv").symlink_to("/etc/hostname")
+    with pytest.raises(UserError, match="outside the table's folder"):
+        read_table(own)
+
+
+def test_what_the_emg_file_does_not_say_is_demanded(tmp_path):
+    own = folder(tmp_path, 1)
+    np.savetxt(own / "a.csv", np.ones((100, 2)), delimiter=",", header="A,B", comments="")
+    [row] = read_table(own)
+    with pytest.raises(UserError, match=r"emg_rate: a\.csv does not say its rate"):
+        load_clip(row)
+
+
+def test_a_gap_in_the_emg_is_named(tmp_path):
+    own = folder(tmp_path, 1)
+    lines = (own / "a.csv").read_text().splitlines()
+    lines[700] = lines[700].split(",")[0] + ",,1"
+    (own / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"channel 'A': 1 missing samples, first at 0\.699 s"):
+        load_clip(read_table(own)[0])
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+       .map(str.encode))  # fmt: skip
+@pytest.mark.parametrize("name", ["clips.csv", "clips.yaml"])
+def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
+    own = tmp_path / name.replace(".", "")
+    own.mkdir(exist_ok=True)
+    (own / name).write_bytes(content)
+    try:
+        read_table(own)
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        # Real recordings, as their owner would describe them.
+        "subject,action,emg,emg_channels,emg_unit,emg_kind,start,end\n"
+        "s6,running,ceinms_rt_lowerlimb/data/run81/emgFilt.sto,"
+        "soleus_r=right_soleus;med_gas_r=right_gastrocnemius,fraction,envelope,10,20\n",
+        "subject,action,emg,emg_channels\n"
+        "a,walking,btkdata/1123x01EMG.c3d,"
+        "Left Rectus Femoris=left_rectus_femoris;Right Rectus Femoris=right_rectus_femoris\n",
+        "subject,action,emg,emg_channels,emg_unit,emg_rate\n"
+        "b,reaching,pyomeca/tests/data/analogs.csv,EMG1=left_biceps_brachii,V,2000\n",
+        "subject,action,video_left\nc,walking,videos/sports2d/demo.mp4\n",
+        "subject,action,video_front,video_left\n"
+        "d,balancing,videos/pose2sim/cam01.mp4,videos/pose2sim/cam02.mp4\n",
+    ],
+)
+def test_real_recordings_become_clips(tmp_path, table):
+    source = shared("data")
+    for name in {cell.split("/")[0] for cell in table.replace("\n", ",").split(",") if "/" in cell}:
+        (tmp_path / name).mkdir()
+        for path in (source / name).rglob("*"):
+            if path.is_file() and str(path.relative_to(source)) in table:
+                target = tmp_path / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+    (tmp_path / "clips.csv").write_text(table)
+    [row] = read_table(tmp_path)
+    clip = load_clip(row, fps=5.0, size=32)
+    if row.emg:
+        assert np.isfinite(emg.clip_envelope(clip)).all() and clip.emg.std() > 0
+    if row.videos:
+        assert len(clip.views) == len(row.videos) and len(clip.frames) > 5
+
+
+def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
+    with pytest.raises(UserError, match=r"expected one of clips\.csv.*bring_your_data"):
+        read_table(tmp_path)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from video2emg.data import sync
+from video2emg.errors import UserError
+
+
+def effort(time, seed=0):
+    """Bursts at random instants; the same function of time for both recorders."""
+    rng = np.random.default_rng(seed)
+    centres = np.cumsum(rng.uniform(0.8, 2.5, 40))
+    return sum(np.exp(-0.5 * ((time - c) / 0.15) ** 2) for c in centres)
+
+
+@pytest.mark.parametrize("shift", [-3.21, -0.4, 0.0, 0.137, 2.5])
+def test_a_known_offset_is_found_within_its_interval(shift):
+    video = np.arange(0, 30, 1 / 29.97)
+    own = np.arange(0, 30, 1 / 200)
+    rng = np.random.default_rng(1)
+    found = sync.estimate_offset(
+        effort(video) + 0.1 * rng.normal(size=len(video)), video,
+        effort(own + shift) + 0.1 * rng.normal(size=len(own)), own,
+    )  # fmt: skip
+    assert found.seconds == pytest.approx(shift, abs=0.02)
+    assert found.low - 0.02 <= shift <= found.high + 0.02
+    assert found.high - found.low < 0.2 and found.correlation > 0.8
+
+
+def test_unrelated_signals_have_a_wide_interval():
+    time = np.arange(0, 30, 0.02)
+    found = sync.estimate_offset(effort(time, 1), time, effort(time, 2), time)
+    assert found.high - found.low > 1.0
+
+
+def test_signals_that_cannot_be_compared_are_refused():
+    time = np.arange(0, 30, 0.02)
+    with pytest.raises(UserError, match="EMG envelope is constant"):
+        sync.estimate_offset(effort(time), time, np.ones_like(time), time)
+    with pytest.raises(UserError, match="too short"):
+        sync.estimate_offset(effort(time[:60]), time[:60], effort(time[:60]), time[:60])
+
+
+@settings(deadline=None)
+@given(offset=st.floats(-100, 100), drift=st.floats(-1e-3, 1e-3), rate=st.floats(100, 4000))
+def test_clock_keeps_count(offset, drift, rate):
+    """As many samples pass on either clock."""
+    clock = sync.Clock(offset, drift)
+    time = np.arange(1000) / rate
+    seen = clock.to_video(time)
+    np.testing.assert_allclose(seen - seen[0], np.arange(1000) / clock.rate(rate), rtol=1e-9)
+    assert seen[0] == pytest.approx(offset)
+
+
+def test_motion_energy_is_change_per_second():
+    video = np.cumsum(np.ones((5, 3, 3)), axis=0)
+    energy, time = sync.motion_energy(video, np.array([0, 0.1, 0.2, 0.4, 0.5]))
+    np.testing.assert_allclose(energy, [10, 10, 5, 10])
+    np.testing.assert_allclose(time, [0.05, 0.15, 0.3, 0.45])

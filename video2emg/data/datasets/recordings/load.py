@@ -1,0 +1,151 @@
+"""One row of the table → one Clip, everything on one clock."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from video2emg.data import pose as pose_lib
+from video2emg.data import readers, sync
+from video2emg.data.clip import Clip, validate
+from video2emg.data.datasets.recordings.table import Row
+from video2emg.data.readers import film
+from video2emg.errors import UserError
+
+
+def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
+    """Reads what a row names and cuts out the repetition.
+
+    Args:
+      row: from `table.read_table`.
+      fps: most frames per second to keep of each video.
+      size: of the square frames, px.
+
+    Raises:
+      UserError: naming row and file.
+    """
+    fields: dict = {}
+    if row.videos:
+        fields |= _videos(row, fps, size)
+    if row.emg is not None:
+        fields |= _emg(row)
+    if row.pose is not None:
+        fields |= _pose(row)
+    end = row.end
+    return validate(
+        Clip(
+            clip_id=row.clip_id,
+            dataset="recordings",
+            subject=row.subject,
+            action=row.action,
+            load=row.load,
+            score=row.score,
+            errors=row.errors,
+            phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
+            provenance={
+                "simulated": False,
+                "row": row.where.rpartition("/")[2],
+                "emg_kind": row.emg_kind,
+                "emg_offset_s": row.emg_offset,
+                "emg_drift": row.emg_drift,
+                "licence": row.licence,
+            },
+            **fields,
+        )
+    )
+
+
+def _videos(row: Row, fps: float, size: int) -> dict:
+    frames, view, time = [], [], []
+    for v, path in enumerate(row.videos.values()):
+        pictures, times = film.record(
+            path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
+        )
+        frames += pictures
+        view.append(np.full(len(times), v, np.int32))
+        time.append(times - row.start)
+    return {
+        "views": tuple(row.videos),
+        "frames": frames,
+        "frame_view": np.concatenate(view),
+        "frame_time": np.concatenate(time),
+    }
+
+
+def _emg(row: Row) -> dict:
+    path = Path(str(row.emg))
+    found = _by_name(readers.read(path), list(row.emg_channels), f"{row.where}: {path.name}")
+    rates, starts = {round(c.rate, 3) for c in found}, {round(c.start, 6) for c in found}
+    if (len(rates) > 1 and not all(math.isnan(rate) for rate in rates)) or len(starts) > 1:
+        raise UserError(f"{row.where}: {path.name}: the chosen channels have different rates or "
+                        f"starts ({sorted(rates)} Hz); a clip's EMG needs one clock")  # fmt: skip
+    rate = row.emg_rate if math.isnan(found[0].rate) else found[0].rate
+    if math.isnan(rate):
+        raise UserError(f"{row.where}, emg_rate: {path.name} does not say its rate; give it in Hz")
+    if not math.isnan(row.emg_rate) and abs(row.emg_rate / rate - 1) > 0.01:
+        raise UserError(
+            f"{row.where}, emg_rate: {row.emg_rate:g} Hz, but {path.name} says {rate:g}"
+        )
+    unit = found[0].unit or row.emg_unit
+    if not unit:
+        raise UserError(
+            f"{row.where}, emg_unit: {path.name} does not say its unit; give it (mV, …)"
+        )
+    length = min(len(c.values) for c in found)
+    values = np.stack([c.values[:length] for c in found], axis=1)
+    clock = sync.Clock(row.emg_offset, row.emg_drift)
+    time = clock.to_video(found[0].start + np.arange(length) / rate)
+    inside = (time >= row.start - 0.5 / rate) & (time <= row.end)
+    if inside.sum() < 2:
+        raise UserError(f"{row.where}: {path.name} covers {time[0]:.2f} to {time[-1]:.2f} s of the "
+                        f"video's clock, none of {row.start:g} to {row.end:g} s")  # fmt: skip
+    values, time = values[inside], time[inside]
+    for c, channel in enumerate(found):
+        gaps = ~np.isfinite(values[:, c])
+        if gaps.any():
+            raise UserError(f"{row.where}: {path.name}, channel {channel.name!r}: {gaps.sum()} "
+                            f"missing samples, first at {time[gaps.argmax()]:.3f} s")  # fmt: skip
+    muscles = tuple(row.emg_channels.values())
+    unknown = set(row.emg_max) - set(muscles)
+    if unknown:
+        raise UserError(f"{row.where}, emg_max: {sorted(unknown)[0]!r} is not in emg_channels")
+    return {
+        "muscles": muscles,
+        "emg": values.astype(np.float32),
+        "emg_unit": unit,
+        "emg_rate": clock.rate(rate),
+        "emg_start": float(time[0] - row.start),
+        "emg_max": np.array([row.emg_max.get(m, math.nan) for m in muscles], np.float32),
+    }
+
+
+def _pose(row: Row) -> dict:
+    path = Path(str(row.pose))
+    joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
+    wanted = [f"{joint}_{axis}" for joint in joints for axis in "xyz"]
+    found = _by_name(readers.read(path), wanted, f"{row.where}: {path.name}")
+    rate = row.pose_rate if math.isnan(found[0].rate) else found[0].rate
+    if math.isnan(rate):
+        raise UserError(f"{row.where}, pose_rate: {path.name} does not say its rate; give it in Hz")
+    length = min(len(c.values) for c in found)
+    scale = {"mm": 1e-3, "cm": 1e-2}.get(found[0].unit.lower(), 1.0)
+    values = scale * np.stack([c.values[:length] for c in found], axis=1)
+    time = row.pose_offset + found[0].start + np.arange(length) / rate
+    inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
+    if not inside.any():
+        raise UserError(f"{row.where}: {path.name} has no complete pose between {row.start:g} and "
+                        f"{row.end:g} s")  # fmt: skip
+    values = values[inside].reshape(-1, len(joints), 3).astype(np.float32)
+    # One skeleton for all clips, so that one model can be trained on all of them.
+    values, names = pose_lib.convert(values, row.pose_skeleton, "flex_21")
+    return {"joints": names, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _by_name(channels: list, names: list[str], where: str) -> list:
+    table = {channel.name: channel for channel in channels}
+    missing = [name for name in names if name not in table]
+    if missing:
+        known = ", ".join(repr(name) for name in list(table)[:12])
+        raise UserError(f"{where}: no channel {missing[0]!r}; it has {known}"
+                        f"{' …' if len(table) > 12 else ''}")  # fmt: skip
+    return [table[name] for name in names]

@@ -1,0 +1,124 @@
+"""TFDS builder for a user's own folder: `clips.csv` names the files, this makes Clips of them."""
+
+import collections
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+import tqdm
+
+from video2emg.data.datasets import schema
+from video2emg.data.datasets.recordings.load import load_clip
+from video2emg.data.datasets.recordings.table import Row, find, read_table
+from video2emg.data.datasets.splits import SPLITS, deal_subjects
+from video2emg.errors import UserError
+
+
+@dataclasses.dataclass(kw_only=True)
+class RecordingsConfig(tfds.core.BuilderConfig):
+    """How the recordings are kept and split.
+
+    Attributes:
+      fps: most frames per second to keep.
+      size: of the square frames, px.
+      within_subject: split each subject's clips in the order of the table, instead of dealing
+        subjects; says nothing about people the model has not seen.
+    """
+
+    fps: float = 10.0
+    size: int = 112
+    within_subject: bool = False
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+    """Recordings of a folder (`config.data.manual_dir`)."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: typing.ClassVar = {"1.0.0": "First."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "A folder with clips.csv; see docs/bring_your_data.md."
+    BUILDER_CONFIGS: typing.ClassVar = [
+        RecordingsConfig(name="default", description="10 Hz, 112 px, subjects held out."),
+        RecordingsConfig(name="large", description="30 Hz, 224 px.", fps=30.0, size=224),
+        RecordingsConfig(
+            name="within_subject", description="10 Hz, 112 px, clips held out.", within_subject=True
+        ),
+    ]
+    DEFAULT_CONFIG_NAME = "default"
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        rows = read_table(Path(dl_manager.manual_dir))
+        parts = split_rows(rows, self.builder_config.within_subject)
+        self._bar = tqdm.tqdm(total=len(rows), desc="building recordings", unit="clip")
+        return {split: self._generate_examples(parts[split]) for split in SPLITS}
+
+    def _generate_examples(self, rows: list[Row]) -> Iterator[tuple[str, dict]]:
+        for row in rows:
+            clip = load_clip(row, self.builder_config.fps, self.builder_config.size)
+            self._bar.update()
+            yield clip.clip_id, schema.to_example(clip)
+        if self._bar.n == self._bar.total:
+            self._bar.close()
+
+    @staticmethod
+    def fingerprint(manual_dir: Path) -> str:
+        """Changes when the table does, or the size of a file that it names."""
+        digest = hashlib.sha256(find(manual_dir).read_bytes())
+        for row in read_table(manual_dir):
+            for path in (*row.videos.values(), row.emg, row.pose):
+                if path is not None:
+                    digest.update(f"{path.name} {path.stat().st_size}".encode())
+        return digest.hexdigest()[:16]
+
+
+def split_rows(rows: list[Row], within_subject: bool) -> dict[str, list[Row]]:
+    """Rows by split: as the table says, or by subject, or within each subject.
+
+    Raises:
+      UserError: the table names splits for some rows only, shares a subject between them, leaves
+        one empty, or has too few subjects or clips to deal.
+    """
+    where = rows[0].where.rpartition(",")[0]
+    given = {bool(row.split) for row in rows}
+    if len(given) == 2:
+        raise UserError(f"{where}, split: give it for all rows or for none")
+    parts: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    people = {row.subject for row in rows}
+    if given == {True}:
+        for row in rows:
+            parts[row.split].append(row)
+        shared = {row.subject for row in parts["train"]} & {
+            row.subject for part in ("validation", "test") for row in parts[part]
+        }
+        if shared and not within_subject:
+            raise UserError(
+                f"{where}, split: {sorted(shared)[0]!r} is in train and held out; such results say "
+                "nothing about new people. If that is meant: recordings/within_subject"
+            )
+    elif within_subject:
+        clips = collections.defaultdict(list)
+        for row in rows:
+            clips[row.subject].append(row)
+        for own in clips.values():
+            first, second = round(0.6 * len(own)), round(0.8 * len(own))
+            parts["train"] += own[:first]
+            parts["validation"] += own[first:second]
+            parts["test"] += own[second:]
+    else:
+        if len(people) < 3:
+            raise UserError(
+                f"{where}: {len(people)} subject(s); three are needed to hold people out. To hold "
+                "out clips of the same people instead: --config.data.name=recordings/within_subject"
+            )
+        dealt = deal_subjects(sorted(people), seed=0)
+        for split, members in dealt.items():
+            parts[split] = [row for row in rows if row.subject in members]
+    empty = [split for split, part in parts.items() if not part]
+    if empty:
+        raise UserError(f"{where}: no clip in {', '.join(empty)}; add clips, or set split")
+    return parts
