@@ -3,9 +3,11 @@
     python launch.py --config configs/v2emg.py --workdir runs/v2emg            # the main job
     python launch.py --config configs/v2emg.py:debug --workdir runs/debug      # under a minute
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep    # all of its sweep()
+    python launch.py check-data --name recordings/default --manual_dir gym --out runs/check
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
+`check-data` says what is wrong with a dataset before anybody trains on it.
 """
 
 import errno
@@ -22,20 +24,33 @@ from video2emg.errors import UserError
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :preset.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/v2emg", "Where everything of this run goes.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's sweep() yields.")
+_NAME = flags.DEFINE_string("name", "", "check-data: the dataset, e.g. recordings/default.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "check-data: where built datasets live.")
+_MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "check-data: the source's own files.")
+_OUT = flags.DEFINE_string("out", "runs/check", "check-data: where the report goes.")
+
+COMMANDS = ("train", "check-data")
 
 
 def main(argv: list[str]) -> None:
     """Dispatches; errors of the user end in one line and status 2."""
-    if len(argv) > 1:
-        sys.exit(_fail(f"unexpected argument {argv[1]!r}; see --help"))
-    if _CONFIG.value is None:
+    command = argv[1] if len(argv) > 1 else "train"
+    if command not in COMMANDS or len(argv) > 2:
+        sys.exit(_fail(f"unexpected argument {argv[-1]!r}; commands: {', '.join(COMMANDS)}"))
+    if command == "train" and _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
+    if command == "check-data" and not _NAME.value:
+        sys.exit(_fail("say what to check, e.g. --name recordings/default; see --help"))
     # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
     logging.set_verbosity(logging.FATAL)
-    # Imported late: `--help` and mistakes should not wait for jax.
-    from video2emg import experiment
-
     try:
+        # Imported late: `--help` and mistakes should not wait for jax.
+        if command == "check-data":
+            from video2emg import inspection
+
+            sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, _OUT.value))
+        from video2emg import experiment
+
         if _SWEEP.value:
             experiment.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
         else:

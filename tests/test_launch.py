@@ -42,6 +42,10 @@ def tiny_config(data_dir, **train):
         (["--config", CONFIG, "--config.train.optimiser=sgd"], "config.train.optimiser"),
         (["--config", CONFIG, "again"], "again"),
         (["--confg", CONFIG], "confg"),
+        (["check-data"], "--name"),
+        (["check-data", "--name", "gymsin/tiny"], "gymsin"),
+        (["check-data", "--name", "recordings/default"], "manual_dir"),
+        (["check-data", "--name", "recordings/default", "--manual_dir", "docs"], "clips.csv"),
         ([], "--config"),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from video2emg.data import emg, pipeline, store
+from video2emg.data.check import check_clip
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.readers import film
@@ -245,6 +246,9 @@ def test_real_recordings_become_clips(tmp_path, table):
     (tmp_path / "clips.csv").write_text(table)
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=5.0, size=32)
+    findings = check_clip(clip)
+    print(*findings, sep="\n")
+    assert not [finding for finding in findings if finding.severity == "error"]
     if row.emg:
         assert np.isfinite(emg.clip_envelope(clip)).all() and clip.emg.std() > 0
     if row.videos:

@@ -6,8 +6,9 @@ import importlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -59,6 +60,31 @@ class Dataset:
     simulated: bool
 
 
+def source_clips(
+    name: str, data_dir: str | Path, manual_dir: str | Path | None = None
+) -> Mapping[str, Iterable[Clip | UserError]]:
+    """The clips of each split, from the source's own files where that is possible without building.
+
+    Args as `open_dataset`, through which datasets without such files are read.
+    """
+    builder, config = _builder(name)
+    if manual_dir and hasattr(builder, "source"):
+        return builder.source(Path(manual_dir).expanduser(), config)
+    return open_dataset(name, data_dir, manual_dir).splits
+
+
+def _builder(name: str) -> tuple[Any, str]:
+    """Class and config of `builder/config`."""
+    builder_name, _, config = name.partition("/")
+    if builder_name not in DATASETS:
+        raise UserError(f"config.data.name: unknown dataset {name!r}; known: {', '.join(DATASETS)}")
+    module = importlib.import_module(f"video2emg.data.datasets.{builder_name}")
+    known = [c.name for c in module.Builder.BUILDER_CONFIGS]
+    if config not in known:
+        raise UserError(f"config.data.name: {name!r}: choose {builder_name}/ one of {known}")
+    return module.Builder, config
+
+
 def open_dataset(name: str, data_dir: str | Path, manual_dir: str | Path | None = None) -> Dataset:
     """Opens `builder/config`, building it first if it is not there.
 
@@ -71,14 +97,8 @@ def open_dataset(name: str, data_dir: str | Path, manual_dir: str | Path | None 
       UserError: unknown name, damaged files, no room to build, or a source that has changed.
     """
     data_dir = Path(data_dir).expanduser()
-    builder_name, _, config = name.partition("/")
-    if builder_name not in DATASETS:
-        raise UserError(f"config.data.name: unknown dataset {name!r}; known: {', '.join(DATASETS)}")
-    module = importlib.import_module(f"video2emg.data.datasets.{builder_name}")
-    known = [c.name for c in module.Builder.BUILDER_CONFIGS]
-    if config not in known:
-        raise UserError(f"config.data.name: {name!r}: choose {builder_name}/ one of {known}")
-    builder = module.Builder(config=config, data_dir=data_dir, file_format="array_record")
+    builder_class, config = _builder(name)
+    builder = builder_class(config=config, data_dir=data_dir, file_format="array_record")
     folder = Path(builder.data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
     if not folder.exists():
@@ -87,7 +107,7 @@ def open_dataset(name: str, data_dir: str | Path, manual_dir: str | Path | None 
                             f"where they are. {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")  # fmt: skip
         _build(builder, folder, source)
     _verify(folder)
-    _same_source(module.Builder, folder, source)
+    _same_source(builder_class, folder, source)
     # Reopened from what was written: the features on disk are those that count.
     builder = tfds.builder_from_directory(folder)
     splits = {

@@ -10,6 +10,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 import tqdm
 
+from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import Row, find, read_table
@@ -64,6 +65,21 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             yield clip.clip_id, schema.to_example(clip)
         if self._bar.n == self._bar.total:
             self._bar.close()
+
+    @classmethod
+    def source(cls, manual_dir: Path, config: str) -> dict[str, Iterator[Clip | UserError]]:
+        """The clips that a build would hold, read one by one; errors take the place of bad ones."""
+        settings = cls.builder_configs[config]
+        parts = split_rows(read_table(manual_dir), settings.within_subject)
+
+        def read(rows: list[Row]) -> Iterator[Clip | UserError]:
+            for row in rows:
+                try:
+                    yield load_clip(row, settings.fps, settings.size)
+                except UserError as error:
+                    yield error
+
+        return {split: read(rows) for split, rows in parts.items()}
 
     @staticmethod
     def fingerprint(manual_dir: Path) -> str:

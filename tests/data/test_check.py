@@ -1,0 +1,162 @@
+"""Each defect is planted in clean clips and must be found, alone, where it is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from video2emg import inspection
+from video2emg.data import check, store
+from video2emg.data.check import check_clip, check_dataset
+from video2emg.errors import UserError
+
+from ..conftest import make_clip
+
+
+def clean(index=0, **more):
+    """A clip whose EMG is that of a real amplifier in mV, and whose pictures are its own."""
+    clip = make_clip(index, seconds=3.0, **more)
+    frames = [frame + bytes([index]) for frame in clip.frames]  # decoders stop before it
+    return dataclasses.replace(clip, emg=0.1 * clip.emg, frames=frames)
+
+
+def codes(clip):
+    return [(f.severity, f.code, f.field) for f in check_clip(clip)]
+
+
+def test_clean_clips_have_no_findings():
+    assert check_clip(clean()) == []
+    assert check_dataset({"train": [clean(0)], "test": [clean(1, subject="s1")]}).findings == []
+
+
+def test_gymsim_has_no_findings(tiny_dir):
+    report = check_dataset(store.source_clips("gymsim/tiny", tiny_dir))
+    assert report.findings == [] and sum(report.clips.values()) == 24
+
+
+def planted(name):
+    clip = clean()
+    emg, time = clip.emg.copy(), clip.emg_time
+    left = "emg/left_vastus_lateralis"
+    if name == "missing":
+        emg[500, 0] = np.nan
+        return dataclasses.replace(clip, emg=emg), ("error", "missing", left)
+    if name == "flat":
+        emg[:, 0] = 0.3
+        return dataclasses.replace(clip, emg=emg), ("error", "flat", left)
+    if name == "saturated":
+        emg[:, 0] = np.clip(emg[:, 0], -0.05, 0.05)
+        return dataclasses.replace(clip, emg=emg), ("warning", "saturated", left)
+    if name == "hum":
+        emg[:, 0] += 0.1 * np.sin(2 * np.pi * 60 * time)
+        return dataclasses.replace(clip, emg=emg), ("warning", "hum", left)
+    if name == "unit":
+        return dataclasses.replace(clip, emg_unit="V"), ("warning", "unit", "emg_unit")
+    if name == "emg_rate":
+        few = dataclasses.replace(clip, emg=emg[::20], emg_rate=50.0)
+        return few, ("error", "emg_rate", "emg_rate")
+    if name == "short":
+        return dataclasses.replace(clip, emg=emg[:2000]), ("warning", "length", "emg")
+    if name == "late":
+        late = dataclasses.replace(clip, emg=emg[400:], emg_start=0.4)
+        return late, ("warning", "length", "emg_start")
+    if name == "gap":
+        keep = (clip.frame_view != 0) | (clip.frame_time < 1) | (clip.frame_time > 2)
+        return frames_of(clip, keep), ("warning", "gap", "frames/front")
+    if name == "views":
+        return frames_of(clip, (clip.frame_view != 1) | (clip.frame_time < 2)), (
+            "warning", "views", "frames")  # fmt: skip
+    if name == "picture":
+        frames = list(clip.frames)
+        frames[0] = frames[0][:50]
+        return dataclasses.replace(clip, frames=frames), ("error", "picture", "frames/front")
+    if name == "load":
+        return dataclasses.replace(clip, load=0.0), ("error", "load", "load")
+    if name == "outside":
+        late = dataclasses.replace(clip, phases=(("lift", 0.0, 1.0), ("lower", 1.0, 9.0)))
+        return late, ("error", "phases", "phases")
+    if name == "overlap":
+        two = dataclasses.replace(clip, phases=(("lift", 0.0, 2.0), ("lower", 1.0, 3.0)))
+        return two, ("error", "phases", "phases")
+    return dataclasses.replace(clip, score=130.0), ("error", "contract", "")
+
+
+def frames_of(clip, keep):
+    own = np.flatnonzero(keep)
+    return dataclasses.replace(
+        clip, frames=[clip.frames[i] for i in own], frame_view=clip.frame_view[own],
+        frame_time=clip.frame_time[own])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["missing", "flat", "saturated", "hum", "unit", "emg_rate", "short", "late", "gap", "views",
+     "picture", "load", "outside", "overlap", "contract"],
+)  # fmt: skip
+def test_a_planted_defect_is_found_and_nothing_else(name):
+    clip, expected = planted(name)
+    assert codes(clip) == [expected]
+
+
+def test_which_mains_is_said():
+    clip, _ = planted("hum")
+    [finding] = check_clip(clip)
+    assert "60 Hz" in finding.message and "notch=60" in finding.message
+
+
+def test_envelopes_are_not_blamed_for_being_smooth():
+    clip = clean()
+    smooth = np.abs(np.sin(np.pi * np.arange(300) / 100))[:, None] * [1.0, 0.8]
+    smooth[:50] = 0
+    clip = dataclasses.replace(
+        clip, emg=smooth.astype(np.float32), emg_rate=100.0, emg_unit="fraction",
+        provenance={"emg_kind": "envelope"})  # fmt: skip
+    assert check_clip(clip) == []
+
+
+def test_between_clips_and_splits():
+    one, two = clean(0), clean(1, subject="s1")
+    twin = dataclasses.replace(one, clip_id="twin", subject="s2")
+    report = check_dataset({"train": [one, two], "test": [twin]})
+    assert {(f.severity, f.code, f.clip_id) for f in report.findings} == {
+        ("error", "duplicate", "twin")
+    }
+    again = dataclasses.replace(clean(2), subject="s1")
+    report = check_dataset({"train": [one, two], "test": [again]})
+    assert [(f.code, f.clip_id) for f in report.findings] == [("subject_in_two_splits", "clip2")]
+    report = check_dataset({"train": [one, UserError("a.mp4: damaged")]})
+    assert [(f.code, f.message) for f in report.findings] == [("unreadable", "a.mp4: damaged")]
+    assert report.errors == 1 and report.clips == {"train": 2}
+
+
+def test_exchanged_channels_are_suspected_of_the_right_person():
+    def lifter(index, exchanged=False):
+        clip = clean(index, subject=f"s{index}")
+        rng, time = np.random.default_rng(index), clip.emg_time
+        early, late = np.exp(-((time - 0.8) ** 2) / 0.1), np.exp(-((time - 2.2) ** 2) / 0.1)
+        order = (late, early) if exchanged else (early, late)
+        emg = 0.1 * np.stack(order, 1) * rng.normal(size=(len(time), 2))
+        return dataclasses.replace(clip, emg=emg.astype(np.float32))
+
+    report = check_dataset({"train": [lifter(i) for i in range(5)]})
+    assert report.findings == []
+    report = check_dataset({"train": [lifter(i, exchanged=i == 3) for i in range(5)]})
+    assert [(f.code, f.clip_id) for f in report.findings] == [("swapped", "clip3")]
+
+
+def test_hum_is_the_share_of_power_at_the_mains():
+    time = np.arange(4000) / 1000
+    noise = np.random.default_rng(0).normal(size=4000)
+    assert check.hum(noise, 1000.0)[0] < 0.06
+    for mains in (50.0, 60.0):
+        share, found = check.hum(noise + np.sqrt(2) * np.sin(2 * np.pi * mains * time), 1000.0)
+        assert found == mains and share == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_command_writes_table_file_and_pictures(tmp_path, capsys, monkeypatch):
+    clip, _ = planted("flat")
+    monkeypatch.setattr(store, "source_clips", lambda *_: {"train": [clean(1), clip]})
+    assert inspection.run("some/thing", "data", "", str(tmp_path)) == 1
+    assert "error   flat" in capsys.readouterr().out
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.json", f"{clip.clip_id}.png"}
