@@ -3,7 +3,8 @@
     python launch.py --config configs/v2emg.py --workdir runs/v2emg
 
 Presets (after a colon): `debug` checks the machinery in under a minute; the default is made for two
-CPU cores; `base` is ViT-B sized, for one large GPU. Any value can be changed:
+CPU cores; `base` is ViT-B sized, for one large GPU; `flex` is the default on FLEX's files (set
+`--config.data.manual_dir`). Any value can be changed:
 `--config.train.steps=2000`. Expected result and run time: see the table in README.md, which is
 written from `results/v2emg.json`.
 """
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 import ml_collections
 
-PRESETS = ("", "debug", "base")
+PRESETS = ("", "debug", "base", "flex")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -80,6 +81,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
+    if arg == "flex":
+        # EMG without MVC; about 2.5 s per repetition; where the second camera stands is unknown.
+        config.data.update(name="flex/cross_subject", reference="subject", frame_rate=12.5, size=96)
+        config.data.views = ("front", "view_2")
+        config.train.update(steps=20_000, eval_every=1000, save_every=1000)
     return config
 
 

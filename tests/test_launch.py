@@ -40,6 +40,7 @@ def tiny_config(data_dir, **train):
         (["--config", CONFIG, "--config.model.encoder.name=cmm"], "config.model.encoder.name"),
         (["--config", CONFIG, "--config.data.frame_rate=7"], "emg_rate"),
         (["--config", CONFIG, "--config.train.optimiser=sgd"], "config.train.optimiser"),
+        (["--config", CONFIG, "--config.train.steps=3"], "config.train.warmup_steps=4"),
         (["--config", CONFIG, "again"], "again"),
         (["--confg", CONFIG], "confg"),
         (["check-data"], "--name"),

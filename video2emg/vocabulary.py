@@ -32,7 +32,12 @@ MUSCLES = (
     "tibialis_anterior",
     "gastrocnemius",
     "soleus",
+    "first_muscle",
+    "second_muscle",
 )
+
+# What electrodes are called that a source numbers but does not name.
+UNNAMED = ("first_muscle", "second_muscle")
 
 # The 21 joints of FLEX's skeleton files, in file order.
 FLEX_21 = (

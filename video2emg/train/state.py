@@ -42,8 +42,11 @@ def optimiser(config: Config) -> optax.GradientTransformation:
       reaches in 500 steps what AdamW does not in several times as many (docs/choices.md).
 
     Raises:
-      UserError: another name.
+      UserError: another name, or a warm-up longer than the training.
     """
+    if not 0 <= config.warmup_steps < config.steps:
+        raise UserError(f"config.train.warmup_steps={config.warmup_steps} must be fewer than "
+                        f"config.train.steps={config.steps}")  # fmt: skip
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup_steps, config.steps
     )

@@ -1,0 +1,166 @@
+"""FLEX's files on disk: names, shapes, and the facts that the files themselves do not say.
+
+    Split_4/split_4_{train,test}_list.mat        rows [action 1-20, sample, raw score]
+    A<nn>/<nnn>/View-<n>/img_<00001…>.JPG        103 frames per repetition
+    Skeleton/A<nn>/<nnn>/skeleton_points.csv     header, 103 rows × 63 (21 joints)
+    EMG/A<nn>/<nnn>/EMG.csv                      no header, 4 columns, or 2 (A07, A17-A19)
+
+Beside them we read two files of our own: `flex.yaml` (`Facts`) and `subjects.csv`.
+"""
+
+import csv
+import dataclasses
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+import yaml
+
+from video2emg import vocabulary
+from video2emg.data.readers.text import decode
+from video2emg.errors import UserError
+
+ROWS = 103
+ACTIONS = tuple(f"A{n:02d}" for n in range(1, 21))
+LISTS = {"train": "consolidated_train_list", "test": "consolidated_test_list"}
+FACTS, SUBJECTS = "flex.yaml", "subjects.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the files do not say; the published sources disagree, so each can be set in `flex.yaml`.
+
+    Attributes:
+      emg_rate: Hz; the paper's page says 2000, the authors' code 200, a plot about 1000.
+      emg_unit: not stated.
+      frame_rate: Hz of the 103 frames; None lays them evenly over the EMG's duration. The cameras
+        ran at 60 Hz (inferred), but repetitions were resampled to 103 frames.
+      pose_scale: m per unit of the skeleton files; not stated.
+      actions: name by code; most are not published.
+      muscles: channel names in the order of EMG.csv by code; not published. Without them channels
+        are called by their number.
+    """
+
+    emg_rate: float = 200.0
+    emg_unit: str = "unknown"
+    frame_rate: float | None = None
+    pose_scale: float = 1.0
+    actions: dict[str, str] = dataclasses.field(default_factory=dict)
+    muscles: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One repetition: action code, number within it, raw score."""
+
+    action: str
+    number: int
+    score: float
+
+    @property
+    def folder(self) -> Path:
+        """`A01/001`."""
+        return Path(self.action) / f"{self.number:03d}"
+
+
+def read_facts(root: Path) -> Facts:
+    """Reads `flex.yaml`; the defaults if there is none."""
+    path = root / FACTS
+    if not path.exists():
+        return Facts()
+    try:
+        found = yaml.safe_load(decode(path.read_bytes(), path)) or {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:120]})") from None
+    known = {field.name for field in dataclasses.fields(Facts)}
+    if not isinstance(found, dict) or set(found) - known:
+        wrong = sorted(set(found) - known)[0] if isinstance(found, dict) else "no mapping"
+        raise UserError(f"{path}: {wrong!r}: expected {', '.join(sorted(known))}")
+    facts = Facts(**found)
+    for key in ("emg_rate", "pose_scale"):
+        value = getattr(facts, key)
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise UserError(f"{path}, {key}: {value!r} is not a positive number")
+    for code, names in facts.muscles.items():
+        for name in names:
+            try:
+                vocabulary.split_channel(name)
+            except ValueError as error:
+                raise UserError(f"{path}, muscles, {code}: {error}") from None
+    return facts
+
+
+def read_lists(root: Path) -> dict[str, list[Sample]]:
+    """The official lists.
+
+    Raises:
+      UserError: a file is missing or not what it should be, or a sample is listed twice.
+    """
+    found: dict[str, list[Sample]] = {}
+    seen: set[tuple[str, int]] = set()
+    for split, variable in LISTS.items():
+        path = root / "Split_4" / f"split_4_{split}_list.mat"
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; config.data.manual_dir must be the folder with "
+                            "Split_4, A01 …, Skeleton and EMG (docs/datasets.md)")  # fmt: skip
+        try:
+            table = np.asarray(scipy.io.loadmat(path)[variable], float)
+        except Exception as error:
+            raise UserError(f"{path}: expected a matrix {variable!r} ({error})") from None
+        if table.ndim != 2 or table.shape[1] != 3:
+            raise UserError(f"{path}, {variable}: expected rows [action, sample, score], got "
+                            f"{table.shape}")  # fmt: skip
+        found[split] = []
+        for row, (action, number, score) in enumerate(table):
+            if action not in range(1, 21) or number != int(number) or not 0 <= score <= 100:
+                raise UserError(f"{path}, row {row + 1}: {action:g}, {number:g}, {score:g} is not "
+                                "[action 1-20, sample, score 0-100]")  # fmt: skip
+            sample = Sample(ACTIONS[int(action) - 1], int(number), float(score))
+            key = (sample.action, sample.number)
+            if key in seen:
+                raise UserError(f"{path}, row {row + 1}: {sample.folder} is listed twice")
+            seen.add(key)
+            found[split].append(sample)
+    return found
+
+
+def read_subjects(root: Path) -> dict[tuple[str, int], dict[str, str]]:
+    """`subjects.csv`: action, sample, subject, and optionally load (kg); empty without the file."""
+    path = root / SUBJECTS
+    if not path.exists():
+        return {}
+    reader = csv.DictReader(io.StringIO(decode(path.read_bytes(), path)))
+    if not {"action", "sample", "subject"} <= set(reader.fieldnames or ()):
+        raise UserError(f"{path}: expected the columns action, sample, subject (and load)")
+    table = {}
+    for row in reader:
+        try:
+            table[row["action"], int(row["sample"])] = row
+        except (TypeError, ValueError):
+            raise UserError(f"{path}, line {reader.line_num}: sample is not a number") from None
+    return table
+
+
+def read_csv(path: Path, header: bool, widths: tuple[int, ...]) -> np.ndarray | None:
+    """A table of numbers, [N, one of `widths`]; None if the file is missing (a lost modality)."""
+    if not path.is_file():
+        return None
+    lines = decode(path.read_bytes(), path).splitlines()[1 if header else 0 :]
+    rows: list[Any] = []
+    for i, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            rows.append([float(cell) for cell in line.split(",")])
+        except ValueError:
+            rows.append([])
+        if len(rows[-1]) not in widths or len(rows[-1]) != len(rows[0]):
+            expected = " or ".join(map(str, widths))
+            line_number = i + 1 + header
+            raise UserError(f"{path}, line {line_number}: expected {expected} numbers in each row")
+    if len(rows) < 2:
+        raise UserError(f"{path}: fewer than two rows of numbers")
+    return np.array(rows)
