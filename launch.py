@@ -3,6 +3,7 @@
     python launch.py --config configs/v2emg.py --workdir runs/v2emg            # the main job
     python launch.py --config configs/v2emg.py:debug --workdir runs/debug      # under a minute
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep    # all of its sweep()
+    python launch.py --config configs/aqa.py --workdir runs/aqa                # judging repetitions
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
@@ -32,13 +33,14 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
     logging.set_verbosity(logging.ERROR)
     # Imported late: `--help` and mistakes should not wait for jax.
-    from video2emg import experiment
+    from video2emg import assessment, experiment
 
+    job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
     try:
         if _SWEEP.value:
-            experiment.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
+            job.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
         else:
-            experiment.run(_CONFIG.value, _WORKDIR.value)
+            job.run(_CONFIG.value, _WORKDIR.value)
     except UserError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:
