@@ -88,14 +88,22 @@ class Evidence(nn.Module):
             grids.append(x.reshape(b, self.views, instants, self.dim) + place[:, :, None])
             masks.append(batch["token_mask"].reshape(b, self.views, instants))
         if self.emg:
-            known = batch["activity_mask"]
+            muscle, side, known = batch["muscle"], batch["side"], batch["activity_mask"]
             # A root spreads the small values in which repetitions at a low load differ.
             emg = jnp.sqrt(jnp.where(known, batch["activity"], 0.0) + 1e-4)
-            pieces = emg.reshape(b, instants, -1, emg.shape[2]).transpose(0, 3, 1, 2)
-            who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(batch["muscle"])
-            who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(batch["side"])
-            grids.append(nn.Dense(self.dim, name="from_emg")(pieces) + who[:, :, None])
-            masks.append(known.reshape(b, instants, -1, emg.shape[2]).any(2).transpose(0, 2, 1))
+            # Asymmetry is an error by itself, and hard to find for attention: hand it over.
+            pair = (muscle[:, :, None] == muscle[:, None]) & (side[:, :, None] != side[:, None])
+            other = jnp.einsum("bnk,bmk->bnm", emg, pair.astype(emg.dtype))
+            gap = jnp.where(pair.any(2)[:, None], jnp.abs(emg - other), 0.0)
+
+            def pieces(x: jax.Array) -> jax.Array:
+                return x.reshape(b, instants, -1, x.shape[2]).transpose(0, 3, 1, 2)
+
+            who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+            who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
+            both = jnp.concatenate([pieces(emg), pieces(gap)], -1)
+            grids.append(nn.Dense(self.dim, name="from_emg")(both) + who[:, :, None])
+            masks.append(pieces(known).any(-1))
         x, mask = jnp.concatenate(grids, 1), jnp.concatenate(masks, 1)
         when = jnp.arange(instants) / self.rate
         x = x + nn.Dense(self.dim, name="when")(time_embedding(when, self.dim))
