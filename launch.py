@@ -3,6 +3,7 @@
     python launch.py --config configs/v2emg.py --workdir runs/v2emg            # the main job
     python launch.py --config configs/v2emg.py:debug --workdir runs/debug      # under a minute
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep    # all of its sweep()
+    python launch.py --config configs/aqa.py --workdir runs/aqa                # judging repetitions
     python launch.py check-data --name recordings/default --manual_dir gym --out runs/check
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
@@ -49,12 +50,13 @@ def main(argv: list[str]) -> None:
             from video2emg import inspection
 
             sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, _OUT.value))
-        from video2emg import experiment
+        from video2emg import assessment, experiment
 
+        job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
         if _SWEEP.value:
-            experiment.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
+            job.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
         else:
-            experiment.run(_CONFIG.value, _WORKDIR.value)
+            job.run(_CONFIG.value, _WORKDIR.value)
     except UserError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:

@@ -78,7 +78,7 @@ def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
 
 
 def test_another_configs_workdir_is_refused_with_the_difference(tiny_dir, tmp_path):
-    experiment._claim(tmp_path / "run", tiny_config(tiny_dir))
+    experiment.claim(tmp_path / "run", tiny_config(tiny_dir))
     with pytest.raises(UserError, match=r"belongs to another configuration.*train\.batch_size"):
         experiment.run(tiny_config(tiny_dir, batch_size=16), tmp_path / "run")
 

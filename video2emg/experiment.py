@@ -18,6 +18,7 @@ from video2emg.config import Config
 from video2emg.data import emg as emg_lib
 from video2emg.data.augment import Augmentation
 from video2emg.data.clip import Clip
+from video2emg.data.labels import Labels
 from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
@@ -45,12 +46,12 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(config.parallel.fsdp)
     _check(config, mesh)
-    _claim(workdir, config)
+    claim(workdir, config)
     finished = workdir / "results.json"
     if finished.exists():
         found = results.read_results(finished)
         print(results.format_table(found))
-        _say(f"finished before; results are in {finished}. To run again, choose another --workdir")
+        say(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
 
     dataset = open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
@@ -58,7 +59,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     model = build_model(config, splits["train"].window)
     write_json(workdir / "reference.json", reference.to_json())
 
-    _say(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
+    say(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
     train_series = evaluate.series_of(splits["train"], descriptors=True)
     template = Template()
     template.fit(train_series)
@@ -84,8 +85,10 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     )
     loop.train(model, config.train, data, validate, mesh, workdir)
 
-    _say("evaluating the model that was best on validation on the test subjects")
-    params = load_params(workdir, _abstract_params(model, splits["test"], mesh))
+    say("evaluating the model that was best on validation on the test subjects")
+    params = load_params(
+        workdir, abstract_params(model, next(eval_batches(splits["test"], 1)), mesh)
+    )
     test = evaluate.series_of(splits["test"], descriptors=True)
     predicted = predictions(params, "test")
     found = {
@@ -102,13 +105,12 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     report.figures(workdir, found, splits["test"], test, predicted, template)
     results.write_results(finished, found)
     print(results.format_table(found))
-    _say(f"results: {finished}; figures: {workdir / 'figures'}")
+    say(f"results: {finished}; figures: {workdir / 'figures'}")
     return found
 
 
-def _abstract_params(model, examples: Examples, mesh: jax.sharding.Mesh) -> Any:
-    """Shapes and shardings of the parameters, without computing any."""
-    batch = next(eval_batches(examples, 1))
+def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> Any:
+    """Shapes and shardings of the parameters for such batches, without computing any."""
     init = functools.partial(model.init, train=False)
     shapes = jax.eval_shape(init, jax.random.key(0), batch)["params"]
     return jax.tree.map(
@@ -118,8 +120,10 @@ def _abstract_params(model, examples: Examples, mesh: jax.sharding.Mesh) -> Any:
     )
 
 
-def prepare(config: Config, dataset: Dataset) -> tuple[dict[str, Examples], emg_lib.Reference]:
-    """Opens the three splits as examples and fits the EMG reference."""
+def prepare(
+    config: Config, dataset: Dataset, labels: Labels | None = None
+) -> tuple[dict[str, Examples], emg_lib.Reference]:
+    """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
     first = dataset.splits["train"][0]
     window = dataclasses.replace(window_of(config), joints=first.joints, dofs=first.dofs)
     chain = emg_lib.Chain(notch=config.data.notch)
@@ -136,7 +140,7 @@ def prepare(config: Config, dataset: Dataset) -> tuple[dict[str, Examples], emg_
         reference = emg_lib.Reference.fit(config.data.reference, envelopes(), train)
     room = int(config.data.cache_gib * 2**30 / len(dataset.splits))
     splits = {
-        name: Examples(source, window, chain, reference, room)
+        name: Examples(source, window, chain, reference, room, labels)
         for name, source in dataset.splits.items()
     }
     return splits, reference
@@ -174,7 +178,7 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     for n, override in enumerate(overrides):
         variant = config.copy_and_resolve_references()
         variant.update_from_flattened_dict(override)
-        _say(f"variant {n + 1} of {len(overrides)}: {override}")
+        say(f"variant {n + 1} of {len(overrides)}: {override}")
         found.append(run(variant, workdir / str(n)))
     merged = results.merge_seeds(found)
     results.write_results(workdir / "results.json", merged)
@@ -190,7 +194,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     state_lib.optimiser(config.train)
 
 
-def _claim(workdir: Path, config: Config) -> None:
+def claim(workdir: Path, config: Config) -> None:
     """Marks the workdir as this config's; refuses one that belongs to another."""
     path = workdir / "config.json"
     mine = json.loads(config.to_json())
@@ -214,6 +218,19 @@ def _claim(workdir: Path, config: Config) -> None:
     write_json(path, mine)
 
 
+def read_config(workdir: str | Path) -> Config:
+    """The configuration of a finished run.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = Path(workdir).expanduser() / "config.json"
+    try:
+        return Config(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no configuration of a run here ({error})") from None
+
+
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
@@ -222,5 +239,6 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tells the user what is going on, beside the results on standard output."""
     print(message, file=sys.stderr, flush=True)

@@ -159,7 +159,7 @@ def test_bootstrap_equals_scoring_the_drawn_subjects_again():
     whole = table()
     draws = scores.resample(whole, samples=5, seed=7)
     subjects = np.unique(whole.subject)
-    weights = scores._weights(len(subjects), 5, 7)
+    weights = scores.subject_weights(len(subjects), 5, 7)
     for r in range(5):
         rows = [
             i
@@ -218,7 +218,7 @@ def test_only_the_same_clips_can_be_compared():
 
 
 def test_as_many_subjects_are_drawn_as_there_are():
-    weights = scores._weights(7, 4000, 0)
+    weights = scores.subject_weights(7, 4000, 0)
     assert (weights.sum(1) == 7).all()
     # Binomial(7, 1/7) per subject.
     np.testing.assert_allclose(weights.mean(0), 1, atol=0.07)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -47,8 +48,19 @@ class Augmentation:
 class Mirror:
     """Left-right flip of an example: the picture and everything that has a side."""
 
-    def __init__(self, joints: tuple[str, ...], dofs: tuple[str, ...]):
-        """Precomputes the exchange of left and right joints and torques (names of the dataset)."""
+    def __init__(
+        self,
+        joints: tuple[str, ...],
+        dofs: tuple[str, ...],
+        labels: Callable[[Example], Example] | None = None,
+    ):
+        """Precomputes the exchange of left and right.
+
+        Args:
+          joints, dofs: names of the dataset's joints and torques.
+          labels: what a flip changes in further fields of an example.
+        """
+        self._labels = labels
         self._joints = vocabulary.mirror_order(joints)
         self._dofs = vocabulary.mirror_order(dofs)
         # Paired angles are anatomical (flexion is flexion on both sides); of the unpaired ones
@@ -62,14 +74,19 @@ class Mirror:
     def __call__(self, example: Example) -> Example:
         """Returns the mirrored example."""
         pose = example["pose"][:, self._joints] * np.array([1, -1, 1], np.float32)
-        return example | {
-            "video": example["video"][..., ::-1, :],
-            "view": self._views[example["view"]],
-            # A channel keeps its values and changes its name: the other side's electrode.
-            "side": 1 - example["side"],
-            "pose": pose,
-            "torque": example["torque"][:, self._dofs] * self._sign,
-        }
+        labels = {} if self._labels is None else self._labels(example)
+        return (
+            example
+            | labels
+            | {
+                "video": example["video"][..., ::-1, :],
+                "view": self._views[example["view"]],
+                # A channel keeps its values and changes its name: the other side's electrode.
+                "side": 1 - example["side"],
+                "pose": pose,
+                "torque": example["torque"][:, self._dofs] * self._sign,
+            }
+        )
 
 
 def _shift(video: UInt8[np.ndarray, "T H W 3"], dy: int, dx: int) -> UInt8[np.ndarray, "T H W 3"]:

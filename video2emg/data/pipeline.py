@@ -19,6 +19,7 @@ from video2emg.data import emg as emg_lib
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Augmentation, Example, Mirror
 from video2emg.data.clip import Clip
+from video2emg.data.labels import Labels
 from video2emg.errors import UserError
 
 
@@ -87,10 +88,18 @@ class Examples:
         chain: emg_lib.Chain,
         reference: emg_lib.Reference,
         cache_bytes: int = 0,
+        labels: Labels | None = None,
     ):
-        """Args as the attributes of the same name; `cache_bytes` is the memory budget."""
+        """Args as the attributes of the same name.
+
+        Args:
+          source, window, chain, reference: as the attributes.
+          cache_bytes: the memory budget.
+          labels: adds what annotators say of a clip to every cut.
+        """
         self.source, self.window, self.chain, self.reference = source, window, chain, reference
-        self.mirror = Mirror(window.joints, window.dofs)
+        self.labels = labels
+        self.mirror = Mirror(window.joints, window.dofs, labels and labels.mirror)
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._clips: dict[int, Clip] = {}
         self._room = cache_bytes
@@ -130,14 +139,15 @@ class Examples:
           video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
           `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
           [T, J, 3] m relative to the hips and pose_mask [T]; torque [T, D] N·m and torque_mask;
-          load [] kg and load_mask; index [], start [] s.
+          load [] kg and load_mask; index [], start [] s; what `labels` adds, if given.
         """
         window, clip = self.window, self.clip(index)
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask, view = self._video(index, clip, frame_time)
         emg, emg_mask, muscle, side = self._emg(index, clip, emg_time)
         pose, torque, body_mask = self._body(clip, frame_time)
-        return {
+        labels = {} if self.labels is None else self.labels(clip, start)
+        return labels | {
             "video": video,
             "video_mask": video_mask,
             "view": view,

@@ -261,7 +261,7 @@ def score(table: Table) -> dict[str, float]:
     return {name: float(value[0]) for name, value in _scores(sums, _extent(table)).items()}
 
 
-def _weights(n_subjects: int, samples: int, seed: int) -> Int[np.ndarray, "R S"]:
+def subject_weights(n_subjects: int, samples: int, seed: int) -> Int[np.ndarray, "R S"]:
     """How often each subject occurs in each of `samples` draws with replacement."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=samples)
@@ -275,7 +275,7 @@ def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.n
     """
     sums = _subject_sums(table)
     n_subjects = len(sums["count"])
-    weights = _weights(n_subjects, samples, seed).astype(np.float64)
+    weights = subject_weights(n_subjects, samples, seed).astype(np.float64)
     drawn = {
         k: (weights @ v.reshape(n_subjects, -1)).reshape(samples, *v.shape[1:])
         for k, v in sums.items()

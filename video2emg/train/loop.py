@@ -7,7 +7,7 @@ position → next batch → step → report.
 import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from video2emg.errors import UserError
 from video2emg.files import write_text
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
-from video2emg.train.step import train_step
+from video2emg.train.losses import losses
+from video2emg.train.step import LossFn, train_step
 
 Validate = Callable[[Any], dict[str, float]]
 
@@ -36,6 +37,9 @@ def train(
     validate: Validate,
     mesh: jax.sharding.Mesh,
     workdir: Path,
+    *,
+    loss_fn: LossFn = losses,
+    start: Mapping[str, Any] | None = None,
 ) -> None:
     """Trains until `config.steps`, continuing from the last checkpoint in `workdir`, if any.
 
@@ -49,6 +53,8 @@ def train(
       validate: averaged parameters → metrics; `skill` chooses the best.
       mesh: the devices.
       workdir: of the run.
+      loss_fn: outputs, batch, `config.loss` → total and parts.
+      start: parameters of some of the model's children to begin with, by the child's name.
 
     Raises:
       UserError: a loss that is not finite, or a checkpoint beyond the last step.
@@ -56,11 +62,11 @@ def train(
     iterator = iter(data)
     like = next(iter(data))  # a batch of another iterator: `iterator` stays at its start
     tx = state_lib.optimiser(config)
-    create = functools.partial(state_lib.create, model, tx, like, config.seed)
+    create = functools.partial(state_lib.create, model, tx, like, config.seed, start)
     shapes = jax.eval_shape(create)
     sharding = mesh_lib.state_sharding(mesh, shapes)
     step_fn = jax.jit(
-        train_step(model, tx, config),
+        train_step(model, tx, config, loss_fn),
         out_shardings=(sharding, mesh_lib.replicated(mesh)),
         donate_argnums=0,
     )

@@ -1,5 +1,6 @@
 """The training state: everything a run needs to continue, and nothing else."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -84,7 +85,11 @@ def _matrices(params: Any) -> Any:
 
 
 def create(
-    model: nn.Module, tx: optax.GradientTransformation, batch: dict[str, Any], seed: int
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    batch: dict[str, Any],
+    seed: int,
+    start: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """A fresh state; traceable, so that its shapes can be known before any memory is used.
 
@@ -93,10 +98,11 @@ def create(
       tx: from `optimiser`.
       batch: arrays or shapes of one batch.
       seed: of initialisation and dropout.
+      start: parameters of some of the model's children that are known already.
     """
     init_key, step_key = jax.random.split(jax.random.key(seed))
     zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
-    params = model.init(init_key, zeros, train=False)["params"]
+    params = model.init(init_key, zeros, train=False)["params"] | dict(start or {})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

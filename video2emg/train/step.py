@@ -1,6 +1,7 @@
 """One optimisation step and one prediction, as pure functions of state and batch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,15 +9,19 @@ import jax.numpy as jnp
 import optax
 
 from video2emg.config import Config
-from video2emg.models.outputs import Outputs
 from video2emg.train.losses import losses
 from video2emg.train.state import TrainState
 
 Batch = dict[str, jax.Array]
+# Outputs, batch and `config.train.loss` → total and parts.
+LossFn = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def train_step(
-    model: nn.Module, tx: optax.GradientTransformation, config: Config
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    config: Config,
+    loss_fn: LossFn = losses,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
     """Returns `step(state, batch) -> (state, metrics)`; `config` is `config.train`."""
 
@@ -25,7 +30,7 @@ def train_step(
 
         def loss_of(params):
             outputs, _ = model.apply({"params": params}, batch, train=True, rngs={"dropout": rng})  # pyright: ignore
-            return losses(outputs, batch, config.loss)
+            return loss_fn(outputs, batch, config.loss)
 
         (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
@@ -43,10 +48,10 @@ def train_step(
     return step
 
 
-def predict_step(model: nn.Module) -> Callable[[dict, Batch], Outputs]:
-    """Returns `predict(params, batch) -> Outputs`, without dropout."""
+def predict_step(model: nn.Module) -> Callable[[dict, Batch], Any]:
+    """Returns `predict(params, batch) -> outputs of the model`, without dropout."""
 
-    def predict(params: dict, batch: Batch) -> Outputs:
+    def predict(params: dict, batch: Batch) -> Any:
         outputs, _ = model.apply({"params": params}, batch, train=False)  # pyright: ignore
         return outputs
 

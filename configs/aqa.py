@@ -1,0 +1,92 @@
+"""Judging repetitions from video and the EMG that it suggests, on the simulated gym.
+
+    python launch.py --config configs/aqa.py --workdir runs/aqa                # one head
+    python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep  # docs/aqa.md's table
+
+A Video→EMG model is trained first (into `workdir/video2emg`) unless `--config.video2emg=` names the
+workdir of a finished one. Presets (after a colon): `debug` checks the machinery; the default is for
+two CPU cores: with a frozen Video→EMG model a head takes about a minute.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_collections
+
+from configs import v2emg
+
+PRESETS = ("", "debug")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
+    main = v2emg.get_config(arg)
+    config = ml_collections.ConfigDict()
+    config.task = "aqa"
+    config.graph = "gymsim"
+    config.video2emg = ""  # workdir of a finished main job; empty: train one
+    config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
+    # none | predicted (trained jointly) | predicted_frozen | measured | shuffled (of any other clip)
+    # | from_other_subject (of the same action)
+    config.emg_source = "predicted_frozen"
+    config.video = True  # False hides the video tokens: EMG only
+    config.copies = 8  # augmented versions of each training clip that a frozen model is shown
+    config.model = dict(
+        score="errors",  # errors | regression | usdl | relative
+        action="given",  # given | recognised
+        dim=64,
+        heads=4,
+        layers=2,
+        dropout=0.2,
+        phase_samples=4,  # instants per video frame at which the key step is asked
+        exemplars=5,  # judged repetitions that `relative` compares with and averages over
+    )
+    config.train = dict(
+        seed=0,
+        steps=300,
+        batch_size=32,
+        optimiser="muon",
+        learning_rate=0.01,
+        warmup_steps=50,
+        weight_decay=0.05,
+        clip=1.0,
+        average_decay=0.99,
+        loss=dict(
+            error=1.0,
+            severity=1.0,
+            score=0.3,
+            phase=0.3,
+            action=0.1,
+            asymmetric=dict(focus_positive=0.0, focus_negative=0.0, margin=0.0),
+            video=1.0,
+            video_parts=dict(main.train.loss),
+        ),
+        eval_every=50,
+        save_every=300,
+        log_every=25,
+    )
+    config.joint = dict(steps=100, batch_size=16, learning_rate=0.003, warmup_steps=20)
+    config.eval = dict(batch_size=16, bootstrap=1000)
+    if arg == "debug":
+        config.copies = 2
+        config.model.update(dim=16, heads=2, layers=1)
+        config.train.update(steps=12, batch_size=8, warmup_steps=2, eval_every=6, save_every=12)
+        config.train.log_every = 3
+        config.joint.update(steps=4, batch_size=8, warmup_steps=1)
+        config.eval.update(batch_size=8, bootstrap=50)
+    return config
+
+
+FROZEN = ("none", "predicted_frozen", "measured", "shuffled", "from_other_subject")
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    """Every source of EMG, and EMG without video, with five seeds each (`launch.py --sweep`)."""
+    for seed in range(5):
+        for source in FROZEN:
+            yield {"emg_source": source, "train.seed": seed}
+        yield {"emg_source": "predicted_frozen", "video": False, "train.seed": seed}
+    for seed in range(5):
+        yield {"emg_source": "predicted", "train.seed": seed}

@@ -1,0 +1,353 @@
+"""The assessment job, top to bottom: Video→EMG → evidence → head → test subjects → results."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from video2emg import experiment
+from video2emg.checkpoint import load_params
+from video2emg.config import Config
+from video2emg.data.augment import Augmentation
+from video2emg.data.pipeline import train_batches
+from video2emg.errors import UserError
+from video2emg.eval import evaluate, judges, quality_report, results
+from video2emg.eval import judgement as judgement_lib
+from video2emg.eval.judgement import Judgement, Truth
+from video2emg.evidence import SOURCES, Bench, Rows, key_of, whole_clips
+from video2emg.experiment import say
+from video2emg.models import aqa
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.rubric import Rubric
+from video2emg.train import loop
+from video2emg.train import state as state_lib
+from video2emg.train.quality_losses import quality_losses
+from video2emg.train.step import predict_step
+
+ACTIONS = ("given", "recognised")
+Said = dict[str, Judgement]
+
+
+def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict[str, Any]:
+    """Runs (or resumes) one experiment.
+
+    Args:
+      config: see `configs/aqa.py`.
+      workdir: receives config.json, checkpoints, best, metrics.jsonl, judgements.npz and
+        results.json; in `video2emg` the Video→EMG run, if none is given; in `frozen` the head from
+        which joint training starts.
+      bench: of an earlier run, if it serves this one too (same `key_of(config)`).
+
+    Returns:
+      The results, as written.
+    """
+    workdir = Path(workdir).expanduser()
+    jax.config.update("jax_threefry_partitionable", True)
+    mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
+    rubric = _check(config, mesh)
+    experiment.claim(workdir, config)
+    finished = workdir / "results.json"
+    if finished.exists():
+        found = results.read_results(finished)
+        print(quality_report.format_table(found))
+        say(f"finished before; results are in {finished}. To run again, choose another --workdir")
+        return found
+    if bench is None:
+        bench = Bench(config, rubric, _video2emg(config, workdir), mesh)
+    validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
+
+    joint = config.emg_source == "predicted"
+    head = _head(config, bench)
+    judge, params = _train(
+        head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
+    )
+    if joint:
+        judge = _train_jointly(head, params, config, bench, validation, mesh, workdir)
+
+    say("judging the test subjects with the head that was best on validation")
+    said = {"validation": judge("validation"), "test": judge("test")}
+    quality_report.save(workdir / "judgements.npz", said)
+    examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
+    found = {
+        "provenance": _provenance(config, bench, config.train.seed),
+        "test": quality_report.evaluate(examiner, said, baselines(bench), len(test.subject)),
+    }
+    results.write_results(finished, found)
+    print(quality_report.format_table(found))
+    say(f"results: {finished}")
+    return found
+
+
+def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:
+    """Runs every variant into `workdir/<n>` and writes their comparison to `workdir/results.json`.
+
+    Variants that differ in their seed only are one row of the table. One Video→EMG model serves
+    all; it is trained into `workdir/video2emg` if none is given.
+    """
+    workdir = Path(workdir).expanduser()
+    mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
+    rubric = _check(config, mesh)
+    source = _video2emg(config, workdir)
+    bench, groups = None, {}
+    for n, override in enumerate(overrides):
+        variant = config.copy_and_resolve_references()
+        variant.video2emg = str(source)
+        variant.update_from_flattened_dict(override)
+        if bench is None or bench.key != key_of(variant):
+            bench = Bench(variant, rubric, Path(variant.video2emg), mesh)
+        say(f"variant {n + 1} of {len(overrides)}: {override}")
+        run(variant, workdir / str(n), bench)
+        name = ", ".join(
+            f"{value}" if key == "emg_source" else f"{key}={value}"
+            for key, value in override.items()
+            if key != "train.seed"
+        )
+        said = quality_report.load(workdir / str(n) / "judgements.npz")
+        groups.setdefault(name or "model", []).append(said)
+    assert bench is not None
+    examiner = quality_report.Examiner(
+        truth_of(bench, "validation"), truth_of(bench, "test"), config.eval.bootstrap
+    )
+    seeds = sorted({override.get("train.seed", config.train.seed) for override in overrides})
+    found = {
+        "provenance": _provenance(config, bench, seeds),
+        "test": quality_report.compare(examiner, groups, baselines(bench)),
+    }
+    results.write_results(workdir / "results.json", found)
+    print(quality_report.format_table(found))
+    return found
+
+
+def truth_of(bench: Bench, split: str) -> Truth:
+    """What annotators say of a split."""
+    label, train = _labels(bench, split), _labels(bench, "train")
+    scores = [train.score[train.action == a] for a in range(len(bench.rubric.actions))]
+    examples = bench.splits[split]
+    return Truth(
+        label=label,
+        known=bench.rubric.weight[label.action] > 0,
+        subject=bench.subject[split],
+        clip_id=np.array([examples.clip(i).clip_id for i in range(len(examples))]),
+        rubric=bench.rubric,
+        spans=[(float(s.min()), float(s.max())) for s in scores],
+        means=np.array([s.mean() for s in scores]),
+    )
+
+
+def baselines(bench: Bench) -> dict[str, Said]:
+    """What each baseline says of validation and test; `true_errors` is the ceiling."""
+    rubric, train = bench.rubric, _labels(bench, "train")
+    series = {
+        split: evaluate.series_of(examples, descriptors=True)
+        for split, examples in bench.splits.items()
+    }
+    pictures = {split: np.stack([s.descriptor for s in of]) for split, of in series.items()}
+    features = {split: judges.emg_features(of) for split, of in series.items()}
+    found: dict[str, Said] = {}
+    for split in ("validation", "test"):
+        label = _labels(bench, split)
+        said = {
+            "train_mean": judges.train_mean(train, rubric, label),
+            "action_prior": judges.action_prior(train, rubric, label),
+            "nearest_neighbour": judges.nearest_neighbour(
+                train, label, pictures["train"], pictures[split]
+            ),
+            "emg_only": judges.emg_only(
+                train, rubric, label, features["train"], features[split], bench.subject["train"]
+            ),
+            "true_errors": judges.of_true_errors(label, rubric),
+        }
+        for name, value in said.items():
+            found.setdefault(name, {})[split] = value
+    return found
+
+
+def _labels(bench: Bench, split: str) -> Judgement:
+    """The annotations of a split as a judgement."""
+    examples = bench.splits[split]
+    rows = [bench.labels(examples.clip(i), 0.0) for i in range(len(examples))]
+    fields = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    if not fields["score_mask"].all():
+        raise UserError(f"{split}: {int((~fields['score_mask']).sum())} clips have no score; the "
+                        "assessment job needs one for each")  # fmt: skip
+    return Judgement(
+        probability=(fields["severity"] > 0).astype(np.float64),
+        extent=fields["severity"].astype(np.float64),
+        score=fields["score"].astype(np.float64),
+        boundary=fields["boundary"].astype(np.float64),
+        action=fields["action"],
+    )
+
+
+def _head(config: Config, bench: Bench) -> aqa.Assessor:
+    """The head of `config`, which starts from the prevalence of errors in training."""
+    train = _labels(bench, "train")
+    log_odds = []
+    for action in range(len(bench.rubric.actions)):
+        made = train.probability[train.action == action] > 0
+        # Half an observation of each kind keeps errors that were never seen from being impossible.
+        rate = (made.sum(0) + 0.5) / (len(made) + 1)
+        log_odds.append(tuple(float(x) for x in np.log(rate / (1 - rate))))
+    settings = {k: v for k, v in config.model.items() if k != "exemplars"}
+    return aqa.Assessor(
+        rubric=bench.rubric,
+        log_odds=tuple(log_odds),
+        rate=bench.rate,
+        views=len(bench.main.data.views) if config.video else 0,
+        emg=config.emg_source != "none",
+        **settings,
+    )
+
+
+def _train(
+    head: aqa.Assessor,
+    config: Config,
+    bench: Bench,
+    validation: Truth,
+    mesh: jax.sharding.Mesh,
+    workdir: Path,
+) -> tuple[Callable[[str], Judgement], Any]:
+    """Trains a head on the answers of the frozen model; returns its judgements and parameters."""
+    shown = {s: bench.shown(s, config.emg_source, config.train.seed) for s in bench.splits}
+    relative = config.model.score == "relative"
+    rows = {split: Rows(f, shown["train"] if relative else None) for split, f in shown.items()}
+    predict = jax.jit(predict_step(head))
+    rate = bench.rate * config.model.phase_samples
+
+    def said(params: Any, split: str) -> Judgement:
+        votes = [
+            judgement_lib.judge(
+                predict,
+                params,
+                rows[split].eval_batches(config.eval.batch_size, vote),
+                bench.rubric,
+                rate,
+                mesh,
+            )
+            for vote in range(config.model.exemplars if relative else 1)
+        ]
+        return judgement_lib.average(votes)
+
+    loop.train(
+        head,
+        config.train,
+        rows["train"].train_batches(config.train.batch_size, config.train.seed),
+        lambda params: _validate(validation, said(params, "validation")),
+        mesh,
+        workdir,
+        loss_fn=quality_losses,
+    )
+    like = {k: v for k, v in next(rows["test"].eval_batches(1)).items() if k != "_mask"}
+    params = load_params(workdir, experiment.abstract_params(head, like, mesh))
+    return (lambda split: said(params, split)), params
+
+
+def _train_jointly(
+    head: aqa.Assessor,
+    head_params: Any,
+    config: Config,
+    bench: Bench,
+    validation: Truth,
+    mesh: jax.sharding.Mesh,
+    workdir: Path,
+) -> Callable[[str], Judgement]:
+    """Trains Video→EMG and head together, starting from both; returns their judgements."""
+    model = aqa.JointAssessor(bench.model, head)
+    train = config.train.copy_and_resolve_references()
+    train.update(config.joint)
+    predict = jax.jit(predict_step(model))
+    rate = bench.rate * config.model.phase_samples
+
+    def said(params: Any, split: str) -> Judgement:
+        batches = whole_clips(bench.splits[split], config.eval.batch_size)
+        return judgement_lib.judge(predict, params, batches, bench.rubric, rate, mesh)
+
+    loop.train(
+        model,
+        train,
+        train_batches(
+            bench.splits["train"],
+            Augmentation(**bench.main.augment),
+            train.batch_size,
+            train.seed,
+            threads=bench.main.data.threads,
+        ),
+        lambda params: _validate(validation, said(params, "validation")),
+        mesh,
+        workdir,
+        loss_fn=quality_losses,
+        start={"video2emg": bench.params, "head": head_params},
+    )
+    like = {k: v for k, v in next(whole_clips(bench.splits["test"], 1)).items() if k != "_mask"}
+    params = load_params(workdir, experiment.abstract_params(model, like, mesh))
+    return lambda split: said(params, split)
+
+
+def _validate(truth: Truth, said: Judgement) -> dict[str, float]:
+    found = judgement_lib.score(truth, said, 0.5)
+    return {name: found[name] for name in ("skill", "srcc", "mae", "map", "boundary_ms")}
+
+
+def _video2emg(config: Config, workdir: Path) -> Path:
+    """The workdir of the Video→EMG model, which is trained first if none is given."""
+    if config.video2emg:
+        return Path(config.video2emg).expanduser()
+    source = workdir / "video2emg"
+    say(f"training the Video→EMG model into {source}")
+    experiment.run(config.main, source)
+    return source
+
+
+def _check(config: Config, mesh: jax.sharding.Mesh) -> Rubric:
+    """Finds the mistakes of a config before any long work; returns its graph's tables."""
+
+    def choose(field: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            raise UserError(f"config.{field}: {value!r} is not one of {', '.join(known)}")
+
+    choose("emg_source", config.emg_source, SOURCES)
+    choose("model.score", config.model.score, aqa.SCORES)
+    choose("model.action", config.model.action, ACTIONS)
+    if config.emg_source == "none" and not config.video:
+        raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
+    if config.model.score == "relative" and config.emg_source == "predicted":
+        raise UserError("config.model.score=relative needs a frozen Video→EMG model: choose another "
+                        "config.emg_source")  # fmt: skip
+    for field, size in (("train", config.train.batch_size), ("joint", config.joint.batch_size),
+                        ("eval", config.eval.batch_size)):  # fmt: skip
+        mesh_lib.check_batch(mesh, size, f"config.{field}.batch_size")
+    state_lib.optimiser(config.train)
+    if config.video2emg:
+        experiment.read_config(config.video2emg)
+    return _rubric(config.graph)
+
+
+def _provenance(config: Config, bench: Bench, seed: Any) -> dict[str, Any]:
+    return results.provenance(
+        dataset=bench.main.data.name,
+        dataset_version=bench.dataset.version,
+        simulated=bench.dataset.simulated,
+        normalisation=bench.main.data.reference,
+        seed=seed,
+        config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
+        metrics=judgement_lib.METRICS,
+        graph=bench.rubric.version,
+        emg_source=config.emg_source,
+    )
+
+
+def _rubric(name: str) -> Rubric:
+    from video2emg.sim.exercises import EXERCISES
+
+    return Rubric(
+        version=name,
+        actions=tuple(EXERCISES),
+        steps=tuple(tuple(s.name for s in e.steps) for e in EXERCISES.values()),
+        pairs=tuple(tuple((x.step, n) for n, x in e.errors.items()) for e in EXERCISES.values()),
+        weights=tuple(
+            tuple(float(x.weight) for x in e.errors.values()) for e in EXERCISES.values()
+        ),
+    )

@@ -1,0 +1,167 @@
+"""Judges that a model must beat. All learn from training repetitions only.
+
+None of them sees the key steps: they say the mean beginnings of the action's.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from video2emg import vocabulary
+from video2emg.eval.judgement import Judgement
+from video2emg.eval.series import ClipSeries
+from video2emg.rubric import Rubric
+
+_RIDGE = 10.0 ** np.arange(-1, 5)
+_FOLDS = 5
+
+
+def train_mean(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
+    """One score, and one probability for every error, of everybody."""
+    count = len(test.score)
+    known = rubric.weight[train.action] > 0
+    rate = float((train.probability[known] > 0).mean())
+    extent = float(train.extent[known].mean())
+    asked = rubric.weight[test.action] > 0
+    return Judgement(
+        probability=np.where(asked, rate, 0.0),
+        extent=np.where(asked, extent, 0.0),
+        score=np.full(count, train.score.mean()),
+        boundary=_mean_boundary(train, test),
+        action=test.action,
+    )
+
+
+def action_prior(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
+    """The mean score and the prevalence of each error of the action, blind to how it is done."""
+    actions = range(len(rubric.actions))
+    means = np.array([_rows(train, a, train.score).mean() for a in actions])
+    rates = np.stack([(_rows(train, a, train.probability) > 0).mean(0) for a in actions])
+    extents = np.stack([_rows(train, a, train.extent).mean(0) for a in actions])
+    return Judgement(
+        probability=rates[test.action],
+        extent=extents[test.action],
+        score=means[test.action],
+        boundary=_mean_boundary(train, test),
+        action=test.action,
+    )
+
+
+def nearest_neighbour(
+    train: Judgement,
+    test: Judgement,
+    train_pictures: Float[np.ndarray, "K D"],
+    test_pictures: Float[np.ndarray, "L D"],
+) -> Judgement:
+    """The labels of the training repetition of the same action whose video looks most alike."""
+    chosen = np.empty(len(test.score), int)
+    for row, (action, picture) in enumerate(zip(test.action, test_pictures, strict=True)):
+        same = np.flatnonzero(train.action == action)
+        distance = ((train_pictures[same] - picture) ** 2).sum(1)
+        chosen[row] = same[int(distance.argmin())]
+    return Judgement(
+        probability=(train.probability[chosen] > 0).astype(np.float64),
+        extent=train.extent[chosen],
+        score=train.score[chosen],
+        boundary=train.boundary[chosen],
+        action=test.action,
+    )
+
+
+def emg_only(
+    train: Judgement,
+    rubric: Rubric,
+    test: Judgement,
+    train_features: Sequence[np.ndarray],
+    test_features: Sequence[np.ndarray],
+    train_subject: np.ndarray,
+) -> Judgement:
+    """Ridge regression per action on features of the measured EMG; it sees no video.
+
+    The penalty is chosen per action by cross-validation over training subjects. Errors are
+    regressed like the score and clipped to probabilities.
+    """
+    prior = action_prior(train, rubric, test)
+    score, probability = prior.score.copy(), prior.probability.copy()
+    extent = prior.extent.copy()
+    for action in range(len(rubric.actions)):
+        rows, mine = (np.flatnonzero(of.action == action) for of in (train, test))
+        if not len(mine):
+            continue
+        made = (train.probability[rows] > 0).astype(np.float64)
+        wanted = np.concatenate([train.score[rows, None] / 100, made, train.extent[rows]], 1)
+        x = np.stack([train_features[i] for i in rows])
+        new = np.stack([test_features[i] for i in mine])
+        centre, scale = x.mean(0), x.std(0) + 1e-6
+        x, new = (x - centre) / scale, (new - centre) / scale
+        folds = np.unique(train_subject[rows], return_inverse=True)[1] % _FOLDS
+        said = ridge(x, wanted, new, _best_penalty(x, wanted[:, 0], folds))
+        width = made.shape[1]
+        score[mine] = np.clip(100 * said[:, 0], 0, 100)
+        probability[mine] = np.clip(said[:, 1 : 1 + width], 0, 1)
+        extent[mine] = np.clip(said[:, 1 + width :], 0, 1)
+    return Judgement(probability, extent, score, prior.boundary, test.action)
+
+
+def ridge(
+    x: Float[np.ndarray, "K D"], y: Float[np.ndarray, "K T"], new: Float[np.ndarray, "L D"], penalty
+) -> Float[np.ndarray, "L T"]:
+    """Predictions of ridge regression with an intercept that is not penalised; x is centred."""
+    mean = y.mean(0)
+    gram = x @ x.T + penalty * np.eye(len(x))
+    return mean + new @ x.T @ np.linalg.solve(gram, y - mean)
+
+
+def _best_penalty(x: np.ndarray, y: np.ndarray, folds: np.ndarray) -> float:
+    def error(penalty: float) -> float:
+        total = 0.0
+        for fold in np.unique(folds):
+            out = folds == fold
+            if out.all():
+                return 0.0
+            centre = x[~out].mean(0)
+            said = ridge(x[~out] - centre, y[~out, None], x[out] - centre, penalty)
+            total += float(((said[:, 0] - y[out]) ** 2).sum())
+        return total
+
+    return float(_RIDGE[int(np.argmin([error(p) for p in _RIDGE]))])
+
+
+def emg_features(series: Sequence[ClipSeries], bins: int = 10) -> list[Float[np.ndarray, " D"]]:
+    """What the envelopes of each repetition say: course, level, and asymmetry.
+
+    The same features for all repetitions with the same electrodes; D differs between montages.
+    """
+    features = []
+    for clip in series:
+        names = sorted(clip.muscles, key=lambda name: vocabulary.split_channel(name)[::-1])
+        value = clip.target[:, [clip.muscles.index(name) for name in names]]
+        parts = np.array_split(np.where(np.isfinite(value), value, 0.0), bins)
+        course = np.sqrt(np.maximum([part.mean(0) for part in parts], 0.0))
+        level = np.log(course.mean(0) + 0.01)
+        muscle = np.array([vocabulary.split_channel(name)[1] for name in names])
+        asymmetry = np.abs(np.diff(level))[muscle[1:] == muscle[:-1]]
+        features.append(np.concatenate([course.ravel(), level, asymmetry]))
+    return features
+
+
+def of_true_errors(test: Judgement, rubric: Rubric) -> Judgement:
+    """The graph's score of the annotated errors and severities: the ceiling under noisy scores."""
+    weight = rubric.weight[test.action].astype(np.float64)
+    lost = (weight * test.extent).sum(1) / weight.sum(1)
+    return Judgement(test.probability, test.extent, 100 * (1 - lost), test.boundary, test.action)
+
+
+def _rows(of: Judgement, action: int, value: np.ndarray) -> np.ndarray:
+    return value[of.action == action]
+
+
+def _mean_boundary(train: Judgement, test: Judgement) -> np.ndarray:
+    found = np.full((int(max(train.action.max(), test.action.max())) + 1,
+                     train.boundary.shape[1]), np.nan)  # fmt: skip
+    for action in np.unique(train.action):
+        own = _rows(train, action, train.boundary)
+        there = np.isfinite(own).any(0)
+        found[action, there] = np.nanmean(own[:, there], axis=0)
+    return found[test.action]

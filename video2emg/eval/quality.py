@@ -1,0 +1,201 @@
+"""Metrics of action quality assessment, each with its definition and its trap.
+
+Pure functions of arrays. K repetitions, R bootstrap draws, P key steps. A weight [R, K] says how
+often each repetition counts in each draw; the result is then [R], without it a float. Whole-number
+weights give exactly what repeating the repetitions would.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+# arctanh(1) is infinite: a single perfectly ranked action would outweigh all others.
+LARGEST_RHO = 1 - 1e-6
+
+Weight = Shaped[np.ndarray, "R K"] | None
+Metric = float | Float[np.ndarray, " R"]
+
+
+def srcc(
+    predicted: Shaped[np.ndarray, " K"], true: Shaped[np.ndarray, " K"], weight: Weight = None
+) -> Metric:
+    """Spearman's rank correlation: Pearson's r of the ranks, ties at their mean rank.
+
+    Undefined, so NaN, for fewer than two repetitions or where either side is constant: a predictor
+    that says the same of everybody has no ranking. Traps: code that turns this NaN into 0 makes
+    such a predictor look merely bad; and pooled over actions the same predictor gets a high SRCC
+    for knowing which exercises are done badly. Compute it per action, then `fisher_mean`.
+    """
+    w, scalar = _weights(weight, len(true))
+    count = w.sum(-1, keepdims=True)
+
+    def centred_ranks(x: np.ndarray) -> np.ndarray:
+        values, place = np.unique(x, return_inverse=True)
+        size = w @ (place[:, None] == np.arange(len(values)))
+        rank = size.cumsum(-1) - (size - 1) / 2
+        # In whole halves around the middle rank, so that constants are exactly zero.
+        return rank[:, place] - (count + 1) / 2
+
+    p, t = centred_ranks(np.asarray(predicted)), centred_ranks(np.asarray(true))
+    scale = (w * p * p).sum(-1) * (w * t * t).sum(-1)
+    rho = np.full(len(w), np.nan)
+    np.divide((w * p * t).sum(-1), np.sqrt(scale), out=rho, where=scale > 0)
+    return _unwrap(np.clip(rho, -1, 1), scalar)
+
+
+def fisher_mean(rho: Shaped[np.ndarray, "A *R"]) -> Metric:
+    """Mean of correlations in Fisher's z over the first axis: tanh(mean(arctanh ρ)).
+
+    The convention of AQA-7. Traps: it is not the plain mean (0.9 and 0.5 give 0.766, not 0.7);
+    |ρ| = 1 has infinite z and is clipped at `LARGEST_RHO`, so a perfect action counts as z = 7.25
+    and perfect actions alone give 0.999999. An undefined ρ (NaN) makes the mean undefined: leaving
+    it out would reward a predictor for being constant on the hard actions.
+    """
+    rho = np.asarray(rho, np.float64)
+    z = np.arctanh(np.clip(rho, -LARGEST_RHO, LARGEST_RHO))
+    return _unwrap(np.tanh(z.mean(0)), rho.ndim == 1)
+
+
+def relative_l2(
+    predicted: Shaped[np.ndarray, " K"],
+    true: Shaped[np.ndarray, " K"],
+    span: tuple[float, float],
+    weight: Weight = None,
+) -> Metric:
+    """R-ℓ2 × 100 of CoRe (Yu et al., ICCV 2021): 100 · mean(((p − t) / (high − low))²).
+
+    Traps: papers print it × 100, FLEX's code does not multiply; and the range decides the number.
+    CoRe takes it from the test labels of each action. Here it is an argument, to be taken from the
+    training labels (of each action) and stated.
+    """
+    low, high = span
+    w, scalar = _weights(weight, len(true))
+    if not high > low:
+        return _unwrap(np.full(len(w), np.nan), scalar)
+    return _unwrap(100 * _mean(((predicted - true) / (high - low)) ** 2, w), scalar)
+
+
+def mae(
+    predicted: Shaped[np.ndarray, " K"], true: Shaped[np.ndarray, " K"], weight: Weight = None
+) -> Metric:
+    """Mean absolute error, points of 100. Trap: not comparable where labels were min-max scaled."""
+    w, scalar = _weights(weight, len(true))
+    return _unwrap(_mean(np.abs(predicted - true), w), scalar)
+
+
+def average_precision(
+    probability: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"], weight: Weight = None
+) -> Metric:
+    """Area under the precision-recall steps: Σ (recallₙ − recallₙ₋₁) · precisionₙ.
+
+    NaN without a positive. Ties form one step, as in scikit-learn. Traps: interpolated variants
+    are higher; a guess scores the prevalence, so a mean over errors ("mAP") depends on which rare
+    errors are in it, and "best epoch per metric on test" lifts it most of all metrics.
+    """
+    w, scalar = _weights(weight, len(made))
+    order = np.argsort(-probability, kind="stable")
+    said, w, hit = probability[order], w[:, order], np.asarray(made, np.float64)[order]
+    last = np.append(np.diff(said) != 0, True)
+    hits, asked = (w * hit).cumsum(-1)[:, last], w.cumsum(-1)[:, last]
+    precision = hits / np.maximum(asked, 1e-12)
+    total = hits[:, -1]
+    gained = np.diff(hits, prepend=0.0, axis=-1)
+    area = np.full(len(w), np.nan)
+    np.divide((gained * precision).sum(-1), total, out=area, where=total > 0)
+    return _unwrap(area, scalar)
+
+
+def f1(
+    said: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"], weight: Weight = None
+) -> Metric:
+    """2·TP / (2·TP + FP + FN); NaN if the error is neither made nor claimed.
+
+    Trap: it depends on the threshold behind `said`. Choosing the best on the test set, as many do
+    for every metric by itself, makes it optimistic; see `best_threshold`.
+    """
+    w, scalar = _weights(weight, len(made))
+    hits, wrong = (w * (said & made)).sum(-1), (w * (said != made)).sum(-1)
+    found = np.full(len(w), np.nan)
+    np.divide(2 * hits, 2 * hits + wrong, out=found, where=2 * hits + wrong > 0)
+    return _unwrap(found, scalar)
+
+
+def best_threshold(probability: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"]) -> float:
+    """The threshold with the best F1; to be chosen on validation, never on test. 0.5 if unknown."""
+    if not np.any(made):
+        return 0.5
+    candidates = np.unique(probability)
+    return float(candidates[np.argmax([f1(probability >= t, made) for t in candidates])])
+
+
+def expected_calibration_error(
+    probability: Shaped[np.ndarray, " K"],
+    made: Shaped[np.ndarray, " K"],
+    weight: Weight = None,
+    bins: int = 10,
+) -> Metric:
+    """ECE: Σ (nᵦ / n) · |share made − mean probability| over equal-width bins of probability.
+
+    Traps: with rare errors nearly all mass lies in the first bin, so saying the prevalence every
+    time is almost perfectly calibrated; the value depends on the number of bins. Read it beside AP.
+    """
+    w, scalar = _weights(weight, len(made))
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    member = (place[:, None] == np.arange(bins)).astype(np.float64)
+    gap = np.abs((w * (made - probability)) @ member).sum(-1)
+    return _unwrap(gap / w.sum(-1), scalar)
+
+
+def boundary_error_ms(
+    predicted: Shaped[np.ndarray, "K P"], true: Shaped[np.ndarray, "K P"], weight: Weight = None
+) -> Metric:
+    """Mean |error| of the key steps' beginnings, ms; of s; NaN in `true` marks what is not there.
+
+    The first step's beginning (the start of the clip) is left out. Traps: it is known, and counting
+    it and the end of the clip would halve the error; and a mean hides how many are far off.
+    """
+    error = np.abs(predicted - true)[:, 1:]
+    w, scalar = _weights(weight, len(true))
+    known = np.isfinite(error)
+    total, count = w @ np.where(known, error, 0).sum(1), w @ known.sum(1)
+    found = np.full(len(w), np.nan)
+    np.divide(1e3 * total, count, out=found, where=count > 0)
+    return _unwrap(found, scalar)
+
+
+def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]:
+    """The most probable cut of Q instants into P key steps in their known order.
+
+    Args:
+      log_probability: of each step at each instant.
+
+    Returns:
+      [P] first instant of each step; the first is 0, a later one may be Q (not seen).
+    """
+    n, steps = log_probability.shape
+    total = np.concatenate([np.zeros((1, steps)), log_probability.cumsum(0)]).astype(np.float64)
+    # best[q]: of the first q instants, cut into the steps so far; back: where the last of them began.
+    best, back = total[:, 0], np.zeros((n + 1, steps), int)
+    for step in range(1, steps):
+        gain = best - total[:, step]
+        back[:, step] = [int(np.argmax(gain[: q + 1])) for q in range(n + 1)]
+        best = gain[back[:, step]] + total[:, step]
+    starts, end = np.zeros(steps, int), n
+    for step in range(steps - 1, 0, -1):
+        end = back[end, step]
+        starts[step] = end
+    return starts
+
+
+def _weights(weight: np.ndarray | None, count: int) -> tuple[np.ndarray, bool]:
+    if weight is None:
+        return np.ones((1, count)), True
+    return np.asarray(weight, np.float64), False
+
+
+def _unwrap(value: np.ndarray, scalar: bool) -> Metric:
+    return float(np.ravel(value)[0]) if scalar else value
+
+
+def _mean(value: np.ndarray, w: np.ndarray) -> np.ndarray:
+    total = w.sum(-1)
+    return np.divide(w @ value, total, out=np.full(len(w), np.nan), where=total > 0)

@@ -1,0 +1,199 @@
+"""Results of the assessment job: one run beside its baselines, and a table over sources of EMG."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2emg.eval import judgement, quality
+from video2emg.eval.judgement import METRICS, Judgement, Truth
+from video2emg.files import write_atomically
+
+Results = dict[str, Any]
+
+# Columns of the printed table: metric, heading, format.
+_COLUMNS = (
+    ("srcc", "SRCC", "{:.3f}"),
+    ("skill", "skill", "{:+.3f}"),
+    ("relative_l2", "R-ℓ2×100", "{:.2f}"),
+    ("mae", "MAE", "{:.2f}"),
+    ("map", "mAP", "{:.3f}"),
+    ("f1", "F1", "{:.3f}"),
+    ("ece", "ECE", "{:.3f}"),
+    ("boundary_ms", "boundary ms", "{:.0f}"),
+)
+
+
+def save(path: Path, said: Mapping[str, Judgement]) -> None:
+    """Writes judgements by split, so that a table can be made without the models."""
+    arrays = {
+        f"{split}/{name}": value for split, of in said.items() for name, value in vars(of).items()
+    }
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load(path: Path) -> dict[str, Judgement]:
+    """Reads what `save` wrote."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(path) as arrays:
+        for key in arrays.files:
+            split, name = key.split("/")
+            found.setdefault(split, {})[name] = arrays[key]
+    return {split: Judgement(**fields) for split, fields in found.items()}
+
+
+class Examiner:
+    """Scores any judge of one test set, with the same bootstrap draws for all."""
+
+    def __init__(self, validation: Truth, test: Truth, samples: int, seed: int = 0):
+        """Draws the subjects.
+
+        Args:
+          validation: where thresholds are chosen.
+          test: what is scored.
+          samples: bootstrap draws.
+          seed: of the bootstrap.
+        """
+        self._validation, self._test = validation, test
+        single = len(np.unique(test.subject)) < 2
+        self._weight = None if single else judgement.draw_subjects(test, samples, seed)
+
+    def scores(self, said: Mapping[str, Judgement]) -> tuple[Results, Results]:
+        """Point scores, and the same for every draw ([samples] NaN without draws)."""
+        threshold = judgement.threshold_of(self._validation, said["validation"])
+        point = judgement.score(self._test, said["test"], threshold)
+        if self._weight is None:
+            return point, {name: np.full(1, np.nan) for name in METRICS}
+        return point, judgement.score(self._test, said["test"], threshold, self._weight)
+
+    def details(self, said: Judgement) -> Results:
+        """Scores of each action and each error."""
+        test = self._test
+        by_action = {}
+        for action, name in enumerate(test.rubric.actions):
+            rows = test.label.action == action
+            if rows.any():
+                p, t = said.score[rows], test.label.score[rows]
+                by_action[name] = {
+                    "clips": int(rows.sum()),
+                    "srcc": quality.srcc(p, t),
+                    "relative_l2": quality.relative_l2(p, t, test.spans[action]),
+                    "mae": quality.mae(p, t),
+                    "boundary_ms": quality.boundary_error_ms(
+                        said.boundary[rows], test.label.boundary[rows]
+                    ),
+                }
+        precision = judgement.pair_scores(test, said)
+        by_error = {}
+        for (action, step, error), value in precision.items():
+            a = test.rubric.actions.index(action)
+            rows = test.label.action == a
+            slot = test.rubric.pairs[a].index((step, error))
+            made = test.label.probability[rows, slot] > 0
+            by_error[f"{action}/{step}/{error}"] = {
+                "made": int(made.sum()),
+                "average_precision": value,
+                "prevalence": float(made.mean()),
+            }
+        return {"by_action": by_action, "by_error": by_error}
+
+
+def evaluate(
+    examiner: Examiner, said: Mapping[str, Judgement], baselines: Mapping[str, Mapping], count: int
+) -> Results:
+    """Scores a model beside its baselines.
+
+    Args:
+      examiner: of the test set.
+      said: the model's judgements, by split.
+      baselines: the same, by name; `true_errors` is the ceiling.
+      count: clips of the test set.
+
+    Returns:
+      `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
+      the same draws, with `_ci95` and `_p`.
+    """
+    point, draws = examiner.scores(said)
+    found: Results = {
+        "model": {"clips": count} | judgement.with_intervals(point, draws)
+        | examiner.details(said["test"]),
+        "baselines": {},
+        "model_minus": {},
+    }  # fmt: skip
+    for name, other in baselines.items():
+        other_point, other_draws = examiner.scores(other)
+        found["baselines"][name] = judgement.with_intervals(other_point, other_draws)
+        found["model_minus"][name] = judgement.difference(point, other_point, draws, other_draws)
+    return found
+
+
+def compare(
+    examiner: Examiner,
+    runs: Mapping[str, Sequence[Mapping[str, Judgement]]],
+    baselines: Mapping[str, Mapping],
+    reference: str = "none",
+) -> Results:
+    """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
+
+    A metric of a group is its mean over seeds; its interval comes from draws of subjects, in each
+    of which the metric is again averaged over seeds. `_sd` is the spread over seeds.
+    """
+    found: Results = {"sources": {}, "baselines": {}, "minus": {}}
+    points, samples = {}, {}
+    for name, members in runs.items():
+        scored = [examiner.scores(said) for said in members]
+        points[name] = {m: float(np.mean([p[m] for p, _ in scored])) for m in METRICS}
+        samples[name] = {m: np.mean([d[m] for _, d in scored], axis=0) for m in METRICS}
+        row = judgement.with_intervals(points[name], samples[name])
+        for metric in METRICS:
+            each = [p[metric] for p, _ in scored]
+            row[f"{metric}_per_seed"] = each
+            row[f"{metric}_sd"] = float(np.std(each, ddof=1)) if len(each) > 1 else math.nan
+        found["sources"][name] = row
+    for name, other in baselines.items():
+        point, draws = examiner.scores(other)
+        found["baselines"][name] = judgement.with_intervals(point, draws)
+        points[name], samples[name] = point, draws
+    for name in runs:
+        rivals = [reference, *baselines] if name != reference else list(baselines)
+        found["minus"][name] = {
+            rival: judgement.difference(points[name], points[rival], samples[name], samples[rival])
+            for rival in rivals
+            if rival in points
+        }
+    return found
+
+
+def format_table(results: Results, split: str = "test") -> str:
+    """The model (or every source) and the baselines, as text."""
+    part = results[split]
+    models = part.get("sources") or {"model": part["model"]}
+    rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
+    for name, found in models.items():
+        rows += [[name, *_cells(found)], ["  95 %", *_intervals(found)]]
+    rows += [[name, *_cells(found)] for name, found in part["baselines"].items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _cells(found: Mapping[str, Any]) -> list[str]:
+    return [_text(found.get(name), form) for name, _, form in _COLUMNS]
+
+
+def _intervals(found: Mapping[str, Any]) -> list[str]:
+    return [
+        "–".join(_text(end, form.replace("+", "")) for end in found[f"{name}_ci95"])
+        for name, _, form in _COLUMNS
+    ]
+
+
+def _text(value: float | None, form: str) -> str:
+    return "–" if value is None or not math.isfinite(value) else form.format(value)

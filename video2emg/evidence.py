@@ -1,0 +1,203 @@
+"""What a frozen Video→EMG model makes of every clip, computed once and kept in memory.
+
+A head on top of it then trains in a minute, whatever EMG it is shown.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import tqdm
+
+from video2emg import experiment
+from video2emg.checkpoint import load_params
+from video2emg.config import Config
+from video2emg.data.augment import Augmentation
+from video2emg.data.labels import Labels
+from video2emg.data.pipeline import Examples, eval_batches, train_batches
+from video2emg.data.store import open_dataset
+from video2emg.errors import UserError
+from video2emg.models.aqa import EXEMPLAR, evidence_of
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.rubric import Rubric
+
+# How the EMG that the head is shown comes about.
+SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")
+_ACTIVITY = ("activity", "activity_mask", "muscle", "side")
+_KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "error_mask", "score",
+         "score_mask", "phase", "phase_mask", "boundary", "index")  # fmt: skip
+
+Fields = dict[str, np.ndarray]
+
+
+class Bench:
+    """Data, a trained Video→EMG model and its answers; shared by the runs of a sweep.
+
+    Attributes:
+      main: configuration of the Video→EMG model.
+      splits: examples with labels.
+      model, params: of Video→EMG.
+      rate: tokens per second of one view, Hz.
+      fields: per split, arrays over clips; in `train` each clip is there several times, augmented
+        differently.
+      subject: per split, [clips] text.
+    """
+
+    def __init__(self, config: Config, rubric: Rubric, workdir: Path, mesh) -> None:
+        """Opens the data and looks at every clip.
+
+        Args:
+          config: see `configs/aqa.py`.
+          rubric: of the graph.
+          workdir: of the finished Video→EMG run.
+          mesh: the devices.
+        """
+        self.key = key_of(config)
+        self.rubric = rubric
+        self.main = experiment.read_config(workdir)
+        self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
+        dataset = open_dataset(self.main.data.name, self.main.data.dir)
+        self.dataset = dataset
+        window = experiment.window_of(self.main)
+        self.rate = self.main.data.frame_rate / getattr(self.main.model.encoder, "stride", 1)
+        labels = Labels(rubric, self.rate * config.model.phase_samples, window.seconds)
+        self.labels = labels
+        self.splits, _ = experiment.prepare(self.main, dataset, labels)
+        self.model = experiment.build_model(self.main, self.splits["train"].window)
+        like = next(eval_batches(self.splits["test"], 1))
+        self.params = load_params(workdir, experiment.abstract_params(self.model, like, mesh))
+        self.subject = {
+            name: np.array([examples.clip(i).subject for i in range(len(examples))])
+            for name, examples in self.splits.items()
+        }
+        self._look = jax.jit(self._look_at)
+        self.fields: dict[str, Fields] = {}
+        for name in self.splits:
+            batches = (
+                self._augmented(config) if name == "train" else whole_clips(
+                    self.splits[name], config.eval.batch_size)
+            )  # fmt: skip
+            self.fields[name] = self._answers(batches, mesh)
+
+    def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        return evidence_of(outputs, intermediates, batch)
+
+    def _augmented(self, config: Config) -> list[Fields]:
+        """Batches that show each training clip `config.copies` times, changed at random."""
+        examples, batch = self.splits["train"], config.eval.batch_size
+        stream = iter(
+            train_batches(
+                examples,
+                Augmentation(**self.main.augment),
+                batch,
+                seed=0,
+                threads=self.main.data.threads,
+            )
+        )
+        count = config.copies * len(examples) // batch
+        progress = tqdm.tqdm(range(count), desc="looking at training clips", unit="batch")
+        return ({"_mask": np.ones(batch, bool)} | next(stream) for _ in progress)  # pyright: ignore
+
+    def _answers(self, batches: Iterator[Fields], mesh) -> Fields:
+        parts: list[Fields] = []
+        for host in batches:
+            inputs = {name: value for name, value in host.items() if name != "_mask"}
+            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(mesh, inputs)))
+            kept = {name: host[name] for name in _KEPT} | seen
+            parts.append({name: np.asarray(v)[host["_mask"]] for name, v in kept.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def shown(self, split: str, source: str, seed: int) -> Fields:
+        """The fields of a split with the EMG of `source`; `seed` draws whose it is."""
+        fields = self.fields[split]
+        if source == "measured":
+            return fields | {"activity": fields["emg"]}
+        if source not in ("shuffled", "from_other_subject"):
+            return fields
+        rng = np.random.default_rng([seed, len(fields["index"])])
+        owner = self.subject[split][fields["index"]]
+        lender = np.empty(len(owner), int)
+        for row in range(len(owner)):
+            allowed = owner != owner[row]
+            if source == "from_other_subject":
+                allowed &= fields["action"] == fields["action"][row]
+            if not allowed.any():
+                raise UserError(f"{split}: no other subject does the action of clip "
+                                f"{fields['index'][row]}: emg_source={source} needs one")  # fmt: skip
+            lender[row] = rng.choice(np.flatnonzero(allowed))
+        return fields | {name: fields[name][lender] for name in _ACTIVITY}
+
+
+def key_of(config: Config) -> str:
+    """What runs must have in common to share a bench."""
+    parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
+    return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
+
+
+def whole_clips(examples: Examples, batch: int) -> Iterator[Fields]:
+    """`eval_batches` of clips that fit into one window: a repetition is judged as a whole."""
+    for index in range(len(examples)):
+        if len(examples.whole(index)) > 1:
+            raise UserError(
+                f"clip {examples.clip(index).clip_id!r} is longer than the window of "
+                f"{examples.window.seconds:g} s; train Video→EMG with a larger config.data.seconds"
+            )
+    return eval_batches(examples, batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Reads rows of fields, with an exemplar of the same action beside each if there are any.
+
+    Attributes:
+      fields: to be read.
+      library: judged training repetitions, the exemplars; None for none.
+    """
+
+    fields: Fields
+    library: Fields | None = None
+
+    def __len__(self) -> int:
+        return len(self.fields["index"])
+
+    def row(self, index: int, rng: np.random.Generator) -> Fields:
+        """One example."""
+        example = {name: value[index] for name, value in self.fields.items()}
+        if self.library is None:
+            return example
+        allowed = self.library["action"] == example["action"]
+        if self.library is self.fields:  # a repetition is no exemplar of itself
+            allowed &= self.library["index"] != example["index"]
+        chosen = int(rng.choice(np.flatnonzero(allowed)))
+        second = {EXEMPLAR + name: value[chosen] for name, value in self.library.items()}
+        return example | second
+
+    def train_batches(self, batch: int, seed: int) -> grain.IterDataset:
+        """Endless shuffled batches."""
+        if len(self) < batch:
+            raise UserError(f"config.train.batch_size {batch} is larger than the training split "
+                            f"({len(self)} rows)")  # fmt: skip
+        return (
+            grain.MapDataset.range(len(self))
+            .seed(seed)
+            .shuffle()
+            .repeat()
+            .random_map(lambda index, rng: self.row(int(index), rng))
+            .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch))
+            .batch(batch, drop_remainder=True)
+        )
+
+    def eval_batches(self, batch: int, seed: int = 0) -> Iterator[Fields]:
+        """Every row once, in order; the last batch is padded, `_mask` is false there."""
+        rng = np.random.default_rng(seed)
+        for first in range(0, len(self), batch):
+            rows = [self.row(i, rng) for i in range(first, min(first + batch, len(self)))]
+            real = len(rows)
+            rows += [rows[-1]] * (batch - real)
+            stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+            yield stacked | {"_mask": np.arange(batch) < real}

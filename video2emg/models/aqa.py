@@ -1,0 +1,286 @@
+"""Action quality assessment: what was done wrong, how badly, when, and what it costs.
+
+The head reads two kinds of evidence, video tokens and EMG, whatever made them. One query per (key
+step, error) of the clip's action attends to both; the graph's scoring turns the answers into a
+score. Letters: A actions, P key steps and E pairs of an action (see `video2emg.rubric`), R rows of
+evidence (a camera view or a muscle each), T instants, Q finer instants.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from video2emg import vocabulary
+from video2emg.models.blocks import Block, time_embedding
+from video2emg.models.outputs import Outputs
+from video2emg.rubric import Rubric
+
+Batch = Mapping[str, Any]
+EXEMPLAR = "exemplar_"  # prefix of the fields of a second, judged repetition of the same action
+SCORES = ("errors", "regression", "usdl", "relative")
+
+
+@flax.struct.dataclass
+class Assessment:
+    """Judgement of one batch of repetitions.
+
+    Attributes:
+      action_logits: [B, A].
+      action: [B] the action whose errors were asked: given, or recognised.
+      error_logits: [B, E] whether each error of `action` is made.
+      severity: [B, E] in (0, 1), how badly, if it is.
+      score: [B] 0-100.
+      phase_logits: [B, Q, P] which key step each instant belongs to; very low on padding.
+      score_logits: [B, 101], distribution of the score (`usdl` only).
+      video: of the Video→EMG model, where it is trained jointly.
+    """
+
+    action_logits: jax.Array
+    action: jax.Array
+    error_logits: jax.Array
+    severity: jax.Array
+    score: jax.Array
+    phase_logits: jax.Array
+    score_logits: jax.Array | None = None
+    video: Outputs | None = None
+
+
+def compositional_score(
+    extent: Float[Array, "*B E"], weight: Float[Array, "*B E"]
+) -> Float[Array, "*B"]:
+    """S = 100 · (1 − Σ w·p / Σ w); padding has weight 0."""
+    return 100 * (1 - (weight * extent).sum(-1) / jnp.maximum(weight.sum(-1), 1e-9))
+
+
+class Evidence(nn.Module):
+    """Video tokens and EMG as one grid of tokens, rows × instants, that see each other.
+
+    Attributes:
+      dim, heads, dropout: of the tokens and of the layer in which they meet.
+      rate: instants per second, Hz.
+      views: rows of video, 0 for none.
+      emg: whether there are rows of EMG.
+    """
+
+    dim: int
+    heads: int
+    rate: float
+    views: int
+    emg: bool
+    dropout: float
+
+    @nn.compact
+    def __call__(
+        self, batch: Batch, *, train: bool
+    ) -> tuple[Float[Array, "B R T D"], Bool[Array, "B R T"]]:
+        """Tokens and where they are known."""
+        grids, masks = [], []
+        b, k = batch["token_mask"].shape
+        instants = k // batch["view"].shape[1]
+        if self.views:
+            x = nn.Dense(self.dim, name="from_video")(batch["tokens"])
+            place = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+            grids.append(x.reshape(b, self.views, instants, self.dim) + place[:, :, None])
+            masks.append(batch["token_mask"].reshape(b, self.views, instants))
+        if self.emg:
+            muscle, side, known = batch["muscle"], batch["side"], batch["activity_mask"]
+            # A root spreads the small values in which repetitions at a low load differ.
+            emg = jnp.sqrt(jnp.where(known, batch["activity"], 0.0) + 1e-4)
+            # Asymmetry is an error by itself, and hard to find for attention: hand it over.
+            pair = (muscle[:, :, None] == muscle[:, None]) & (side[:, :, None] != side[:, None])
+            other = jnp.einsum("bnk,bmk->bnm", emg, pair.astype(emg.dtype))
+            gap = jnp.where(pair.any(2)[:, None], jnp.abs(emg - other), 0.0)
+
+            def pieces(x: jax.Array) -> jax.Array:
+                return x.reshape(b, instants, -1, x.shape[2]).transpose(0, 3, 1, 2)
+
+            who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+            who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
+            both = jnp.concatenate([pieces(emg), pieces(gap)], -1)
+            grids.append(nn.Dense(self.dim, name="from_emg")(both) + who[:, :, None])
+            masks.append(pieces(known).any(-1))
+        x, mask = jnp.concatenate(grids, 1), jnp.concatenate(masks, 1)
+        when = jnp.arange(instants) / self.rate
+        x = x + nn.Dense(self.dim, name="when")(time_embedding(when, self.dim))
+        meet = Block(self.heads, ratio=2, dropout=self.dropout, name="meet")
+        flat = meet(x.reshape(b, -1, self.dim), mask=mask.reshape(b, -1), train=train)
+        return flat.reshape(x.shape), mask
+
+
+class Questions(nn.Module):
+    """Asks the evidence about the whole clip and about every (key step, error) of its action.
+
+    Attributes:
+      rubric: of the graph.
+      dim, heads, layers, dropout: of the cross-attention.
+    """
+
+    rubric: Rubric
+    dim: int
+    heads: int
+    layers: int
+    dropout: float
+
+    @nn.compact
+    def __call__(
+        self,
+        evidence: Float[Array, "B R T D"],
+        mask: Bool[Array, "B R T"],
+        action: Int[Array, " B"],
+        *,
+        train: bool,
+    ) -> tuple[Float[Array, "B D"], Float[Array, "B E D"]]:
+        """The answers for the clip and for its pairs."""
+        table, b = self.rubric, len(action)
+        error = nn.Embed(len(table.error_names), self.dim, name="error")
+        step = nn.Embed(len(table.step_names), self.dim, name="step")
+        pairs = error(jnp.asarray(table.pair_error)[action])
+        pairs = pairs + step(jnp.asarray(table.pair_step)[action])
+        x = jnp.concatenate([jnp.zeros_like(pairs[:, :1]), pairs], axis=1)
+        x = x + nn.Embed(len(table.actions), self.dim, name="action")(action)[:, None]
+        for i in range(self.layers):
+            ask = Block(self.heads, ratio=2, dropout=self.dropout, name=f"layer_{i}")
+            x = ask(x, evidence.reshape(b, -1, self.dim), mask.reshape(b, -1), train=train)
+        x = nn.LayerNorm(name="norm")(x)
+        return x[:, 0], x[:, 1:]
+
+
+class Assessor(nn.Module):
+    """The head.
+
+    Attributes:
+      rubric: of the graph.
+      log_odds: per action, log p / (1 − p) of each pair in the training split. Errors are rare;
+        starting from their prevalence, the head learns only what the evidence adds (logit
+        adjustment, Menon et al., ICLR 2021), and its probabilities stay calibrated.
+      score: how the score is made. `errors`: from the answers, by the graph; `regression`: directly;
+        `usdl`: as a distribution (Tang et al., CVPR 2020); `relative`: as a difference to an
+        exemplar (contrastive regression, Yu et al., ICCV 2021, without its regression tree).
+      action: `given` or `recognised` (in training it is always given).
+      dim, heads, layers, dropout: of the attention.
+      rate: of the evidence, instants per second; views: rows of video, 0 hides it; emg: whether
+        EMG is looked at.
+      phase_samples: Q / T.
+    """
+
+    rubric: Rubric
+    log_odds: tuple[tuple[float, ...], ...]
+    score: str
+    action: str
+    dim: int
+    heads: int
+    layers: int
+    dropout: float
+    rate: float
+    views: int
+    emg: bool
+    phase_samples: int
+
+    @nn.compact
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
+        """Judges a batch.
+
+        Args:
+          batch: tokens [B, V·T, D], token_mask and view [B, V]; activity and activity_mask
+            [B, N, M], muscle and side [B, M]; action [B]. For `relative` the same of an exemplar,
+            under `exemplar_…`, and exemplar_score [B].
+          train: whether to drop out.
+
+        Returns:
+          The assessment and a dictionary of intermediate tensors for inspection.
+        """
+        batch = {name: jnp.asarray(value) for name, value in batch.items()}
+        look = Evidence(
+            self.dim, self.heads, self.rate, self.views, self.emg, self.dropout, name="evidence"
+        )
+        evidence, mask = look(batch, train=train)
+        weight = mask[..., None].astype(jnp.float32)
+        instants = (evidence * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
+        seen = mask.any(1)[..., None].astype(jnp.float32)
+        clip = (instants * seen).sum(1) / jnp.maximum(seen.sum(1), 1.0)
+        action_logits = nn.Dense(len(self.rubric.actions), name="recognise")(clip)
+        action = batch["action"]
+        if self.action == "recognised" and not train:
+            action = action_logits.argmax(-1)
+
+        questions = Questions(
+            self.rubric, self.dim, self.heads, self.layers, self.dropout, name="questions"
+        )
+        whole, pairs = questions(evidence, mask, action, train=train)
+        judge = nn.Dense(2, kernel_init=nn.initializers.zeros, name="judge")(pairs)
+        error_logits = judge[..., 0] + jnp.asarray(self.log_odds)[action]
+        severity = nn.sigmoid(judge[..., 1])
+
+        score_logits = None
+        if self.score == "errors":
+            extent = nn.sigmoid(error_logits) * severity
+            score = compositional_score(extent, jnp.asarray(self.rubric.weight)[action])
+        elif self.score == "regression":
+            score = 100 * nn.sigmoid(nn.Dense(1, name="regression")(whole)[:, 0])
+        elif self.score == "usdl":
+            score_logits = nn.Dense(101, name="distribution")(whole)
+            score = nn.softmax(score_logits) @ jnp.arange(101.0)
+        else:
+            second = {
+                name.removeprefix(EXEMPLAR): value
+                for name, value in batch.items()
+                if name.startswith(EXEMPLAR)
+            }
+            other, _ = questions(*look(second, train=train), action, train=train)
+            both = jnp.concatenate([whole, other, second["score"][:, None] / 100], -1)
+            hidden = nn.gelu(nn.Dense(self.dim, name="compare")(both))
+            difference = nn.Dense(1, name="difference")(hidden)[:, 0]
+            score = jnp.clip(second["score"] + 100 * difference, 0.0, 100.0)
+
+        x = nn.Dense(self.phase_samples * self.dim, name="phase")(instants)
+        x = x.reshape(len(action), -1, self.dim)
+        steps = nn.Embed(len(self.rubric.step_names), self.dim, name="phase_step")
+        wanted = steps(jnp.asarray(self.rubric.step)[action])
+        phase_logits = jnp.einsum("bqd,bpd->bqp", x, wanted) / jnp.sqrt(self.dim)
+        exists = jnp.asarray(self.rubric.step_mask)[action][:, None]
+        assessment = Assessment(
+            action_logits=action_logits,
+            action=action,
+            error_logits=error_logits,
+            severity=severity,
+            score=score,
+            phase_logits=jnp.where(exists, phase_logits, -1e9),
+            score_logits=score_logits,
+        )
+        return assessment, {"evidence": evidence, "evidence_mask": mask, "answers": pairs}
+
+
+def evidence_of(outputs: Outputs, intermediates: Mapping[str, Any], batch: Batch) -> dict[str, Any]:
+    """What the head reads of a Video→EMG model's answer to `batch`."""
+    return {
+        "tokens": intermediates["tokens"],
+        "token_mask": intermediates["token_mask"],
+        "activity": outputs.emg,
+        "activity_mask": batch["emg_mask"],
+    }
+
+
+class JointAssessor(nn.Module):
+    """Video→EMG model and head in one, trained together.
+
+    Attributes:
+      video2emg: from `models.build`.
+      head: an `Assessor`.
+    """
+
+    video2emg: nn.Module
+    head: Assessor
+
+    @nn.compact
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
+        """Judges a batch of windows with labels, see `data.pipeline.Examples.cut`."""
+        outputs, intermediates = self.video2emg(batch, train=train)
+        assessment, more = self.head(
+            dict(batch) | evidence_of(outputs, intermediates, batch), train=train
+        )
+        return assessment.replace(video=outputs), intermediates | more
