@@ -89,7 +89,7 @@ class Bench:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
         return evidence_of(outputs, intermediates, batch)
 
-    def _augmented(self, config: ml_collections.ConfigDict) -> list[Fields]:
+    def _augmented(self, config: ml_collections.ConfigDict) -> Iterator[Fields]:
         """Batches that show each training clip `config.copies` times, changed at random."""
         examples, batch = self.splits["train"], config.eval.batch_size
         stream = iter(
@@ -129,8 +129,10 @@ class Bench:
             if source == "from_other_subject":
                 allowed &= fields["action"] == fields["action"][row]
             if not allowed.any():
-                raise UserError(f"{split}: no other subject does the action of clip "
-                                f"{fields['index'][row]}: emg_source={source} needs one")  # fmt: skip
+                raise UserError(
+                    f"{split}: no other subject does the action of clip {fields['index'][row]}, "
+                    f"as config.emg_source={source} needs"
+                )
             lender[row] = rng.choice(np.flatnonzero(allowed))
         return fields | {name: fields[name][lender] for name in _ACTIVITY}
 
