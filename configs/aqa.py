@@ -28,8 +28,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.graph = "gymsim"
     config.video2emg = ""  # workdir of a finished main job; empty: train one
     config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
-    # none | predicted (trained jointly) | predicted_frozen | measured | shuffled (of any other clip)
-    # | from_other_subject (of the same action)
+    # none | predicted (trained jointly) | predicted_frozen | measured | shuffled (predicted, of
+    # anybody else doing anything) | from_other_subject (predicted, of somebody else doing the same)
     config.emg_source = "predicted_frozen"
     config.video = True  # False hides the video tokens: EMG only
     config.copies = 8  # augmented versions of each training clip that a frozen model is shown

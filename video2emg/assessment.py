@@ -22,6 +22,7 @@ from video2emg.experiment import say
 from video2emg.models import aqa
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.rubric import Rubric
+from video2emg.sim.exercises import EXERCISES
 from video2emg.train import loop
 from video2emg.train import state as state_lib
 from video2emg.train.quality_losses import quality_losses
@@ -72,7 +73,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     quality_report.save(workdir / "judgements.npz", said)
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
-        "provenance": _provenance(config, bench, config.train.seed),
+        "provenance": _provenance(config, bench),
         "test": quality_report.evaluate(examiner, said, baselines(bench), len(test.subject)),
     }
     results.write_results(finished, found)
@@ -113,7 +114,7 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     )
     seeds = sorted({override.get("train.seed", config.train.seed) for override in overrides})
     found = {
-        "provenance": _provenance(config, bench, seeds),
+        "provenance": _provenance(config, bench) | {"seeds": seeds},
         "test": quality_report.compare(examiner, groups, baselines(bench)),
     }
     results.write_results(workdir / "results.json", found)
@@ -314,8 +315,10 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> Rubric:
     if config.emg_source == "none" and not config.video:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
     if config.model.score == "relative" and config.emg_source == "predicted":
-        raise UserError("config.model.score=relative needs a frozen Video→EMG model: choose another "
-                        "config.emg_source")  # fmt: skip
+        raise UserError(
+            "config.model.score=relative needs a frozen Video→EMG model, so not "
+            "config.emg_source=predicted"
+        )
     for field, size in (("train", config.train.batch_size), ("joint", config.joint.batch_size),
                         ("eval", config.eval.batch_size)):  # fmt: skip
         mesh_lib.check_batch(mesh, size, f"config.{field}.batch_size")
@@ -325,13 +328,13 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> Rubric:
     return _rubric(config.graph)
 
 
-def _provenance(config: Config, bench: Bench, seed: Any) -> dict[str, Any]:
+def _provenance(config: Config, bench: Bench) -> dict[str, Any]:
     return results.provenance(
         dataset=bench.main.data.name,
         dataset_version=bench.dataset.version,
         simulated=bench.dataset.simulated,
         normalisation=bench.main.data.reference,
-        seed=seed,
+        seed=config.train.seed,
         config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
         metrics=judgement_lib.METRICS,
         graph=bench.rubric.version,
@@ -340,14 +343,18 @@ def _provenance(config: Config, bench: Bench, seed: Any) -> dict[str, Any]:
 
 
 def _rubric(name: str) -> Rubric:
-    from video2emg.sim.exercises import EXERCISES
+    """The tables of the simulator's own exercises and errors.
 
+    Raises:
+      UserError: another graph than `gymsim`.
+    """
+    if name != "gymsim":
+        raise UserError(f"config.graph: {name!r} is not gymsim, the only graph there is")
+    every = EXERCISES.values()
     return Rubric(
         version=name,
         actions=tuple(EXERCISES),
-        steps=tuple(tuple(s.name for s in e.steps) for e in EXERCISES.values()),
-        pairs=tuple(tuple((x.step, n) for n, x in e.errors.items()) for e in EXERCISES.values()),
-        weights=tuple(
-            tuple(float(x.weight) for x in e.errors.values()) for e in EXERCISES.values()
-        ),
+        steps=tuple(tuple(step.name for step in exercise.steps) for exercise in every),
+        pairs=tuple(tuple((e.step, error) for error, e in x.errors.items()) for x in every),
+        weights=tuple(tuple(float(e.weight) for e in x.errors.values()) for x in every),
     )

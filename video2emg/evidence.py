@@ -42,13 +42,11 @@ class Bench:
       splits: examples with labels.
       model, params: of Video→EMG.
       rate: tokens per second of one view, Hz.
-      fields: per split, arrays over clips; in `train` each clip is there several times, augmented
-        differently.
       subject: per split, [clips] text.
     """
 
     def __init__(self, config: Config, rubric: Rubric, workdir: Path, mesh) -> None:
-        """Opens the data and looks at every clip.
+        """Opens the data and the model; clips are looked at when a split is first asked for.
 
         Args:
           config: see `configs/aqa.py`.
@@ -57,6 +55,8 @@ class Bench:
           mesh: the devices.
         """
         self.key = key_of(config)
+        self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
+        self._fields: dict[str, Fields] = {}
         self.rubric = rubric
         self.main = experiment.read_config(workdir)
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
@@ -75,21 +75,24 @@ class Bench:
             for name, examples in self.splits.items()
         }
         self._look = jax.jit(self._look_at)
-        self.fields: dict[str, Fields] = {}
-        for name in self.splits:
+
+    def fields(self, split: str) -> Fields:
+        """Arrays over the clips of a split; in `train` each is there `config.copies` times."""
+        if split not in self._fields:
             batches = (
-                self._augmented(config) if name == "train" else whole_clips(
-                    self.splits[name], config.eval.batch_size)
+                self._augmented() if split == "train"
+                else whole_clips(self.splits[split], self._batch)
             )  # fmt: skip
-            self.fields[name] = self._answers(batches, mesh)
+            self._fields[split] = self._answers(batches)
+        return self._fields[split]
 
     def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
         return evidence_of(outputs, intermediates, batch)
 
-    def _augmented(self, config: Config) -> list[Fields]:
-        """Batches that show each training clip `config.copies` times, changed at random."""
-        examples, batch = self.splits["train"], config.eval.batch_size
+    def _augmented(self) -> Iterator[Fields]:
+        """Batches that show each training clip several times, changed at random."""
+        examples, batch = self.splits["train"], self._batch
         stream = iter(
             train_batches(
                 examples,
@@ -99,22 +102,22 @@ class Bench:
                 threads=self.main.data.threads,
             )
         )
-        count = config.copies * len(examples) // batch
+        count = self._copies * len(examples) // batch
         progress = tqdm.tqdm(range(count), desc="looking at training clips", unit="batch")
         return ({"_mask": np.ones(batch, bool)} | next(stream) for _ in progress)  # pyright: ignore
 
-    def _answers(self, batches: Iterator[Fields], mesh) -> Fields:
+    def _answers(self, batches: Iterator[Fields]) -> Fields:
         parts: list[Fields] = []
         for host in batches:
             inputs = {name: value for name, value in host.items() if name != "_mask"}
-            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(mesh, inputs)))
+            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(self._mesh, inputs)))
             kept = {name: host[name] for name in _KEPT} | seen
             parts.append({name: np.asarray(v)[host["_mask"]] for name, v in kept.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def shown(self, split: str, source: str, seed: int) -> Fields:
         """The fields of a split with the EMG of `source`; `seed` draws whose it is."""
-        fields = self.fields[split]
+        fields = self.fields(split)
         if source == "measured":
             return fields | {"activity": fields["emg"]}
         if source not in ("shuffled", "from_other_subject"):
@@ -127,8 +130,10 @@ class Bench:
             if source == "from_other_subject":
                 allowed &= fields["action"] == fields["action"][row]
             if not allowed.any():
-                raise UserError(f"{split}: no other subject does the action of clip "
-                                f"{fields['index'][row]}: emg_source={source} needs one")  # fmt: skip
+                raise UserError(
+                    f"{split}: no other subject does the action of clip {fields['index'][row]}, "
+                    f"as config.emg_source={source} needs"
+                )
             lender[row] = rng.choice(np.flatnonzero(allowed))
         return fields | {name: fields[name][lender] for name in _ACTIVITY}
 
@@ -167,14 +172,16 @@ class Rows:
 
     def row(self, index: int, rng: np.random.Generator) -> Fields:
         """One example."""
-        example = {name: value[index] for name, value in self.fields.items()}
+        example = {name: np.asarray(value[index]) for name, value in self.fields.items()}
         if self.library is None:
             return example
         allowed = self.library["action"] == example["action"]
         if self.library is self.fields:  # a repetition is no exemplar of itself
             allowed &= self.library["index"] != example["index"]
         chosen = int(rng.choice(np.flatnonzero(allowed)))
-        second = {EXEMPLAR + name: value[chosen] for name, value in self.library.items()}
+        second = {
+            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.library.items()
+        }
         return example | second
 
     def train_batches(self, batch: int, seed: int) -> grain.IterDataset:

@@ -94,8 +94,9 @@ class Rubric:
                 rows.append([place[step, vocabulary.mirror(error)] for step, error in pairs])
             except KeyError as missing:
                 raise UserError(
-                    f"graph {self.version}, action {action!r}: no mirror image {missing.args[0]} "
-                    "of an error with a side; add it, or train with --config.augment.flip=0"
+                    f"graph {self.version}, action {action!r}: {'/'.join(missing.args[0])} "
+                    "is missing, the mirror image of an error with a side; add it, or set "
+                    "augment.flip to 0"
                 ) from None
         width = self.weight.shape[1]
         return np.array([row + list(range(len(row), width)) for row in rows], np.int32)

@@ -57,7 +57,8 @@ class Mirror:
         """Precomputes the exchange of left and right.
 
         Args:
-          joints, dofs: names of the dataset's joints and torques.
+          joints: names of the dataset's joints.
+          dofs: names of its joint torques.
           labels: what a flip changes in further fields of an example.
         """
         self._labels = labels

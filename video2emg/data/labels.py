@@ -65,11 +65,11 @@ class Labels:
             phase[within], inside[within] = steps.index(step), True
             boundary[steps.index(step)] = begin - start
         return {
-            "action": np.int32(action),
+            "action": np.array(action, np.int32),
             "severity": severity,
             "error_mask": rubric.weight[action] > 0,
-            "score": np.float32(np.nan_to_num(clip.score)),
-            "score_mask": np.bool_(np.isfinite(clip.score)),
+            "score": np.array(np.nan_to_num(clip.score), np.float32),
+            "score_mask": np.array(np.isfinite(clip.score)),
             "phase": phase,
             "phase_mask": inside,
             "boundary": boundary,

@@ -90,10 +90,13 @@ class Examples:
         cache_bytes: int = 0,
         labels: Labels | None = None,
     ):
-        """Args as the attributes of the same name.
+        """Opens the clips.
 
         Args:
-          source, window, chain, reference: as the attributes.
+          source: the clips.
+          window: what an example looks like.
+          chain: settings of the envelope.
+          reference: what one unit of EMG means.
           cache_bytes: the memory budget.
           labels: adds what annotators say of a clip to every cut.
         """

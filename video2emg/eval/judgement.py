@@ -27,8 +27,12 @@ METRICS = {
     "f1": "F1 over all pairs, one threshold chosen on validation",
     "ece": "expected calibration error over all pairs, 10 bins",
     "boundary_ms": "mean |error| of the beginnings of key steps but the first, ms",
-    "action_accuracy": "share of actions recognised; 1 where they are given",
+    "action_accuracy": "share of actions recognised; 1 for baselines, which are told",
 }
+
+
+# What is read of a head's outputs.
+_READ = ("error_logits", "severity", "score", "phase_logits", "action", "action_logits")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,24 +106,23 @@ def judge(
         inputs = {name: value for name, value in host.items() if name != "_mask"}
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, inputs))
         with jax.transfer_guard("allow"):
-            outputs = jax.tree.map(np.asarray, jax.device_get(outputs))
+            got = jax.device_get({name: getattr(outputs, name) for name in _READ})
         rows = np.flatnonzero(host["_mask"])
-        probability = 1 / (1 + np.exp(-outputs.error_logits[rows].astype(np.float64)))
-        extent = probability * outputs.severity[rows]
-        asked, true = outputs.action[rows], host["action"][rows]
+        got = {name: np.asarray(value)[rows] for name, value in got.items()}
+        probability = 1 / (1 + np.exp(-got["error_logits"].astype(np.float64)))
+        extent = probability * got["severity"]
+        asked, true = got["action"], host["action"][rows]
         parts["probability"].append(_rename(rubric, probability, asked, true))
         parts["extent"].append(_rename(rubric, extent, asked, true))
-        parts["score"].append(outputs.score[rows].astype(np.float64))
-        parts["boundary"].append(
-            np.stack([_boundaries(rubric, outputs.phase_logits[r], outputs.action[r], rate)
-                      for r in rows])
-        )  # fmt: skip
-        parts["action"].append(outputs.action_logits[rows].argmax(-1))
+        parts["score"].append(got["score"].astype(np.float64))
+        phases = zip(got["phase_logits"], asked, strict=True)
+        parts["boundary"].append(np.stack([_boundaries(rubric, *of, rate) for of in phases]))
+        parts["action"].append(got["action_logits"].argmax(-1))
     return Judgement(**{name: np.concatenate(value) for name, value in parts.items()})
 
 
 def average(votes: Sequence[Judgement]) -> Judgement:
-    """The mean of several judgements of the same repetitions; actions and boundaries of the first."""
+    """The mean of several judgements of the same repetitions; boundaries of the first."""
     means = {
         name: np.mean([getattr(vote, name) for vote in votes], axis=0)
         for name in ("probability", "extent", "score")
@@ -141,7 +144,7 @@ def _rename(rubric: Rubric, value: np.ndarray, asked: np.ndarray, true: np.ndarr
     return moved
 
 
-def _boundaries(rubric: Rubric, logits: np.ndarray, action: int, rate: float) -> np.ndarray:
+def _boundaries(rubric: Rubric, logits: np.ndarray, action: np.integer, rate: float) -> np.ndarray:
     """[P] s at which each key step of one repetition begins."""
     count = len(rubric.steps[action])
     own = logits[:, :count].astype(np.float64)

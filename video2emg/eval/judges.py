@@ -158,10 +158,12 @@ def _rows(of: Judgement, action: int, value: np.ndarray) -> np.ndarray:
 
 
 def _mean_boundary(train: Judgement, test: Judgement) -> np.ndarray:
-    found = np.full((int(max(train.action.max(), test.action.max())) + 1,
-                     train.boundary.shape[1]), np.nan)  # fmt: skip
-    for action in np.unique(train.action):
+    """[L, P] mean beginnings of the key steps of each repetition's action."""
+    found = np.full(test.boundary.shape, np.nan)
+    for action in range(int(test.action.max()) + 1):
         own = _rows(train, action, train.boundary)
-        there = np.isfinite(own).any(0)
-        found[action, there] = np.nanmean(own[:, there], axis=0)
-    return found[test.action]
+        known = np.isfinite(own)
+        total, count = np.where(known, own, 0.0).sum(0), known.sum(0)
+        mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        found[test.action == action] = mean
+    return found

@@ -52,7 +52,7 @@ def fisher_mean(rho: Shaped[np.ndarray, "A *R"]) -> Metric:
     """
     rho = np.asarray(rho, np.float64)
     z = np.arctanh(np.clip(rho, -LARGEST_RHO, LARGEST_RHO))
-    return _unwrap(np.tanh(z.mean(0)), rho.ndim == 1)
+    return _unwrap(np.asarray(np.tanh(z.mean(0))), rho.ndim == 1)
 
 
 def relative_l2(
@@ -173,7 +173,7 @@ def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]
     """
     n, steps = log_probability.shape
     total = np.concatenate([np.zeros((1, steps)), log_probability.cumsum(0)]).astype(np.float64)
-    # best[q]: of the first q instants, cut into the steps so far; back: where the last of them began.
+    # best[q]: of the first q instants, cut into the steps so far; back: where the last began.
     best, back = total[:, 0], np.zeros((n + 1, steps), int)
     for step in range(1, steps):
         gain = best - total[:, step]

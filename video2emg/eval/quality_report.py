@@ -184,6 +184,24 @@ def format_table(results: Results, split: str = "test") -> str:
     )
 
 
+def format_differences(results: Results, rival: str = "none", split: str = "test") -> str:
+    """Every source minus `rival`, with 95 % intervals and p of the paired bootstrap, as text."""
+    chosen = [column for column in _COLUMNS if column[0] in ("srcc", "skill", "mae", "map")]
+    lines = []
+    for name, rivals in results[split]["minus"].items():
+        if rival not in rivals:
+            continue
+        gap = rivals[rival]
+        parts = []
+        for metric, heading, form in chosen:
+            signed = form if "+" in form else form.replace("{:", "{:+")
+            ends = " to ".join(_text(end, signed) for end in gap[f"{metric}_ci95"])
+            p = _text(gap[f"{metric}_p"], "{:.3f}")
+            parts.append(f"{heading} {_text(gap[metric], signed)} ({ends}; p {p})")
+        lines.append(f"{name}: " + ", ".join(parts))
+    return "\n".join([f"minus {rival}:", *lines])
+
+
 def _cells(found: Mapping[str, Any]) -> list[str]:
     return [_text(found.get(name), form) for name, _, form in _COLUMNS]
 

@@ -158,9 +158,9 @@ class Assessor(nn.Module):
       log_odds: per action, log p / (1 − p) of each pair in the training split. Errors are rare;
         starting from their prevalence, the head learns only what the evidence adds (logit
         adjustment, Menon et al., ICLR 2021), and its probabilities stay calibrated.
-      score: how the score is made. `errors`: from the answers, by the graph; `regression`: directly;
-        `usdl`: as a distribution (Tang et al., CVPR 2020); `relative`: as a difference to an
-        exemplar (contrastive regression, Yu et al., ICCV 2021, without its regression tree).
+      score: how the score is made. `errors`: from the answers, by the graph; `regression`:
+        directly; `usdl`: as a distribution (Tang et al., CVPR 2020); `relative`: as a difference
+        to an exemplar (contrastive regression, Yu et al., ICCV 2021, without its regression tree).
       action: `given` or `recognised` (in training it is always given).
       dim, heads, layers, dropout: of the attention.
       rate: of the evidence, instants per second; views: rows of video, 0 hides it; emg: whether
@@ -235,7 +235,9 @@ class Assessor(nn.Module):
             both = jnp.concatenate([whole, other, second["score"][:, None] / 100], -1)
             hidden = nn.gelu(nn.Dense(self.dim, name="compare")(both))
             difference = nn.Dense(1, name="difference")(hidden)[:, 0]
-            score = jnp.clip(second["score"] + 100 * difference, 0.0, 100.0)
+            score = second["score"] + 100 * difference
+            if not train:  # a clipped answer could not learn
+                score = jnp.clip(score, 0.0, 100.0)
 
         x = nn.Dense(self.phase_samples * self.dim, name="phase")(instants)
         x = x.reshape(len(action), -1, self.dim)

@@ -1,0 +1,59 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from video2emg.data import emg, pipeline
+from video2emg.data.augment import Augmentation
+from video2emg.data.labels import Labels
+from video2emg.errors import UserError
+
+from ..conftest import make_clip
+from ..rubrics import rubric
+from .test_pipeline import WINDOW
+
+LABELS = Labels(rubric(), rate=10.0, seconds=1.0)
+
+
+def test_targets_lie_on_the_windows_clock():
+    clip = make_clip()  # lifts for 1 s, lowers for 1 s, too fast at 0.5
+    found = LABELS(clip, 0.5)
+    assert found["action"] == 0 and found["score"] == 80 and found["score_mask"]
+    np.testing.assert_array_equal(found["severity"], np.float32([0.5, 0, 0]))
+    np.testing.assert_array_equal(found["error_mask"], [True, True, True])
+    np.testing.assert_array_equal(found["phase"], [0] * 5 + [1] * 5)
+    np.testing.assert_array_equal(found["boundary"], np.float32([-0.5, 0.5, np.nan]))
+    late = LABELS(clip, 1.55)
+    np.testing.assert_array_equal(late["phase_mask"], [True] * 4 + [False] * 6)
+
+
+def test_an_unlabelled_score_is_masked():
+    found = LABELS(dataclasses.replace(make_clip(), score=float("nan")), 0.0)
+    assert not found["score_mask"] and found["score"] == 0
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        (dict(action="swim"), "field action: 'swim' is not in graph test-1"),
+        (dict(errors=(("lower", "too_fast", 0.5),)), "field errors: 'too_fast' at 'lower'"),
+        (dict(phases=(("fly", 0.0, 1.0),)), "field phases: 'fly'"),
+    ],
+)
+def test_labels_of_another_graph_are_refused(changes, says):
+    with pytest.raises(UserError, match=f"clip 'clip0', {says}"):
+        LABELS(dataclasses.replace(make_clip(), **changes), 0.0)
+
+
+def test_a_flip_moves_errors_with_a_side_and_nothing_else():
+    clips = [dataclasses.replace(make_clip(), errors=(("lower", "left_knee_caving", 0.7),))]
+    reference = emg.Reference("mvc")
+    labels = Labels(rubric(), rate=10.0, seconds=WINDOW.seconds)
+    examples = pipeline.Examples(clips, WINDOW, emg.Chain(), reference, labels=labels)
+    example = examples.cut(0, 0.0)
+    flip = Augmentation(flip=1.0, shift=0, colour=0)
+    flipped = flip(example, np.random.default_rng(0), examples.mirror)
+    np.testing.assert_array_equal(example["severity"], np.float32([0, 0.7, 0]))
+    np.testing.assert_array_equal(flipped["severity"], np.float32([0, 0, 0.7]))
+    for name in ("score", "phase", "boundary", "action"):
+        np.testing.assert_array_equal(flipped[name], example[name])

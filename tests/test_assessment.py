@@ -1,0 +1,77 @@
+"""The assessment job on the smallest dataset, from nothing to a table."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import aqa
+from video2emg import assessment
+from video2emg.errors import UserError
+from video2emg.eval import quality_report
+
+
+def tiny_config(data_dir):
+    config = aqa.get_config("debug")
+    config.main.data.dir = str(data_dir)
+    config.main.data.frame_rate = 2.5
+    config.main.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+    for part in (config.main.train, config.main.eval, config.train, config.joint, config.eval):
+        part.batch_size = 8
+    config.train.update(steps=4, eval_every=4, save_every=4)
+    config.joint.update(steps=2, warmup_steps=1)
+    return config
+
+
+def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
+    variants = [
+        {"emg_source": "predicted", "train.seed": 0},
+        {"emg_source": "none", "model.score": "relative", "train.seed": 0},
+    ]
+    config = tiny_config(tiny_dir)
+    found = assessment.sweep(config, variants, tmp_path / "table")
+    written = json.loads((tmp_path / "table" / "results.json").read_text())
+    assert set(written["test"]["sources"]) == {"predicted", "none, model.score=relative"}
+    assert set(written["test"]["baselines"]) == {
+        "train_mean", "action_prior", "nearest_neighbour", "emg_only", "true_errors"
+    }  # fmt: skip
+    ceiling = written["test"]["baselines"]["true_errors"]
+    assert ceiling["map"] == 1.0 and ceiling["boundary_ms"] == 0.0 and ceiling["mae"] < 4
+    assert written["test"]["baselines"]["action_prior"]["skill"] == pytest.approx(0, abs=1e-9)
+    for row in written["test"]["sources"].values():
+        for name in ("mae", "map", "ece", "boundary_ms", "relative_l2"):
+            assert np.isfinite(row[name]), name
+    # One repetition per action: no ranks, and the file says so.
+    assert written["test"]["sources"]["predicted"]["srcc"] is None
+    assert written["provenance"]["simulated"] is True
+    assert {"video2emg", "0", "1"} <= {path.name for path in (tmp_path / "table").iterdir()}
+    joint = tmp_path / "table" / "0"
+    assert {"frozen", "best", "judgements.npz", "results.json"} <= {p.name for p in joint.iterdir()}
+    said = quality_report.load(joint / "judgements.npz")
+    assert set(said) == {"validation", "test"} and len(said["test"].score) == 6
+    capsys.readouterr()
+    again = assessment.sweep(config, variants, tmp_path / "table")
+    assert "finished before" in capsys.readouterr().err
+    assert (
+        again["test"]["sources"]["predicted"]["mae"] == found["test"]["sources"]["predicted"]["mae"]
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"emg_source": "guessed"}, "config.emg_source: 'guessed'"),
+        ({"model.score": "best"}, "config.model.score"),
+        ({"model.action": "known"}, "config.model.action"),
+        ({"emg_source": "none", "video": False}, "nothing to look at"),
+        ({"emg_source": "predicted", "model.score": "relative"}, "frozen"),
+        ({"video2emg": "nowhere/to/be/found"}, "no configuration of a run"),
+        ({"train.batch_size": 7}, "config.train.batch_size"),
+    ],
+)
+def test_mistakes_are_found_before_any_work(changes, says, tiny_dir, tmp_path):
+    config = tiny_config(tiny_dir)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=says):
+        assessment.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
