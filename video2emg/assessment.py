@@ -145,7 +145,9 @@ def baselines(bench: Bench) -> dict[str, Said]:
         split: evaluate.series_of(examples, descriptors=True)
         for split, examples in bench.splits.items()
     }
-    pictures = {split: np.stack([s.descriptor for s in of]) for split, of in series.items()}
+    pictures = {
+        split: np.stack([np.asarray(s.descriptor) for s in of]) for split, of in series.items()
+    }
     features = {split: judges.emg_features(of) for split, of in series.items()}
     found: dict[str, Said] = {}
     for split in ("validation", "test"):

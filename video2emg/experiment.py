@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
 from video2emg import models
@@ -226,7 +227,7 @@ def read_config(workdir: str | Path) -> Config:
     """
     path = Path(workdir).expanduser() / "config.json"
     try:
-        return Config(json.loads(path.read_text()))
+        return ml_collections.ConfigDict(json.loads(path.read_text()))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no configuration of a run here ({error})") from None
 

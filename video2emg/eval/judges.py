@@ -91,8 +91,8 @@ def emg_only(
             continue
         made = (train.probability[rows] > 0).astype(np.float64)
         wanted = np.concatenate([train.score[rows, None] / 100, made, train.extent[rows]], 1)
-        x = np.stack([train_features[i] for i in rows])
-        new = np.stack([test_features[i] for i in mine])
+        x = np.stack([train_features[int(i)] for i in rows])
+        new = np.stack([test_features[int(i)] for i in mine])
         centre, scale = x.mean(0), x.std(0) + 1e-6
         x, new = (x - centre) / scale, (new - centre) / scale
         folds = np.unique(train_subject[rows], return_inverse=True)[1] % _FOLDS

@@ -124,7 +124,7 @@ def best_threshold(probability: Shaped[np.ndarray, " K"], made: Shaped[np.ndarra
     if not np.any(made):
         return 0.5
     candidates = np.unique(probability)
-    return float(candidates[np.argmax([f1(probability >= t, made) for t in candidates])])
+    return float(candidates[np.argmax(np.array([f1(probability >= t, made) for t in candidates]))])
 
 
 def expected_calibration_error(

@@ -102,7 +102,7 @@ def create(
     """
     init_key, step_key = jax.random.split(jax.random.key(seed))
     zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
-    params = model.init(init_key, zeros, train=False)["params"] | dict(start or {})
+    params = {**model.init(init_key, zeros, train=False)["params"], **(start or {})}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
