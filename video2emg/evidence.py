@@ -181,7 +181,9 @@ class Rows:
         if self.library is self.fields:  # a repetition is no exemplar of itself
             allowed &= self.library["index"] != example["index"]
         chosen = int(rng.choice(np.flatnonzero(allowed)))
-        second = {EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.library.items()}
+        second = {
+            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.library.items()
+        }
         return example | second
 
     def train_batches(self, batch: int, seed: int) -> grain.IterDataset:
