@@ -88,8 +88,9 @@ def test_ridge_equals_sklearn():
 
 def test_a_judge_minus_itself_is_nothing_and_the_better_one_wins():
     perfect = both(lambda of: judges.of_true_errors(of, rubric()))
-    poor = both(lambda of: judges.nearest_neighbour(TRAIN, of, np.zeros((60, 1)),
-                                                    np.zeros((len(of.score), 1))))  # fmt: skip
+    rng = np.random.default_rng(3)
+    noise = {len(of.score): rng.normal(size=(len(of.score), 2)) for of in (TRAIN, TEST)}
+    poor = both(lambda of: judges.nearest_neighbour(TRAIN, of, noise[60], noise[len(of.score)]))
     found = quality_report.compare(
         examiner(), {"none": [poor, poor], "good": [perfect]}, {"prior": poor}
     )
