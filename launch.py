@@ -5,10 +5,12 @@
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep    # all of its sweep()
     python launch.py --config configs/aqa.py --workdir runs/aqa                # judging repetitions
     python launch.py check-data --name recordings/default --manual_dir gym --out runs/check
+    python launch.py graph --name gymsim --out runs/graph
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
-`check-data` says what is wrong with a dataset before anybody trains on it.
+`check-data` says what is wrong with a dataset before anybody trains on it; `graph` checks a
+knowledge graph, draws it and writes it in other formats.
 """
 
 import errno
@@ -25,12 +27,14 @@ from video2emg.errors import UserError
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :preset.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/v2emg", "Where everything of this run goes.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's sweep() yields.")
-_NAME = flags.DEFINE_string("name", "", "check-data: the dataset, e.g. recordings/default.")
+_NAME = flags.DEFINE_string(
+    "name", "", "check-data: the dataset, e.g. recordings/default; graph: its name or YAML file."
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "check-data: where built datasets live.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "check-data: the source's own files.")
-_OUT = flags.DEFINE_string("out", "runs/check", "check-data: where the report goes.")
+_OUT = flags.DEFINE_string("out", "", "check-data, graph: where it goes; else runs/<command>.")
 
-COMMANDS = ("train", "check-data")
+COMMANDS = ("train", "check-data", "graph")
 
 
 def main(argv: list[str]) -> None:
@@ -40,8 +44,10 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail(f"unexpected argument {argv[-1]!r}; commands: {', '.join(COMMANDS)}"))
     if command == "train" and _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
-    if command == "check-data" and not _NAME.value:
-        sys.exit(_fail("say what to check, e.g. --name recordings/default; see --help"))
+    if command != "train" and not _NAME.value:
+        example = "recordings/default" if command == "check-data" else "gymsim"
+        sys.exit(_fail(f"say what to look at, e.g. --name {example}; see --help"))
+    out = _OUT.value or f"runs/{command}"
     # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
     logging.set_verbosity(logging.FATAL)
     try:
@@ -49,7 +55,11 @@ def main(argv: list[str]) -> None:
         if command == "check-data":
             from video2emg import inspection
 
-            sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, _OUT.value))
+            sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, out))
+        if command == "graph":
+            from video2emg import graphs
+
+            sys.exit(graphs.run(_NAME.value, out))
         from video2emg import assessment, experiment
 
         job = assessment if _CONFIG.value.get("task") == "aqa" else experiment

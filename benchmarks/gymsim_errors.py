@@ -21,7 +21,7 @@ WORDS = {
 
 def table(changes: list[marks.Change]) -> str:
     rows = [
-        "| exercise | error | key step | muscle | stated | without → with | change |",
+        "| exercise | error | muscle | stated | without → with | change |",
         "|---|---|---|---|---|---|---|",
     ]
     for c in changes:
@@ -29,7 +29,7 @@ def table(changes: list[marks.Change]) -> str:
         number = c.relative if c.statistic == "asymmetry" else 100 * c.relative
         shown = f"{number:+.2f}" if c.statistic == "asymmetry" else f"{number:+.0f}"
         rows.append(
-            f"| {c.exercise} | {c.error} | {c.step} | {c.muscle} | "
+            f"| {c.exercise} | {c.error} | {c.muscle} | "
             f"{WORDS[c.statistic, c.direction]} | {c.without:.2f} → {c.made:.2f} | {shown}{unit} |"
         )
     return "\n".join(rows)

@@ -49,6 +49,11 @@ def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
     assert {"frozen", "best", "judgements.npz", "results.json"} <= {p.name for p in joint.iterdir()}
     said = quality_report.load(joint / "judgements.npz")
     assert set(said) == {"validation", "test"} and len(said["test"].score) == 6
+    words = json.loads((joint / "feedback.json").read_text())
+    assert len(words) == 6 and {w["graph"] for w in words} == {"gymsim 1.0"}
+    for w in words:
+        lost = [found["penalty"] for found in w["findings"]]
+        assert lost == sorted(lost, reverse=True) and all(f["advice"] for f in w["findings"])
     capsys.readouterr()
     again = assessment.sweep(config, variants, tmp_path / "table")
     assert "finished before" in capsys.readouterr().err
@@ -67,6 +72,8 @@ def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
         ({"emg_source": "predicted", "model.score": "relative"}, "frozen"),
         ({"video2emg": "nowhere/to/be/found"}, "no configuration of a run"),
         ({"train.batch_size": 7}, "config.train.batch_size"),
+        ({"graph": "nothing"}, "neither the path of a YAML file nor one of"),
+        ({"graph": "flex_topology"}, "weights of 'A01' are unknown"),
     ],
 )
 def test_mistakes_are_found_before_any_work(changes, says, tiny_dir, tmp_path):

@@ -47,6 +47,8 @@ def tiny_config(data_dir, **train):
         (["check-data", "--name", "gymsin/tiny"], "gymsin"),
         (["check-data", "--name", "recordings/default"], "manual_dir"),
         (["check-data", "--name", "recordings/default", "--manual_dir", "docs"], "clips.csv"),
+        (["graph"], "--name"),
+        (["graph", "--name", "gymsin"], "gymsin"),
         ([], "--config"),
     ],
 )
@@ -55,6 +57,14 @@ def test_a_mistyped_command_costs_one_line(flags, says, tmp_path):
     assert done.returncode == 2
     assert says in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_graph_becomes_pictures_and_files(tmp_path):
+    done = launch("graph", "--name", "gymsim", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "6 actions, 18 key steps" in done.stdout
+    found = {path.name for path in tmp_path.iterdir()}
+    assert {"barbell_squat.png", "gymsim.graphml", "gymsim.jsonld"} <= found and len(found) == 8
 
 
 def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):

@@ -12,6 +12,7 @@ FILES = sorted([*(ROOT / "video2emg").rglob("*.py"), ROOT / "launch.py"])
 FORBIDDEN = {
     "video2emg/data": ("jax", "flax", "video2emg.models", "video2emg.train", "video2emg.eval"),
     "video2emg/sim": ("jax", "flax", "video2emg.models", "video2emg.train", "video2emg.eval"),
+    "video2emg/fkg": ("video2emg.data", "video2emg.sim", "video2emg.models", "video2emg.train"),
     "video2emg/models": ("video2emg.data", "video2emg.sim", "video2emg.train", "video2emg.eval"),
     "video2emg/train": ("video2emg.sim", "video2emg.eval", "video2emg.data"),
     "video2emg/eval": ("video2emg.sim", "video2emg.train"),

@@ -19,10 +19,13 @@ from video2emg.eval import judgement as judgement_lib
 from video2emg.eval.judgement import Judgement, Truth
 from video2emg.evidence import SOURCES, Bench, Rows, key_of, whole_clips
 from video2emg.experiment import say
+from video2emg.files import write_json
+from video2emg.fkg.feedback import feedback
+from video2emg.fkg.graph import Graph
+from video2emg.fkg.load import load
+from video2emg.fkg.rubric import Rubric
 from video2emg.models import aqa
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.rubric import Rubric
-from video2emg.sim.exercises import EXERCISES
 from video2emg.train import loop
 from video2emg.train import state as state_lib
 from video2emg.train.quality_losses import quality_losses
@@ -37,9 +40,9 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
 
     Args:
       config: see `configs/aqa.py`.
-      workdir: receives config.json, checkpoints, best, metrics.jsonl, judgements.npz and
-        results.json; in `video2emg` the Video→EMG run, if none is given; in `frozen` the head from
-        which joint training starts.
+      workdir: receives config.json, checkpoints, best, metrics.jsonl, judgements.npz,
+        feedback.json (docs/fkg.md) and results.json; in `video2emg` the Video→EMG run, if none is
+        given; in `frozen` the head from which joint training starts.
       bench: of an earlier run, if it serves this one too (same `key_of(config)`).
 
     Returns:
@@ -48,7 +51,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     workdir = Path(workdir).expanduser()
     jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
-    rubric = _check(config, mesh)
+    graph, rubric = _check(config, mesh)
     experiment.claim(workdir, config)
     finished = workdir / "results.json"
     if finished.exists():
@@ -71,6 +74,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
+    write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
         "provenance": _provenance(config, bench),
@@ -90,7 +94,7 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     """
     workdir = Path(workdir).expanduser()
     mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
-    rubric = _check(config, mesh)
+    _, rubric = _check(config, mesh)
     source = _video2emg(config, workdir)
     bench, groups = None, {}
     for n, override in enumerate(overrides):
@@ -165,6 +169,28 @@ def baselines(bench: Bench) -> dict[str, Said]:
         }
         for name, value in said.items():
             found.setdefault(name, {})[split] = value
+    return found
+
+
+def in_words(graph: Graph, bench: Bench, validation: Truth, said: Said) -> list[dict[str, Any]]:
+    """What to tell the test subjects; errors count from the threshold that validation prefers."""
+    threshold = judgement_lib.threshold_of(validation, said["validation"])
+    test, examples = said["test"], bench.splits["test"]
+    found = []
+    for row in range(len(examples)):
+        clip = examples.clip(row)
+        words = feedback(
+            graph,
+            clip.clip_id,
+            clip.action,
+            float(test.score[row]),
+            test.probability[row],
+            test.extent[row],
+            test.boundary[row],
+            clip.end,
+            threshold,
+        )
+        found.append(words.to_json())
     return found
 
 
@@ -304,8 +330,9 @@ def _video2emg(config: Config, workdir: Path) -> Path:
     return source
 
 
-def _check(config: Config, mesh: jax.sharding.Mesh) -> Rubric:
-    """Finds the mistakes of a config before any long work; returns its graph's tables."""
+def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
+    """Finds the mistakes of a config before any long work; returns its graph, also as tables."""
+    graph = load(config.graph)
 
     def choose(field: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
@@ -327,7 +354,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> Rubric:
     state_lib.optimiser(config.train)
     if config.video2emg:
         experiment.read_config(config.video2emg)
-    return _rubric(config.graph)
+    return graph, Rubric.of(graph)
 
 
 def _provenance(config: Config, bench: Bench) -> dict[str, Any]:
@@ -341,22 +368,4 @@ def _provenance(config: Config, bench: Bench) -> dict[str, Any]:
         metrics=judgement_lib.METRICS,
         graph=bench.rubric.version,
         emg_source=config.emg_source,
-    )
-
-
-def _rubric(name: str) -> Rubric:
-    """The tables of the simulator's own exercises and errors.
-
-    Raises:
-      UserError: another graph than `gymsim`.
-    """
-    if name != "gymsim":
-        raise UserError(f"config.graph: {name!r} is not gymsim, the only graph there is")
-    every = EXERCISES.values()
-    return Rubric(
-        version=name,
-        actions=tuple(EXERCISES),
-        steps=tuple(tuple(step.name for step in exercise.steps) for exercise in every),
-        pairs=tuple(tuple((e.step, error) for error, e in x.errors.items()) for x in every),
-        weights=tuple(tuple(float(e.weight) for e in x.errors.values()) for x in every),
     )

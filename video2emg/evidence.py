@@ -21,9 +21,9 @@ from video2emg.data.labels import Labels
 from video2emg.data.pipeline import Examples, eval_batches, train_batches
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
+from video2emg.fkg.rubric import Rubric
 from video2emg.models.aqa import EXEMPLAR, evidence_of
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.rubric import Rubric
 
 # How the EMG that the head is shown comes about.
 SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")

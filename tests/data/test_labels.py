@@ -9,7 +9,7 @@ from video2emg.data.labels import Labels
 from video2emg.errors import UserError
 
 from ..conftest import make_clip
-from ..rubrics import rubric
+from ..fkg.rubrics import rubric
 from .test_pipeline import WINDOW
 
 LABELS = Labels(rubric(), rate=10.0, seconds=1.0)
@@ -38,10 +38,11 @@ def test_an_unlabelled_score_is_masked():
         (dict(action="swim"), "field action: 'swim' is not in graph test-1"),
         (dict(errors=(("lower", "too_fast", 0.5),)), "field errors: 'too_fast' at 'lower'"),
         (dict(phases=(("fly", 0.0, 1.0),)), "field phases: 'fly'"),
+        (dict(provenance={"graph": "test-0"}), "labelled with graph 'test-0', not 'test-1'"),
     ],
 )
 def test_labels_of_another_graph_are_refused(changes, says):
-    with pytest.raises(UserError, match=f"clip 'clip0', {says}"):
+    with pytest.raises(UserError, match=f"clip 'clip0'.*{says}"):
         LABELS(dataclasses.replace(make_clip(), **changes), 0.0)
 
 

@@ -5,9 +5,9 @@ from sklearn.linear_model import Ridge
 from video2emg.errors import UserError
 from video2emg.eval import judgement, judges, quality_report
 from video2emg.eval.judgement import Judgement, Truth
-from video2emg.rubric import Rubric
+from video2emg.fkg.rubric import Rubric
 
-from ..rubrics import rubric
+from ..fkg.rubrics import rubric
 
 
 def labels(count: int, seed: int) -> Judgement:

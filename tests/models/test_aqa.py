@@ -10,7 +10,7 @@ from video2emg import models
 from video2emg.models import aqa
 from video2emg.train.quality_losses import asymmetric_bce, quality_losses
 
-from ..rubrics import rubric
+from ..fkg.rubrics import rubric
 from .test_models import batch as video_batch
 from .test_models import config as model_config
 

@@ -10,7 +10,7 @@ from video2emg import vocabulary
 from video2emg.data.clip import validate
 from video2emg.errors import UserError
 from video2emg.sim import record as sim
-from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.exercises import EXERCISES, GRAPH
 
 STUDIO = sim.Studio(views=("front", "left"), size=32, fps=5.0)
 
@@ -55,7 +55,9 @@ def test_clips_keep_the_contract(clips):
         assert clip.joints == vocabulary.FLEX_21 and clip.emg_unit == "mV"
         assert 2.6 <= clip.pose_time[-1] <= 4.0
         assert abs(len(clip.emg) / clip.emg_rate - clip.pose_time[-1]) < 0.01
-        assert [name for name, *_ in clip.phases] == [step.name for step in exercise.steps]
+        steps = GRAPH.action(clip.action).steps
+        assert [name for name, *_ in clip.phases] == [step.id for step in steps]
+        assert clip.provenance["graph"] == GRAPH.label
         assert clip.provenance["simulated"] is True and clip.provenance["licence"] == "CC0"
         assert np.isfinite(clip.torque).all() and np.isfinite(clip.emg).all()
         assert np.isfinite(clip.pose).all() and (clip.emg_max > 0).all()

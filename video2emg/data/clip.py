@@ -90,6 +90,12 @@ class Clip:
         return self.provenance.get("emg_kind") == "envelope"
 
     @property
+    def end(self) -> float:
+        """The last instant of any signal, s; 0 without any."""
+        last = [t[-1:] for t in (np.sort(self.frame_time), self.emg_time, self.pose_time)]
+        return float(max(np.concatenate(last), default=0.0))
+
+    @property
     def emg_time(self) -> np.ndarray:
         """[N] float64, time of each EMG sample, s."""
         return self.emg_start + np.arange(len(self.emg)) / self.emg_rate

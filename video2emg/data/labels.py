@@ -7,7 +7,7 @@ import numpy as np
 from video2emg.data.augment import Example
 from video2emg.data.clip import Clip
 from video2emg.errors import UserError
-from video2emg.rubric import Rubric
+from video2emg.fkg.rubric import Rubric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +39,15 @@ class Labels:
           of the window, where each key step begins, NaN where it is unknown.
 
         Raises:
-          UserError: an action, key step or error that the graph does not have.
+          UserError: labels of another graph or version, or an action, key step or error that the
+            graph does not have.
         """
         rubric = self.rubric
         where = f"clip {clip.clip_id!r}"
+        if clip.provenance.get("graph", rubric.version) != rubric.version:
+            raise UserError(f"{where}: labelled with graph {clip.provenance['graph']!r}, not "
+                            f"{rubric.version!r}; weights and errors of one version mean nothing "
+                            "under another")  # fmt: skip
         if clip.action not in rubric.actions:
             raise UserError(f"{where}, field action: {clip.action!r} is not in graph "
                             f"{rubric.version} ({', '.join(rubric.actions)})")  # fmt: skip

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 
 from video2emg.errors import UserError
 from video2emg.eval import quality, scores
+from video2emg.fkg.rubric import Rubric
 from video2emg.models.aqa import Assessment
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.rubric import Rubric
 
 # name -> what it is; the order of tables. Each is defined in `quality`.
 METRICS = {

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from video2emg import vocabulary
 from video2emg.eval.judgement import Judgement
 from video2emg.eval.series import ClipSeries
-from video2emg.rubric import Rubric
+from video2emg.fkg.rubric import Rubric
 
 _RIDGE = 10.0 ** np.arange(-1, 5)
 _FOLDS = 5

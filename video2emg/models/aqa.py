@@ -2,7 +2,7 @@
 
 The head reads two kinds of evidence, video tokens and EMG, whatever made them. One query per (key
 step, error) of the clip's action attends to both; the graph's scoring turns the answers into a
-score. Letters: A actions, P key steps and E pairs of an action (see `video2emg.rubric`), R rows of
+score. Letters: A actions, P key steps and E pairs of an action (see `fkg.rubric`), R rows of
 evidence (a camera view or a muscle each), T instants, Q finer instants.
 """
 
@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from video2emg import vocabulary
+from video2emg.fkg.rubric import Rubric
+from video2emg.fkg.scoring import compositional_score
 from video2emg.models.blocks import Block, time_embedding
 from video2emg.models.outputs import Outputs
-from video2emg.rubric import Rubric
 
 Batch = Mapping[str, Any]
 EXEMPLAR = "exemplar_"  # prefix of the fields of a second, judged repetition of the same action
@@ -48,13 +49,6 @@ class Assessment:
     phase_logits: jax.Array
     score_logits: jax.Array | None = None
     video: Outputs | None = None
-
-
-def compositional_score(
-    extent: Float[Array, "*B E"], weight: Float[Array, "*B E"]
-) -> Float[Array, "*B"]:
-    """S = 100 · (1 − Σ w·p / Σ w); padding has weight 0."""
-    return 100 * (1 - (weight * extent).sum(-1) / jnp.maximum(weight.sum(-1), 1e-9))
 
 
 class Evidence(nn.Module):

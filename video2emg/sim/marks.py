@@ -16,14 +16,12 @@ class Change:
 
     Attributes:
       exercise, error: names.
-      step: key step of the error.
       muscle, statistic, direction: of the error's `Mark`.
       without, made: the statistic without and with the error, mean over people.
     """
 
     exercise: str
     error: str
-    step: str
     muscle: str
     statistic: str
     direction: int
@@ -75,7 +73,6 @@ def measure(exercise: Exercise, severity: float = 0.8, people: int = 4) -> list[
             Change(
                 exercise.name,
                 name,
-                error.step,
                 error.mark.muscle,
                 error.mark.statistic,
                 error.mark.direction,

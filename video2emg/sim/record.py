@@ -11,7 +11,7 @@ from video2emg.data.clip import Clip, validate
 from video2emg.errors import UserError
 from video2emg.sim import body, dynamics, posture, semg, sharing
 from video2emg.sim import subject as subjects
-from video2emg.sim.exercises import EXERCISES, POSE_RATE, Draft, Exercise
+from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, Draft, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
 
@@ -212,7 +212,6 @@ def try_once(trial: Trial, attempt: int) -> Performance:
 def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Clip:
     """Puts electrodes on and turns the cameras on."""
     who, draft, motion = trial.subject, done.draft, done.motion
-    exercise = EXERCISES[trial.exercise]
     rng = np.random.default_rng([trial.seed, attempts, 2])
     emg = _emg(done, who, studio.emg_rate, rng)
     frames, frame_view, frame_time = _film(done, studio, rng)
@@ -224,7 +223,9 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
         ]
     )
     edges = draft.boundaries()
-    weights = {name: error.weight for name, error in exercise.errors.items()}
+    action = GRAPH.action(trial.exercise)
+    where = {edge.error: step.id for step, edge in action.pairs}
+    weights = dict(zip(where, action.penalties, strict=True))
     lost = sum(weights[name] * severity for name, severity in done.errors.items())
     score = 100 * (1 - lost / sum(weights.values())) + rng.normal(0, 1.5)
     return Clip(
@@ -251,10 +252,10 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
         drive=done.drive.astype(np.float32),
         load=done.load,
         phases=tuple(
-            (step.name, float(start), float(end))
-            for step, start, end in zip(exercise.steps, edges, edges[1:], strict=False)
+            (step.id, float(start), float(end))
+            for step, start, end in zip(action.steps, edges, edges[1:], strict=False)
         ),
-        errors=tuple((exercise.errors[n].step, n, s) for n, s in done.errors.items()),
+        errors=tuple((where[n], n, s) for n, s in done.errors.items()),
         score=float(np.clip(score, 0, 100)),
         provenance=_provenance(trial, done, attempts),
     )
@@ -317,6 +318,7 @@ def _provenance(trial: Trial, done: Performance, attempts: int) -> dict:
         "simulated": True,
         "licence": "CC0",
         "source": "video2emg.sim",
+        "graph": GRAPH.label,
         "filters": [],
         "seed": trial.seed,
         "attempts": attempts,

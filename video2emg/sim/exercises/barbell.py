@@ -3,7 +3,7 @@
 import numpy as np
 
 from video2emg.sim import body
-from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark, Step
+from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark
 from video2emg.sim.posture import ArmReach, Posture
 
 SIDES = {"right": -1, "left": 1}
@@ -97,17 +97,12 @@ EXERCISES = (
         equipment="barbell_back",
         muscles=("vastus_lateralis", "gluteus_maximus"),
         loads=(20.0, 65.0, 2.5),
-        steps=(
-            Step("stand", "preparation"),
-            Step("descend", "eccentric"),
-            Step("rise", "concentric"),
-        ),
         errors={
-            "partial_depth": Error("descend", 8, Mark("vastus_lateralis", "mean", -1)),
-            "forward_lean": Error("rise", 9, Mark("gluteus_maximus", "mean", +1)),
-            "knees_forward": Error("descend", 6, Mark("gluteus_maximus", "mean", -1)),
-            "knees_caving": Error("rise", 8, Mark("gluteus_maximus", "mean", +1)),
-            "lateral_shift": Error("rise", 7, Mark("vastus_lateralis", "asymmetry", +1)),
+            "partial_depth": Error(Mark("vastus_lateralis", "mean", -1)),
+            "forward_lean": Error(Mark("gluteus_maximus", "mean", +1)),
+            "knees_forward": Error(Mark("gluteus_maximus", "mean", -1)),
+            "knees_caving": Error(Mark("gluteus_maximus", "mean", +1)),
+            "lateral_shift": Error(Mark("vastus_lateralis", "asymmetry", +1)),
         },
         move=_squat,
     ),
@@ -116,17 +111,12 @@ EXERCISES = (
         equipment="barbell_overhead",
         muscles=("anterior_deltoid", "triceps_brachii"),
         loads=(15.0, 32.5, 2.5),
-        steps=(
-            Step("rack", "preparation"),
-            Step("press", "concentric"),
-            Step("lower", "eccentric"),
-        ),
         errors={
-            "partial_range": Error("press", 8, Mark("triceps_brachii", "mean", +1)),
-            "bar_forward": Error("press", 7, Mark("triceps_brachii", "mean", -1)),
-            "back_arch": Error("press", 9, Mark("anterior_deltoid", "mean", +1)),
-            "leg_drive": Error("press", 6, Mark("anterior_deltoid", "peak", +1), haste=0.35),
-            "uneven_arms": Error("press", 7, Mark("triceps_brachii", "asymmetry", +1)),
+            "partial_range": Error(Mark("triceps_brachii", "mean", +1)),
+            "bar_forward": Error(Mark("triceps_brachii", "mean", -1)),
+            "back_arch": Error(Mark("anterior_deltoid", "mean", +1)),
+            "leg_drive": Error(Mark("anterior_deltoid", "peak", +1), haste=0.35),
+            "uneven_arms": Error(Mark("triceps_brachii", "asymmetry", +1)),
         },
         move=_overhead_press,
     ),
@@ -135,17 +125,12 @@ EXERCISES = (
         equipment="barbell_hanging",
         muscles=("biceps_femoris", "erector_spinae"),
         loads=(20.0, 60.0, 2.5),
-        steps=(
-            Step("stand", "preparation"),
-            Step("hinge", "eccentric"),
-            Step("extend", "concentric"),
-        ),
         errors={
-            "partial_range": Error("hinge", 7, Mark("biceps_femoris", "mean", -1)),
-            "knees_bent": Error("hinge", 6, Mark("biceps_femoris", "mean", -1)),
-            "bar_away": Error("extend", 8, Mark("erector_spinae", "mean", +1)),
-            "round_back": Error("hinge", 9, Mark("erector_spinae", "mean", +1)),
-            "lateral_shift": Error("extend", 7, Mark("biceps_femoris", "asymmetry", +1)),
+            "partial_range": Error(Mark("biceps_femoris", "mean", -1)),
+            "knees_bent": Error(Mark("biceps_femoris", "mean", -1)),
+            "bar_away": Error(Mark("erector_spinae", "mean", +1)),
+            "round_back": Error(Mark("erector_spinae", "mean", +1)),
+            "lateral_shift": Error(Mark("biceps_femoris", "asymmetry", +1)),
         },
         move=_romanian_deadlift,
     ),

@@ -13,15 +13,6 @@ from video2emg.sim.subject import Subject
 
 POSE_RATE = 50.0  # Hz
 DURATION = (2.6, 4.0)  # s, shortest and longest clip
-Phase = typing.Literal["preparation", "concentric", "eccentric"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """A key step: a named part of the repetition."""
-
-    name: str
-    phase: Phase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +33,13 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Error:
-    """A way to do the exercise wrong.
+    """How a way to do the exercise wrong shows; what it costs is in the knowledge graph.
 
     Attributes:
-      step: the key step it belongs to.
-      weight: penalty at full severity.
       mark: what it does to the EMG.
       haste: share by which it shortens the first phase at full severity.
     """
 
-    step: str
-    weight: int
     mark: Mark
     haste: float = 0.0
 
@@ -62,12 +49,11 @@ class Exercise:
     """One exercise.
 
     Attributes:
-      name: as in `Clip.action`.
+      name: as in `Clip.action` and in the graph, which knows its three key steps.
       equipment: where the load is.
       muscles: the two muscles with electrodes, on both sides.
       loads: lightest, heaviest and step of the load, kg (total, or per hand for dumbbells).
-      steps: preparation, then the two phases in order.
-      errors: by name.
+      errors: by name, all those of the graph.
       move: sets the posture; see `Draft`.
     """
 
@@ -75,7 +61,6 @@ class Exercise:
     equipment: Equipment
     muscles: tuple[str, str]
     loads: tuple[float, float, float]
-    steps: tuple[Step, Step, Step]
     errors: dict[str, Error]
     move: Callable[["Draft"], Posture]
 

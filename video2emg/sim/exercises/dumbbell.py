@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark, Step
+from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark
 from video2emg.sim.posture import Posture
 
 SIDES = ("right", "left")
@@ -80,30 +80,17 @@ def _front_raise(draft: Draft) -> Posture:
     return posture
 
 
-def _raise_steps() -> tuple[Step, Step, Step]:
-    return (
-        Step("stand", "preparation"),
-        Step("raise", "concentric"),
-        Step("lower", "eccentric"),
-    )
-
-
 EXERCISES = (
     Exercise(
         name="dumbbell_curl",
         equipment="dumbbell",
         muscles=("biceps_brachii", "anterior_deltoid"),
         loads=(3.0, 11.0, 1.0),
-        steps=(
-            Step("stand", "preparation"),
-            Step("curl", "concentric"),
-            Step("lower", "eccentric"),
-        ),
         errors={
-            "elbow_drift": Error("curl", 7, Mark("anterior_deltoid", "peak", +1)),
-            "partial_range": Error("curl", 8, Mark("biceps_brachii", "peak", -1)),
-            "torso_swing": Error("curl", 9, Mark("anterior_deltoid", "peak", +1), haste=0.35),
-            "uneven_arms": Error("curl", 6, Mark("biceps_brachii", "asymmetry", +1)),
+            "elbow_drift": Error(Mark("anterior_deltoid", "peak", +1)),
+            "partial_range": Error(Mark("biceps_brachii", "peak", -1)),
+            "torso_swing": Error(Mark("anterior_deltoid", "peak", +1), haste=0.35),
+            "uneven_arms": Error(Mark("biceps_brachii", "asymmetry", +1)),
         },
         move=_curl,
     ),
@@ -112,13 +99,12 @@ EXERCISES = (
         equipment="dumbbell",
         muscles=("medial_deltoid", "upper_trapezius"),
         loads=(2.0, 6.0, 1.0),
-        steps=_raise_steps(),
         errors={
-            "too_high": Error("raise", 7, Mark("upper_trapezius", "peak", +1)),
-            "bent_elbows": Error("raise", 6, Mark("medial_deltoid", "mean", -1)),
-            "partial_range": Error("raise", 8, Mark("medial_deltoid", "mean", -1)),
-            "torso_swing": Error("raise", 9, Mark("medial_deltoid", "peak", +1), haste=0.35),
-            "uneven_arms": Error("raise", 6, Mark("medial_deltoid", "asymmetry", +1)),
+            "too_high": Error(Mark("upper_trapezius", "peak", +1)),
+            "bent_elbows": Error(Mark("medial_deltoid", "mean", -1)),
+            "partial_range": Error(Mark("medial_deltoid", "mean", -1)),
+            "torso_swing": Error(Mark("medial_deltoid", "peak", +1), haste=0.35),
+            "uneven_arms": Error(Mark("medial_deltoid", "asymmetry", +1)),
         },
         move=_lateral_raise,
     ),
@@ -127,13 +113,12 @@ EXERCISES = (
         equipment="dumbbell",
         muscles=("anterior_deltoid", "upper_trapezius"),
         loads=(2.0, 7.0, 1.0),
-        steps=_raise_steps(),
         errors={
-            "too_high": Error("raise", 7, Mark("upper_trapezius", "peak", +1)),
-            "arms_wide": Error("raise", 6, Mark("upper_trapezius", "mean", +1)),
-            "partial_range": Error("raise", 8, Mark("anterior_deltoid", "peak", -1)),
-            "torso_swing": Error("raise", 9, Mark("anterior_deltoid", "peak", +1), haste=0.35),
-            "uneven_arms": Error("raise", 6, Mark("anterior_deltoid", "asymmetry", +1)),
+            "too_high": Error(Mark("upper_trapezius", "peak", +1)),
+            "arms_wide": Error(Mark("upper_trapezius", "mean", +1)),
+            "partial_range": Error(Mark("anterior_deltoid", "peak", -1)),
+            "torso_swing": Error(Mark("anterior_deltoid", "peak", +1), haste=0.35),
+            "uneven_arms": Error(Mark("anterior_deltoid", "asymmetry", +1)),
         },
         move=_front_raise,
     ),

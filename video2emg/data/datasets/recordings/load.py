@@ -49,7 +49,8 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
                 "emg_offset_s": row.emg_offset,
                 "emg_drift": row.emg_drift,
                 "licence": row.licence,
-            },
+            }
+            | ({"graph": row.graph} if row.graph else {}),
             **fields,
         )
     )

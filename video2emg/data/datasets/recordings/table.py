@@ -2,7 +2,7 @@
 
 Columns (docs/bring_your_data.md explains each): subject, action; video_<view> and video_rate; emg,
 emg_channels, emg_rate, emg_unit, emg_kind, emg_max, emg_offset, emg_drift; pose, pose_skeleton,
-pose_offset; start, end; load, score, errors, phases; clip_id, split, licence.
+pose_offset; start, end; load, score, errors, phases, graph; clip_id, split, licence.
 """
 
 import csv
@@ -27,7 +27,7 @@ _NUMBERS = {
     "score": math.nan,
 }  # fmt: skip
 _TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
-          "pose_skeleton")  # fmt: skip
+          "pose_skeleton", "graph")  # fmt: skip
 _FILES = ("emg", "pose")
 _LISTS = ("emg_channels", "emg_max", "errors", "phases")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -59,6 +59,7 @@ class Row:
       score: 0-100.
       errors: (key step, error type, severity).
       phases: (key step, start, end), on the same clock as `start`.
+      graph: name and version of the knowledge graph of errors and phases; empty if not said.
       split: empty, or one of `SPLITS`.
       licence: text.
     """
@@ -76,6 +77,7 @@ class Row:
     phases: tuple[tuple[str, float, float], ...]
     split: str = ""
     licence: str = ""
+    graph: str = ""
     emg_unit: str = ""
     emg_kind: str = "raw"
     pose_skeleton: str = "flex_21"
@@ -177,7 +179,7 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
             raise UserError(f"{where}, {column}: {value!r} is not a number") from None
 
     fields: dict[str, Any] = {column: number(column) for column in _NUMBERS}
-    fields |= {c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action")}
+    fields |= {c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action", "graph")}
     for column in ("subject", "action"):
         if not _NAME.match(fields[column]):
             raise UserError(f"{where}, {column}: {fields[column]!r} is not a name (letters, digits "

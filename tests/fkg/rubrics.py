@@ -1,6 +1,6 @@
 """A small graph for tests: two actions that share a key step and an error."""
 
-from video2emg.rubric import Rubric
+from video2emg.fkg.rubric import Rubric
 
 
 def rubric(**changes) -> Rubric:
@@ -13,5 +13,6 @@ def rubric(**changes) -> Rubric:
             (("lift", "too_fast"),),
         ),
         weights=((5.0, 9.0, 9.0), (5.0,)),
+        tiers=(("fine_control", "joint_safety", "joint_safety"), ("fine_control",)),
     )
     return Rubric(**fields | changes)

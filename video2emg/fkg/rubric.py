@@ -1,7 +1,7 @@
 """What can be said of a repetition: the tables of a knowledge graph, padded to rectangles.
 
-Stands at the top level because data (labels), models (error queries) and evaluation all speak it.
-Letters: A actions, P key steps of an action (padded), E (key step, error) pairs of one (padded).
+What data (labels), models (error queries) and evaluation share of a graph. Letters: A actions,
+P key steps of an action (padded), E (key step, error) pairs of one (padded).
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from video2emg import vocabulary
 from video2emg.errors import UserError
+from video2emg.fkg.graph import Graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +22,12 @@ class Rubric:
     Hashable, so that it can be an attribute of a Linen module.
 
     Attributes:
-      version: of the graph; labels made by one version mean nothing under another.
+      version: name and version of the graph; labels made by one mean nothing under another.
       actions: A names.
       steps: per action, its key steps in order.
       pairs: per action, its (key step, error) pairs.
       weights: per action, the penalty of each pair; positive.
+      tiers: per action, the tier of each pair; empty text where it has none.
     """
 
     version: str
@@ -33,13 +35,32 @@ class Rubric:
     steps: tuple[tuple[str, ...], ...]
     pairs: tuple[tuple[tuple[str, str], ...], ...]
     weights: tuple[tuple[float, ...], ...]
+    tiers: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> "Rubric":
+        """The tables of a graph.
+
+        Raises:
+          UserError: the graph does not know all of its weights.
+        """
+        actions = graph.actions.values()
+        return cls(
+            version=graph.label,
+            actions=tuple(graph.actions),
+            steps=tuple(tuple(step.id for step in action.steps) for action in actions),
+            pairs=tuple(tuple((step.id, e.error) for step, e in a.pairs) for a in actions),
+            weights=tuple(tuple(map(float, a.penalties)) for a in actions),
+            tiers=tuple(tuple(graph.errors[e.error].tier for _, e in a.pairs) for a in actions),
+        )
 
     def __post_init__(self) -> None:
-        rows = zip(self.actions, self.steps, self.pairs, self.weights, strict=True)
-        for action, steps, pairs, weights in rows:
+        rows = zip(self.actions, self.steps, self.pairs, self.weights, self.tiers, strict=True)
+        for action, steps, pairs, weights, tiers in rows:
             where = f"graph {self.version}, action {action!r}"
-            if len(weights) != len(pairs):
-                raise UserError(f"{where}: {len(weights)} weights for {len(pairs)} errors")
+            if not len(weights) == len(tiers) == len(pairs):
+                raise UserError(f"{where}: {len(weights)} weights and {len(tiers)} tiers for "
+                                f"{len(pairs)} errors")  # fmt: skip
             if len(set(pairs)) < len(pairs):
                 raise UserError(f"{where}: an error is listed twice at one key step")
             for (step, error), weight in zip(pairs, weights, strict=True):
@@ -80,6 +101,26 @@ class Rubric:
         return _table([[self.error_names.index(e) for _, e in p] for p in self.pairs], np.int32)
 
     @functools.cached_property
+    def place(self) -> Int[np.ndarray, "A E"]:
+        """Key step of each pair, as a place among those of its action; -1 on padding."""
+        rows = zip(self.steps, self.pairs, strict=True)
+        return _table([[steps.index(s) for s, _ in pairs] for steps, pairs in rows], np.int32, -1)
+
+    @functools.cached_property
+    def tier_names(self) -> tuple[str, ...]:
+        """Distinct tiers of all pairs, the gravest first."""
+        worst: dict[str, float] = {}
+        for tiers, weights in zip(self.tiers, self.weights, strict=True):
+            for tier, weight in zip(tiers, weights, strict=True):
+                worst[tier] = max(worst.get(tier, 0.0), weight)
+        return tuple(sorted(worst, key=lambda tier: (-worst[tier], tier)))
+
+    @functools.cached_property
+    def pair_tier(self) -> Int[np.ndarray, "A E"]:
+        """Tier of each pair, as a place in `tier_names`; -1 on padding."""
+        return _table([[self.tier_names.index(t) for t in row] for row in self.tiers], np.int32, -1)
+
+    @functools.cached_property
     def weight(self) -> Float[np.ndarray, "A E"]:
         """Penalty of each pair; 0 on padding."""
         return _table(self.weights, np.float32)
@@ -102,9 +143,9 @@ class Rubric:
         return np.array([row + list(range(len(row), width)) for row in rows], np.int32)
 
 
-def _table(rows, dtype) -> np.ndarray:
-    """Rows of unlike length as a rectangle, padded with zeros."""
-    table = np.zeros((len(rows), max(map(len, rows))), dtype)
+def _table(rows, dtype, padding: int = 0) -> np.ndarray:
+    """Rows of unlike length as a padded rectangle."""
+    table = np.full((len(rows), max(map(len, rows))), padding, dtype)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
     return table

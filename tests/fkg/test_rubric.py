@@ -19,7 +19,7 @@ def test_tables_are_padded_rectangles():
 def test_a_flip_exchanges_errors_with_a_side():
     np.testing.assert_array_equal(rubric().mirror, [[0, 2, 1], [0, 1, 2]])
     one_sided = rubric(pairs=((("lift", "left_lean"),), (("lift", "too_fast"),)),
-                       weights=((5.0,), (5.0,)))  # fmt: skip
+                       weights=((5.0,), (5.0,)), tiers=(("",), ("",)))  # fmt: skip
     with pytest.raises(UserError, match=r"'squat': lift/right_lean is missing"):
         _ = one_sided.mirror
 
@@ -29,11 +29,12 @@ def test_a_flip_exchanges_errors_with_a_side():
     [
         (dict(weights=((5.0, 0.0, 9.0), (5.0,))), "left_knee_caving.*weight 0.0"),
         (dict(weights=((5.0, -1.0, 9.0), (5.0,))), "weight -1.0"),
-        (dict(weights=((5.0, 9.0), (5.0,))), "2 weights for 3 errors"),
-        (dict(pairs=((("jump", "too_fast"),), (("lift", "too_fast"),)), weights=((1.0,), (1.0,))),
+        (dict(weights=((5.0, 9.0), (5.0,))), "2 weights and 3 tiers for 3 errors"),
+        (dict(pairs=((("jump", "too_fast"),), (("lift", "too_fast"),)), weights=((1.0,), (1.0,)),
+              tiers=(("",), ("",))),
          "key step 'jump'"),
         (dict(pairs=((("lift", "too_fast"),) * 2, (("lift", "too_fast"),)),
-              weights=((1.0, 1.0), (1.0,))), "listed twice"),
+              weights=((1.0, 1.0), (1.0,)), tiers=(("", ""), ("",))), "listed twice"),
     ],
 )  # fmt: skip
 def test_bad_tables_are_refused(changes, says):

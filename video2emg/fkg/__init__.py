@@ -1,0 +1,1 @@
+"""The Fitness Knowledge Graph and what follows from it: penalties, scores, feedback."""
