@@ -20,8 +20,8 @@ B, V, T, N, M, D = 3, 2, 5, 50, 2, 16
 def assessor(**changes):
     fields = dict(
         rubric=rubric(), log_odds=((-2.0, -1.0, -1.0), (-2.0, -9.0, -9.0)), score="errors",
-        action="given", dim=8, heads=2, layers=1, dropout=0.0, rate=5.0, views=V, emg=True,
-        phase_samples=2,
+        action="given", dim=8, heads=2, layers=1, dropout=0.0, instants=4, width=4,
+        rate=5.0, views=V, emg=True, phase_samples=2,
     )  # fmt: skip
     return aqa.Assessor(**fields | changes)
 

@@ -1,11 +1,13 @@
 """Action quality assessment: what was done wrong, how badly, when, and what it costs.
 
 The head reads two kinds of evidence, video tokens and EMG, whatever made them. One query per (key
-step, error) of the clip's action attends to both; the graph's scoring turns the answers into a
-score. Letters: A actions, P key steps and E pairs of an action (see `fkg.rubric`), R rows of
-evidence (a camera view or a muscle each), T instants, Q finer instants.
+step, error) of the clip's action attends to both, and compares the repetition with its template;
+the graph's scoring turns the answers into a score. Letters: A actions, P key steps and E pairs of
+an action (see `fkg.rubric`), R rows of evidence (a camera view or a muscle each), T instants, Q
+finer instants.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,26 +54,24 @@ class Assessment:
 
 
 class Evidence(nn.Module):
-    """Video tokens and EMG as one grid of tokens, rows × instants, that see each other.
+    """Video tokens and EMG as one grid of tokens, rows × instants.
+
+    Rows are views as they come, then electrodes in the order of the vocabulary.
 
     Attributes:
-      dim, heads, dropout: of the tokens and of the layer in which they meet.
+      dim: of the tokens.
       rate: instants per second, Hz.
       views: rows of video, 0 for none.
       emg: whether there are rows of EMG.
     """
 
     dim: int
-    heads: int
     rate: float
     views: int
     emg: bool
-    dropout: float
 
     @nn.compact
-    def __call__(
-        self, batch: Batch, *, train: bool
-    ) -> tuple[Float[Array, "B R T D"], Bool[Array, "B R T"]]:
+    def __call__(self, batch: Batch) -> tuple[Float[Array, "B R T D"], Bool[Array, "B R T"]]:
         """Tokens and where they are known."""
         grids, masks = [], []
         b, k = batch["token_mask"].shape
@@ -82,9 +82,14 @@ class Evidence(nn.Module):
             grids.append(x.reshape(b, self.views, instants, self.dim) + place[:, :, None])
             masks.append(batch["token_mask"].reshape(b, self.views, instants))
         if self.emg:
-            muscle, side, known = batch["muscle"], batch["side"], batch["activity_mask"]
+            order = jnp.argsort(batch["muscle"] * len(vocabulary.SIDES) + batch["side"], axis=1)
+            muscle, side = (jnp.take_along_axis(batch[n], order, 1) for n in ("muscle", "side"))
+            activity, known = (
+                jnp.take_along_axis(batch[name], order[:, None], 2)
+                for name in ("activity", "activity_mask")
+            )
             # A root spreads the small values in which repetitions at a low load differ.
-            emg = jnp.sqrt(jnp.where(known, batch["activity"], 0.0) + 1e-4)
+            emg = jnp.sqrt(jnp.where(known, activity, 0.0) + 1e-4)
             # Asymmetry is an error by itself, and hard to find for attention: hand it over.
             pair = (muscle[:, :, None] == muscle[:, None]) & (side[:, :, None] != side[:, None])
             other = jnp.einsum("bnk,bmk->bnm", emg, pair.astype(emg.dtype))
@@ -100,10 +105,7 @@ class Evidence(nn.Module):
             masks.append(pieces(known).any(-1))
         x, mask = jnp.concatenate(grids, 1), jnp.concatenate(masks, 1)
         when = jnp.arange(instants) / self.rate
-        x = x + nn.Dense(self.dim, name="when")(time_embedding(when, self.dim))
-        meet = Block(self.heads, ratio=2, dropout=self.dropout, name="meet")
-        flat = meet(x.reshape(b, -1, self.dim), mask=mask.reshape(b, -1), train=train)
-        return flat.reshape(x.shape), mask
+        return x + nn.Dense(self.dim, name="when")(time_embedding(when, self.dim)), mask
 
 
 class Questions(nn.Module):
@@ -144,6 +146,54 @@ class Questions(nn.Module):
         return x[:, 0], x[:, 1:]
 
 
+class Templates(nn.Module):
+    """Weighs the evidence over the whole repetition, linearly and for each action by itself.
+
+    The repetition is brought to a common length, from the first to the last instant with any
+    evidence, so that a weight means the same moment of the movement in all of them. Errors are few
+    and each shows at one moment; from so few examples this learns what attention alone does not
+    (docs/aqa.md).
+
+    Attributes:
+      actions: A.
+      outputs: numbers wanted of each action.
+      instants: length to which repetitions are brought.
+      width: features of each row and instant that are weighed.
+      dropout: of these features.
+    """
+
+    actions: int
+    outputs: int
+    instants: int
+    width: int
+    dropout: float
+
+    @nn.compact
+    def __call__(
+        self,
+        evidence: Float[Array, "B R T D"],
+        mask: Bool[Array, "B R T"],
+        action: Int[Array, " B"],
+        *,
+        train: bool,
+    ) -> Float[Array, "B {self.outputs}"]:
+        """The sums for the given action; 0 at initialisation."""
+        x = nn.Dense(self.width, name="feature")(nn.LayerNorm(name="norm")(evidence))
+        x = nn.gelu(x) * mask[..., None]
+        known = mask.any(1)
+        first = known.argmax(1)
+        last = known.shape[1] - 1 - known[:, ::-1].argmax(1)
+        when = first[:, None] + jnp.linspace(0, 1, self.instants) * (last - first)[:, None]
+        near = jnp.maximum(1 - jnp.abs(when[..., None] - jnp.arange(known.shape[1])), 0.0)
+        x = jnp.einsum("bkt,brtd->brkd", near, x) / jnp.sqrt(self.width)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x).reshape(len(action), -1)
+        weigh = nn.Dense(
+            self.actions * self.outputs, kernel_init=nn.initializers.zeros, name="weigh"
+        )
+        sums = weigh(x).reshape(len(action), self.actions, self.outputs)
+        return jnp.take_along_axis(sums, action[:, None, None], axis=1)[:, 0]
+
+
 class Assessor(nn.Module):
     """The head.
 
@@ -157,6 +207,7 @@ class Assessor(nn.Module):
         to an exemplar (contrastive regression, Yu et al., ICCV 2021, without its regression tree).
       action: `given` or `recognised` (in training it is always given).
       dim, heads, layers, dropout: of the attention.
+      instants, width: of the templates.
       rate: of the evidence, instants per second; views: rows of video, 0 hides it; emg: whether
         EMG is looked at.
       phase_samples: Q / T.
@@ -170,6 +221,8 @@ class Assessor(nn.Module):
     heads: int
     layers: int
     dropout: float
+    instants: int
+    width: int
     rate: float
     views: int
     emg: bool
@@ -189,10 +242,8 @@ class Assessor(nn.Module):
           The assessment and a dictionary of intermediate tensors for inspection.
         """
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
-        look = Evidence(
-            self.dim, self.heads, self.rate, self.views, self.emg, self.dropout, name="evidence"
-        )
-        evidence, mask = look(batch, train=train)
+        look = Evidence(self.dim, self.rate, self.views, self.emg, name="evidence")
+        evidence, mask = look(batch)
         weight = mask[..., None].astype(jnp.float32)
         instants = (evidence * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
         seen = mask.any(1)[..., None].astype(jnp.float32)
@@ -206,7 +257,19 @@ class Assessor(nn.Module):
             self.rubric, self.dim, self.heads, self.layers, self.dropout, name="questions"
         )
         whole, pairs = questions(evidence, mask, action, train=train)
+        template = functools.partial(
+            Templates,
+            len(self.rubric.actions),
+            instants=self.instants,
+            width=self.width,
+            dropout=self.dropout,
+        )
+        compare = template(outputs=2 * pairs.shape[1], name="templates")
         judge = nn.Dense(2, kernel_init=nn.initializers.zeros, name="judge")(pairs)
+        judge += compare(evidence, mask, action, train=train).reshape(judge.shape)
+        if self.score != "errors":
+            overall = template(outputs=self.dim, name="overall")
+            whole += overall(evidence, mask, action, train=train)
         error_logits = judge[..., 0] + jnp.asarray(self.log_odds)[action]
         severity = nn.sigmoid(judge[..., 1])
 
@@ -225,7 +288,9 @@ class Assessor(nn.Module):
                 for name, value in batch.items()
                 if name.startswith(EXEMPLAR)
             }
-            other, _ = questions(*look(second, train=train), action, train=train)
+            there = look(second)
+            other, _ = questions(*there, action, train=train)
+            other += overall(*there, action, train=train)
             both = jnp.concatenate([whole, other, second["score"][:, None] / 100], -1)
             hidden = nn.gelu(nn.Dense(self.dim, name="compare")(both))
             difference = nn.Dense(1, name="difference")(hidden)[:, 0]

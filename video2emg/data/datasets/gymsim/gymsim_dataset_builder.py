@@ -28,7 +28,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """GymSim: `tiny` (tests), `default` (two cores), `full` (as large as FLEX)."""
+    """GymSim: `tiny` (tests), `default` (two cores), `crowd` (assessment), `full` (like FLEX)."""
 
     VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES: typing.ClassVar = {
@@ -47,6 +47,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             name="default",
             description="60 subjects, 1080 clips, two views, 64 px, 10 fps.",
             subjects=60,
+            studio=sim.Studio(size=64),
+        ),
+        GymSimConfig(
+            name="crowd",
+            description="200 subjects, 3600 clips, else like `default`: each error is rare.",
+            subjects=200,
             studio=sim.Studio(size=64),
         ),
         GymSimConfig(
