@@ -65,6 +65,15 @@ def _folder(path: Path, rate: float) -> Iterator[tuple[float, Image.Image]]:
             raise UserError(f"{file}: damaged picture ({error})") from None
 
 
+def timeline(path: Path, rate: float = math.nan) -> tuple[np.ndarray, tuple[int, int]]:
+    """[F] seconds of all frames from the first, and (width, height) of the upright picture, px."""
+    size, times = (0, 0), []
+    for time, picture in frames(path, rate):
+        size = picture.size
+        times.append(time)
+    return np.array(times), size
+
+
 def record(
     path: Path,
     *,
