@@ -1,4 +1,4 @@
-"""Builds a dataset so that it is there whole or not at all, whoever else builds and whatever dies."""
+"""Builds a dataset: it is there whole or not at all, whoever else builds and whatever dies."""
 
 import contextlib
 import errno

@@ -1,5 +1,6 @@
 """One row of the table → one Clip, everything on one clock."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -35,31 +36,29 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
         fields |= _emg(row)
     if row.pose is not None:
         fields |= _pose(row)
-    for kind in ("heart", "breath"):
-        fields |= _rate(row, kind)
     end = row.end
-    return validate(
-        Clip(
-            clip_id=row.clip_id,
-            dataset="recordings",
-            subject=row.subject,
-            action=row.action,
-            load=row.load,
-            score=row.score,
-            errors=row.errors,
-            phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
-            provenance={
-                "simulated": False,
-                "row": row.where.rpartition("/")[2],
-                "emg_kind": row.emg_kind,
-                "emg_offset_s": row.emg_offset,
-                "emg_drift": row.emg_drift,
-                "licence": row.licence,
-            }
-            | ({"graph": row.graph} if row.graph else {}),
-            **fields,
-        )
+    clip = Clip(
+        clip_id=row.clip_id,
+        dataset="recordings",
+        subject=row.subject,
+        action=row.action,
+        load=row.load,
+        score=row.score,
+        errors=row.errors,
+        phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
+        provenance={
+            "simulated": False,
+            "row": row.where.rpartition("/")[2],
+            "emg_kind": row.emg_kind,
+            "emg_offset_s": row.emg_offset,
+            "emg_drift": row.emg_drift,
+            "licence": row.licence,
+        }
+        | ({"graph": row.graph} if row.graph else {}),
+        **fields,
     )
+    rates = {k: v for kind in ("heart", "breath") for k, v in _rate(row, kind, clip.end).items()}
+    return validate(dataclasses.replace(clip, **rates))
 
 
 def _videos(row: Row, fps: float, size: int) -> dict:
@@ -129,8 +128,8 @@ def _emg(row: Row) -> dict:
 def _pose(row: Row) -> dict:
     path, where = Path(str(row.pose)), f"{row.where}: {Path(str(row.pose)).name}"
     if path.is_dir() or path.suffix.lower() == ".json":
-        raise UserError(f"{row.where}, pose: {path.name}: keypoints of one picture have no depth and "
-                        "no metres; name them in keypoints_<view>")  # fmt: skip
+        raise UserError(f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
+                        "and no metres; name them in keypoints_<view>")  # fmt: skip
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
     unknown = set(row.pose_joints) - set(joints)
     if unknown:
@@ -149,9 +148,9 @@ def _pose(row: Row) -> dict:
     inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
     if not inside.any():
         raise UserError(f"{where} has no complete pose between {row.start:g} and {row.end:g} s")
-    values = np.split(values[inside].reshape(inside.sum(), -1, 3),
-                      np.cumsum([len(group) for group in markers.values()])[:-1], axis=1)  # fmt: skip
-    values = np.stack([group.mean(1) for group in values], axis=1).astype(np.float32)
+    ends = np.cumsum([len(group) for group in markers.values()])
+    groups = np.split(values[inside].reshape(inside.sum(), -1, 3), ends[:-1], axis=1)
+    values = np.stack([group.mean(1) for group in groups], axis=1).astype(np.float32)
     # One skeleton for all clips, so that one model can be trained on all of them.
     names = pose_lib.skeleton("flex_21")
     values = pose_lib.arrange(values, list(markers), names)
@@ -189,8 +188,8 @@ def _keypoints(row: Row) -> dict:
     }
 
 
-def _rate(row: Row, kind: str) -> dict:
-    """Readings within the clip, and the nearest on either side, for watches that log rarely."""
+def _rate(row: Row, kind: str, end: float) -> dict:
+    """Readings from 0 to `end` s, and the nearest on either side: watches log rarely."""
     rate: Rate | None = getattr(row, kind)
     if rate is None:
         return {}
@@ -205,14 +204,14 @@ def _rate(row: Row, kind: str) -> dict:
                             f"{rate.channel!r}, but {', '.join(map(repr, log))}")  # fmt: skip
         channel, time = log[rate.channel] if rate.channel else next(iter(log.values()))
         time = time + rate.offset - row.start
-        near = (time >= -_STALE) & (time <= row.end - row.start + _STALE)
+        near = (time >= -_STALE) & (time <= end + _STALE)
         near &= np.isfinite(channel.values)
         if not near.any():
             raise UserError(f"{row.where}, {kind}_rate: {rate.file.name} has no reading within "
                             f"{_STALE:g} s of the clip")  # fmt: skip
         values, time = channel.values[near], time[near]
         first = max(np.searchsorted(time, 0.0, "right") - 1, 0)
-        last = np.searchsorted(time, row.end - row.start) + 1
+        last = np.searchsorted(time, end) + 1
         values, time = values[first:last], time[first:last]
         if channel.unit.lower() == "hz":
             values = 60 * values

@@ -303,10 +303,10 @@ def _inside(folder: Path, name: str, where: str) -> Path:
 def _rate(named: str, channel: str, offset: float, folder: Path, where: str) -> Rate:
     """A number is the rate itself, anything else the name of its log."""
     try:
-        value = float(named.replace(",", "."))
+        float(named.replace(",", "."))
     except ValueError:
         return Rate(file=_inside(folder, named, where), channel=channel, offset=offset)
-    return Rate(value=_positive(value, where))
+    return Rate(value=_positive(named, where))
 
 
 def _pairs(value: Any, where: str) -> dict[str, Any]:
