@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,7 @@ def _pose(row: Row) -> dict:
     if path.is_dir() or path.suffix.lower() == ".json":
         raise UserError(f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
                         "and no metres; name them in keypoints_<view>")  # fmt: skip
+    axes = _axes(row.pose_axes, f"{row.where}, pose_axes")
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
     unknown = set(row.pose_joints) - set(joints)
     if unknown:
@@ -150,7 +152,7 @@ def _pose(row: Row) -> dict:
         raise UserError(f"{where} has no complete pose between {row.start:g} and {row.end:g} s")
     ends = np.cumsum([len(group) for group in markers.values()])
     groups = np.split(values[inside].reshape(inside.sum(), -1, 3), ends[:-1], axis=1)
-    values = np.stack([group.mean(1) for group in groups], axis=1).astype(np.float32)
+    values = np.stack([group.mean(1) for group in groups], axis=1).astype(np.float32) @ axes
     # One skeleton for all clips, so that one model can be trained on all of them.
     names = pose_lib.skeleton("flex_21")
     values = pose_lib.arrange(values, list(markers), names)
@@ -158,6 +160,20 @@ def _pose(row: Row) -> dict:
     if lost:
         raise UserError(f"{where} has nothing for {', '.join(lost)}")
     return {"joints": names, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _axes(text: str, where: str) -> np.ndarray:
+    """[3, 3]: coordinates of the file @ matrix = forward, left, up."""
+    matrix = np.zeros((3, 3), np.float32)
+    words = text.split()
+    if len(words) == 3 and all(re.fullmatch(r"[+-]?[xyz]", word) for word in words):
+        for column, word in enumerate(words):
+            matrix["xyz".index(word[-1]), column] = -1 if word[0] == "-" else 1
+    # A mirror image would exchange left and right.
+    if round(float(np.linalg.det(matrix))) != 1:
+        raise UserError(f"{where}: {text!r}: expected the file's axes that point forward, left and "
+                        "up, as a right-handed system, e.g. `x -z y`")  # fmt: skip
+    return matrix
 
 
 def _keypoints(row: Row) -> dict:

@@ -2,7 +2,7 @@
 
 Columns (docs/bring_your_data.md explains each): subject, action; video_<view> and video_rate; emg,
 emg_channels, emg_rate, emg_unit, emg_kind, emg_max, emg_offset, emg_drift; pose, pose_skeleton,
-pose_joints, pose_rate, pose_offset; keypoints_<view>, keypoints_first, keypoints_person;
+pose_joints, pose_axes, pose_rate, pose_offset; keypoints_<view>, keypoints_first, keypoints_person;
 heart_rate, heart_channel, heart_offset, and the same for breath; start, end; load, score, errors,
 phases, graph; clip_id, split, licence.
 """
@@ -29,7 +29,7 @@ _NUMBERS = {
     "score": math.nan, "heart_offset": 0.0, "breath_offset": 0.0, "keypoints_first": 0.0,
 }  # fmt: skip
 _TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
-          "pose_skeleton", "graph", "heart_rate", "heart_channel", "breath_rate", "breath_channel",
+          "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate", "breath_channel",
           "keypoints_person")  # fmt: skip
 _FILES = ("emg", "pose")
 _LISTS = ("emg_channels", "emg_max", "errors", "phases", "pose_joints")
@@ -74,6 +74,7 @@ class Row:
       pose: file, or None.
       pose_skeleton: name, see `data.pose`.
       pose_joints: joint → markers in the file whose mean it is; empty if they are called alike.
+      pose_axes: the file's axes that point forward, left and up, e.g. `x -z y`.
       pose_rate: NaN if the file says it.
       pose_offset: added to the pose's times.
       keypoints: file or folder of 2-D keypoints by view name.
@@ -102,6 +103,7 @@ class Row:
     errors: tuple[tuple[str, str, float], ...]
     phases: tuple[tuple[str, float, float], ...]
     pose_joints: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    pose_axes: str = "x y z"
     keypoints: dict[str, Path] = dataclasses.field(default_factory=dict)
     keypoints_first: int = 0
     keypoints_largest: bool = False
@@ -223,6 +225,7 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
     if fields["emg_kind"] not in ("raw", "envelope"):
         raise UserError(f"{where}, emg_kind: {fields['emg_kind']!r} is not raw or envelope")
     fields["pose_skeleton"] = text("pose_skeleton") or "flex_21"
+    fields["pose_axes"] = text("pose_axes") or "x y z"
     if not fields["end"] > fields["start"]:
         raise UserError(
             f"{where}, end: {fields['end']:g} s is not after start {fields['start']:g} s"
