@@ -28,8 +28,8 @@ ARM = "pyomeca/tests/data/"
 
 
 def ceinms(run, action):
-    return {"subject": "c06", "action": action, "emg": f"ceinms_rt_lowerlimb/data/{run}/emgFilt.sto",
-            "emg_channels": CEINMS, "emg_unit": "fraction", "emg_kind": "envelope"}  # fmt: skip
+    return {"subject": "c06", "action": action,
+            "emg": f"ceinms_rt_lowerlimb/data/{run}/emgFilt.sto", "emg_channels": CEINMS, "emg_unit": "fraction", "emg_kind": "envelope"}  # fmt: skip
 
 
 # Row, and the codes of check-data's findings: none of them errors.
@@ -98,7 +98,8 @@ REFUSED = [
      "no channel 'E'; it has 'column 1'"),
     ({"emg": f"{WALK}electromyography.sto", "emg_channels": f"soleus={X}", "emg_unit": "fraction",
       "pose": f"{WALK}markers_walk.trc", "pose_axes": "x -z y",
-      "pose_joints": "R.Shoulder=right_shoulder; L.Shoulder=left_shoulder"}, "has nothing for head"),
+      "pose_joints": "R.Shoulder=right_shoulder; L.Shoulder=left_shoulder"},
+     "has nothing for head"),
 ]  # fmt: skip
 # Movement without EMG: read as channels (benchmarks/walking.py trains on `ik.sto`).
 MOVEMENT = [

@@ -29,8 +29,8 @@ _NUMBERS = {
     "score": math.nan, "heart_offset": 0.0, "breath_offset": 0.0, "keypoints_first": 0.0,
 }  # fmt: skip
 _TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
-          "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate", "breath_channel",
-          "keypoints_person")  # fmt: skip
+          "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate",
+          "breath_channel", "keypoints_person")  # fmt: skip
 _FILES = ("emg", "pose")
 _LISTS = ("emg_channels", "emg_max", "errors", "phases", "pose_joints")
 _NO_VIEWS = ("video_rate", "keypoints_first", "keypoints_person")
