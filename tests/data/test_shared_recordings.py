@@ -28,8 +28,14 @@ ARM = "pyomeca/tests/data/"
 
 
 def ceinms(run, action):
-    return {"subject": "c06", "action": action,
-            "emg": f"ceinms_rt_lowerlimb/data/{run}/emgFilt.sto", "emg_channels": CEINMS, "emg_unit": "fraction", "emg_kind": "envelope"}  # fmt: skip
+    return {
+        "subject": "c06",
+        "action": action,
+        "emg": f"ceinms_rt_lowerlimb/data/{run}/emgFilt.sto",
+        "emg_channels": CEINMS,
+        "emg_unit": "fraction",
+        "emg_kind": "envelope",
+    }
 
 
 # Row, and the codes of check-data's findings: none of them errors.
