@@ -217,3 +217,23 @@ def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
 def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
     with pytest.raises(UserError, match=r"expected one of clips\.csv.*bring_your_data"):
         read_table(tmp_path)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cut=st.floats(0, 1), noise=st.binary(max_size=60), at=st.floats(0, 1))
+def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
+    whole = tmp_path / "whole.mp4"
+    if not whole.exists():
+        write_video(whole, grey(np.arange(0, 200, 10)), np.arange(20) / 30)
+    content = bytearray(whole.read_bytes())
+    place = int(at * len(content))
+    content[place : place + len(noise)] = noise
+    (tmp_path / "broken.mp4").write_bytes(content[: int(cut * len(content))])
+    try:
+        frames, times = film.record(tmp_path / "broken.mp4", fps=10, size=16)
+    except UserError as error:
+        assert "broken.mp4" in str(error) and "\n" not in str(error)
+    else:
+        assert len(frames) == len(times) > 0 and (np.diff(times) > 0).all()
