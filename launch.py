@@ -5,12 +5,13 @@
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep    # all of its sweep()
     python launch.py --config configs/aqa.py --workdir runs/aqa                # judging repetitions
     python launch.py check-data --name recordings/default --manual_dir gym --out runs/check
+    python launch.py prepare-data --name recordings/default --manual_dir gym
     python launch.py graph --name gymsim --out runs/graph
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
-`check-data` says what is wrong with a dataset before anybody trains on it; `graph` checks a
-knowledge graph, draws it and writes it in other formats.
+`check-data` says what is wrong with a dataset before anybody trains on it; `prepare-data` builds it
+without training; `graph` checks a knowledge graph, draws it and writes it in other formats.
 """
 
 import errno
@@ -28,13 +29,16 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, w
 _WORKDIR = flags.DEFINE_string("workdir", "runs/v2emg", "Where everything of this run goes.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's sweep() yields.")
 _NAME = flags.DEFINE_string(
-    "name", "", "check-data: the dataset, e.g. recordings/default; graph: its name or YAML file."
+    "name", "", "*-data: the dataset, e.g. recordings/default; graph: its name or YAML file."
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", "data", "check-data: where built datasets live.")
-_MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "check-data: the source's own files.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "*-data: where built datasets live.")
+_MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "*-data: the source's own files.")
+_BEAM = flags.DEFINE_string(
+    "beam", "", "prepare-data: options of an Apache Beam pipeline, e.g. --runner=DirectRunner."
+)
 _OUT = flags.DEFINE_string("out", "", "check-data, graph: where it goes; else runs/<command>.")
 
-COMMANDS = ("train", "check-data", "graph")
+COMMANDS = ("train", "check-data", "prepare-data", "graph")
 
 
 def main(argv: list[str]) -> None:
@@ -45,7 +49,7 @@ def main(argv: list[str]) -> None:
     if command == "train" and _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
     if command != "train" and not _NAME.value:
-        example = "recordings/default" if command == "check-data" else "gymsim"
+        example = "gymsim" if command == "graph" else "recordings/default"
         sys.exit(_fail(f"say what to look at, e.g. --name {example}; see --help"))
     out = _OUT.value or f"runs/{command}"
     # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
@@ -56,6 +60,15 @@ def main(argv: list[str]) -> None:
             from video2emg import inspection
 
             sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, out))
+        if command == "prepare-data":
+            from video2emg.data import store
+
+            made = store.open_dataset(
+                _NAME.value, _DATA_DIR.value, _MANUAL_DIR.value or None, _BEAM.value
+            )
+            counts = ", ".join(f"{len(clips)} in {split}" for split, clips in made.splits.items())
+            print(f"{_NAME.value} {made.version} in {_DATA_DIR.value}: clips: {counts}")
+            sys.exit(0)
         if command == "graph":
             from video2emg import graphs
 

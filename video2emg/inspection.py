@@ -66,6 +66,8 @@ def picture(clip: Clip, findings: list[Finding], path: Path) -> None:
         for k, frame in enumerate(own[np.linspace(0, len(own) - 1, _STRIP).astype(int)]):
             axes = figure.add_axes((0.1 + 0.15 * k, top - each, 0.14, each * 0.95))
             axes.imshow(video_lib.decode(clip, int(frame), 96))
+            points = _keypoints(clip, float(clip.frame_time[frame]))
+            axes.plot(*(96 * points.T - 0.5), ".", ms=2, color="red")
             axes.set_axis_off()
         row = 1
     for c, name in enumerate(clip.muscles):
@@ -74,3 +76,11 @@ def picture(clip: Clip, findings: list[Finding], path: Path) -> None:
         axes.set_ylabel(style.channel_label(name), fontsize=7)
         axes.tick_params(labelsize=7, labelbottom=c == len(clip.muscles) - 1)
     style.save(figure, path)
+
+
+def _keypoints(clip: Clip, time: float) -> np.ndarray:
+    """[K, 2] keypoints of the first view nearest to `time` s, as fractions of the frame's side."""
+    own = np.flatnonzero(clip.keypoint_view == 0)
+    if not len(own):
+        return np.zeros((0, 2))
+    return clip.keypoints[own[np.abs(clip.keypoint_time[own] - time).argmin()], :, :2]

@@ -55,6 +55,10 @@ def planted(name):
     if name == "emg_rate":
         few = dataclasses.replace(clip, emg=emg[::20], emg_rate=50.0)
         return few, ("error", "emg_rate", "emg_rate")
+    if name == "heart":
+        rate = np.array([70, 4000], np.float32)
+        return dataclasses.replace(clip, heart_rate=rate, heart_time=np.arange(2.0)), (
+            "error", "heart_rate", "heart_rate")  # fmt: skip
     if name == "short":
         return dataclasses.replace(clip, emg=emg[:2000]), ("warning", "length", "emg")
     if name == "late":
@@ -90,12 +94,25 @@ def frames_of(clip, keep):
 
 @pytest.mark.parametrize(
     "name",
-    ["missing", "flat", "saturated", "hum", "unit", "emg_rate", "short", "late", "gap", "views",
-     "picture", "load", "outside", "overlap", "contract"],
+    ["missing", "flat", "saturated", "hum", "unit", "emg_rate", "heart", "short", "late", "gap",
+     "views", "picture", "load", "outside", "overlap", "contract"],
 )  # fmt: skip
 def test_a_planted_defect_is_found_and_nothing_else(name):
     clip, expected = planted(name)
     assert codes(clip) == [expected]
+
+
+@pytest.mark.parametrize("factor", [1e-3, 100.0])
+def test_frames_on_a_clock_of_another_unit(factor):
+    bare = dataclasses.replace(clean(), muscles=(), drive=np.zeros((0, 0)), phases=())
+    odd = dataclasses.replace(bare, frame_time=factor * bare.frame_time)
+    assert check_clip(bare) == []
+    assert codes(odd) == [("error", "frame_rate", f"frames/{v}") for v in bare.views]
+
+
+def test_a_rate_that_no_amplifier_has():
+    fast = dataclasses.replace(clean(), emg_rate=1e6)
+    assert ("error", "emg_rate", "emg_rate") in codes(fast)
 
 
 def test_which_mains_is_said():

@@ -25,8 +25,9 @@ def test_conversion_moves_joints_by_name(source, target):
     for k, joint in enumerate(names):
         if joint in own:
             np.testing.assert_array_equal(found[:, k], values[:, own.index(joint)])
-    if target == "flex_21":  # what models are trained on is complete from every source
-        assert np.isfinite(found).all()
+    if target == "flex_21":  # what models are trained on is complete, but for COCO's feet
+        lost = {name for name, x in zip(names, found[0], strict=True) if np.isnan(x).any()}
+        assert lost == ({"left_toe", "right_toe"} if source == "coco_17" else set())
 
 
 def test_what_cannot_be_known_is_missing_and_middles_are_exact():

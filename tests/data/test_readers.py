@@ -1,6 +1,7 @@
 """Every reader against what an independent writer wrote, and against nonsense."""
 
 import pathlib
+import pickle
 
 import h5py
 import numpy as np
@@ -111,6 +112,48 @@ def test_truncated_files_never_end_in_anything_but_a_clear_error(tmp_path, cut, 
         readers.read(broken)
     except UserError as error:
         assert "broken" in str(error) and "\n" not in str(error)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    content=st.binary(max_size=600)
+    | st.text("0123456789.,;\t\n eE-+nainDgrsUtme=hdy", max_size=400).map(str.encode)
+    | st.integers(0, 400).map(
+        lambda n: b"x\nendheader\ntime\ta\n" + b"0\t1\n1\t2\n" * 20 + b"9" * n
+    ),
+    ending=st.sampled_from([".sto", ".mot", ".trc", ".edf", ".bdf", ".mat", ".h5", ".parquet"]),
+)
+def test_any_bytes_under_any_ending_are_refused_in_one_line(tmp_path, content, ending):
+    path = tmp_path / f"broken{ending}"
+    path.write_bytes(content)
+    try:
+        readers.read(path)
+    except UserError as error:
+        assert "broken" in str(error) and "\n" not in str(error)
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    """Neither under another name nor as an object inside: it would leave a file behind."""
+
+    class Trap:
+        def __reduce__(self):
+            return pathlib.Path.touch, (tmp_path / "sprung",)
+
+    for ending in readers.KNOWN:
+        if ending == ".c3d":
+            continue  # through ezc3d, in another process; see the damaged files below
+        (tmp_path / f"a{ending}").write_bytes(pickle.dumps(Trap()))
+        with pytest.raises(UserError):
+            readers.read(tmp_path / f"a{ending}")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_huge_header_is_not_searched_for_ever(tmp_path):
+    (tmp_path / "a.csv").write_text("remark\n" * 200_000 + "a,b\n1,2\n3,4\n")
+    with pytest.raises(UserError, match="in the first 400 lines"):
+        readers.read(tmp_path / "a.csv")
 
 
 def written(folder: pathlib.Path, ending: str) -> pathlib.Path:

@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from video2emg.data import emg, pipeline, store
-from video2emg.data.check import check_clip
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.readers import film
 from video2emg.errors import UserError
-
-from ..conftest import shared
 
 PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
           "=", ":", '"', "nan", "1e999", "\0", "ü", "- ", "\ufeff"]  # fmt: skip
@@ -217,44 +214,26 @@ def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        # Real recordings, as their owner would describe them.
-        "subject,action,emg,emg_channels,emg_unit,emg_kind,start,end\n"
-        "s6,running,ceinms_rt_lowerlimb/data/run81/emgFilt.sto,"
-        "soleus_r=right_soleus;med_gas_r=right_gastrocnemius,fraction,envelope,10,20\n",
-        "subject,action,emg,emg_channels\n"
-        "a,walking,btkdata/1123x01EMG.c3d,"
-        "Left Rectus Femoris=left_rectus_femoris;Right Rectus Femoris=right_rectus_femoris\n",
-        "subject,action,emg,emg_channels,emg_unit,emg_rate\n"
-        "b,reaching,pyomeca/tests/data/analogs.csv,EMG1=left_biceps_brachii,V,2000\n",
-        "subject,action,video_left\nc,walking,videos/sports2d/demo.mp4\n",
-        "subject,action,video_front,video_left\n"
-        "d,balancing,videos/pose2sim/cam01.mp4,videos/pose2sim/cam02.mp4\n",
-    ],
-)
-def test_real_recordings_become_clips(tmp_path, table):
-    source = shared("data")
-    for name in {cell.split("/")[0] for cell in table.replace("\n", ",").split(",") if "/" in cell}:
-        (tmp_path / name).mkdir()
-        for path in (source / name).rglob("*"):
-            if path.is_file() and str(path.relative_to(source)) in table:
-                target = tmp_path / path.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-    (tmp_path / "clips.csv").write_text(table)
-    [row] = read_table(tmp_path)
-    clip = load_clip(row, fps=5.0, size=32)
-    findings = check_clip(clip)
-    print(*findings, sep="\n")
-    assert not [finding for finding in findings if finding.severity == "error"]
-    if row.emg:
-        assert np.isfinite(emg.clip_envelope(clip)).all() and clip.emg.std() > 0
-    if row.videos:
-        assert len(clip.views) == len(row.videos) and len(clip.frames) > 5
-
-
 def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
     with pytest.raises(UserError, match=r"expected one of clips\.csv.*bring_your_data"):
         read_table(tmp_path)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cut=st.floats(0, 1), noise=st.binary(max_size=60), at=st.floats(0, 1))
+def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
+    whole = tmp_path / "whole.mp4"
+    if not whole.exists():
+        write_video(whole, grey(np.arange(0, 200, 10)), np.arange(20) / 30)
+    content = bytearray(whole.read_bytes())
+    place = int(at * len(content))
+    content[place : place + len(noise)] = noise
+    (tmp_path / "broken.mp4").write_bytes(content[: int(cut * len(content))])
+    try:
+        frames, times = film.record(tmp_path / "broken.mp4", fps=10, size=16)
+    except UserError as error:
+        assert "broken.mp4" in str(error) and "\n" not in str(error)
+    else:
+        assert len(frames) == len(times) > 0 and (np.diff(times) > 0).all()

@@ -20,6 +20,10 @@ from video2emg.errors import UserError
 Severity = Literal["error", "warning"]
 
 LOWEST_RATE = 100.0  # Hz; below, nothing of the 20-450 Hz band is left after Nyquist
+HIGHEST_RATE = 50e3  # Hz; no amplifier for surface EMG samples faster: was it given in mHz?
+FRAME_RATES = (0.5, 1000.0)  # Hz; beyond, a clock was read in the wrong unit
+PER_MINUTE = {"heart": (25.0, 240.0), "breath": (2.0, 90.0)}  # 1/min, of living people
+OUTSIDE = 0.05  # share of keypoints outside the picture that a body at its edge may have
 FLAT = 1e-6  # spread below this share of the largest channel's: not connected
 RAIL = 0.005  # share of samples at the very extreme: the amplifier was clipping
 HUM = 0.2  # share of the power within ± 1 Hz of the mains' harmonics up to 450 Hz
@@ -116,6 +120,11 @@ def check_clip(clip: Clip) -> list[Finding]:
                 when = "after" if name == "starts" else "before"
                 note("warning", "length", "emg_start" if name == "starts" else "emg",
                      f"the {shorter} {name} {abs(ahead):.2f} s {when} the {longer}")  # fmt: skip
+    for kind, (low, high) in PER_MINUTE.items():
+        rate = getattr(clip, f"{kind}_rate")
+        if len(rate) and not (low <= rate.min() and rate.max() <= high):
+            note("error", f"{kind}_rate", f"{kind}_rate", f"{rate.min():g} to {rate.max():g} per "
+                 f"minute; people have {low:g} to {high:g}")  # fmt: skip
     if clip.load <= 0:
         note("error", "load", "load", f"{clip.load:g} kg is not a load; leave it out if unknown")
     last = max([*clip.frame_time[-1:], *clip.emg_time[-1:], *clip.pose_time[-1:], 0.0])
@@ -137,6 +146,9 @@ def _check_emg(clip: Clip, note) -> None:
         note("error", "emg_rate", "emg_rate",
              f"{rate:g} Hz is too low for raw EMG (at least {LOWEST_RATE:g} Hz); if the file was "
              "rectified and smoothed before, say emg_kind=envelope")  # fmt: skip
+    if rate > HIGHEST_RATE:
+        note("error", "emg_rate", "emg_rate", f"{rate:g} Hz is too high (at most "
+             f"{HIGHEST_RATE:g} Hz)")  # fmt: skip
     finite = np.isfinite(values)
     for c, name in enumerate(clip.muscles):
         if not finite[:, c].all():
@@ -187,6 +199,10 @@ def _check_video(clip: Clip, note) -> None:
         spans[name] = (times[0], times[-1])
         if len(times) > 2:
             steps = np.diff(times)
+            fps = 1 / float(np.median(steps))
+            if not FRAME_RATES[0] <= fps <= FRAME_RATES[1]:
+                note("error", "frame_rate", f"frames/{name}", f"{fps:g} Hz is not the rate of "
+                     f"a film ({FRAME_RATES[0]:g} to {FRAME_RATES[1]:g} Hz)")  # fmt: skip
             gap = steps.max()
             if gap > 5 * np.median(steps):
                 note("warning", "gap", f"frames/{name}", f"no frame for {gap:.2f} s after "
@@ -197,6 +213,12 @@ def _check_video(clip: Clip, note) -> None:
             except UserError as error:
                 note("error", "picture", f"frames/{name}", str(error))
                 break
+        seen = clip.keypoints[clip.keypoint_view == v][..., :2]
+        seen = seen[np.isfinite(seen).all(-1)]
+        beyond = float(((seen < 0) | (seen > 1)).any(-1).mean()) if len(seen) else 0.0
+        if beyond > OUTSIDE:
+            note("error", "keypoints", f"keypoints/{name}", f"{beyond:.0%} of the points lie "
+                 "outside the picture: are they of another video, or of another size?")  # fmt: skip
     if len(spans) > 1:
         starts, ends = zip(*spans.values(), strict=True)
         if max(np.ptp(starts), np.ptp(ends)) > SHORT:

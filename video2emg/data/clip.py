@@ -1,6 +1,7 @@
 """The Clip: one synchronised repetition, whatever recorded it. Every builder emits these fields."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,12 @@ class Clip:
       joints: J joint names of a named skeleton (e.g. `vocabulary.FLEX_21`).
       pose: [P, J, 3] float32, m; x forward, y left, z up in the subject's heading at the start.
       pose_time: [P] float64, s.
+      keypoint_joints: K joint names of a named skeleton (e.g. `pose.COCO_17`).
+      keypoints: [Q, K, 3] float32, what a detector saw in one picture: x to the right and y down as
+        fractions of the stored frame's side (NaN if not found), and its confidence in [0, 1]. They
+        have no depth and no metres, and are therefore not a `pose`.
+      keypoint_view: [Q] int32, index into `views`.
+      keypoint_time: [Q] float64, s.
       dofs: D names of degrees of freedom with a known net torque.
       torque: [P, D] float32, N·m, on `pose_time`.
       drive: [P, C] float32, true muscle excitation under each electrode, fraction of maximum, on
@@ -71,6 +78,10 @@ class Clip:
     joints: tuple[str, ...] = ()
     pose: np.ndarray = _empty(0, 0, 3)
     pose_time: np.ndarray = _empty(0, dtype=np.float64)
+    keypoint_joints: tuple[str, ...] = ()
+    keypoints: np.ndarray = _empty(0, 0, 3)
+    keypoint_view: np.ndarray = _empty(0, dtype=np.int32)
+    keypoint_time: np.ndarray = _empty(0, dtype=np.float64)
     dofs: tuple[str, ...] = ()
     torque: np.ndarray = _empty(0, 0)
     drive: np.ndarray = _empty(0, 0)
@@ -151,6 +162,21 @@ def validate(clip: Clip) -> Clip:
         expect(0 < severity <= 1, "errors", f"{step}/{error}: severity {severity} not in (0, 1]")
     expect(np.isnan(clip.score) or 0 <= clip.score <= 100, "score", f"{clip.score} not in 0-100")
     for kind in ("heart", "breath"):
-        n = len(getattr(clip, f"{kind}_time"))
+        times = getattr(clip, f"{kind}_time")
+        expect((np.diff(times) > 0).all(), f"{kind}_time", "times must increase")
+        n = len(times)
         expect(len(getattr(clip, f"{kind}_rate")) == n, f"{kind}_rate", f"expected {n} readings")
+    _validate_keypoints(clip, expect)
     return clip
+
+
+def _validate_keypoints(clip: Clip, expect: Callable[[Any, str, str], None]) -> None:
+    n, view = len(clip.keypoint_time), clip.keypoint_view
+    shape = (n, len(clip.keypoint_joints), 3)
+    expect(not n or clip.keypoints.shape == shape, "keypoints", f"{shape} expected")
+    expect(view.shape == (n,), "keypoint_view", f"expected {n} entries")
+    expect(
+        not n or (view.min() >= 0 and view.max() < len(clip.views)),
+        "keypoint_view",
+        f"indices must lie in [0, {len(clip.views)})",
+    )

@@ -4,6 +4,8 @@ A joint that the source lacks is the mean of its stand-ins where anatomy allows 
 the chest between the shoulders), else NaN. Nothing is extrapolated.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -40,11 +42,19 @@ SMPL_24 = (
     "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
 )  # fmt: skip
 
+# COCO's keypoints (Lin et al. 2014); the feet end at the ankles.
+COCO_17 = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+
 SKELETONS = {
     "flex_21": vocabulary.FLEX_21,
     "ntu_25": NTU_25,
     "openpose_25": OPENPOSE_25,
     "smpl_24": SMPL_24,
+    "coco_17": COCO_17,
 }
 
 # Joint → groups of joints whose mean may stand for it, best first. The middles of left and right
@@ -86,7 +96,13 @@ def convert(
     Returns:
       [P, K, 3], NaN where no joint can stand in, and the K names.
     """
-    own, wanted = skeleton(source), skeleton(target)
+    return arrange(pose, skeleton(source), skeleton(target)), skeleton(target)
+
+
+def arrange(
+    pose: Float[np.ndarray, "P J 3"], own: Sequence[str], wanted: Sequence[str]
+) -> Float[np.ndarray, "P K 3"]:
+    """`convert` for any list of joints: [P, J, 3] in the order of `own` → [P, K, 3]."""
     place = {joint: i for i, joint in enumerate(own)}
     out = np.full((len(pose), len(wanted), 3), np.nan, pose.dtype)
     for k, joint in enumerate(wanted):
@@ -94,4 +110,4 @@ def convert(
             if all(member in place for member in group):
                 out[:, k] = pose[:, [place[member] for member in group]].mean(1)
                 break
-    return out, wanted
+    return out

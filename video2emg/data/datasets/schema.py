@@ -17,6 +17,9 @@ _TENSORS = {
     "emg_max": ((None,), np.float32),
     "pose": ((None, None, 3), np.float32),
     "pose_time": ((None,), np.float64),
+    "keypoints": ((None, None, 3), np.float32),
+    "keypoint_view": ((None,), np.int32),
+    "keypoint_time": ((None,), np.float64),
     "torque": ((None, None), np.float32),
     "drive": ((None, None), np.float32),
     "heart_rate": ((None,), np.float32),
@@ -25,7 +28,7 @@ _TENSORS = {
     "breath_time": ((None,), np.float64),
 }
 _TEXTS = ("clip_id", "dataset", "subject", "action", "emg_unit")
-_NAMES = ("views", "muscles", "joints", "dofs")
+_NAMES = ("views", "muscles", "joints", "keypoint_joints", "dofs")
 _NUMBERS = ("emg_rate", "emg_start", "load", "score")
 
 
@@ -60,11 +63,16 @@ def to_example(clip: Clip) -> dict[str, Any]:
 
 
 def from_example(example: dict[str, Any]) -> Clip:
-    """The dictionary a `tfds.data_source` yields → Clip."""
+    """The dictionary a `tfds.data_source` yields → Clip.
+
+    Fields that came later than the dataset keep the Clip's default.
+    """
     fields: dict[str, Any] = {name: example[name].decode() for name in _TEXTS}
-    fields |= {name: tuple(text.decode() for text in example[name]) for name in _NAMES}
+    fields |= {
+        name: tuple(text.decode() for text in example[name]) for name in _NAMES if name in example
+    }
     fields |= {name: float(example[name]) for name in _NUMBERS}
-    fields |= {name: np.asarray(example[name]) for name in _TENSORS}
+    fields |= {name: np.asarray(example[name]) for name in _TENSORS if name in example}
     fields["frames"] = list(example["frames"])
     fields["phases"] = tuple(tuple(item) for item in json.loads(example["phases"]))
     fields["errors"] = tuple(tuple(item) for item in json.loads(example["errors"]))

@@ -8,6 +8,8 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from video2emg.data.readers.channel import Channel
 from video2emg.errors import UserError
 
@@ -55,6 +57,23 @@ def read(path: str | Path) -> list[Channel]:
     return channels
 
 
+def readings(path: str | Path) -> list[tuple[Channel, np.ndarray]]:
+    """Reads a log whose entries need not be evenly spaced: channels, each with its times [N] s.
+
+    Raises:
+      UserError: as `read`, or no times in it.
+    """
+    path = Path(path)
+    if _MODULES.get(path.suffix.lower()) == "text" and path.is_file():
+        from video2emg.data.readers import text
+
+        return text.events(path)
+    found = read(path)
+    if any(np.isnan(channel.rate) for channel in found):
+        raise UserError(f"{path}: does not say when its values were read")
+    return [(channel, channel.time) for channel in found]
+
+
 def library(name: str, path: Path) -> ModuleType:
     """Imports an optional library, or says what to install for `path`."""
     try:
@@ -65,4 +84,4 @@ def library(name: str, path: Path) -> ModuleType:
         ) from None
 
 
-__all__ = ["KNOWN", "Channel", "library", "read"]
+__all__ = ["KNOWN", "Channel", "library", "read", "readings"]

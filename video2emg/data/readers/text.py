@@ -46,6 +46,34 @@ def parse(text: str, where: str) -> list[Channel]:
     A column named time (or X, as Delsys does) is the clock of the columns that follow it, up to the
     next one. Columns without a clock have an unknown rate.
     """
+    return _columns(*_table(text, where), where)
+
+
+def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
+    """Columns of a log whose entries need not be evenly spaced, each with its times [N] s.
+
+    Raises:
+      UserError: also where no column is called time, or times do not increase.
+    """
+    names, units, table = _table(decode(path.read_bytes(), path), str(path))
+    found, time = [], None
+    for c, name in enumerate(names):
+        label, unit = _label(name, units[c])
+        if _TIME.search(name):
+            time = table[:, c] * (1e-3 if unit.lower() == "ms" else 1.0)
+            continue
+        if time is None:
+            raise UserError(f"{path}: no column `time` (s) before {name!r}")
+        filled = np.isfinite(table[:, c]) & np.isfinite(time)
+        if filled.any() and not (np.diff(time[filled]) > 0).all():
+            raise UserError(f"{path}, column {name!r}: times must increase")
+        if filled.any():
+            found.append((Channel(label, table[filled, c], unit=unit), time[filled]))
+    return found
+
+
+def _table(text: str, where: str) -> tuple[list[str], list[str], np.ndarray]:
+    """Names, units and [rows, columns] numbers (NaN where empty)."""
     separator = _separator(text.splitlines())
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     first = _first_of_the_numbers(rows, separator)
@@ -62,7 +90,7 @@ def parse(text: str, where: str) -> list[Channel]:
             raise UserError(f"{where}, line {first + r + 1}: expected {width} numbers, found "
                             f"{separator.join(row)[:60]!r}")  # fmt: skip
         table[r, : min(len(numbers), width)] = numbers[:width]
-    return _columns(names, units, table, where)
+    return names, units, table
 
 
 def _first_of_the_numbers(rows: list[list[str]], separator: str) -> int | None:
@@ -124,6 +152,14 @@ def _numbers(row: list[str], separator: str) -> list[float] | None:
     return found if np.isfinite(found).any() else None
 
 
+def _label(name: str, unit: str) -> tuple[str, str]:
+    """Splits `EMG 1 [mV]` into name and unit; `unit` is that of the row below the names."""
+    within = _UNIT.search(name)
+    if not within:
+        return name, unit
+    return name[: within.start()].strip() or name, within[1]
+
+
 def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) -> list[Channel]:
     channels: list[Channel] = []
     clock: np.ndarray | None = None
@@ -132,19 +168,17 @@ def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) 
         filled = np.flatnonzero(np.isfinite(column))
         if not len(filled):
             continue
-        within = _UNIT.search(name)
-        unit = within[1] if within else units[c]
-        label = name[: within.start()].strip() if within else name
+        label, unit = _label(name, units[c])
         if _TIME.search(name):
             scale = 1e-3 if unit.lower() == "ms" else 1.0
             clock = column[: filled[-1] + 1] * scale
             continue
         length = filled[-1] + 1
         if clock is None:
-            channels.append(Channel(label or name, column[:length], unit=unit))
+            channels.append(Channel(label, column[:length], unit=unit))
             continue
         # A logger may stop writing times and values at different rows.
         length = min(length, len(clock))
         rate = rate_of(clock[:length], f"{where}, column {name!r}")
-        channels.append(Channel(label or name, column[:length], rate, float(clock[0]), unit))
+        channels.append(Channel(label, column[:length], rate, float(clock[0]), unit))
     return channels

@@ -1,17 +1,16 @@
 """TFDS builder for FLEX, from the files that its authors give on request."""
 
 import dataclasses
+import functools
 import math
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
 from video2emg.data.clip import Clip
-from video2emg.data.datasets import schema
+from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.flex import layout
 from video2emg.data.datasets.flex.load import load_clip
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
@@ -31,7 +30,7 @@ class FlexConfig(tfds.core.BuilderConfig):
     official: bool = False
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(ClipBuilder):
     """FLEX, from `config.data.manual_dir`."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -49,41 +48,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
     DEFAULT_CONFIG_NAME = "cross_subject"
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
-
-    def _split_generators(self, dl_manager):
-        source = self.source(Path(dl_manager.manual_dir), self.builder_config.name)
-        return {split: self._generate_examples(clips) for split, clips in source.items()}
-
-    def _generate_examples(self, clips: Iterator[Clip | UserError]):
-        for clip in tqdm.tqdm(clips, desc="building flex", unit="clip"):
-            if isinstance(clip, UserError):
-                raise clip
-            yield clip.clip_id, schema.to_example(clip)
-
     @classmethod
-    def source(cls, manual_dir: Path, config: str) -> dict[str, Iterator[Clip | UserError]]:
-        """The clips of each split, read one by one; errors take the place of bad ones."""
-        facts = layout.read_facts(manual_dir)
-        people = layout.read_subjects(manual_dir)
+    def plan(cls, manual_dir: Path | None, config: str) -> dict[str, list[layout.Sample]]:
+        """Samples by split."""
+        assert manual_dir is not None
         lists = layout.read_lists(manual_dir)
         if cls.builder_configs[config].official:
-            parts = _official(lists)
-        else:
-            parts = _by_subject([*lists["train"], *lists["test"]], people, manual_dir)
+            return _official(lists)
+        people = layout.read_subjects(manual_dir)
+        return _by_subject([*lists["train"], *lists["test"]], people, manual_dir)
 
-        def read(samples: list[layout.Sample]) -> Iterator[Clip | UserError]:
-            for sample in samples:
-                row = people.get((sample.action, sample.number), {})
-                load = row.get("load") or ""
-                try:
-                    yield load_clip(manual_dir, sample, facts, row.get("subject") or "unknown",
-                                    float(load) if load else math.nan)  # fmt: skip
-                except UserError as error:
-                    yield error
+    @classmethod
+    def maker(cls, manual_dir: Path | None, config: str) -> Maker:
+        """Reads a sample's files."""
+        assert manual_dir is not None
+        facts, people = layout.read_facts(manual_dir), layout.read_subjects(manual_dir)
+        return functools.partial(_load, manual_dir, facts, people)
 
-        return {split: read(samples) for split, samples in parts.items()}
+
+def _load(root: Path, facts: layout.Facts, people: dict, sample: layout.Sample) -> Clip:
+    row = people.get((sample.action, sample.number), {})
+    load = row.get("load") or ""
+    who = row.get("subject") or "unknown"
+    return load_clip(root, sample, facts, who, float(load) if load else math.nan)
 
 
 def _official(lists: dict[str, list[layout.Sample]]) -> dict[str, list[layout.Sample]]:

@@ -1,18 +1,13 @@
 """TFDS builder of GymSim: simulated lifters, filmed and wired, physics from end to end."""
 
-import collections
-import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
+import functools
 import typing
-from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow_datasets as tfds
-import tqdm
 
-from video2emg.data.clip import Clip
-from video2emg.data.datasets import schema
+from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
 from video2emg.sim import record as sim
 
@@ -27,7 +22,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(ClipBuilder):
     """GymSim: `tiny` (tests), `default` (two cores), `crowd` (assessment), `full` (like FLEX)."""
 
     VERSION = tfds.core.Version("1.2.0")
@@ -67,54 +62,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
     DEFAULT_CONFIG_NAME = "default"
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=schema.features(),
-            disable_shuffling=True,
-        )
+    @classmethod
+    def plan(cls, manual_dir: Path | None, config: str) -> dict[str, list[sim.Trial]]:
+        """Trials by split; people are dealt."""
+        settings = cls.builder_configs[config]
+        trials = sim.plan(settings.subjects, settings.repetitions, settings.seed)
+        people = deal_subjects(sorted({t.subject.id for t in trials}), settings.seed)
+        return {split: [t for t in trials if t.subject.id in people[split]] for split in SPLITS}
 
-    def _split_generators(self, dl_manager):
-        config = self.builder_config
-        trials = sim.plan(config.subjects, config.repetitions, config.seed)
-        people = deal_subjects(sorted({t.subject.id for t in trials}), config.seed)
-        self._bar = tqdm.tqdm(total=len(trials), desc=f"building gymsim/{config.name}", unit="clip")
-        return {
-            split: self._generate_examples([t for t in trials if t.subject.id in people[split]])
-            for split in SPLITS
-        }
-
-    def _generate_examples(self, trials: list[sim.Trial]):
-        for clip in record_all(trials, self.builder_config.studio):
-            self._bar.update()
-            if self._bar.n == self._bar.total:
-                self._bar.close()
-            yield clip.clip_id, schema.to_example(clip)
-
-
-def record_all(
-    trials: list[sim.Trial], studio: sim.Studio, workers: int | None = None
-) -> Iterator[Clip]:
-    """Records trials in processes; results come in order, with only a few waiting in memory."""
-    workers = min(workers or os.cpu_count() or 1, len(trials))
-    if workers <= 1:
-        yield from (sim.record(trial, studio) for trial in trials)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _one_thread) as pool:
-        waiting: collections.deque[concurrent.futures.Future[Clip]] = collections.deque()
-        try:
-            for trial in trials:
-                waiting.append(pool.submit(sim.record, trial, studio))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _one_thread() -> None:
-    """Keeps the workers' linear algebra from fighting for the same cores."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    @classmethod
+    def maker(cls, manual_dir: Path | None, config: str) -> Maker:
+        """Simulates a trial."""
+        return functools.partial(sim.record, studio=cls.builder_configs[config].studio)

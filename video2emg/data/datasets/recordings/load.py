@@ -1,6 +1,8 @@
 """One row of the table → one Clip, everything on one clock."""
 
+import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,11 @@ import numpy as np
 from video2emg.data import pose as pose_lib
 from video2emg.data import readers, sync
 from video2emg.data.clip import Clip, validate
-from video2emg.data.datasets.recordings.table import Row
-from video2emg.data.readers import film
+from video2emg.data.datasets.recordings.table import Rate, Row
+from video2emg.data.readers import film, keypoints
 from video2emg.errors import UserError
+
+_STALE = 30.0  # s; a heart rate that was read longer before or after says nothing about the clip
 
 
 def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
@@ -27,33 +31,35 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
     fields: dict = {}
     if row.videos:
         fields |= _videos(row, fps, size)
+    if row.keypoints:
+        fields |= _keypoints(row)
     if row.emg is not None:
         fields |= _emg(row)
     if row.pose is not None:
         fields |= _pose(row)
     end = row.end
-    return validate(
-        Clip(
-            clip_id=row.clip_id,
-            dataset="recordings",
-            subject=row.subject,
-            action=row.action,
-            load=row.load,
-            score=row.score,
-            errors=row.errors,
-            phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
-            provenance={
-                "simulated": False,
-                "row": row.where.rpartition("/")[2],
-                "emg_kind": row.emg_kind,
-                "emg_offset_s": row.emg_offset,
-                "emg_drift": row.emg_drift,
-                "licence": row.licence,
-            }
-            | ({"graph": row.graph} if row.graph else {}),
-            **fields,
-        )
+    clip = Clip(
+        clip_id=row.clip_id,
+        dataset="recordings",
+        subject=row.subject,
+        action=row.action,
+        load=row.load,
+        score=row.score,
+        errors=row.errors,
+        phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
+        provenance={
+            "simulated": False,
+            "row": row.where.rpartition("/")[2],
+            "emg_kind": row.emg_kind,
+            "emg_offset_s": row.emg_offset,
+            "emg_drift": row.emg_drift,
+            "licence": row.licence,
+        }
+        | ({"graph": row.graph} if row.graph else {}),
+        **fields,
     )
+    rates = {k: v for kind in ("heart", "breath") for k, v in _rate(row, kind, clip.end).items()}
+    return validate(dataclasses.replace(clip, **rates))
 
 
 def _videos(row: Row, fps: float, size: int) -> dict:
@@ -121,10 +127,19 @@ def _emg(row: Row) -> dict:
 
 
 def _pose(row: Row) -> dict:
-    path = Path(str(row.pose))
+    path, where = Path(str(row.pose)), f"{row.where}: {Path(str(row.pose)).name}"
+    if path.is_dir() or path.suffix.lower() == ".json":
+        raise UserError(f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
+                        "and no metres; name them in keypoints_<view>")  # fmt: skip
+    axes = _axes(row.pose_axes, f"{row.where}, pose_axes")
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
-    wanted = [f"{joint}_{axis}" for joint in joints for axis in "xyz"]
-    found = _by_name(readers.read(path), wanted, f"{row.where}: {path.name}")
+    unknown = set(row.pose_joints) - set(joints)
+    if unknown:
+        raise UserError(f"{row.where}, pose_joints: {sorted(unknown)[0]!r} is not a joint of "
+                        f"{row.pose_skeleton}")  # fmt: skip
+    markers = row.pose_joints or {joint: (joint,) for joint in joints}
+    wanted = [f"{m}_{axis}" for group in markers.values() for m in group for axis in "xyz"]
+    found = _by_name(readers.read(path), wanted, where)
     rate = row.pose_rate if math.isnan(found[0].rate) else found[0].rate
     if math.isnan(rate):
         raise UserError(f"{row.where}, pose_rate: {path.name} does not say its rate; give it in Hz")
@@ -134,12 +149,89 @@ def _pose(row: Row) -> dict:
     time = row.pose_offset + found[0].start + np.arange(length) / rate
     inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
     if not inside.any():
-        raise UserError(f"{row.where}: {path.name} has no complete pose between {row.start:g} and "
-                        f"{row.end:g} s")  # fmt: skip
-    values = values[inside].reshape(-1, len(joints), 3).astype(np.float32)
+        raise UserError(f"{where} has no complete pose between {row.start:g} and {row.end:g} s")
+    ends = np.cumsum([len(group) for group in markers.values()])
+    groups = np.split(values[inside].reshape(inside.sum(), -1, 3), ends[:-1], axis=1)
+    values = np.stack([group.mean(1) for group in groups], axis=1).astype(np.float32) @ axes
     # One skeleton for all clips, so that one model can be trained on all of them.
-    values, names = pose_lib.convert(values, row.pose_skeleton, "flex_21")
+    names = pose_lib.skeleton("flex_21")
+    values = pose_lib.arrange(values, list(markers), names)
+    lost = [name for name, x in zip(names, values[0], strict=True) if np.isnan(x).any()]
+    if lost:
+        raise UserError(f"{where} has nothing for {', '.join(lost)}")
     return {"joints": names, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _axes(text: str, where: str) -> np.ndarray:
+    """[3, 3]: coordinates of the file @ matrix = forward, left, up."""
+    matrix = np.zeros((3, 3), np.float32)
+    words = text.split()
+    if len(words) == 3 and all(re.fullmatch(r"[+-]?[xyz]", word) for word in words):
+        for column, word in enumerate(words):
+            matrix["xyz".index(word[-1]), column] = -1 if word[0] == "-" else 1
+    # A mirror image would exchange left and right.
+    if round(float(np.linalg.det(matrix))) != 1:
+        raise UserError(f"{where}: {text!r}: expected the file's axes that point forward, left and "
+                        "up, as a right-handed system, e.g. `x -z y`")  # fmt: skip
+    return matrix
+
+
+def _keypoints(row: Row) -> dict:
+    """2-D keypoints of every view, on the clip's clock and in the coordinates of stored frames."""
+    points, view, time, skeletons = [], [], [], set()
+    for name, path in row.keypoints.items():
+        found = keypoints.read(path, row.keypoints_largest)
+        skeletons.add(found.joints)
+        if len(skeletons) > 1:
+            raise UserError(f"{row.where}, keypoints_{name}: another skeleton than the other views")
+        clock, size = film.timeline(row.videos[name], row.video_rate)
+        frame = found.frame - row.keypoints_first
+        if frame[0] < 0 or frame[-1] >= len(clock):
+            raise UserError(f"{row.where}, keypoints_{name}: frames {found.frame[0]} to "
+                            f"{found.frame[-1]}, but the video has {len(clock)}; what is its first "
+                            "one called (keypoints_first)?")  # fmt: skip
+        inside = (clock[frame] >= row.start) & (clock[frame] <= row.end)
+        own = found.points[inside].astype(np.float32)
+        own[..., :2] = 0.5 + (own[..., :2] - np.array(size) / 2) / max(size)
+        points.append(own)
+        view.append(np.full(len(own), list(row.videos).index(name), np.int32))
+        time.append(clock[frame][inside] - row.start)
+    return {
+        "keypoint_joints": skeletons.pop(),
+        "keypoints": np.concatenate(points),
+        "keypoint_view": np.concatenate(view),
+        "keypoint_time": np.concatenate(time),
+    }
+
+
+def _rate(row: Row, kind: str, end: float) -> dict:
+    """Readings from 0 to `end` s, and the nearest on either side: watches log rarely."""
+    rate: Rate | None = getattr(row, kind)
+    if rate is None:
+        return {}
+    if rate.file is None:
+        values, time = np.array([rate.value]), np.zeros(1)
+    else:
+        log = {channel.name: (channel, time) for channel, time in readers.readings(rate.file)}
+        if not rate.channel and len(log) > 1:
+            raise UserError(f"{row.where}, {kind}_channel: which of {', '.join(map(repr, log))}?")
+        if rate.channel and rate.channel not in log:
+            raise UserError(f"{row.where}, {kind}_channel: {rate.file.name} has no "
+                            f"{rate.channel!r}, but {', '.join(map(repr, log))}")  # fmt: skip
+        channel, time = log[rate.channel] if rate.channel else next(iter(log.values()))
+        time = time + rate.offset - row.start
+        near = (time >= -_STALE) & (time <= end + _STALE)
+        near &= np.isfinite(channel.values)
+        if not near.any():
+            raise UserError(f"{row.where}, {kind}_rate: {rate.file.name} has no reading within "
+                            f"{_STALE:g} s of the clip")  # fmt: skip
+        values, time = channel.values[near], time[near]
+        first = max(np.searchsorted(time, 0.0, "right") - 1, 0)
+        last = np.searchsorted(time, end) + 1
+        values, time = values[first:last], time[first:last]
+        if channel.unit.lower() == "hz":
+            values = 60 * values
+    return {f"{kind}_rate": values.astype(np.float32), f"{kind}_time": time}
 
 
 def _by_name(channels: list, names: list[str], where: str) -> list:

@@ -2,16 +2,14 @@
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-import tqdm
 
-from video2emg.data.clip import Clip
-from video2emg.data.datasets import schema
+from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import Row, find, read_table
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
@@ -34,7 +32,7 @@ class RecordingsConfig(tfds.core.BuilderConfig):
     within_subject: bool = False
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(ClipBuilder):
     """Recordings of a folder (`config.data.manual_dir`)."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -49,45 +47,25 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ]
     DEFAULT_CONFIG_NAME = "default"
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
-
-    def _split_generators(self, dl_manager):
-        rows = read_table(Path(dl_manager.manual_dir))
-        parts = split_rows(rows, self.builder_config.within_subject)
-        self._bar = tqdm.tqdm(total=len(rows), desc="building recordings", unit="clip")
-        return {split: self._generate_examples(parts[split]) for split in SPLITS}
-
-    def _generate_examples(self, rows: list[Row]) -> Iterator[tuple[str, dict]]:
-        for row in rows:
-            clip = load_clip(row, self.builder_config.fps, self.builder_config.size)
-            self._bar.update()
-            yield clip.clip_id, schema.to_example(clip)
-        if self._bar.n == self._bar.total:
-            self._bar.close()
+    @classmethod
+    def plan(cls, manual_dir: Path | None, config: str) -> dict[str, list[Row]]:
+        """Rows of the table by split."""
+        assert manual_dir is not None
+        return split_rows(read_table(manual_dir), cls.builder_configs[config].within_subject)
 
     @classmethod
-    def source(cls, manual_dir: Path, config: str) -> dict[str, Iterator[Clip | UserError]]:
-        """The clips that a build would hold, read one by one; errors take the place of bad ones."""
+    def maker(cls, manual_dir: Path | None, config: str) -> Maker:
+        """Reads what a row names."""
         settings = cls.builder_configs[config]
-        parts = split_rows(read_table(manual_dir), settings.within_subject)
-
-        def read(rows: list[Row]) -> Iterator[Clip | UserError]:
-            for row in rows:
-                try:
-                    yield load_clip(row, settings.fps, settings.size)
-                except UserError as error:
-                    yield error
-
-        return {split: read(rows) for split, rows in parts.items()}
+        return functools.partial(load_clip, fps=settings.fps, size=settings.size)
 
     @staticmethod
     def fingerprint(manual_dir: Path) -> str:
         """Changes when the table does, or the size of a file that it names."""
         digest = hashlib.sha256(find(manual_dir).read_bytes())
         for row in read_table(manual_dir):
-            for path in (*row.videos.values(), row.emg, row.pose):
-                if path is not None:
+            for named in row.files:
+                for path in sorted(named.iterdir()) if named.is_dir() else [named]:
                     digest.update(f"{path.name} {path.stat().st_size}".encode())
         return digest.hexdigest()[:16]
 

@@ -2,7 +2,9 @@
 
 Columns (docs/bring_your_data.md explains each): subject, action; video_<view> and video_rate; emg,
 emg_channels, emg_rate, emg_unit, emg_kind, emg_max, emg_offset, emg_drift; pose, pose_skeleton,
-pose_offset; start, end; load, score, errors, phases, graph; clip_id, split, licence.
+pose_joints, pose_axes, pose_rate, pose_offset; keypoints_<view>, keypoints_first, keypoints_person;
+heart_rate, heart_channel, heart_offset, and the same for breath; start, end; load, score, errors,
+phases, graph; clip_id, split, licence.
 """
 
 import csv
@@ -24,13 +26,32 @@ SPLITS = ("train", "validation", "test")
 _NUMBERS = {
     "emg_rate": math.nan, "emg_offset": 0.0, "emg_drift": 0.0, "video_rate": math.nan,
     "pose_rate": math.nan, "pose_offset": 0.0, "start": 0.0, "end": math.inf, "load": math.nan,
-    "score": math.nan,
+    "score": math.nan, "heart_offset": 0.0, "breath_offset": 0.0, "keypoints_first": 0.0,
 }  # fmt: skip
 _TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
-          "pose_skeleton", "graph")  # fmt: skip
+          "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate",
+          "breath_channel", "keypoints_person")  # fmt: skip
 _FILES = ("emg", "pose")
-_LISTS = ("emg_channels", "emg_max", "errors", "phases")
+_LISTS = ("emg_channels", "emg_max", "errors", "phases", "pose_joints")
+_NO_VIEWS = ("video_rate", "keypoints_first", "keypoints_person")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """Heart or breath rate: one value for the whole clip, or a log.
+
+    Attributes:
+      value: 1/min; NaN if there is a log.
+      file: the log, or None.
+      channel: in the file; empty if it has only one.
+      offset: added to the log's times, s.
+    """
+
+    value: float = math.nan
+    file: Path | None = None
+    channel: str = ""
+    offset: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +73,14 @@ class Row:
       emg_drift: by how much the EMG's clock runs slow: its second lasts (1 + drift) seconds.
       pose: file, or None.
       pose_skeleton: name, see `data.pose`.
+      pose_joints: joint → markers in the file whose mean it is; empty if they are called alike.
+      pose_axes: the file's axes that point forward, left and up, e.g. `x -z y`.
       pose_rate: NaN if the file says it.
       pose_offset: added to the pose's times.
+      keypoints: file or folder of 2-D keypoints by view name.
+      keypoints_first: number that the files give to the first frame of the video.
+      keypoints_largest: of several people in a frame, take the largest.
+      heart, breath: rates, or None.
       start, end: of the repetition on the video's clock (without video: on the EMG's).
       load: kg.
       score: 0-100.
@@ -75,6 +102,13 @@ class Row:
     pose: Path | None
     errors: tuple[tuple[str, str, float], ...]
     phases: tuple[tuple[str, float, float], ...]
+    pose_joints: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    pose_axes: str = "x y z"
+    keypoints: dict[str, Path] = dataclasses.field(default_factory=dict)
+    keypoints_first: int = 0
+    keypoints_largest: bool = False
+    heart: Rate | None = None
+    breath: Rate | None = None
     split: str = ""
     licence: str = ""
     graph: str = ""
@@ -91,6 +125,13 @@ class Row:
     end: float = math.inf
     load: float = math.nan
     score: float = math.nan
+
+    @property
+    def files(self) -> list[Path]:
+        """Everything that the row names; folders too."""
+        logs = [rate.file for rate in (self.heart, self.breath) if rate]
+        named = (*self.videos.values(), *self.keypoints.values(), self.emg, self.pose, *logs)
+        return [path for path in named if path is not None]
 
 
 def find(folder: Path) -> Path:
@@ -156,8 +197,8 @@ def _yaml(text: str, table: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
-    views = [key for key in record if key == "video" or key.startswith("video_")]
-    views = [key for key in views if key != "video_rate"]
+    views = [key for key in record if key.partition("_")[0] in ("video", "keypoints")]
+    views = [key for key in views if key not in _NO_VIEWS]
     known = {*_NUMBERS, *_TEXTS, *_FILES, *_LISTS, *views}
     unknown = sorted(set(record) - known)
     if unknown:
@@ -169,16 +210,10 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
         value = record.get(column)
         return "" if value is None else str(value).strip()
 
-    def number(column: str) -> float:
-        value = text(column).replace(",", ".")
-        if not value:
-            return _NUMBERS[column]
-        try:
-            return float(value)
-        except ValueError:
-            raise UserError(f"{where}, {column}: {value!r} is not a number") from None
-
-    fields: dict[str, Any] = {column: number(column) for column in _NUMBERS}
+    fields: dict[str, Any] = {
+        column: _number(text(column), f"{where}, {column}") if text(column) else default
+        for column, default in _NUMBERS.items()
+    }
     fields |= {c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action", "graph")}
     for column in ("subject", "action"):
         if not _NAME.match(fields[column]):
@@ -190,6 +225,7 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
     if fields["emg_kind"] not in ("raw", "envelope"):
         raise UserError(f"{where}, emg_kind: {fields['emg_kind']!r} is not raw or envelope")
     fields["pose_skeleton"] = text("pose_skeleton") or "flex_21"
+    fields["pose_axes"] = text("pose_axes") or "x y z"
     if not fields["end"] > fields["start"]:
         raise UserError(
             f"{where}, end: {fields['end']:g} s is not after start {fields['start']:g} s"
@@ -197,13 +233,29 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
     score = fields["score"]
     if not (math.isnan(score) or 0 <= score <= 100):
         raise UserError(f"{where}, score: {score:g} is not within 0-100")
-    fields["videos"] = {}
+    fields["videos"], fields["keypoints"] = {}, {}
     for key in views:
-        view = key.removeprefix("video").removeprefix("_") or "front"
+        kind, _, view = key.partition("_")
+        view = view or "front"
         if view not in vocabulary.VIEWS:
             raise UserError(f"{where}, {key}: unknown view; known: {', '.join(vocabulary.VIEWS)}")
         if text(key):
-            fields["videos"][view] = _inside(folder, text(key), f"{where}, {key}")
+            place = fields["videos" if kind == "video" else "keypoints"]
+            place[view] = _inside(folder, text(key), f"{where}, {key}")
+    for view in set(fields["keypoints"]) - set(fields["videos"]):
+        raise UserError(f"{where}, keypoints_{view}: needs the video that they were found in")
+    first = fields["keypoints_first"]
+    if not (first >= 0 and first == int(first) if math.isfinite(first) else False):
+        raise UserError(f"{where}, keypoints_first: {first:g} is not the number of a frame")
+    fields["keypoints_first"] = int(first)
+    if text("keypoints_person") not in ("", "largest"):
+        raise UserError(f"{where}, keypoints_person: {text('keypoints_person')!r} is not largest")
+    fields["keypoints_largest"] = text("keypoints_person") == "largest"
+    for kind in ("heart", "breath"):
+        offset = fields.pop(f"{kind}_offset")
+        named = text(f"{kind}_rate")
+        fields[kind] = _rate(named, text(f"{kind}_channel"), offset, folder,
+                             f"{where}, {kind}_rate") if named else None  # fmt: skip
     for column in _FILES:
         name = text(column)
         fields[column] = _inside(folder, name, f"{where}, {column}") if name else None
@@ -213,6 +265,13 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
     if fields["emg"] and not fields["emg_channels"]:
         raise UserError(f"{where}, emg_channels: which channel is which muscle? e.g. "
                         "EMG1=left_vastus_lateralis; EMG2=right_vastus_lateralis")  # fmt: skip
+    joints = _pairs(record.get("pose_joints"), f"{where}, pose_joints")
+    if len(set(joints.values())) < len(joints):
+        raise UserError(f"{where}, pose_joints: a joint is given twice; its markers stand with +")
+    fields["pose_joints"] = {
+        str(joint): tuple(part.strip() for part in markers.split("+"))
+        for markers, joint in joints.items()
+    }
     fields["emg_max"] = {
         channel: _positive(value, f"{where}, emg_max")
         for channel, value in _pairs(record.get("emg_max"), f"{where}, emg_max").items()
@@ -222,7 +281,7 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
         for step, error, severity in _triples(record.get("errors"), f"{where}, errors")
     )
     fields["phases"] = tuple(
-        (step, _time(begin, f"{where}, phases"), _time(stop, f"{where}, phases"))
+        (step, _number(begin, f"{where}, phases"), _number(stop, f"{where}, phases"))
         for step, begin, stop in _triples(record.get("phases"), f"{where}, phases")
     )
     # The table's line keeps a made-up id unique and findable.
@@ -242,6 +301,15 @@ def _inside(folder: Path, name: str, where: str) -> Path:
     except (OSError, ValueError):
         raise UserError(f"{where}: not a path: {name[:80]!r}") from None
     raise UserError(f"{where}: {name} lies outside the table's folder")
+
+
+def _rate(named: str, channel: str, offset: float, folder: Path, where: str) -> Rate:
+    """A number is the rate itself, anything else the name of its log."""
+    try:
+        float(named.replace(",", "."))
+    except ValueError:
+        return Rate(file=_inside(folder, named, where), channel=channel, offset=offset)
+    return Rate(value=_positive(named, where))
 
 
 def _pairs(value: Any, where: str) -> dict[str, Any]:
@@ -283,11 +351,11 @@ def _triples(value: Any, where: str) -> list[tuple[str, str, Any]]:
     return found
 
 
-def _time(value: Any, where: str) -> float:
+def _number(value: Any, where: str) -> float:
     try:
         return float(str(value).replace(",", "."))
     except ValueError:
-        raise UserError(f"{where}: {value!r} is not a time in seconds") from None
+        raise UserError(f"{where}: {value!r} is not a number") from None
 
 
 def _positive(value: Any, where: str) -> float:

@@ -1,0 +1,178 @@
+"""Builds that are killed, that meet, that fail, and that Beam does."""
+
+import errno
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from video2emg.data import build, store
+from video2emg.data.datasets import builder as builder_lib
+from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
+from video2emg.data.datasets.recordings import Builder as Recordings
+from video2emg.data.datasets.workers import in_order
+from video2emg.errors import UserError
+
+from .test_recordings import folder as recordings
+
+VERSION = str(gymsim.Builder.VERSION)
+BUILD = (
+    "import sys; from video2emg.data import store; store.open_dataset('gymsim/tiny', sys.argv[1])"
+)
+
+
+def start(code, *args):
+    """A program in a process group of its own."""
+    root = pathlib.Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *map(str, args)],
+        cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def alive(group):
+    """Processes of a group that still run (zombies do not)."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ProcessLookupError):
+            continue
+        if int(pgrp) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+def same(one, other):
+    for split, clips in one.splits.items():
+        assert len(clips) == len(other.splits[split])
+        for a, b in zip(clips, other.splits[split], strict=True):
+            assert a.clip_id == b.clip_id and a.frames == b.frames
+            np.testing.assert_array_equal(a.emg, b.emg)
+
+
+def test_a_killed_build_starts_again_cleanly_and_leaves_no_process(tmp_path, tiny_dir):
+    process = start(BUILD, tmp_path)
+    home = tmp_path / "gymsim" / "tiny"
+    wait_for(lambda: list(home.rglob("*array_record*")))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (home / VERSION).exists() and (home / f".{VERSION}.building").exists()
+    wait_for(lambda: not alive(process.pid), 20)
+    dataset = store.open_dataset("gymsim/tiny", tmp_path)
+    same(dataset, store.open_dataset("gymsim/tiny", tiny_dir))
+    assert {path.name for path in home.iterdir()} == {VERSION, f".{VERSION}.lock"}
+
+
+def test_two_builds_at_once_make_one_dataset(tmp_path):
+    own = recordings(tmp_path)
+    home = tmp_path / "data" / "recordings" / "default"
+    code = ("import sys; from video2emg.data import store; "
+            "store.open_dataset('recordings/default', *sys.argv[1:])")  # fmt: skip
+    with build._alone(home / ".1.0.0.lock"):
+        both = [start(code, tmp_path / "data", own) for _ in range(2)]
+        for process in both:
+            assert "another process is building" in process.stderr.readline()
+        assert not (home / "1.0.0").exists()
+    assert [process.wait(120) for process in both] == [0, 0]
+    same(store.open_dataset("recordings/default", tmp_path / "data", own),
+         store.open_dataset("recordings/default", tmp_path / "alone", own))  # fmt: skip
+    assert {path.name for path in home.iterdir()} == {"1.0.0", ".1.0.0.lock"}
+
+
+@pytest.mark.parametrize(
+    "failure, seen",
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError(errno.ENOSPC, "No space left on device"), UserError),
+    ],
+)
+def test_an_interrupted_build_leaves_nothing_that_looks_whole(tmp_path, monkeypatch, failure, seen):
+    def interrupted(maker, items):
+        yield maker(items[0])
+        raise failure
+
+    monkeypatch.setattr(builder_lib, "in_order", interrupted)
+    with pytest.raises(seen) as caught:
+        store.open_dataset("gymsim/tiny", tmp_path)
+    if seen is UserError:
+        assert "disk full while building" in str(caught.value)
+        assert "config.data.dir" in str(caught.value)
+    assert [p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()] == [f".{VERSION}.lock"]
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(build.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"):
+        store.open_dataset("gymsim/tiny", tmp_path)
+
+
+def test_work_in_processes_comes_back_in_order():
+    texts = [f"({i}, __import__('os').getpid())" for i in range(12)]
+    found = list(in_order(eval, texts, workers=2))
+    assert [value for value, _ in found] == list(range(12))
+    assert os.getpid() not in {pid for _, pid in found} and len({pid for _, pid in found}) <= 2
+    with pytest.raises(ValueError, match=r"math domain|nonnegative"):
+        list(in_order(math.sqrt, range(4, -5, -1), workers=2))
+
+
+def test_few_results_wait_in_memory():
+    """The producer is never more than a fixed number of items ahead of the consumer."""
+
+    class Items(list):
+        asked = 0
+
+        def __iter__(self):
+            for item in range(200):
+                self.asked = item
+                yield item
+
+    items = Items(range(200))
+    for i, _ in enumerate(in_order(math.sqrt, items, workers=2)):
+        assert items.asked - i <= 10
+        if i == 40:
+            break
+
+
+def test_shards_keep_the_order_of_the_plan(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder_lib, "SHARD", 2)
+    own = recordings(tmp_path, 11)
+    dataset = store.open_dataset("recordings/default", tmp_path / "data", own)
+    plan = Recordings.plan(own, "default")
+    for split, rows in plan.items():
+        shards = list(tmp_path.rglob(f"*{split}.array_record*"))
+        assert len(shards) == (len(rows) + 1) // 2
+        assert [clip.clip_id for clip in dataset.splits[split]] == [row.clip_id for row in rows]
+
+
+def test_without_beam_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam.options", None)
+    with pytest.raises(UserError, match=r"pip install \"video2emg\[beam\]\""):
+        store.open_dataset("gymsim/tiny", tmp_path, beam="--runner=DirectRunner")
+
+
+def test_beam_builds_the_same_dataset(tmp_path, tiny_dir):
+    pytest.importorskip("apache_beam", reason="apache-beam is not installed (extra `beam`)")
+    beam = "--runner=DirectRunner"
+    built = store.open_dataset("gymsim/tiny", tmp_path / "beam", beam=beam)
+    same(built, store.open_dataset("gymsim/tiny", tiny_dir))
+    (tmp_path / "own").mkdir()
+    own = recordings(tmp_path / "own")
+    by_beam = store.open_dataset("recordings/default", tmp_path / "a", own, beam=beam)
+    same(by_beam, store.open_dataset("recordings/default", tmp_path / "b", own))
