@@ -17,7 +17,7 @@ from video2emg.data.datasets import schema
 from video2emg.errors import UserError
 from video2emg.files import write_json
 
-DATASETS = ("gymsim", "flex", "recordings")
+DATASETS = ("gymsim", "flex", "mia", "recordings")
 _SIZES = "file_sizes.json"
 _SOURCE = "source.json"
 
