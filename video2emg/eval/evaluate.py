@@ -41,6 +41,7 @@ def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]
                 phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
                 target=target,
                 mask=np.isfinite(target),
+                scale=examples.reference.scale(clip) if clip.emg_is_envelope else None,
                 load=clip.load,
                 descriptor=descriptor(examples, index) if descriptors else None,
             )
