@@ -20,7 +20,6 @@ from video2emg.data import emg as emg_lib
 from video2emg.data import pose as pose_lib
 from video2emg.data.clip import Clip
 from video2emg.data.datasets.mia import layout
-from video2emg.data.datasets.mia.layout import Sample
 from video2emg.errors import UserError
 from video2emg.files import new_folder, write_atomically, write_text
 
@@ -136,7 +135,8 @@ class _Writer:
     def _window(self, clip: Clip, tree: str, emg: np.ndarray, joints: np.ndarray) -> str:
         subject = self._folder_of(clip.subject)
         key = f"{tree}/{subject}/{clip.action}/{self._counts[tree, subject]}"
-        if layout.sample_of(key) != Sample(*key.split("/")):
+        sample = layout.sample_of(key)
+        if sample is None or sample.key != key:
             raise UserError(f"clip {clip.clip_id!r}, field action: {clip.action!r} is no folder "
                             "name of letters, digits, _ and -")  # fmt: skip
         self._counts[tree, subject] += 1
