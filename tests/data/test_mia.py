@@ -283,6 +283,8 @@ def test_folders_with_other_names_are_not_passed_over(tree):
         ("muscles: {Squat: [left_soleus]}", r"muscles, Squat: expected 8 names or nulls"),
         ("muscles: {Squat: [left_tongue]}", r"muscles, Squat: unknown channel"),
         (f"muscles: {{Squat: [{'left_soleus,' * 8}]}}", "a name occurs twice"),
+        ("muscles: {Squat: 3}", r"muscles: \{'Squat': 3\} is not a dict"),
+        ("subjects: {Subject0: [a]}", "subjects: .* is not a dict"),
         ("missing_joints: [tail]", "'tail' is not a joint of BODY_25"),
     ],
 )

@@ -66,7 +66,7 @@ class Facts:
     emg_unit: str = "unknown"
     simulated: bool = False
     subjects: dict[str, str] = dataclasses.field(default_factory=dict)
-    muscles: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    muscles: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
     missing_joints: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -100,13 +100,13 @@ def read_facts(root: Path) -> Facts:
     """Reads `mia.yaml`; the defaults if there is none."""
     path = root / FACTS
     facts = facts_lib.read_facts(path, Facts)
-    facts_lib.check_muscles(path, facts.muscles, gaps=True)
+    facts_lib.check_muscles(path, facts.muscles)
     for exercise, names in facts.muscles.items():
         if len(names) != CHANNELS or not any(names):
             raise UserError(f"{path}, muscles, {exercise}: expected {CHANNELS} names or nulls")
     for folder, name in facts.subjects.items():
-        if not isinstance(name, str) or not name:
-            raise UserError(f"{path}, subjects, {folder}: {name!r} is not a name")
+        if not name:
+            raise UserError(f"{path}, subjects, {folder}: the name is empty")
     unknown = [j for j in facts.missing_joints if j not in pose_lib.OPENPOSE_25]
     if unknown:
         raise UserError(f"{path}, missing_joints: {unknown[0]!r} is not a joint of BODY_25")

@@ -35,18 +35,18 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
     pose = joints[:, : len(names)] @ layout.AXES.T
     pose[:, [names.index(joint) for joint in facts.missing_joints]] = np.nan
     columns = facts.muscles.get(sample.exercise, list(layout.MUSCLES))
-    kept = [c for c, name in enumerate(columns) if name is not None]
+    muscles = {name: c for c, name in enumerate(columns) if name is not None}
     return validate(
         Clip(
             clip_id=sample.key,
             dataset="mia",
             subject=facts.subjects.get(sample.subject, sample.subject),
             action=sample.exercise,
-            muscles=tuple(columns[c] for c in kept),
-            emg=emg[:, kept],
+            muscles=tuple(muscles),
+            emg=emg[:, list(muscles.values())],
             emg_unit=facts.emg_unit,
             emg_rate=layout.RATE,
-            emg_max=np.full(len(kept), np.nan, np.float32),
+            emg_max=np.full(len(muscles), np.nan, np.float32),
             joints=names,
             pose=pose,
             pose_time=np.arange(layout.FRAMES) / layout.RATE,
