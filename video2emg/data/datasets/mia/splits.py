@@ -98,7 +98,7 @@ def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
     parts = {"train": train, "validation": validation, "test": test}
     empty = [name for name, part in parts.items() if not part]
     if empty:
-        held = protocol.held or "the minutes of val"
+        held = protocol.held or "val"
         raise UserError(f"{root}: nothing for {' and '.join(empty)} when {held} is held out; the "
                         f"tree has {_names(s.subject for s in samples)} doing "
                         f"{_names(s.exercise for s in samples)}")  # fmt: skip
@@ -167,7 +167,8 @@ def _hold_out(train: list[Sample], protocol: Protocol) -> tuple[list[Sample], li
         held = set()
         for own in sets.values():
             own.sort(key=lambda s: (s.tree, int(s.number)))
-            held |= set(own[len(own) - max(round(_HELD_OUT * len(own)), 1) :])
+            count = min(max(round(_HELD_OUT * len(own)), 1), len(own) - 1)
+            held |= set(own[len(own) - count :])
     else:
         counts = collections.Counter(getattr(s, protocol.by) for s in sorted(train))
         # The one that costs training least: a person has a third of all clips.
