@@ -225,7 +225,7 @@ def _head(config: Config, bench: Bench) -> aqa.Assessor:
         rubric=bench.rubric,
         log_odds=tuple(log_odds),
         rate=bench.rate,
-        views=len(bench.main.data.views) if config.video else 0,
+        views=max(len(bench.main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
         **settings,
     )

@@ -191,6 +191,12 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     """Finds the mistakes of a config before a dataset is built or a folder made."""
     mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    if (config.model.encoder.name == "pose") == bool(config.data.views):
+        raise UserError(
+            f"config.data.views: {tuple(config.data.views)}, but config.model.encoder.name="
+            f"{config.model.encoder.name}: the pose encoder looks at no camera (set views to ()), "
+            "the others at one or more"
+        )
     build_model(config, window_of(config))
     state_lib.optimiser(config.train)
 

@@ -1,10 +1,12 @@
 """Files that are never seen half-written."""
 
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from video2emg.errors import UserError
@@ -34,6 +36,29 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) 
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder beside `path` to write into, renamed to `path` at the end, removed on an error.
+
+    Raises:
+      UserError: `path` exists and is not an empty folder, or cannot be written.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} is not empty; choose another folder")
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o755)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -36,7 +36,7 @@ def run(name: str, data_dir: str, manual_dir: str, out: str) -> int:
         nonlocal drawn
         if drawn < _MOST_PICTURES:
             drawn += 1
-            picture(clip, findings, folder / f"{clip.clip_id}.png")
+            picture(clip, findings, folder / f"{clip.clip_id.replace('/', '_')}.png")
 
     splits = {
         split: tqdm.tqdm(clips, desc=f"checking {split}", unit="clip", file=sys.stderr)

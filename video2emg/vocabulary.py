@@ -34,6 +34,9 @@ MUSCLES = (
     "soleus",
     "first_muscle",
     "second_muscle",
+    # Groups, of sources that say no more.
+    "quadriceps",
+    "hamstrings",
 )
 
 # What electrodes are called that a source numbers but does not name.

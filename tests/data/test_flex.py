@@ -13,7 +13,7 @@ from configs import v2emg
 from video2emg import experiment, vocabulary
 from video2emg.data import store
 from video2emg.data.datasets.flex import Builder, layout
-from video2emg.data.export import to_flex
+from video2emg.data.datasets.flex.write import to_flex
 from video2emg.errors import UserError
 
 from ..conftest import make_clip

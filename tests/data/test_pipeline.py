@@ -143,6 +143,42 @@ def test_mirror_twice_is_identity_and_swaps_names(clips):
     assert vocabulary.VIEWS[once["view"][1]] == "right"
 
 
+POSE = dataclasses.replace(WINDOW, views=())
+
+
+def test_without_cameras_the_pose_is_what_is_seen(clips):
+    cut = examples(clips, POSE).cut(0, 0.5)
+    assert cut["video"].shape == (0, 10, 8, 8, 3) and cut["view"].shape == (0,)
+    assert cut["pose"].shape == (10, 21, 3) and cut["pose_mask"].all()
+    hips = [WINDOW.joints.index(f"{side}_hip") for side in vocabulary.SIDES]
+    np.testing.assert_allclose(cut["pose"][:, hips].mean(1), 0, atol=1e-6)
+    clip = dataclasses.replace(clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32),
+                               frame_time=np.zeros(0))  # fmt: skip
+    same(examples([clip], POSE).cut(0, 0.5), cut)
+    # Windows start on the pose's own beat (here every 0.02 s), batches and flips need no picture.
+    assert video.on_frame(clip, 0.033) == pytest.approx(0.04)
+    batch = next(iter(pipeline.train_batches(examples([clip] * 4, POSE), Augmentation(), 4, 0)))
+    assert batch["video"].shape == (4, 0, 10, 8, 8, 3) and batch["pose_mask"].any()
+    none = np.zeros((0, 0), np.float32)
+    bare = dataclasses.replace(clip, joints=(), pose=none[..., None], pose_time=np.zeros(0),
+                               dofs=(), torque=none, drive=none)  # fmt: skip
+    with pytest.raises(UserError, match="has no pose in the window"):
+        examples([bare], POSE).cut(0, 0.0)
+
+
+def test_joints_that_a_source_lacks_are_masked_one_by_one(clips):
+    clip = dataclasses.replace(clips[0], pose=clips[0].pose.copy())
+    gone = WINDOW.joints.index("left_heel")
+    clip.pose[:, gone] = np.nan
+    cut = examples([clip], POSE).cut(0, 1.5)  # half of it lies behind the recording
+    assert not cut["pose_mask"][:, gone].any() and not cut["pose_mask"][6:].any()
+    assert cut["pose_mask"][:5].sum() == 5 * 20
+    assert (cut["pose"][~cut["pose_mask"]] == 0).all()
+    mirrored = Mirror(WINDOW.joints, WINDOW.dofs)(cut)
+    other = WINDOW.joints.index("right_heel")
+    assert not mirrored["pose_mask"][:, other].any() and mirrored["pose_mask"][0, gone]
+
+
 def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
     cut = examples(clips).cut(0, 0.0)
     before = {name: value.copy() for name, value in cut.items()}

@@ -30,7 +30,9 @@ def make_clip(
     return ClipSeries(**values | fields)
 
 
-def make_set(subjects: list[str], repetitions: int = 4, seed: int = 0) -> list[ClipSeries]:
+def make_set(
+    subjects: list[str], repetitions: int = 4, seed: int = 0, scaled: bool = False
+) -> list[ClipSeries]:
     """Bursts whose amplitude differs by clip; descriptors tell the action."""
     rng = np.random.default_rng(seed)
     clips = []
@@ -46,6 +48,7 @@ def make_set(subjects: list[str], repetitions: int = 4, seed: int = 0) -> list[C
                         clip_id=f"{subject}-{action}-{repetition}",
                         subject=subject,
                         action=action,
+                        scale=np.linspace(80.0, 120.0, len(muscles)) if scaled else None,
                         descriptor=np.float32([5.0 * (action == "curl"), level[0]]),
                     )
                 )

@@ -9,7 +9,7 @@ from video2emg.eval import scores
 from video2emg.eval.baselines import predict_baselines
 
 TRAIN = make_set(["a", "b", "c"], seed=1)
-TEST = make_set(["x", "y", "z", "w"], seed=2)
+TEST = make_set(["x", "y", "z", "w"], seed=2, scaled=True)
 TEMPLATE = predict_baselines(TRAIN, TEST, ["template"])["template"]
 RNG = np.random.default_rng(3)
 MODEL = [(0.8 * c.target + 0.05 * RNG.normal(size=c.target.shape)).astype("f4") for c in TEST]
@@ -47,7 +47,9 @@ def test_overall_scores_equal_their_definitions():
     channels = by_channel(MODEL).values()
     total = sum(np.sum((a - a.mean()) ** 2) for a, _ in channels)
     residuals = np.concatenate([np.array(v) - np.mean(v, 0) for v in amplitudes.values()])
+    raw = [(p - c.target) * c.scale for c, p in zip(TEST, MODEL, strict=True)]
     wanted = {
+        "rmse_source": np.sqrt(np.mean(flat(raw) ** 2)),
         "skill": 1 - np.sum((p - y) ** 2) / np.sum((template - y) ** 2),
         "rmse": np.sqrt(sk.mean_squared_error(y, p)),
         "mae": sk.mean_absolute_error(y, p),

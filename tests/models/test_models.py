@@ -6,6 +6,7 @@ import pytest
 
 from video2emg import models
 from video2emg.errors import UserError
+from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
 
 
@@ -25,6 +26,8 @@ def batch(b=2, v=2, t=10, s=16, m=4):
         "view": np.tile(np.arange(v, dtype=np.int32), (b, 1)),
         "muscle": rng.integers(0, 9, (b, m)).astype(np.int32),
         "side": np.tile(np.arange(m, dtype=np.int32) % 2, (b, 1)),
+        "pose": rng.normal(size=(b, t, 21, 3)).astype(np.float32),
+        "pose_mask": np.ones((b, t, 21), bool),
     }
 
 
@@ -68,6 +71,48 @@ def test_masked_frames_change_nothing(encoder):
     second, _ = model.apply(params, changed, train=False)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+POSE = dict(name="pose", dim=16, depth=1, widths=(4, 8), patch=4)  # of the others: not looked at
+
+
+def test_the_pose_encoder_reads_joints_and_predicts_none():
+    model, params, inputs = make(**POSE)
+    out, extra = model.apply(params, inputs, train=False)
+    assert out.emg.shape == (2, 50, 4) and extra["tokens"].shape == (2, 10, 16)
+    assert out.pose is None and out.torque.shape == (2, 10, 3)
+    blind = inputs | {"video": inputs["video"][:, :0], "view": inputs["view"][:, :0]}
+    np.testing.assert_array_equal(model.apply(params, blind, train=False)[0].emg, out.emg)
+    grad = jax.grad(
+        lambda pose: model.apply(params, inputs | {"pose": pose}, train=False)[0].emg.sum()
+    )(inputs["pose"])
+    assert (grad != 0).any((0, 1, 3)).all()  # every joint counts
+
+
+def test_masked_joints_change_nothing_not_even_the_velocity_of_their_neighbours():
+    model, params, inputs = make(**POSE)
+    mask = inputs["pose_mask"]
+    mask[:, 4, 3], mask[:, 7:], mask[:, :, 9] = False, False, False
+    first, _ = model.apply(params, inputs, train=False)
+    changed = inputs | {"pose": np.where(mask[..., None], inputs["pose"], 7.0)}
+    second, _ = model.apply(params, changed, train=False)
+    np.testing.assert_array_equal(first.emg, second.emg)
+
+
+def test_velocities_are_per_second_and_can_be_left_out():
+    """The same movement sampled at twice the rate has the same velocity at the same instant."""
+    rng = np.random.default_rng(0)
+    start, speed = rng.normal(size=(2, 1, 1, 21, 3)).astype(np.float32)
+    mask = np.ones((1, 9, 21), bool)
+    slow, fast = (PoseMLP(dim=8, frame_rate=rate) for rate in (5.0, 10.0))
+    times = np.arange(9, dtype=np.float32)[None, :, None, None]
+    params = slow.init(jax.random.key(0), start + speed * times, mask, train=False)
+    a = slow.apply(params, start + speed * times / 5, mask, train=False)
+    b = fast.apply(params, start + speed * times / 10, mask, train=False)
+    np.testing.assert_allclose(a[:, 1:4], b[:, 2:8:2], atol=1e-4)
+    still = PoseMLP(dim=8, frame_rate=5.0, motion=False)
+    params = still.init(jax.random.key(0), start + speed * times, mask, train=False)
+    assert params["params"]["joints"]["kernel"].shape == (21 * 4, 8)
 
 
 def test_muscles_are_asked_one_by_one():

@@ -35,6 +35,8 @@ class Augmentation:
         if self.flip and rng.random() < self.flip:
             example = mirror(example)
         video = example["video"]
+        if not len(video):  # no camera
+            return example
         if self.shift:
             reach = round(self.shift * video.shape[2])
             video = np.stack(
@@ -85,6 +87,7 @@ class Mirror:
                 # A channel keeps its values and changes its name: the other side's electrode.
                 "side": 1 - example["side"],
                 "pose": pose,
+                "pose_mask": example["pose_mask"][:, self._joints],
                 "torque": example["torque"][:, self._dofs] * self._sign,
             }
         )

@@ -30,7 +30,6 @@ HUM = 0.2  # share of the power within ± 1 Hz of the mains' harmonics up to 450
 SHORT = 0.25  # s that EMG and video may differ in length without a word
 VOLTS = (1e-7, 1e-2)  # V: RMS of surface EMG lies between noise (0.1 µV) and 10 mV
 SWAPPED = 0.2  # by how much a channel must look more like another's template than like its own
-_UNITS = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6}
 _PHASES = 20  # points of a channel's typical time course
 
 
@@ -171,7 +170,7 @@ def _check_emg(clip: Clip, note) -> None:
         if share > HUM and not clip.emg_is_envelope:
             note("warning", "hum", f"emg/{name}", f"{share:.0%} of the power is at {mains:g} Hz "
                  f"and harmonics; try --config.data.notch={mains:g}")  # fmt: skip
-    scale = _UNITS.get(clip.emg_unit.lower())
+    scale = emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower())
     if scale:
         rms = scale * float(np.sqrt(np.mean((values - values.mean(0)) ** 2)))
         if not VOLTS[0] <= rms <= VOLTS[1]:

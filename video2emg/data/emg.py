@@ -19,6 +19,7 @@ from video2emg.errors import UserError
 
 Kind = Literal["mvc", "subject", "train"]
 KINDS: tuple[Kind, ...] = ("mvc", "subject", "train")
+VOLTS_PER_UNIT = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import grain
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from video2emg import vocabulary
 from video2emg.data import emg as emg_lib
@@ -32,7 +32,7 @@ class Window:
       frame_rate: video frames given to the model, Hz.
       emg_rate: rate of the target envelope, Hz.
       size: frames are `size` × `size` pixels.
-      views: which cameras, in the order of the V axis.
+      views: which cameras, in the order of the V axis; none for models that read the pose.
       channels: M, the most EMG channels that a clip may have.
       joints: names of the J joints, as in the clips.
       dofs: names of the D joint torques, as in the clips.
@@ -48,7 +48,7 @@ class Window:
     dofs: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if not self.views or not all(isinstance(view, str) for view in self.views):
+        if not all(isinstance(view, str) for view in self.views):
             raise UserError(f"config.data.views: {self.views} is not a tuple of camera names")
         for name in ("seconds", "frame_rate", "emg_rate", "size", "channels"):
             if not getattr(self, name) > 0:
@@ -141,14 +141,25 @@ class Examples:
         Returns:
           video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
           `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
-          [T, J, 3] m relative to the hips and pose_mask [T]; torque [T, D] N·m and torque_mask;
-          load [] kg and load_mask; index [], start [] s; what `labels` adds, if given.
+          [T, J, 3] m relative to the hips and pose_mask [T, J]; torque [T, D] N·m and torque_mask
+          [T]; load [] kg and load_mask; index [], start [] s; what `labels` adds, if given.
+
+        Raises:
+          UserError: the clip has none of the views in this window, or, without views, no pose.
         """
         window, clip = self.window, self.clip(index)
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask, view = self._video(index, clip, frame_time)
         emg, emg_mask, muscle, side = self._emg(index, clip, emg_time)
-        pose, torque, body_mask = self._body(clip, frame_time)
+        pose, pose_mask = self.pose(clip, frame_time)
+        torque, torque_mask = self._torque(clip, frame_time)
+        seen = video_mask if window.views else pose_mask
+        if not seen.any():
+            wanted = f"none of the views {window.views}" if window.views else "no pose"
+            raise UserError(
+                f"clip {clip.clip_id!r} has {wanted} in the window {frame_time[0]:.2f}–"
+                f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
+            )
         labels = {} if self.labels is None else self.labels(clip, start)
         return labels | {
             "video": video,
@@ -159,9 +170,9 @@ class Examples:
             "muscle": muscle,
             "side": side,
             "pose": pose,
-            "pose_mask": body_mask & bool(clip.joints),
+            "pose_mask": pose_mask,
             "torque": torque,
-            "torque_mask": body_mask & bool(clip.dofs),
+            "torque_mask": torque_mask,
             "load": np.float32(np.nan_to_num(clip.load)),
             "load_mask": np.bool_(np.isfinite(clip.load)),
             "index": np.int32(index),
@@ -179,11 +190,6 @@ class Examples:
             frames, mask[v] = video_lib.nearest_frames(clip, clip.views.index(name), times)
             for t in np.flatnonzero(mask[v]):
                 video[v, t] = self._frame(index, clip, int(frames[t]))
-        if not mask.any():
-            raise UserError(
-                f"clip {clip.clip_id!r} has none of the views {self.window.views} in the window "
-                f"{times[0]:.2f}–{times[-1]:.2f} s; it has {clip.views}: set config.data.views"
-            )
         return video, mask, place
 
     def _frame(self, index: int, clip: Clip, frame: int) -> np.ndarray:
@@ -210,24 +216,36 @@ class Examples:
             side[c] = vocabulary.SIDES.index(left_right)
         return np.where(mask, emg, 0), mask, muscle, side
 
-    def _body(self, clip: Clip, times: np.ndarray):
-        joints, dofs = self.window.joints, self.window.dofs
-        pose = np.zeros((len(times), len(joints), 3), np.float32)
-        torque = np.zeros((len(times), len(dofs)), np.float32)
-        if not len(clip.pose_time):
-            return pose, torque, np.zeros(len(times), bool)
-        for names, own, field in ((joints, clip.joints, "joints"), (dofs, clip.dofs, "dofs")):
-            if own and own != names:
-                raise UserError(f"clip {clip.clip_id!r}, field {field}: differs from the dataset's")
-        inside = (times >= clip.pose_time[0]) & (times <= clip.pose_time[-1])
-        if clip.joints:
-            flat, _ = emg_lib.resample(clip.pose.reshape(len(clip.pose), -1), clip.pose_time, times)
-            pose = flat.reshape(pose.shape)
-            hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
-            pose = pose - pose[:, hips].mean(1, keepdims=True)
-        if clip.dofs:
-            torque, _ = emg_lib.resample(clip.torque, clip.pose_time, times)
-        return pose, torque, inside
+    def pose(
+        self, clip: Clip, times: Float[np.ndarray, " T"]
+    ) -> tuple[Float[np.ndarray, "T J 3"], Bool[np.ndarray, "T J"]]:
+        """Joints relative to the middle of the hips, m, at given instants (s), and which are known.
+
+        Joints that the source lacks, and instants outside its recording, are zero and masked.
+        """
+        joints = self.window.joints
+        if not clip.joints or not len(clip.pose_time):
+            return np.zeros((len(times), len(joints), 3), np.float32), np.zeros(
+                (len(times), len(joints)), bool
+            )
+        if clip.joints != joints:
+            raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
+        flat, inside = emg_lib.resample(
+            clip.pose.reshape(len(clip.pose), -1), clip.pose_time, times
+        )
+        pose = flat.reshape(len(times), len(joints), 3)
+        hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
+        pose = pose - pose[:, hips].mean(1, keepdims=True)
+        mask = inside[:, None] & np.isfinite(pose).all(2)
+        return np.where(mask[..., None], pose, 0), mask
+
+    def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dofs = self.window.dofs
+        if not clip.dofs or not len(clip.pose_time):
+            return np.zeros((len(times), len(dofs)), np.float32), np.zeros(len(times), bool)
+        if clip.dofs != dofs:
+            raise UserError(f"clip {clip.clip_id!r}, field dofs: differs from the dataset's")
+        return emg_lib.resample(clip.torque, clip.pose_time, times)
 
     def _keep(self, cache: dict, key, value, weight: int) -> None:
         with self._lock:
@@ -236,9 +254,10 @@ class Examples:
                 self._room -= weight
 
     def whole(self, index: int) -> list[float]:
-        """Starts of the windows that lie side by side over what both video and EMG recorded, s."""
+        """Starts of the windows that lie side by side over what both input and EMG recorded, s."""
         clip = self.clip(index)
-        end = min(times[-1] for times in (clip.frame_time, clip.emg_time) if len(times))
+        seen = clip.frame_time if self.window.views else clip.pose_time
+        end = min(times[-1] for times in (seen, clip.emg_time) if len(times))
         # A rest shorter than one frame is not worth a window of its own.
         count = np.ceil((end - 1 / self.window.frame_rate) / self.window.seconds)
         return [k * self.window.seconds for k in range(max(int(count), 1))]

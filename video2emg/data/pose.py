@@ -83,6 +83,18 @@ def skeleton(name: str, where: str = "skeleton") -> tuple[str, ...]:
     return SKELETONS[name]
 
 
+def name_of(joints: tuple[str, ...], where: str) -> str:
+    """The name of a skeleton, by its joints.
+
+    Raises:
+      UserError: it is none of ours, at `where`.
+    """
+    for name, own in SKELETONS.items():
+        if own == joints:
+            return name
+    raise UserError(f"{where}: not a named skeleton ({', '.join(SKELETONS)})")
+
+
 def convert(
     pose: Float[np.ndarray, "P J 3"], source: str, target: str
 ) -> tuple[Float[np.ndarray, "P K 3"], tuple[str, ...]]:

@@ -14,7 +14,7 @@ from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
 from video2emg.errors import UserError
 
-DATASETS = ("gymsim", "flex", "recordings")
+DATASETS = ("gymsim", "flex", "mia", "recordings")
 
 
 class ClipSource:

@@ -53,9 +53,11 @@ def on_frame(clip: Clip, time: float) -> float:
     """Moves `time` s to the beat of the clip's first camera, also before and after its frames.
 
     A window that starts between two frames would be shown frames that lag or lead its labels by up
-    to half a frame interval.
+    to half a frame interval. Without a camera the beat is that of the pose: a slow one would be
+    smoothed by reading it between its samples.
     """
-    instants = clip.frame_time[clip.frame_view == clip.frame_view[0]]
+    own = clip.frame_view == clip.frame_view[:1]
+    instants = clip.frame_time[own] if len(clip.frame_time) else clip.pose_time
     if len(instants) < 2:
         return time
     interval = float(np.median(np.diff(instants)))

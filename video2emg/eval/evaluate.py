@@ -24,7 +24,7 @@ def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]
 
     Args:
       examples: the split.
-      descriptors: whether to add the video descriptors for the nearest-neighbour baseline.
+      descriptors: whether to add what the nearest-neighbour baseline searches.
     """
     found = []
     for index in range(len(examples)):
@@ -41,6 +41,7 @@ def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]
                 phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
                 target=target,
                 mask=np.isfinite(target),
+                scale=examples.reference.scale(clip) if clip.emg_is_envelope else None,
                 load=clip.load,
                 descriptor=descriptor(examples, index) if descriptors else None,
             )
@@ -49,8 +50,15 @@ def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]
 
 
 def descriptor(examples: Examples, index: int) -> Float[np.ndarray, " K"]:
-    """Small grey pictures at fixed fractions of a clip, each with zero mean; [K] float32."""
+    """Small grey pictures at fixed fractions of a clip, each with zero mean; [K] float32.
+
+    Without cameras the pose at those instants: the search of Muscles in Action's retrieval
+    (Chiquier & Vondrick 2023), there over 30 frames.
+    """
     clip = examples.clip(index)
+    if not examples.window.views:
+        times = np.linspace(0, clip.end, _INSTANTS)
+        return examples.pose(clip, times)[0].astype(np.float32).ravel()
     times = np.linspace(clip.frame_time[0], clip.frame_time[-1], _INSTANTS)
     pictures = []
     for view in examples.window.views:

@@ -36,6 +36,7 @@ _COLUMNS = (
     ("amplitude_r", "amplitude r", "{:.3f}"),
     ("r2", "R²", "{:.3f}"),
     ("rmse", "RMSE", "{:.4f}"),
+    ("rmse_source", "RMSE, source unit", "{:.2f}"),
     ("mae", "MAE", "{:.4f}"),
     ("onset_ms", "onset ms", "{:.0f}"),
     ("peak_ratio", "peak ratio", "{:.2f}"),
@@ -331,6 +332,9 @@ def format_table(results: Results, split: str = "test") -> str:
     order = sorted(part["baselines"].items(), key=lambda item: -_number(item[1].get("skill")))
     for name, found in order:
         rows.append([name + (" *" if found.get("uses_test_emg") else ""), *_cells(found)])
+    if not math.isfinite(_number(model.get("rmse_source"))):  # most sources have none
+        place = 1 + [name for name, _, _ in _COLUMNS].index("rmse_source")
+        rows = [row[:place] + row[place + 1 :] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(

@@ -25,6 +25,8 @@ METRICS = {
     "pcc": "mean over clips and channels of Pearson's r over time; 0 for a flat prediction",
     "amplitude_r": "correlation of per-clip mean envelopes within (action, channel)",
     "rmse": "root mean squared error over all samples, in units of the reference",
+    "rmse_source": "RMSE over all samples in the unit of the source, where its EMG came as an "
+    "envelope; the RMSE of Muscles in Action",
     "rmse_macro": "mean over clips of the clip's RMSE",
     "mae": "mean absolute error over all samples",
     "nrmse": "mean over channels of RMSE / range of the channel's measured envelopes",
@@ -60,6 +62,7 @@ class Table:
     channels: tuple[str, ...]
     moments: Moments
     reference_sq_error: Float[np.ndarray, "K M"]
+    source_sq_error: Float[np.ndarray, "K M"]
     amplitude_target: Float[np.ndarray, "K M"]
     amplitude_prediction: Float[np.ndarray, "K M"]
     onset_error: Float[np.ndarray, "K M"]
@@ -149,7 +152,10 @@ def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarr
     true_onset = metrics.onset(clip.time, clip.target, clip.mask)
     onset = metrics.onset(clip.time, prediction, clip.mask)
     has_onset = np.isfinite(true_onset)
+    scale = np.full(len(clip.muscles), np.nan) if clip.scale is None else clip.scale
+    error = np.where(clip.mask, prediction.astype(np.float64) - clip.target, 0)
     return {
+        "source_sq_error": ((scale * error) ** 2).sum(0),
         "amplitude_target": amplitude_target,
         "amplitude_prediction": amplitude_prediction,
         "onset_error": 1e3 * np.abs(onset - true_onset),
@@ -206,6 +212,9 @@ def _subject_sums(table: Table) -> Sums:
     for name, value in means.items():
         terms[f"{name}_sum"] = np.nan_to_num(value).sum(1)
         terms[f"{name}_n"] = np.isfinite(value).sum(1).astype(np.float64)
+    known = np.isfinite(table.source_sq_error)
+    terms["source"] = np.where(known, table.source_sq_error, 0).sum(1)
+    terms["source_n"] = np.where(known, m.count, 0).sum(1)
     terms |= _amplitude_terms(table)
     return {name: member @ value for name, value in terms.items()}
 
@@ -239,6 +248,7 @@ def _scores(sums: Sums, extent: Float[np.ndarray, " M"]) -> dict[str, np.ndarray
         "skill": metrics.skill(total["sq_error"], total["reference"]),
         "amplitude_r": metrics.within_group_r(*amplitude),
         "rmse": np.sqrt(divide(total["sq_error"], total["count"])),
+        "rmse_source": np.sqrt(divide(sums["source"], sums["source_n"])),
         "mae": divide(total["abs_error"], total["count"]),
         "nrmse": divide(np.where(measured, per_channel, 0).sum(1), measured.sum(1)),
         "r2": 1 - divide(total["sq_error"], variation),

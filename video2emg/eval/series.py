@@ -27,6 +27,8 @@ class ClipSeries:
       target: [N, C], envelope divided by its reference (1 = the reference, e.g. the MVC). May be
         anything, NaN too, where `mask` is false.
       mask: [N, C], true where the target was measured.
+      scale: [C], the reference in the source's unit, for scores that others give in it; None if
+        such scores are not wanted.
       load: kg, NaN if unknown.
       descriptor: [K], a fixed-length summary of the video in which the nearest-neighbour baseline
         searches; None if there is none.
@@ -41,6 +43,7 @@ class ClipSeries:
     phase: Float[np.ndarray, " N"]
     target: Float[np.ndarray, "N C"]
     mask: Bool[np.ndarray, "N C"]
+    scale: Float[np.ndarray, " C"] | None = None
     load: float = float("nan")
     descriptor: Float[np.ndarray, " K"] | None = None
 
@@ -59,6 +62,8 @@ class ClipSeries:
         expect(in_range, "phase", "must lie in [0, 1]")
         expect(self.target.shape == (n, c), "target", f"expected [{n}, {c}], {self.target.shape}")
         expect(self.mask.shape == (n, c), "mask", f"expected [{n}, {c}], got {self.mask.shape}")
+        if self.scale is not None:
+            expect(self.scale.shape == (c,), "scale", f"expected [{c}], got {self.scale.shape}")
         measured = self.target[self.mask]
         expect(bool(np.isfinite(measured).all()), "target", "is not finite where the mask is true")
 

@@ -75,11 +75,14 @@ class Evidence(nn.Module):
         """Tokens and where they are known."""
         grids, masks = [], []
         b, k = batch["token_mask"].shape
-        instants = k // batch["view"].shape[1]
+        instants = k // max(batch["view"].shape[1], 1)  # the pose is a view without camera
         if self.views:
             x = nn.Dense(self.dim, name="from_video")(batch["tokens"])
-            place = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
-            grids.append(x.reshape(b, self.views, instants, self.dim) + place[:, :, None])
+            x = x.reshape(b, self.views, instants, self.dim)
+            if batch["view"].shape[1]:
+                place = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+                x = x + place[:, :, None]
+            grids.append(x)
             masks.append(batch["token_mask"].reshape(b, self.views, instants))
         if self.emg:
             order = jnp.argsort(batch["muscle"] * len(vocabulary.SIDES) + batch["side"], axis=1)

@@ -1,5 +1,7 @@
 """Configuration → module."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -8,7 +10,11 @@ from video2emg.errors import UserError
 from video2emg.models import encoders
 from video2emg.models.video2emg import Video2EMG
 
-ENCODERS = {"cnn": encoders.FrameCNN, "tubelet": encoders.TubeletTransformer}
+ENCODERS = {
+    "cnn": encoders.FrameCNN,
+    "tubelet": encoders.TubeletTransformer,
+    "pose": encoders.PoseMLP,
+}
 
 
 def build(
@@ -39,8 +45,11 @@ def build(
         raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
                         f"{sorted(ENCODERS)}")  # fmt: skip
     dtype = jnp.dtype(config.dtype)
-    settings = {k: v for k, v in config.encoder.items() if k != "name"}
-    encoder = ENCODERS[config.encoder.name](**settings, dtype=dtype)
+    kind = ENCODERS[config.encoder.name]
+    # Each takes the settings it knows, so that the name alone can be changed.
+    known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
+    settings = {**config.encoder, "frame_rate": frame_rate, "dtype": dtype}
+    encoder = kind(**{name: value for name, value in settings.items() if name in known})
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
         raise UserError(
@@ -60,7 +69,8 @@ def build(
         decoder_layers=config.decoder_layers,
         frame_rate=frame_rate,
         emg_rate=emg_rate,
-        joints=joints if config.auxiliary else 0,
+        # What is given need not be predicted.
+        joints=joints if config.auxiliary and kind is not encoders.PoseMLP else 0,
         dofs=dofs if config.auxiliary else 0,
         dropout=config.dropout,
         dtype=dtype,

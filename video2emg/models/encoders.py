@@ -1,7 +1,7 @@
-"""Video encoders: frames of one camera in, one token per instant out.
+"""Encoders: frames of one camera, or the pose, in; one token per instant out.
 
-All map `video [B, T, S, S, 3]` in [-1, 1], true where `mask [B, T]` is, to `[B, T', D]`,
-T' = T / `stride`.
+Those of video map `video [B, T, S, S, 3]` in [-1, 1], true where `mask [B, T]` is, to `[B, T', D]`,
+T' = T / `stride`; `PoseMLP` takes joints instead.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Block, Dtype
+from video2emg.models.blocks import MLP, Block, Dtype
 
 
 class FrameCNN(nn.Module):
@@ -108,3 +108,47 @@ class TubeletTransformer(nn.Module):
             x = layer(x, train=train)
         x = nn.LayerNorm(dtype=self.dtype)(x)
         return x.mean(axis=1).reshape(b, t // f, self.dim)
+
+
+class PoseMLP(nn.Module):
+    """Joints instead of pixels: positions and velocities of every instant by itself.
+
+    What remains to be seen over time is left to the transformer that follows, as with video.
+
+    Attributes:
+      dim: D.
+      frame_rate: Hz, so that velocities are in m/s whatever it is.
+      depth: residual layers.
+      motion: whether velocities are given too.
+    """
+
+    dim: int
+    frame_rate: float
+    depth: int = 2
+    motion: bool = True
+    dtype: Dtype = jnp.float32
+    stride: int = 1
+    granularity: int = 1
+
+    @nn.compact
+    def __call__(
+        self, pose: Float[Array, "B T J 3"], mask: Bool[Array, "B T J"], *, train: bool
+    ) -> Float[Array, "B T {self.dim}"]:
+        """Encodes joints, m relative to the hips; those that `mask` does not mark are not seen."""
+        known = mask[..., None]
+        # Nothing of what is not there: not even its place in a difference.
+        seen = [jnp.where(known, pose, 0.0), known]
+        if self.motion:
+            ends = ((0, 0), (1, 1), (0, 0), (0, 0))
+            near = jnp.pad(seen[0], ends, mode="edge")
+            both = jnp.pad(known, ends, mode="edge")
+            both = known & both[:, 2:] & both[:, :-2]
+            speed = 0.5 * self.frame_rate * (near[:, 2:] - near[:, :-2])
+            seen += [jnp.where(both, speed, 0.0), both]
+        b, t = pose.shape[:2]
+        x = jnp.concatenate([part.reshape(b, t, -1).astype(self.dtype) for part in seen], -1)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="joints")(x)
+        for i in range(self.depth):
+            normed = nn.LayerNorm(dtype=self.dtype, name=f"norm_{i}")(x)
+            x = x + MLP(dtype=self.dtype, name=f"layer_{i}")(normed, train=train)
+        return nn.LayerNorm(dtype=self.dtype, name="norm")(x)

@@ -1,4 +1,4 @@
-"""Video → EMG: encode each view, let views and instants talk, ask one query per muscle."""
+"""Video (or pose) → EMG: encode each view, let views and instants talk, ask a query per muscle."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from video2emg import vocabulary
 from video2emg.models.blocks import Block, Dtype, time_embedding
+from video2emg.models.encoders import PoseMLP
 from video2emg.models.outputs import Outputs
 
 Batch = Mapping[str, jax.typing.ArrayLike]
@@ -72,7 +73,8 @@ class Video2EMG(nn.Module):
     """The whole model.
 
     Attributes:
-      encoder: a module of `models.encoders`; shared by all views.
+      encoder: a module of `models.encoders`; shared by all views. With a `PoseMLP` the pose is the
+        one view, and pictures are not looked at.
       dim, heads, layers: of the transformer over (view, instant) tokens.
       decoder_layers: of the muscle decoder.
       frame_rate, emg_rate: Hz; of the window.
@@ -96,30 +98,36 @@ class Video2EMG(nn.Module):
         """Predicts EMG for a batch of windows.
 
         Args:
-          batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T], view [B, V] int, muscle and
-            side [B, M] int; see `data.pipeline.Examples.cut`.
+          batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T] and view [B, V] int, or pose
+            [B, T, J, 3] and pose_mask [B, T, J]; muscle and side [B, M] int; see
+            `data.pipeline.Examples.cut`.
           train: whether to drop out.
 
         Returns:
           The outputs and a dictionary of intermediate tensors for inspection.
         """
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
-        video, video_mask = batch["video"], batch["video_mask"]
-        b, v, t = video.shape[:3]
-        pixels = video.astype(self.dtype) / 127.5 - 1.0
-        # Mid-grey, so that nothing of a frame that is not there enters a token it shares.
-        pixels = jnp.where(video_mask[..., None, None, None], pixels, 0.0)
         stride = getattr(self.encoder, "stride", 1)
-        frames = self.encoder(
-            pixels.reshape(b * v, *pixels.shape[2:]), video_mask.reshape(b * v, t), train=train
-        )
+        if isinstance(self.encoder, PoseMLP):
+            mask = batch["pose_mask"].any(-1)[:, None]
+            frames = self.encoder(batch["pose"], batch["pose_mask"], train=train)
+        else:
+            mask = batch["video_mask"]
+            pixels = batch["video"].astype(self.dtype) / 127.5 - 1.0
+            # Mid-grey, so that nothing of a frame that is not there enters a token it shares.
+            pixels = jnp.where(mask[..., None, None, None], pixels, 0.0)
+            pixels = pixels.reshape(-1, *pixels.shape[2:])
+            frames = self.encoder(pixels, mask.reshape(len(pixels), -1), train=train)
+        b, v, t = mask.shape
         instants = jnp.arange(t // stride) * (stride / self.frame_rate)
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(b, v, t // stride, self.dim)
-        view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+        if not isinstance(self.encoder, PoseMLP):
+            view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+            x = x + view[:, :, None]
         when = nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
-        x = (x + view[:, :, None] + when).astype(self.dtype).reshape(b, -1, self.dim)
-        mask = video_mask.reshape(b, v, t // stride, stride).any(-1).reshape(b, -1)
+        x = (x + when).astype(self.dtype).reshape(b, -1, self.dim)
+        mask = mask.reshape(b, v, t // stride, stride).any(-1).reshape(b, -1)
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
             x = block(x, mask=mask, train=train)

@@ -33,7 +33,7 @@ def losses(
     parts = {"emg": masked_mean((outputs.emg - batch["emg"]) ** 2, batch["emg_mask"])}
     if outputs.pose is not None:
         error = ((outputs.pose - batch["pose"]) / 0.1) ** 2
-        parts["pose"] = masked_mean(error.mean((2, 3)), batch["pose_mask"])
+        parts["pose"] = masked_mean(error.mean(3), batch["pose_mask"])
     if outputs.torque is not None:
         error = ((outputs.torque - batch["torque"]) / 30.0) ** 2
         parts["torque"] = masked_mean(error.mean(2), batch["torque_mask"])

@@ -42,14 +42,17 @@ def figures(
     for index in _typical(series, predictions):
         clip = examples.clip(index)
         view = np.flatnonzero(clip.frame_view == 0)
+        film: dict[str, Any] = {}
+        if len(view):
+            pictures = [video_lib.decode(clip, int(frame), _STRIP_PIXELS) for frame in view]
+            film = dict(frames=np.stack(pictures), frame_time=clip.frame_time[view])
         draw.envelopes(
             series[index],
             predictions[index],
             folder / f"envelopes_{clip.action}.png",
-            frames=np.stack([video_lib.decode(clip, int(f), _STRIP_PIXELS) for f in view]),
-            frame_time=clip.frame_time[view],
             phases=clip.phases,
             template=template.predict(series[index]),
+            **film,
             **about,
         )
     draw.scatter_by_muscle(series, predictions, folder / "amplitude.png", **about)

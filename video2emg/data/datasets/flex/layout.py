@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import scipy.io
-import yaml
 
-from video2emg import vocabulary
+from video2emg.data.datasets import facts as facts_lib
 from video2emg.data.readers.text import decode
 from video2emg.errors import UserError
 
@@ -69,27 +68,12 @@ class Sample:
 def read_facts(root: Path) -> Facts:
     """Reads `flex.yaml`; the defaults if there is none."""
     path = root / FACTS
-    if not path.exists():
-        return Facts()
-    try:
-        found = yaml.safe_load(decode(path.read_bytes(), path)) or {}
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:120]})") from None
-    known = {field.name for field in dataclasses.fields(Facts)}
-    if not isinstance(found, dict) or set(found) - known:
-        wrong = sorted(set(found) - known)[0] if isinstance(found, dict) else "no mapping"
-        raise UserError(f"{path}: {wrong!r}: expected {', '.join(sorted(known))}")
-    facts = Facts(**found)
+    facts = facts_lib.read_facts(path, Facts)
     for key in ("emg_rate", "pose_scale"):
         value = getattr(facts, key)
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise UserError(f"{path}, {key}: {value!r} is not a positive number")
-    for code, names in facts.muscles.items():
-        for name in names:
-            try:
-                vocabulary.split_channel(name)
-            except ValueError as error:
-                raise UserError(f"{path}, muscles, {code}: {error}") from None
+    facts_lib.check_muscles(path, facts.muscles)
     return facts
 
 

@@ -1,0 +1,208 @@
+"""MIA's files on disk: names, shapes, and the facts that the files themselves do not say.
+
+    MIADatasetOfficial/{train,val}/Subject<k>/<Exercise>/<id>/
+        emgvalues.npy    [30, 8]       rectified and smoothed before, whole numbers up to 414
+        joints3d.npy     [30, 49, 3]   of VIBE, m, axes of the camera; the first 25 are BODY_25
+        joints2d.npy, joints2dsmpl.npy, pose.npy, betas.npy, verts.npy, predcam.npy, origcam.npy,
+        bboxes.npy       read by the authors' loader, not by ours
+
+at 10 Hz. `train` holds four and `val` one of the five minutes of each (subject, exercise); ids
+start anew in each, so that only tree, subject, exercise and id together name a clip. Beside the
+tree we read the authors' split lists and a file of our own, `mia.yaml` (`Facts`).
+"""
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from video2emg import vocabulary
+from video2emg.data import pose as pose_lib
+from video2emg.data.datasets import facts as facts_lib
+from video2emg.data.readers.text import decode
+from video2emg.errors import UserError
+
+FRAMES, CHANNELS, JOINTS = 30, 8, 49
+RATE = 10.0  # Hz, of pose and EMG
+FOLDER = "MIADatasetOfficial"
+TREES = ("train", "val")
+FACTS = "mia.yaml"
+EXERCISES = (
+    "ElbowPunch", "FrontKick", "FrontPunch", "HighKick", "HookPunch", "JumpingJack", "KneeKick",
+    "LegBack", "LegCross", "RonddeJambe", "Running", "Shuffle", "SideLunges", "SlowSkater", "Squat",
+)  # fmt: skip
+SUBJECTS = tuple(f"Subject{k}" for k in range(10))
+
+# Columns of emgvalues.npy. The list of names in the authors' loader (right first, with glutes) is
+# never used there and is not the order of the data: their renderer's is, left first.
+MUSCLES = tuple(
+    f"{side}_{muscle}"
+    for side in vocabulary.SIDES
+    for muscle in ("quadriceps", "hamstrings", "latissimus_dorsi", "biceps_brachii")
+)
+
+# VIBE's camera axes (right, down, away) → ours (towards the camera, its right, up): a person who
+# faces the camera then looks along x, with the left side towards y.
+AXES = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float32)
+
+_PARTS = (r"train|val", r"Subject[0-9]{1,6}", r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", r"[0-9]{1,9}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the files do not say; each can be set in `mia.yaml`.
+
+    Attributes:
+      emg_unit: not stated; µV is plausible.
+      simulated: whether the tree was written from simulated recordings.
+      subjects: names of people by folder, where they are not called like it.
+      muscles: names of the eight columns by exercise, null for a column that was not recorded,
+        where they are not `MUSCLES`.
+      missing_joints: of BODY_25, that joints3d.npy does not hold (they are zero there).
+    """
+
+    emg_unit: str = "unknown"
+    simulated: bool = False
+    subjects: dict[str, str] = dataclasses.field(default_factory=dict)
+    muscles: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
+    missing_joints: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Sample:
+    """One clip of three seconds: the four parts of its path."""
+
+    tree: str
+    subject: str
+    exercise: str
+    number: str
+
+    @property
+    def key(self) -> str:
+        """`train/Subject5/ElbowPunch/1014`; unique."""
+        return "/".join(dataclasses.astuple(self))
+
+
+def sample_of(path: str) -> Sample | None:
+    """The clip that the last four parts of a path name, whatever comes before; None if they don't.
+
+    The parts are names and nothing else, so that no path leads out of the tree.
+    """
+    parts = [part for part in path.strip().replace("\\", "/").split("/") if part][-4:]
+    if len(parts) < 4 or not all(map(re.fullmatch, _PARTS, parts)):
+        return None
+    return Sample(*parts)
+
+
+def read_facts(root: Path) -> Facts:
+    """Reads `mia.yaml`; the defaults if there is none."""
+    path = root / FACTS
+    facts = facts_lib.read_facts(path, Facts)
+    facts_lib.check_muscles(path, facts.muscles)
+    for exercise, names in facts.muscles.items():
+        if len(names) != CHANNELS or not any(names):
+            raise UserError(f"{path}, muscles, {exercise}: expected {CHANNELS} names or nulls")
+    for folder, name in facts.subjects.items():
+        if not name:
+            raise UserError(f"{path}, subjects, {folder}: the name is empty")
+    unknown = [j for j in facts.missing_joints if j not in pose_lib.OPENPOSE_25]
+    if unknown:
+        raise UserError(f"{path}, missing_joints: {unknown[0]!r} is not a joint of BODY_25")
+    return facts
+
+
+def find_tree(root: Path) -> Path:
+    """The folder that holds `train` and `val`: `root`, or MIADatasetOfficial in it.
+
+    Raises:
+      UserError: there is none.
+    """
+    for folder in (root / FOLDER, root):
+        if any((folder / tree).is_dir() for tree in TREES):
+            return folder
+    raise UserError(f"{root}: neither {FOLDER}/train nor train is in it; config.data.manual_dir "
+                    f"must be the folder with {FOLDER} (docs/datasets.md)")  # fmt: skip
+
+
+def scan(root: Path) -> list[Sample]:
+    """All clips of the tree, sorted.
+
+    Raises:
+      UserError: a folder in it is not called as it should be, or there is no clip.
+    """
+    tree = find_tree(root)
+    paths = [name for name in TREES if (tree / name).is_dir()]
+    for _ in range(3):
+        paths = [f"{path}/{name}" for path in paths for name in _folders(tree / path)]
+    samples = []
+    for path in paths:
+        sample = sample_of(path)
+        if sample is None:
+            raise UserError(f"{tree / path}: not called like train/Subject0/Squat/12")
+        samples.append(sample)
+    if not samples:
+        raise UserError(f"{tree}: no clip in it (expected {TREES[0]}/Subject0/Squat/12/…)")
+    return sorted(samples)
+
+
+def _folders(path: Path) -> list[str]:
+    with os.scandir(path) as entries:
+        return [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+
+
+def read_list(path: Path) -> list[Sample]:
+    """One of the authors' lists: a path per line, with any prefix and either kind of slash.
+
+    Raises:
+      UserError: a line is no such path.
+    """
+    found: dict[Sample, None] = {}
+    for i, line in enumerate(decode(path.read_bytes(), path).splitlines()):
+        if not line.strip():
+            continue
+        sample = sample_of(line)
+        if sample is None:
+            raise UserError(f"{path}, line {i + 1}: {line.strip()[-60:]!r} does not end like "
+                            "train/Subject0/Squat/12")  # fmt: skip
+        found[sample] = None
+    return list(found)
+
+
+def read_array(path: Path, root: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The numbers of an .npy file, float32.
+
+    The file is mapped and looked at before anything is read: what its header claims costs nothing,
+    and objects (pickles) are refused.
+
+    Args:
+      path: the file.
+      root: the folder that it must lie in, links followed.
+      shape: expected; None for any length.
+
+    Raises:
+      UserError: no such file, not an array of finite numbers, of another shape, or outside `root`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{path}: lies outside {root}")
+    try:
+        found = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:
+        raise UserError(f"{path}: not an array ({' '.join(str(error).split())[:80]})") from None
+    fits = len(found.shape) == len(shape) and all(
+        b in (None, a) for a, b in zip(found.shape, shape, strict=True)
+    )
+    if found.dtype.kind not in "fiu" or not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise UserError(f"{path}: expected numbers [{wanted}], got {found.dtype} "
+                        f"{list(found.shape)}")  # fmt: skip
+    with np.errstate(over="ignore"):
+        values = np.array(found, np.float32)
+    if not np.isfinite(values).all():
+        where = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
+        raise UserError(f"{path}: {(~np.isfinite(values)).sum()} values are not finite, first at "
+                        f"{where}")  # fmt: skip
+    return values

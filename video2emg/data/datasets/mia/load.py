@@ -1,0 +1,62 @@
+"""One clip of MIA → one Clip."""
+
+from pathlib import Path
+
+import numpy as np
+
+from video2emg.data import pose as pose_lib
+from video2emg.data.clip import Clip, validate
+from video2emg.data.datasets.mia import layout
+from video2emg.data.datasets.mia.layout import Facts, Sample
+from video2emg.errors import UserError
+
+
+def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
+    """Reads pose and EMG of a clip; both are needed, and `verts.npy` is never opened.
+
+    Args:
+      tree: of `layout.find_tree`.
+      sample: the clip.
+      facts: of `layout.read_facts`.
+
+    Raises:
+      UserError: naming the file that is not what it should be.
+    """
+    folder = tree / sample.key
+    emg = layout.read_array(folder / "emgvalues.npy", tree, (layout.FRAMES, layout.CHANNELS))
+    if (emg < 0).any():
+        raise UserError(f"{folder / 'emgvalues.npy'}: {(emg < 0).sum()} values are negative; "
+                        "an envelope is not")  # fmt: skip
+    joints = layout.read_array(folder / "joints3d.npy", tree, (layout.FRAMES, None, 3))
+    names = pose_lib.OPENPOSE_25
+    if joints.shape[1] < len(names):
+        raise UserError(f"{folder / 'joints3d.npy'}: {joints.shape[1]} joints, expected the "
+                        f"{layout.JOINTS} of VIBE")  # fmt: skip
+    pose = joints[:, : len(names)] @ layout.AXES.T
+    pose[:, [names.index(joint) for joint in facts.missing_joints]] = np.nan
+    columns = facts.muscles.get(sample.exercise, list(layout.MUSCLES))
+    muscles = {name: c for c, name in enumerate(columns) if name is not None}
+    return validate(
+        Clip(
+            clip_id=sample.key,
+            dataset="mia",
+            subject=facts.subjects.get(sample.subject, sample.subject),
+            action=sample.exercise,
+            muscles=tuple(muscles),
+            emg=emg[:, list(muscles.values())],
+            emg_unit=facts.emg_unit,
+            emg_rate=layout.RATE,
+            emg_max=np.full(len(muscles), np.nan, np.float32),
+            joints=names,
+            pose=pose,
+            pose_time=np.arange(layout.FRAMES) / layout.RATE,
+            provenance={
+                "simulated": facts.simulated,
+                # Rectified and smoothed by its authors, who do not say how.
+                "emg_kind": "envelope",
+                "pose": "estimated from video by VIBE; without translation"
+                if not facts.simulated
+                else "simulated; without translation",
+            },
+        )
+    )

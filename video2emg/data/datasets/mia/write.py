@@ -1,0 +1,197 @@
+"""Any Clips → MIA's layout on disk, so that code written for MIA runs on them unchanged.
+
+A clip becomes windows of three seconds side by side; what does not fill one is lost, and so are
+pictures, loads, scores, phases, error labels, torques, MVC and whatever changes within 0.1 s. Of
+the pose the joints of BODY_25 are written, relative to the hips (VIBE knows no translation).
+`mia.yaml` keeps names and units for our own builder; MIA's code ignores it.
+"""
+
+import collections
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from video2emg import vocabulary
+from video2emg.data import emg as emg_lib
+from video2emg.data import pose as pose_lib
+from video2emg.data.clip import Clip
+from video2emg.data.datasets.mia import layout
+from video2emg.errors import UserError
+from video2emg.files import new_folder, write_atomically, write_text
+
+# Muscles that belong into a column of MIA's; others take one that is free.
+_HOME = {
+    "quadriceps": 0, "rectus_femoris": 0, "vastus_lateralis": 0, "vastus_medialis": 0,
+    "hamstrings": 1, "biceps_femoris": 1, "semitendinosus": 1,
+    "latissimus_dorsi": 2, "biceps_brachii": 3,
+}  # fmt: skip
+
+# What the authors' loader opens and we cannot know; that of joints2dsmpl is not published.
+_UNKNOWN = {
+    "joints2d": (49, 2), "joints2dsmpl": (49, 2), "pose": (72,), "betas": (10,), "predcam": (3,),
+    "origcam": (4,), "bboxes": (4,), "verts": (6890, 3),
+}  # fmt: skip
+
+_README = f"""Written by video2emg in the layout of Muscles in Action (arXiv 2212.02978).
+
+emgvalues.npy and joints3d.npy hold data. Zero, because it is not known: {", ".join(_UNKNOWN)}, the
+joints from 25 on, the joints that mia.yaml lists as missing_joints, and the columns of
+emgvalues.npy that are null in its muscles. verts.npy is a hole in the file system, without size.
+EMG is an envelope at 10 Hz in mia.yaml's emg_unit, not rounded to whole numbers.
+"""
+
+
+def to_mia(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
+    """Writes clips with a pose and up to four muscles a side.
+
+    Args:
+      splits: `test` becomes the tree `val`; `train` and `validation` become `train`.
+      root: an empty or missing folder.
+
+    Returns:
+      How many windows were written.
+
+    Raises:
+      UserError: the folder is not empty, or a clip does not fit the layout.
+    """
+    with new_folder(root) as folder:
+        return _Writer(folder).write(splits)
+
+
+class _Writer:
+    def __init__(self, root: Path):
+        self._root = root
+        self._people: dict[str, str] = {}
+        self._muscles: dict[str, list[str | None]] = {}
+        self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._units: set[str] = set()
+        self._missing: set[tuple[str, ...]] = set()
+        self._simulated: set[bool] = set()
+
+    def write(self, splits: Mapping[str, Iterable[Clip]]) -> int:
+        lists: dict[str, list[str]] = {tree: [] for tree in layout.TREES}
+        short = 0
+        for split, clips in splits.items():
+            tree = "val" if split == "test" else "train"
+            for clip in clips:
+                keys = list(self._clip(clip, tree))
+                lists[tree] += keys
+                short += not keys
+        if not any(lists.values()):
+            raise UserError(f"no clip has {layout.FRAMES / layout.RATE:g} s of pose and EMG")
+        if short:
+            print(f"{short} clips are too short for a window and left out", file=sys.stderr)
+        for values, what in ((self._units, "units of EMG"), (self._missing, "joints"),
+                             (self._simulated, "origins")):  # fmt: skip
+            if len(values) > 1:
+                raise UserError(f"the clips differ in {what}; the layout holds one kind")
+        for name, tree in (("train", "train"), ("val", "val"), ("valold", "val")):
+            lines = [f"{layout.FOLDER}/{key}\n" for key in lists[tree]]
+            write_text(self._root / "datasetsplits" / f"{name}.txt", "".join(lines))
+        facts = {
+            "emg_unit": self._units.pop(),
+            "simulated": self._simulated.pop(),
+            "subjects": {folder: name for name, folder in self._people.items() if folder != name},
+            "muscles": {a: m for a, m in self._muscles.items() if m != list(layout.MUSCLES)},
+            "missing_joints": list(self._missing.pop()),
+        }
+        write_text(self._root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
+        write_text(self._root / "README.txt", _README)
+        return sum(map(len, lists.values()))
+
+    def _clip(self, clip: Clip, tree: str) -> Iterator[str]:
+        """Writes the windows of one clip; yields their keys."""
+        where = f"clip {clip.clip_id!r}"
+        if not clip.joints or not clip.muscles:
+            raise UserError(f"{where}: has no {'EMG' if clip.joints else 'pose'}; MIA needs both")
+        columns = self._muscles.setdefault(clip.action, columns_of(clip))
+        if columns != columns_of(clip):
+            raise UserError(f"{where}, field muscles: differ from those of other clips of "
+                            f"{clip.action}")  # fmt: skip
+        name = pose_lib.name_of(clip.joints, f"{where}, field joints")
+        pose, _ = pose_lib.convert(clip.pose, name, "openpose_25")
+        hips = [pose_lib.OPENPOSE_25.index(f"{side}_hip") for side in vocabulary.SIDES]
+        pose = (pose - pose[:, hips].mean(1, keepdims=True)) @ layout.AXES
+        names = pose_lib.OPENPOSE_25
+        gone = np.isnan(pose).any((0, 2))
+        self._missing.add(tuple(names[j] for j in np.flatnonzero(gone)))
+        scale = 1e6 * emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower(), 1e-6)
+        self._units.add("uV" if clip.emg_unit.lower() in emg_lib.VOLTS_PER_UNIT else clip.emg_unit)
+        self._simulated.add(bool(clip.provenance.get("simulated", False)))
+        envelope = scale * emg_lib.clip_envelope(clip).astype(np.float64)
+        for times in windows(clip):
+            emg = np.zeros((layout.FRAMES, layout.CHANNELS))
+            own = [columns.index(muscle) for muscle in clip.muscles]
+            emg[:, own], _ = emg_lib.resample(envelope, clip.emg_time, times)
+            joints = np.zeros((layout.FRAMES, layout.JOINTS, 3), np.float32)
+            flat, _ = emg_lib.resample(pose.reshape(len(pose), -1), clip.pose_time, times)
+            joints[:, : len(names)] = np.nan_to_num(flat.reshape(layout.FRAMES, -1, 3))
+            yield self._window(clip, tree, emg, joints)
+
+    def _window(self, clip: Clip, tree: str, emg: np.ndarray, joints: np.ndarray) -> str:
+        subject = self._folder_of(clip.subject)
+        key = f"{tree}/{subject}/{clip.action}/{self._counts[tree, subject]}"
+        sample = layout.sample_of(key)
+        if sample is None or sample.key != key:
+            raise UserError(f"clip {clip.clip_id!r}, field action: {clip.action!r} is no folder "
+                            "name of letters, digits, _ and -")  # fmt: skip
+        self._counts[tree, subject] += 1
+        folder = self._root / layout.FOLDER / key
+        for name, values in (("emgvalues", emg), ("joints3d", joints)):
+            write_atomically(folder / f"{name}.npy", lambda f, x=values: np.save(f, x))
+        for name, shape in _UNKNOWN.items():
+            np.lib.format.open_memmap(
+                folder / f"{name}.npy", "w+", np.float32, (layout.FRAMES, *shape)
+            )
+        return key
+
+    def _folder_of(self, subject: str) -> str:
+        """`Subject<k>`: the subject's own name if it is one, else the next that is free."""
+        if subject not in self._people:
+            taken, k = set(self._people.values()), 0
+            while f"Subject{k}" in taken:
+                k += 1
+            own = re.fullmatch(r"Subject[0-9]{1,6}", subject) and subject not in taken
+            self._people[subject] = subject if own else f"Subject{k}"
+        return self._people[subject]
+
+
+def windows(clip: Clip) -> Iterator[np.ndarray]:
+    """Instants [30] of each window, s; the last may lie half a sample behind the recording."""
+    start = max(clip.emg_time[0], clip.pose_time[0])
+    end = min(clip.emg_time[-1], clip.pose_time[-1]) + 0.5 / layout.RATE
+    window = np.arange(layout.FRAMES) / layout.RATE
+    while start + window[-1] <= end:
+        yield start + window
+        start += layout.FRAMES / layout.RATE
+
+
+def columns_of(clip: Clip) -> list[str | None]:
+    """The muscle of each column of emgvalues.npy, left before right, as MIA has them if it can be.
+
+    Raises:
+      UserError: more than four muscles on a side.
+    """
+    muscles = list(dict.fromkeys(vocabulary.split_channel(name)[1] for name in clip.muscles))
+    half = layout.CHANNELS // 2
+    places: list[str | None] = [None] * half
+    if len(muscles) > half:
+        raise UserError(f"clip {clip.clip_id!r}: {len(muscles)} muscles; MIA has {half} a side")
+    homeless = []
+    for muscle in muscles:
+        home = _HOME.get(muscle)
+        if home is None or places[home]:
+            homeless.append(muscle)
+        else:
+            places[home] = muscle
+    for muscle in homeless:
+        places[places.index(None)] = muscle
+    return [
+        name if (name := f"{side}_{muscle}") in clip.muscles else None
+        for side in vocabulary.SIDES
+        for muscle in places
+    ]
