@@ -75,7 +75,9 @@ def _run(builder: Any, source: Path | None, beam: str) -> None:
     settings: dict[str, Any] = {"manual_dir": source} if source else {}
     if beam:
         try:
-            from apache_beam.options import pipeline_options
+            from apache_beam.options import (  # pyright: ignore[reportMissingImports]
+                pipeline_options,
+            )
         except ImportError:
             raise UserError(
                 'building with Apache Beam needs its package: pip install "video2emg[beam]"'
