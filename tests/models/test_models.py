@@ -102,10 +102,10 @@ def test_masked_joints_change_nothing_not_even_the_velocity_of_their_neighbours(
 def test_velocities_are_per_second_and_can_be_left_out():
     """The same movement sampled at twice the rate has the same velocity at the same instant."""
     rng = np.random.default_rng(0)
-    start, speed = rng.normal(size=(2, 1, 1, 21, 3)).astype(np.float32)
-    mask = np.ones((1, 9, 21), bool)
+    start, speed = jnp.asarray(rng.normal(size=(2, 1, 1, 21, 3)), jnp.float32)
+    mask = jnp.ones((1, 9, 21), bool)
     slow, fast = (PoseMLP(dim=8, frame_rate=rate) for rate in (5.0, 10.0))
-    times = np.arange(9, dtype=np.float32)[None, :, None, None]
+    times = jnp.arange(9.0)[None, :, None, None]
     params = slow.init(jax.random.key(0), start + speed * times, mask, train=False)
     a = slow.apply(params, start + speed * times / 5, mask, train=False)
     b = fast.apply(params, start + speed * times / 10, mask, train=False)

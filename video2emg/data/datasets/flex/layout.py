@@ -41,6 +41,7 @@ class Facts:
       actions: name by code; most are not published.
       muscles: channel names in the order of EMG.csv by code; not published. Without them channels
         are called by their number.
+      simulated: whether the tree was written from simulated recordings.
     """
 
     emg_rate: float = 200.0
@@ -49,6 +50,7 @@ class Facts:
     pose_scale: float = 1.0
     actions: dict[str, str] = dataclasses.field(default_factory=dict)
     muscles: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    simulated: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,7 @@ def load_clip(
             score=sample.score,
             load=load,
             provenance={
-                "simulated": False,
+                "simulated": facts.simulated,
                 "assumed": {"emg_rate_hz": facts.emg_rate, "frame_rate_hz": facts.frame_rate,
                             "pose_scale_m": facts.pose_scale},
                 "muscles_named": sample.action in facts.muscles,

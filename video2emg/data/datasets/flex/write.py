@@ -47,7 +47,7 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
     counts: collections.Counter[str] = collections.Counter()
     muscles: dict[str, list[str]] = {}
     lists: dict[str, list[list[float]]] = {"train": [], "test": []}
-    rates, people = set(), []
+    rates, origins, people = set(), set(), []
     for split, clips in splits.items():
         for clip in clips:
             code = codes.setdefault(clip.action, f"A{len(codes) + 1:02d}")
@@ -62,17 +62,20 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
             row = [float(code[1:]), float(sample.number), clip.score]
             lists["test" if split == "test" else "train"].append(row)
             rates.add(clip.emg_rate)
+            origins.add(bool(clip.provenance.get("simulated", False)))
             load = "" if np.isnan(clip.load) else f"{clip.load:g}"
             people.append([code, sample.number, clip.subject, load])
     if len(rates) != 1:
         raise UserError(f"the clips have EMG rates of {sorted(rates)} Hz; the layout holds one")
+    if len(origins) != 1:
+        raise UserError("some clips are simulated and some are not; the layout holds one kind")
     for name, rows in lists.items():
         path = root / "Split_4" / f"split_4_{name}_list.mat"
         matrix = io.BytesIO()
         scipy.io.savemat(matrix, {layout.LISTS[name]: np.array(rows)})
         write_atomically(path, lambda file, matrix=matrix: file.write(matrix.getvalue()))
     facts = {"emg_rate": rates.pop(), "actions": {c: a for a, c in codes.items()},
-             "muscles": muscles}  # fmt: skip
+             "muscles": muscles, "simulated": origins.pop()}  # fmt: skip
     write_text(root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
     table = io.StringIO()
     csv.writer(table).writerows([["action", "sample", "subject", "load"], *people])
