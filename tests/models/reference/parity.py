@@ -9,6 +9,7 @@ import torch
 from video2emg.models.import_weights import LAYOUTS, convert
 
 TOLERANCE = 1e-4
+torch.set_num_threads(1)  # tests share their cores
 
 
 def draw(*shape: int, seed: int = 0) -> jax.Array:
@@ -26,7 +27,8 @@ def weights(module: torch.nn.Module) -> dict[str, np.ndarray]:
 def imported(module: torch.nn.Module, layout: str, model, *args, **kwargs) -> dict:
     """Variables of `model`, filled with the weights of `module` by the import under test."""
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), *args, **kwargs))["params"]
-    return {"params": convert(weights(module), LAYOUTS[layout], shapes)}
+    params = convert(weights(module), LAYOUTS[layout], shapes)
+    return {"params": jax.tree.map(jnp.asarray, params)}
 
 
 def close(ours, theirs: torch.Tensor) -> None:
@@ -46,7 +48,7 @@ def same_gradients(variables: dict, loss, module: torch.nn.Module, layout: str, 
         gradient = getattr(value, "grad", None)
         theirs[name] = np.zeros(value.shape) if gradient is None else gradient.numpy()
     expected = convert(theirs, LAYOUTS[layout], variables["params"])
-    ours = jax.grad(loss)(variables)["params"]
+    ours = jax.jit(jax.grad(loss))(variables)["params"]
     ours = flax.traverse_util.flatten_dict(ours, sep="/")
     size = max(float(jnp.abs(g).max()) for g in ours.values())
     assert size > 1e-3

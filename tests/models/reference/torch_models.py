@@ -75,13 +75,15 @@ class Mixed(nn.Module):
 class TorchI3D(nn.Module):
     """With the names of the port that CoRe and FLEX use."""
 
-    def __init__(self, narrow=1, classes=400):
+    def __init__(self, narrow=1, classes=400, last="5c"):
         super().__init__()
         self.conv3d_1a_7x7 = Unit(3, 64 // narrow, 7, 2)
         self.conv3d_2b_1x1 = Unit(64 // narrow, 64 // narrow)
         self.conv3d_2c_3x3 = Unit(64 // narrow, 192 // narrow, 3)
         width = 192 // narrow
-        for name, widths in MIXED.items():
+        self.blocks = list(MIXED)[: list(MIXED).index(last) + 1]
+        for name in self.blocks:
+            widths = MIXED[name]
             widths = tuple(w // narrow for w in widths)
             self.add_module(f"mixed_{name}", Mixed(width, widths))
             width = widths[0] + widths[2] + widths[4] + widths[5]
@@ -93,7 +95,7 @@ class TorchI3D(nn.Module):
         x = self.conv3d_2c_3x3(self.conv3d_2b_1x1(x))
         before = {"3b": ((1, 3, 3), (1, 2, 2)), "4b": ((3, 3, 3), (2, 2, 2)),
                   "5b": ((2, 2, 2), (2, 2, 2))}  # fmt: skip
-        for name in MIXED:
+        for name in self.blocks:
             if name in before:
                 x = pool(x, *before[name])
             x = getattr(self, f"mixed_{name}")(x)

@@ -58,12 +58,14 @@ class I3D(nn.Module):
       epsilon: of the batch norms. The Kinetics weights were trained with 1e-3; the PyTorch port
         that CoRe and FLEX use has 1e-5.
       narrow: divides the number of channels of every layer, for tests.
+      last: the block after which to stop.
       formulation: of the convolutions, see `layers.FORMULATIONS`.
       remat: recompute the blocks in the backward pass instead of keeping their activations.
     """
 
     epsilon: float = 1e-3
     narrow: int = 1
+    last: str = "mixed_5c"
     formulation: str = "auto"
     remat: bool = False
     dtype: Dtype = jnp.float32
@@ -100,6 +102,8 @@ class I3D(nn.Module):
                 unit(pooled, f"{name}_3b", d),
             )
             x = jnp.concatenate(branches, axis=-1)
+            if name == self.last:
+                break
         return x
 
 
@@ -165,6 +169,11 @@ class I3DEncoder(nn.Module):
     ) -> Float[Array, "B T8 D"]:
         """Encodes; places are averaged."""
         i3d = I3D(
-            self.epsilon, self.narrow, self.formulation, self.remat, self.dtype, name="i3d"
+            epsilon=self.epsilon,
+            narrow=self.narrow,
+            formulation=self.formulation,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="i3d",
         )
         return i3d(normalise(video, self.pixels).astype(self.dtype)).mean((2, 3))
