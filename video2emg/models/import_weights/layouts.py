@@ -51,6 +51,7 @@ HOW: dict[str, Move] = {
     "out_first": Move(lambda w: w.transpose(1, 2, 0)),  # [D, N, H] → [N, H, D]
     "places": Move(lambda w: w[0, 1:], cut=True),  # of [1, 1 + cells, D]
     "class_place": Move(lambda w: w[0, 0]),
+    "grouped": Move(lambda w: w[..., 0], cut=True),  # [N·E, D, 1] → [N, E, D]
     **{f"third_{i}": _third(i) for i in range(3)},
 }
 
@@ -173,6 +174,33 @@ _MIA = [
     Rule(r"(?:jointdim|bn|encoder_layer|positional_encoder)\..*", None),
 ]
 
+_CORE_NODES = {r"clf_layers\.(\d+)": r"turn_\1", r"feature_layers\.(\d+)\.0": r"grow_\1",
+               "reg_layer": "position"}  # fmt: skip
+_CORE = [
+    *_dense(r"first_layer\.0", "first"),
+    *(Rule(rf"{a}\.weight", f"{b}_kernel", "grouped") for a, b in _CORE_NODES.items()),
+    *(Rule(rf"{a}\.bias", f"{b}_bias", "cut") for a, b in _CORE_NODES.items()),
+]
+_USDL = [
+    rule
+    for source, target in ((r"evaluator", ""), (r"evaluator\.(\d+)", r"judge_\1/"))
+    for theirs, ours in (("layer1", "layer_0"), ("layer2", "layer_1"), ("layer3", "out"))
+    for rule in _dense(rf"{source}\.{theirs}", f"{target}{ours}")
+]
+
+_TDS_AT = r"network\.layers\.(\d+)"
+_TDS_BLOCK = rf"{_TDS_AT}\.layers\.tds_block\.tds_conv_blocks\.(\d+)"
+_TDS = [
+    *_dense(rf"{_TDS_AT}(?:\.layers\.conv1dblock)?\.conv\.0", r"stage_\1/embed", "conv1d"),
+    *_layer_norm(rf"{_TDS_AT}(?:\.layers\.conv1dblock)?\.norm", r"stage_\1/embed_norm"),
+    *_dense(rf"{_TDS_BLOCK}\.conv2d", r"stage_\1/block_\2/time", "conv2d"),
+    *_dense(rf"{_TDS_BLOCK}\.fc_block\.0", r"stage_\1/block_\2/hidden"),
+    *_dense(rf"{_TDS_BLOCK}\.fc_block\.2", r"stage_\1/block_\2/mlp_out"),
+    *_layer_norm(rf"{_TDS_BLOCK}\.layer_norm", r"stage_\1/block_\2/norm"),
+    *_dense(rf"{_TDS_AT}\.linear_layer", r"stage_\1/out"),
+    *_dense(r"decoder\.mlp\.(\d+)", r"decoder_\1"),
+]
+
 
 def _hugging_face(prefix: str, layer: str) -> list[Rule]:
     """Layers named as in Hugging Face's files of ViT and VideoMAE."""
@@ -292,6 +320,9 @@ LAYOUTS: dict[str, Layout] = {
     "i3d": Layout([*_I3D_SNAKE, *_I3D_CAPITAL, Rule(_I3D_HEAD, None)]),
     "stgcn": Layout(_STGCN),
     "mia": Layout(_MIA),
+    "core": Layout(_CORE),
+    "usdl": Layout(_USDL),
+    "tds": Layout(_TDS),
     "videomae": Layout(_VIDEOMAE),
     "vit": Layout(_VIT),
     "videoprism": Layout(_VIDEOPRISM, unstack),
