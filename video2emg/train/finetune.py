@@ -130,7 +130,7 @@ class LoRA:
                 f"finetune: no kernel of the model matches path {self.spec.path!r} and adapt "
                 f"{self.spec.adapt!r}"
             )
-        return {_BASE: base, _LORA: lora}
+        return {_BASE: base, _LORA: flax.traverse_util.unflatten_dict(lora, sep="/")}
 
     def _adapts(self, name: str, kernel: Any) -> bool:
         matches = re.match(self.spec.path, name) and re.search(self.spec.adapt, name)
@@ -139,8 +139,9 @@ class LoRA:
     def effective(self, params: Mapping[str, Any]) -> Params:
         """Parameters of the model with the changes added: what inference needs."""
         flat = _flat(params[_BASE])
-        for name, pair in params[_LORA].items():
-            change = (pair["a"] @ pair["b"]) * (self.spec.alpha / self.spec.rank)
+        thin = _flat(params[_LORA])
+        for name in [name.removesuffix("/a") for name in thin if name.endswith("/a")]:
+            change = (thin[f"{name}/a"] @ thin[f"{name}/b"]) * (self.spec.alpha / self.spec.rank)
             flat[name] = flat[name] + change.reshape(flat[name].shape).astype(flat[name].dtype)
         return flax.traverse_util.unflatten_dict(flat, sep="/")
 
