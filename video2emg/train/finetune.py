@@ -43,7 +43,7 @@ class Finetune:
     path: str = "encoder/"
     rank: int = 8
     alpha: float = 16.0
-    adapt: str = r"(query|key|value|out)/kernel$"
+    adapt: str = r"/(query|key|value|out)/kernel$"
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:

@@ -170,8 +170,8 @@ def test_exemplars_are_of_the_same_action_and_repeatable():
 
 
 def test_contribution():
-    emg = jnp.stack([jnp.full(20, v) for v in (3.0, 1.0, 1.0, 9.0)], 1)[None]
-    mask = jnp.ones((1, 20, 4), bool).at[:, :, 3].set(False)
+    emg = jnp.stack([jnp.full(100, v) for v in (3.0, 1.0, 1.0, 9.0)], 1)[None]
+    mask = jnp.ones((1, 100, 4), bool).at[:, :, 3].set(False)
     side = jnp.array([[0, 1, 1, 0]])
     np.testing.assert_allclose(flex.contribution(emg, mask, side), [[0.75, 0.25]], rtol=1e-5)
     nothing = flex.contribution(emg, jnp.zeros_like(mask), side)
@@ -216,11 +216,13 @@ def flex_batch(b=2, f=9, seed=0):
 
 
 def test_the_whole_pipeline_has_flex_s_widths_and_is_antisymmetric_in_its_pairs():
-    model = flex.FlexCoRe(depth=3, hidden=8, narrow=16, snippet=8, snippets=2)
     first, second = flex_batch(seed=0), flex_batch(seed=1)
+    whole = flex.FlexCoRe(snippet=8, snippets=2)
+    shapes = jax.eval_shape(whole.init, jax.random.key(0), first, second)["params"]
+    assert shapes["tree"]["first"]["kernel"].shape == (4613, 256)
+
+    model = flex.FlexCoRe(("pose", "emg"), depth=3, hidden=8, narrow=16)
     variables = jax.jit(model.init)(jax.random.key(0), first, second)
-    shapes = variables["params"]["tree"]["first"]["kernel"].shape
-    assert shapes == (2 * (2 * 1024 // 16 + 256 // 16 + 2) + 1, 8)
     apply = jax.jit(model.apply)
     leaf, position = apply(variables, first, second)
     assert leaf.shape == position.shape == (4, 4)

@@ -188,7 +188,7 @@ SMALL = {"mia": dict(dim=18, layers=1, heads=2, hidden=8),
 def test_pose_to_emg(system):
     model = pose_to_emg.PoseToEMG(system, 10, SMALL[system])
     inputs = batch()
-    variables = model.init(jax.random.key(0), inputs, train=False)
+    variables = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))(inputs)
     apply = jax.jit(lambda v, x: model.apply(v, x, train=False))
     out, extra = apply(variables, inputs)
     assert out.emg.shape == (2, 100, 4)

@@ -105,4 +105,4 @@ def _cuts_into(whole: Sequence[int], parts: Sequence[int]) -> bool:
             product *= parts.pop(0)
         if product != size:
             return False
-    return not parts
+    return all(size == 1 for size in parts)

@@ -199,6 +199,7 @@ _TDS = [
     *_layer_norm(rf"{_TDS_BLOCK}\.layer_norm", r"stage_\1/block_\2/norm"),
     *_dense(rf"{_TDS_AT}\.linear_layer", r"stage_\1/out"),
     *_dense(r"decoder\.mlp\.(\d+)", r"decoder_\1"),
+    Rule(r"output_scale", "output_scale"),  # fixed in the originals, which store none
 ]
 
 
