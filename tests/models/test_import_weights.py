@@ -36,8 +36,12 @@ def test_all_that_does_not_fit_is_listed_at_once():
         import_weights.convert(given, LAYOUT, like, "my.npz")
     message = str(error.value)
     assert "\n" not in message and message.startswith("my.npz: 4 tensors")
-    for part in ("stranger (7,) is not known", "a.1.weight (3, 2) has no place (layer_1/kernel)",
-                 "q (4, 6) does not fit query/kernel (4, 2, 3)", "out/bias (9,) is missing"):  # fmt: skip
+    for part in (
+        "stranger (7,) is not known",
+        "a.1.weight (3, 2) has no place (layer_1/kernel)",
+        "q (4, 6) does not fit query/kernel (4, 2, 3)",
+        "out/bias (9,) is missing",
+    ):
         assert part in message
 
 

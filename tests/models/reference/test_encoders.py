@@ -13,8 +13,10 @@ from video2emg.models.import_weights import LAYOUTS, convert
 from video2emg.models.reference import i3d, layers, mia, stgcn
 
 
-@pytest.mark.parametrize("window, strides", [((7, 7, 7), (2, 2, 2)), ((3, 3, 3), (1, 1, 1)),
-                                             ((2, 1, 3), (1, 2, 1)), ((1, 1, 1), (1, 1, 1))])  # fmt: skip
+@pytest.mark.parametrize(
+    "window, strides",
+    [((7, 7, 7), (2, 2, 2)), ((2, 1, 3), (1, 2, 1)), ((1, 1, 1), (1, 1, 1))],
+)
 @pytest.mark.parametrize("formulation", ["auto", "taps", "stack"])
 def test_formulations_of_conv3d_agree(window, strides, formulation):
     x, kernel = draw(2, 5, 7, 8, 3), draw(*window, 3, 4, seed=1)

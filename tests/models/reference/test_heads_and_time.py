@@ -152,8 +152,10 @@ class TorchTDS(nn.Module):
 
 
 def test_tds():
-    stages = (dict(channels=3, width=4, blocks=2, window=5, embed=5),
-              dict(channels=2, width=3, blocks=1, window=3, embed=3, stride=2, outputs=7))  # fmt: skip
+    stages = (
+        dict(channels=3, width=4, blocks=1, window=5, embed=5),
+        dict(channels=2, width=3, blocks=1, window=3, embed=3, stride=2, outputs=7),
+    )
     theirs = randomise(TorchTDS(6, stages, 4, 9, 5))
     ours = tds.TDS(5, 4, stages, decoder=(9,))
     x = draw(2, 12, 6)
