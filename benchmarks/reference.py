@@ -118,7 +118,7 @@ def jax_step(system: str) -> Callable[[], object]:
     from video2emg.models.reference import core, i3d, mia, stgcn, tds, vit
 
     model, method = {
-        "i3d": (i3d.I3D(), "__call__"),
+        "i3d": (i3d.I3D(), "features"),
         "stgcn": (stgcn.STGCN(), "__call__"),
         "mia": (mia.MIATransformer(), "__call__"),
         "videomae": (vit.VideoMAE(layers=4), "tokens"),

@@ -9,8 +9,16 @@ from video2emg.errors import UserError
 
 @pytest.fixture
 def examples(clips):
-    window = Window(seconds=1.5, frame_rate=5.0, emg_rate=50.0, size=16, views=("front", "left"),
-                    channels=2)  # fmt: skip
+    window = Window(
+        seconds=1.5,
+        frame_rate=5.0,
+        emg_rate=50.0,
+        size=16,
+        views=("front", "left"),
+        channels=2,
+        joints=clips[0].joints,
+        dofs=clips[0].dofs,
+    )
     return Examples(clips[:3], window, emg_lib.Chain(), emg_lib.Reference("mvc"))
 
 

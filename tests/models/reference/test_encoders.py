@@ -35,14 +35,18 @@ def test_i3d_features_and_gradients(frames, size, last):
     theirs = randomise(TorchI3D(narrow=16, last=last))
     ours = i3d.I3D(narrow=16, last=f"mixed_{last}")
     video = draw(1, frames, size, size, 3)
-    variables = imported(theirs, "i3d", ours, video)
+    variables = imported(theirs, "i3d", ours, video, method="features")
     expected = theirs.features(as_torch(video).permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
-    close(jax.jit(ours.apply)(variables, video), expected)
+
+    def apply(v):
+        return ours.apply(v, video, method="features")
+
+    close(jax.jit(apply)(variables), expected)
     if last == "3b":
         # Batch norms are frozen: the statistics get no gradient, here and there.
         same_gradients(
             variables,
-            lambda v: jnp.square(ours.apply(v, video)).mean(),
+            lambda v: jnp.square(apply(v)).mean(),
             theirs,
             "i3d",
             expected.square().mean(),
@@ -54,7 +58,7 @@ def test_i3d_logits():
     model = i3d.I3DClassifier(i3d.I3D(narrow=16, last="mixed_3b"), classes=5)
     video = draw(1, 4, 32, 32, 3)
     head = theirs.conv3d_0c_1x1.conv3d
-    params = imported(theirs, "i3d", model.encoder, video)["params"]
+    params = imported(theirs, "i3d", model.encoder, video, method="features")["params"]
     logits = {"kernel": head.weight[:, :, 0, 0, 0].T.detach().numpy(),
               "bias": head.bias.detach().numpy()}  # fmt: skip
     ours = jax.jit(model.apply)({"params": {"encoder": params, "logits": logits}}, video)
@@ -72,7 +76,8 @@ def test_i3d_reads_both_families_of_names():
             name = name.replace(old, new)
         renamed[name] = value
     model = i3d.I3D(narrow=16, last="mixed_4b")
-    like = jax.eval_shape(model.init, jax.random.key(0), draw(1, 8, 32, 32, 3))["params"]
+    video = draw(1, 8, 32, 32, 3)
+    like = jax.eval_shape(lambda: model.init(jax.random.key(0), video, method="features"))["params"]
     first = convert(weights(theirs), LAYOUTS["i3d"], like)
     second = convert(renamed, LAYOUTS["i3d"], like)
     jax.tree.map(np.testing.assert_array_equal, first, second)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tests.models.reference.parity import as_torch, close, draw, imported, same_gradients
 from video2emg.models import import_weights
-from video2emg.models.reference import positions, videoprism, vit
+from video2emg.models.reference import i3d, positions, videoprism, vit
 
 SHAPE = dict(dim=24, layers=2, heads=3, hidden=40, patch=8)
 THEIRS = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
@@ -181,14 +181,22 @@ def test_positions_of_another_rank():
         positions.resize(draw(2, 3), (4,), "magic")
 
 
-@pytest.mark.parametrize("encoder, tokens", [
-    (vit.VideoMAE(**SHAPE, grid=(2, 2, 2)), 3), (vit.ViT(**SHAPE, grid=(2, 2), pool="mean"), 6),
-    (videoprism.VideoPrism(dim=24, heads=3, hidden=40, spatial=1, temporal=1, patch=8,
-                           grid=(4, 2, 2)), 6)])  # fmt: skip
-def test_as_video2emg_encoders(encoder, tokens):
-    video, mask = jnp.zeros((2, 6, 24, 24, 3)), jnp.ones((2, 6), bool)
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        vit.VideoMAE(**SHAPE, grid=(2, 2, 2)),
+        vit.ViT(**SHAPE, grid=(2, 2), pool="mean"),
+        videoprism.VideoPrism(
+            dim=24, heads=3, hidden=40, spatial=1, temporal=1, patch=8, grid=(4, 2, 2)
+        ),
+        i3d.I3D(narrow=16),
+    ],
+)
+def test_as_video2emg_encoders(encoder):
+    size = 3 * encoder.granularity
+    video, mask = jnp.zeros((2, 16, size, size, 3)), jnp.ones((2, 16), bool)
     out = jax.eval_shape(
         lambda: encoder.init_with_output(jax.random.key(0), video, mask, train=False)[0]
     )
-    assert out.shape == (2, tokens, 24) and 6 // encoder.stride == tokens
-    assert video.shape[2] % encoder.granularity == 0
+    width = 64 if isinstance(encoder, i3d.I3D) else 24
+    assert out.shape == (2, 16 // encoder.stride, width)

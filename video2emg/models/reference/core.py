@@ -100,7 +100,7 @@ class Intervals:
             distinct = np.unique(values[(values > 0) & (values < largest)])
             for candidates in (values, distinct):
                 edges = _quantiles(candidates, half, largest) if len(candidates) else values[:0]
-                if len(edges) and (np.diff(edges) > 0).all():
+                if len(edges) and (np.diff(edges) > 1e-6 * largest).all():
                     break
             else:
                 edges = np.linspace(0, largest, half + 1)
@@ -115,7 +115,7 @@ class Intervals:
     ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
         """Leaf and position in its interval; the position is NaN if there is no leaf."""
         d = difference[:, None]
-        width = self.right - self.left
+        left, width = jnp.asarray(self.left), jnp.asarray(self.right - self.left)
         if self.as_published:
             hit = jnp.where(
                 d >= 0, (d >= self.left) & (d < self.right), (d > self.left) & (d <= self.right)
@@ -124,12 +124,10 @@ class Intervals:
             known = hit.any(-1)
         else:
             half = len(self.left) // 2
-            inner = (
-                jnp.searchsorted(jnp.asarray(self.left[half:]), jnp.abs(difference), "right") - 1
-            )
+            inner = jnp.searchsorted(left[half:], jnp.abs(difference), "right") - 1
             leaf = jnp.where(difference >= 0, half + inner, half - 1 - inner)
             known = jnp.ones(len(leaf), bool)
-        position = (difference - self.left[leaf]) / jnp.where(width > 0, width, 1.0)[leaf]
+        position = (difference - left[leaf]) / jnp.where(width > 0, width, 1.0)[leaf]
         return leaf, jnp.where(known, position, jnp.nan)
 
     def difference(
@@ -137,9 +135,9 @@ class Intervals:
     ) -> Float[Array, " B"]:
         """What the tree says: the position in the most probable leaf."""
         leaf = log_probability.argmax(-1)
-        width = self.right - self.left
+        left, width = jnp.asarray(self.left), jnp.asarray(self.right - self.left)
         chosen = jnp.take_along_axis(position, leaf[:, None], axis=1)[:, 0]
-        return self.left[leaf] + jnp.where(width > 0, width, 1.0)[leaf] * chosen
+        return left[leaf] + jnp.where(width > 0, width, 1.0)[leaf] * chosen
 
 
 def _quantiles(values: np.ndarray, count: int, largest: float) -> Float[np.ndarray, " E"]:

@@ -200,7 +200,7 @@ class FlexCoRe(nn.Module):
             if self.choices.last_frame_unseen:
                 starts = tuple(min(s, f - self.snippet - 1) for s in starts)
             cut = snippets(pixels.reshape(b * v, *pixels.shape[2:]), starts, self.snippet)
-            seen = self.video(cut).mean((1, 2, 3))
+            seen = self.video.features(cut).mean((1, 2, 3))
             found.append(seen.reshape(b, v, len(starts), -1).mean(2).reshape(b, -1))
         if "pose" in self.modalities:
             pose = stgcn.normalise_skeleton(

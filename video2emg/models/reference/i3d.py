@@ -50,15 +50,18 @@ class Unit(nn.Module):
 
 
 class I3D(nn.Module):
-    """The network up to the last Inception block: `[B, T, H, W, 3]` in [-1, 1] → features.
+    """The network up to the last Inception block.
 
-    Time is divided by 8, height and width by 32, each rounded up.
+    Time is divided by 8, height and width by 32, each rounded up. As a Video→EMG encoder:
+    `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 8, 1024]`, places averaged.
 
     Attributes:
       epsilon: of the batch norms. The Kinetics weights were trained with 1e-3; the PyTorch port
         that CoRe and FLEX use has 1e-5.
       narrow: divides the number of channels of every layer, for tests.
       last: the block after which to stop.
+      pixels: how pixels are normalised, see `pixels.NORMALISATIONS`. Kinetics I3D was trained on
+        [-1, 1]; FLEX and CoRe give it ImageNet's mean and deviation.
       formulation: of the convolutions, see `layers.FORMULATIONS`.
       remat: recompute the blocks in the backward pass instead of keeping their activations.
     """
@@ -66,13 +69,22 @@ class I3D(nn.Module):
     epsilon: float = 1e-3
     narrow: int = 1
     last: str = "mixed_5c"
+    pixels: str = "symmetric"
     formulation: str = "auto"
     remat: bool = False
     dtype: Dtype = jnp.float32
+    stride: int = 8
+    granularity: int = 32
+
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T8 D"]:
+        """Encodes; places are averaged."""
+        return self.features(normalise(video, self.pixels)).mean((2, 3))
 
     @nn.compact
-    def __call__(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T8 H32 W32 D"]:
-        """Features of the last block, D = 1024 / `narrow`."""
+    def features(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T8 H32 W32 D"]:
+        """Features of the last block, D = 1024 / `narrow`, of normalised pixels."""
         make = nn.remat(Unit) if self.remat else Unit
 
         def unit(
@@ -116,7 +128,7 @@ class I3DClassifier(nn.Module):
     @nn.compact
     def __call__(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B K"]:
         """Logits, averaged over time; pairs of instants and 7 × 7 places are averaged first."""
-        x = self.encoder(video).mean((2, 3))
+        x = self.encoder.features(video).mean((2, 3))
         if x.shape[1] > 1:
             x = (x[:, 1:] + x[:, :-1]) / 2
         return nn.Dense(self.classes, name="logits")(x).mean(1)
@@ -144,36 +156,3 @@ def snippets(
     """Cuts a video into snippets, as examples side by side; K per video, those of one together."""
     cut = jnp.stack([video[:, s : s + length] for s in starts], axis=1)
     return cut.reshape(-1, *cut.shape[2:])
-
-
-class I3DEncoder(nn.Module):
-    """I3D as a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 8, 1024]`.
-
-    Attributes:
-      pixels: how pixels were normalised in pretraining, see `pixels.NORMALISATIONS`. Kinetics I3D
-        has seen [-1, 1]; FLEX and CoRe give it ImageNet's mean and deviation.
-    """
-
-    epsilon: float = 1e-3
-    narrow: int = 1
-    pixels: str = "symmetric"
-    formulation: str = "auto"
-    remat: bool = False
-    dtype: Dtype = jnp.float32
-    stride: int = 8
-    granularity: int = 32
-
-    @nn.compact
-    def __call__(
-        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B T8 D"]:
-        """Encodes; places are averaged."""
-        i3d = I3D(
-            epsilon=self.epsilon,
-            narrow=self.narrow,
-            formulation=self.formulation,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="i3d",
-        )
-        return i3d(normalise(video, self.pixels).astype(self.dtype)).mean((2, 3))
