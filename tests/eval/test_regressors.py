@@ -18,7 +18,7 @@ def clip(index, seconds=6.0, subject="s0", offset=0.0):
     instants = np.arange(0, seconds, 0.1)
     start = rng.uniform(0, 6)
     wave = np.sin(instants + start)
-    features = np.stack([wave, wave**2, rng.normal(size=len(wave))], 1)
+    features = np.stack([wave, wave**2, 0.1 * rng.normal(size=len(wave))], 1)
     truth = np.sin(time + start)
     target = np.stack([0.5 + 0.3 * truth, 0.4 - 0.2 * truth], 1) + offset
     return Described(

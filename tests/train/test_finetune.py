@@ -2,14 +2,17 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import optax
 import pytest
+import transformers
 
+from video2emg import models
 from video2emg.errors import UserError
 from video2emg.models.reference.layers import FrozenBatchNorm
 from video2emg.models.reference.vit import Layer
-from video2emg.train import finetune
+from video2emg.train import finetune, state
 from video2emg.train.finetune import Finetune
 
 
@@ -30,29 +33,29 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4)), jnp.float32)
 
 def trained(spec, steps=3, tx=None):
     """Flat parameters before and after some steps, and the sum of outputs at the start."""
-    model = finetune.adapted(Model(), spec)
+    model = finetune.Adapted(Model(), spec)
     params = jax.jit(model.init)(jax.random.key(0), X)["params"]
     tx = finetune.optimiser(tx or optax.adamw(0.01, weight_decay=0.1), spec)
-    state, before = jax.jit(tx.init)(params), params
+    opt_state, before = jax.jit(tx.init)(params), params
 
     @jax.jit
-    def step(params, state):
+    def step(params, opt_state):
         grads = jax.grad(lambda p: ((model.apply({"params": p}, X) - 1) ** 2).sum())(params)
-        updates, state = tx.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
 
     for _ in range(steps):
-        params, state = step(params, state)
+        params, opt_state = step(params, opt_state)
     flat = [flax.traverse_util.flatten_dict(p, sep="/") for p in (before, params)]
     moved = {name for name, value in flat[0].items() if not (value == flat[1][name]).all()}
-    return model, before, params, moved, state
+    return model, before, params, moved, opt_state
 
 
 def test_frozen_moves_nothing_of_the_encoder_and_keeps_no_state_of_it():
-    _, before, _, moved, state = trained(Finetune("frozen"))
+    _, before, _, moved, opt_state = trained(Finetune("frozen"))
     assert moved == {"head/kernel", "head/bias"}
     # Adam's two moments of the head's 4 + 1 numbers, and two step counters.
-    assert sum(leaf.size for leaf in jax.tree.leaves(state)) < 20
+    assert sum(leaf.size for leaf in jax.tree.leaves(opt_state)) < 20
     assert sum(leaf.size for leaf in jax.tree.leaves(before)) > 100
 
 
@@ -113,4 +116,47 @@ def test_mistakes_are_named():
         with pytest.raises(UserError, match=message):
             Finetune(**settings)
     with pytest.raises(UserError, match="no kernel of the model"):
-        finetune.adapted(Model(), Finetune("lora", path="decoder/")).init(jax.random.key(0), X)
+        finetune.Adapted(Model(), Finetune("lora", path="decoder/")).init(jax.random.key(0), X)
+
+
+def test_a_run_starts_from_published_weights(tmp_path):
+    """By the configuration: a file, its layout, and how much of it is trained."""
+    encoder = dict(name="vit", dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2))
+    model_config = dict(encoder=encoder, dim=8, heads=2, layers=1, decoder_layers=1, dropout=0.0,
+                        auxiliary=False, dtype="float32")  # fmt: skip
+    train = dict(finetune=dict(mode="lora", rank=1), warmup_steps=0, steps=5, learning_rate=0.1,
+                 optimiser="adamw", weight_decay=0.0, clip=1.0)  # fmt: skip
+    config = ml_collections.ConfigDict(dict(model=model_config, train=train))
+    shape = dict(frames=2, size=16, frame_rate=5.0, emg_rate=10.0)
+    batch = {
+        "video": np.zeros((1, 1, 2, 16, 16, 3), np.uint8),
+        "video_mask": np.ones((1, 1, 2), bool),
+        "view": np.zeros((1, 1), np.int32),
+        "muscle": np.zeros((1, 2), np.int32),
+        "side": np.array([[0, 1]], np.int32),
+    }
+    theirs = transformers.ViTModel(
+        transformers.ViTConfig(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+            patch_size=8, image_size=16,
+        )
+    )  # fmt: skip
+    theirs.save_pretrained(tmp_path)
+    config.model.pretrained = dict(weights=str(tmp_path / "model.safetensors"), layout="vit")
+    model = finetune.from_config(config, models.build(config.model, **shape))
+    tx = state.optimiser(config.train)
+    made = jax.jit(lambda: state.create(model, tx, batch, 0))()
+    bias = theirs.state_dict()["layernorm.weight"].numpy()
+    encoder_params = made.params["base"]["encoder"]
+    np.testing.assert_array_equal(encoder_params["norm"]["scale"], bias)
+    np.testing.assert_allclose(
+        encoder_params["class"], theirs.embeddings.cls_token[0, 0].detach(), atol=1e-7
+    )
+    assert set(made.params["lora"]["encoder"]["layer_0"]) == {"query", "key", "value", "out"}
+
+    config.model.pretrained.layout = "resnet"
+    with pytest.raises(UserError, match=r"pretrained\.layout: 'resnet'"):
+        finetune.from_config(config, model)
+    config.train.finetune.depth = 3
+    with pytest.raises(UserError, match="unknown fields depth"):
+        finetune.from_config(config, model)

@@ -13,10 +13,12 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from video2emg.config import Config
 from video2emg.errors import UserError
+from video2emg.models.import_weights import LAYOUTS, convert, read
 
 MODES = ("frozen", "lora", "full")
 # Statistics of pretraining (`models.reference.layers.FrozenBatchNorm`): never trained.
@@ -85,29 +87,42 @@ def _label(name: str, spec: Finetune) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class LoRA:
-    """A model whose chosen kernels are those of pretraining plus a product of two thin matrices.
+class Adapted:
+    """A model that starts from somebody's weights, with low-rank changes in mode `lora`.
 
-    Has `init` and `apply` as the model has. Its parameters are `base`, the model's own, and `lora`,
-    a pair of matrices per changed kernel, whose product is zero at first.
+    Has `init` and `apply` as the model has. In mode `lora` its parameters are `base`, the model's
+    own, and `lora`, a pair of matrices per changed kernel, whose product is zero at first.
 
     Attributes:
       model: any Linen module.
-      spec: which kernels, and how.
+      spec: which kernels are changed, and how.
+      weights: tensors of a published file, None to start from nothing.
+      layout: of `import_weights.LAYOUTS`, that of the file.
+      child: the child of the model that the file is for.
     """
 
     model: nn.Module
     spec: Finetune
+    weights: Mapping[str, np.ndarray] | None = None
+    layout: str = ""
+    child: str = "encoder"
 
     def init(self, rng: jax.Array, *args: Any, **kwargs: Any) -> dict[str, Params]:
         """Parameters of the model and its changes.
 
         Raises:
-          UserError: no kernel matches.
+          UserError: weights that do not fit, or no kernel matches.
         """
         base_rng, lora_rng = jax.random.split(rng)
-        base = self.model.init(base_rng, *args, **kwargs)["params"]  # pyright: ignore
-        return {"params": self.adapt(base, lora_rng)}
+        base = dict(self.model.init(base_rng, *args, **kwargs)["params"])  # pyright: ignore
+        if self.weights is not None:
+            if self.child not in base:
+                raise UserError(f"config.model.pretrained: the model has no {self.child!r}, only "
+                                f"{', '.join(base)}")  # fmt: skip
+            layout = LAYOUTS[self.layout]
+            found = convert(self.weights, layout, base[self.child], "config.model.pretrained")
+            base[self.child] = jax.tree.map(jnp.asarray, found)
+        return {"params": self.adapt(base, lora_rng) if self.spec.mode == "lora" else base}
 
     def adapt(self, base: Params, rng: jax.Array) -> Params:
         """Adds zero changes to parameters of the model.
@@ -147,17 +162,42 @@ class LoRA:
 
     def apply(self, variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The model with the changed kernels."""
-        return self.model.apply({"params": self.effective(variables["params"])}, *args, **kwargs)
+        params = variables["params"]
+        if self.spec.mode == "lora":
+            params = self.effective(params)
+        return self.model.apply({"params": params}, *args, **kwargs)
 
 
-def adapted(model: nn.Module, spec: Finetune) -> nn.Module | LoRA:
-    """The model as `spec` trains it: itself, or itself with low-rank changes."""
-    return LoRA(model, spec) if spec.mode == "lora" else model
+def from_config(config: Config, model: nn.Module) -> nn.Module | Adapted:
+    """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
+
+    Args:
+      config: `pretrained` has `weights`, a file, and `layout`; `finetune` the fields of `Finetune`.
+      model: from `models.build`.
+
+    Raises:
+      UserError: an unknown field, or a file that cannot be read.
+    """
+    pretrained, spec = config.model.get("pretrained"), settings(config.train)
+    if not pretrained:
+        return Adapted(model, spec) if spec.mode == "lora" else model
+    if pretrained.layout not in LAYOUTS:
+        raise UserError(f"config.model.pretrained.layout: {pretrained.layout!r} is not one of "
+                        f"{sorted(LAYOUTS)}")  # fmt: skip
+    return Adapted(model, spec, read(pretrained.weights), pretrained.layout)
 
 
-def from_config(config: Config) -> Finetune:
-    """`config.finetune` of a model; all of it is trained if there is none."""
-    return Finetune(**config.get("finetune", {}))
+def settings(config: Config) -> Finetune:
+    """`config.finetune` (of `config.train`); everything is trained if there is none.
+
+    Raises:
+      UserError: an unknown field.
+    """
+    fields = dict(config.get("finetune") or {})
+    unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(Finetune)})
+    if unknown:
+        raise UserError(f"config.train.finetune: unknown fields {', '.join(unknown)}")
+    return Finetune(**fields)
 
 
 def _matrix(name: str, shape: tuple[int, ...]) -> tuple[int, int]:

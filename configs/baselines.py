@@ -1,0 +1,36 @@
+"""Pose → EMG systems of others on the simulated gym: our data, splits, budget and metrics.
+
+    python launch.py --config configs/baselines.py:mia --workdir runs/mia
+
+Systems (after the colon): `mia`, the transformer of Muscles in Action without subject code (a
+subject never seen has none); `tds`, a time-depth separable network as in emg2pose and PianoKPM with
+a learned output scale; `temporal_cnn`. `mia_as_published` has the original's width and depth. They
+are shown the simulator's joint positions, which no camera gives: compare them with each other, and
+with Video→EMG only as an upper bound. All else is `configs/v2emg.py`.
+"""
+
+import ml_collections
+
+from configs import v2emg
+
+SYSTEMS = {
+    "mia": dict(name="mia", dim=64, layers=2, heads=4, hidden=256),
+    "mia_as_published": dict(name="mia"),
+    "tds": dict(name="tds"),
+    "temporal_cnn": dict(name="temporal_cnn"),
+}
+
+
+def get_config(arg: str = "mia") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the system, with `_debug` for a run of seconds."""
+    name = arg.removesuffix("_debug")
+    if name not in SYSTEMS:
+        raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {sorted(SYSTEMS)}")
+    config = v2emg.get_config("debug" if arg.endswith("_debug") else "")
+    config.model.system = SYSTEMS[name]
+    return config
+
+
+def sweep():
+    """The same three seeds as `configs/v2emg.py`."""
+    return v2emg.sweep()
