@@ -172,14 +172,14 @@ def from_config(config: Config, model: nn.Module) -> nn.Module | Adapted:
     """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
 
     Args:
-      config: `pretrained` has `weights`, a file, and `layout`; `finetune` the fields of `Finetune`.
+      config: `pretrained` has `weights`, a file (empty: none), and `layout`; `finetune` the fields of `Finetune`.
       model: from `models.build`.
 
     Raises:
       UserError: an unknown field, or a file that cannot be read.
     """
     pretrained, spec = config.model.get("pretrained"), settings(config.train)
-    if not pretrained:
+    if not pretrained or not pretrained.weights:
         return Adapted(model, spec) if spec.mode == "lora" else model
     if pretrained.layout not in LAYOUTS:
         raise UserError(f"config.model.pretrained.layout: {pretrained.layout!r} is not one of "
