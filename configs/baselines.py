@@ -1,7 +1,7 @@
-"""Systems of others on the simulated gym: our data, splits, budget and metrics.
+r"""Systems of others on the simulated gym: our data, splits, budget and metrics.
 
     python launch.py --config configs/baselines.py:mia --workdir runs/mia
-    python launch.py --config configs/baselines.py:vit --workdir runs/vit \\
+    python launch.py --config configs/baselines.py:vit --workdir runs/vit \
       --config.model.pretrained.weights=model.safetensors --config.train.finetune.mode=lora
 
 Pose → EMG (after the colon): `mia`, the transformer of Muscles in Action without subject code (a

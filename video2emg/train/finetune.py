@@ -172,7 +172,8 @@ def from_config(config: Config, model: nn.Module) -> nn.Module | Adapted:
     """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
 
     Args:
-      config: `pretrained` has `weights`, a file (empty: none), and `layout`; `finetune` the fields of `Finetune`.
+      config: `pretrained` has `weights`, a file (empty: none), and `layout`; `finetune` has the
+        fields of `Finetune`.
       model: from `models.build`.
 
     Raises:
