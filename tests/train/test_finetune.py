@@ -143,7 +143,8 @@ def test_a_run_starts_from_published_weights(tmp_path):
     )  # fmt: skip
     theirs.save_pretrained(tmp_path)
     config.model.pretrained = dict(weights=str(tmp_path / "model.safetensors"), layout="vit")
-    model = finetune.from_config(config, models.build(config.model, **shape))
+    built = models.build(config.model, **shape)
+    model = finetune.from_config(config, built)
     tx = state.optimiser(config.train)
     made = jax.jit(lambda: state.create(model, tx, batch, 0))()
     bias = theirs.state_dict()["layernorm.weight"].numpy()
@@ -156,7 +157,7 @@ def test_a_run_starts_from_published_weights(tmp_path):
 
     config.model.pretrained.layout = "resnet"
     with pytest.raises(UserError, match=r"pretrained\.layout: 'resnet'"):
-        finetune.from_config(config, model)
+        finetune.from_config(config, built)
     config.train.finetune.depth = 3
     with pytest.raises(UserError, match="unknown fields depth"):
-        finetune.from_config(config, model)
+        finetune.from_config(config, built)

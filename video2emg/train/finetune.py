@@ -168,7 +168,11 @@ class Adapted:
         return self.model.apply({"params": params}, *args, **kwargs)
 
 
-def from_config(config: Config, model: nn.Module) -> nn.Module | Adapted:
+# What can be trained.
+Model = nn.Module | Adapted
+
+
+def from_config(config: Config, model: nn.Module) -> Model:
     """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -89,7 +88,7 @@ def _matrices(params: Any) -> Any:
 
 
 def create(
-    model: nn.Module,
+    model: finetune.Model,
     tx: optax.GradientTransformation,
     batch: dict[str, Any],
     seed: int,
