@@ -34,8 +34,13 @@ def batch(size):
 def emg_shape(config, size=32):
     model = models.build(config, size=size, **SHAPE)
     inputs = batch(size)
-    run = lambda: model.init_with_output(jax.random.key(0), inputs, train=False)[0]  # noqa: E731
-    return jax.eval_shape(run)[0].emg.shape
+
+    def emg():
+        # Not the whole `Outputs`: its checked fields would be shapes instead of arrays.
+        (outputs, _), _ = model.init_with_output(jax.random.key(0), inputs, train=False)
+        return outputs.emg
+
+    return jax.eval_shape(emg).shape
 
 
 @pytest.mark.parametrize("name", ENCODERS)
