@@ -27,7 +27,7 @@ from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
 from video2emg.files import write_json
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.train import loop
+from video2emg.train import finetune, loop
 from video2emg.train import state as state_lib
 from video2emg.train.step import predict_step
 from video2emg.viz import report
@@ -161,7 +161,7 @@ def window_of(config: Config) -> Window:
 
 def build_model(config: Config, window: Window):
     """The model of `config.model` for one kind of window."""
-    return models.build(
+    model = models.build(
         config.model,
         frames=len(window.frame_time),
         size=window.size,
@@ -170,6 +170,7 @@ def build_model(config: Config, window: Window):
         joints=len(window.joints),
         dofs=len(window.dofs),
     )
+    return finetune.from_config(config, model)
 
 
 def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:

@@ -8,12 +8,20 @@ import jax.numpy as jnp
 from video2emg.config import Config
 from video2emg.errors import UserError
 from video2emg.models import encoders
+from video2emg.models.reference import pose_to_emg
+from video2emg.models.reference.i3d import I3D
+from video2emg.models.reference.videoprism import VideoPrism
+from video2emg.models.reference.vit import VideoMAE, ViT
 from video2emg.models.video2emg import Video2EMG
 
 ENCODERS = {
     "cnn": encoders.FrameCNN,
     "tubelet": encoders.TubeletTransformer,
     "pose": encoders.PoseMLP,
+    "i3d": I3D,
+    "vit": ViT,
+    "videomae": VideoMAE,
+    "videoprism": VideoPrism,
 }
 
 
@@ -41,6 +49,8 @@ def build(
     Raises:
       UserError: an unknown encoder, or rates or sizes that do not divide.
     """
+    if config.get("system"):
+        return _system(config.system, emg_rate / frame_rate)
     if config.encoder.name not in ENCODERS:
         raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
                         f"{sorted(ENCODERS)}")  # fmt: skip
@@ -75,3 +85,14 @@ def build(
         dropout=config.dropout,
         dtype=dtype,
     )
+
+
+def _system(config: Config, samples: float) -> nn.Module:
+    """A pose → EMG system of others, on the poses that the data has."""
+    if config.name not in pose_to_emg.NAMES:
+        raise UserError(f"config.model.system.name: {config.name!r} is not one of "
+                        f"{', '.join(pose_to_emg.NAMES)}")  # fmt: skip
+    if samples != round(samples):
+        raise UserError("config.data: emg_rate must be a multiple of frame_rate")
+    settings = {name: value for name, value in config.items() if name != "name"}
+    return pose_to_emg.PoseToEMG(config.name, round(samples), settings)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import grain
 import jax
 import numpy as np
@@ -24,6 +23,7 @@ from video2emg.errors import UserError
 from video2emg.files import write_text
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
+from video2emg.train.finetune import Model
 from video2emg.train.losses import losses
 from video2emg.train.step import LossFn, train_step
 
@@ -31,7 +31,7 @@ Validate = Callable[[Any], dict[str, float]]
 
 
 def train(
-    model: nn.Module,
+    model: Model,
     config: Config,
     data: grain.IterDataset,
     validate: Validate,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ import optax.contrib
 
 from video2emg.config import Config
 from video2emg.errors import UserError
+from video2emg.train import finetune
 
 
 @flax.struct.dataclass
@@ -42,6 +42,8 @@ def optimiser(config: Config) -> optax.GradientTransformation:
     - `muon` (Jordan et al. 2024): orthogonalised momentum for every matrix, AdamW for the rest. It
       reaches in 500 steps what AdamW does not in several times as many (docs/choices.md).
 
+    With `config.finetune`, only what it says is trained.
+
     Raises:
       UserError: another name, or a warm-up longer than the training.
     """
@@ -67,7 +69,8 @@ def optimiser(config: Config) -> optax.GradientTransformation:
         )
     else:
         raise UserError(f"config.train.optimiser: {config.optimiser!r} is not adamw or muon")
-    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+    tx = optax.chain(optax.clip_by_global_norm(config.clip), rule)
+    return finetune.optimiser(tx, finetune.settings(config)) if "finetune" in config else tx
 
 
 def _matrices(params: Any) -> Any:
@@ -85,7 +88,7 @@ def _matrices(params: Any) -> Any:
 
 
 def create(
-    model: nn.Module,
+    model: finetune.Model,
     tx: optax.GradientTransformation,
     batch: dict[str, Any],
     seed: int,

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from video2emg.config import Config
+from video2emg.train.finetune import Model
 from video2emg.train.losses import losses
 from video2emg.train.state import TrainState
 
@@ -18,7 +18,7 @@ LossFn = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def train_step(
-    model: nn.Module,
+    model: Model,
     tx: optax.GradientTransformation,
     config: Config,
     loss_fn: LossFn = losses,
@@ -48,7 +48,7 @@ def train_step(
     return step
 
 
-def predict_step(model: nn.Module) -> Callable[[dict, Batch], Any]:
+def predict_step(model: Model) -> Callable[[dict, Batch], Any]:
     """Returns `predict(params, batch) -> outputs of the model`, without dropout."""
 
     def predict(params: dict, batch: Batch) -> Any:

@@ -1,0 +1,151 @@
+"""Time-depth separable networks: emg2pose turned round, as PianoKPM does it (pose → EMG).
+
+Blocks as in Hannun et al. 2019; the order of layers follows emg2pose (Salter et al. 2024).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from video2emg.models.blocks import Dtype
+
+
+class TimeBlock(nn.Module):
+    """Convolution over time that mixes C / `width` channels, the same for each of `width` rows."""
+
+    channels: int
+    window: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
+        """Convolves, adds, normalises."""
+        b, t, c = x.shape
+        rows = x.reshape(b, t, self.channels, -1).transpose(0, 3, 1, 2)
+        y = nn.Conv(self.channels, (1, self.window), dtype=self.dtype, name="time")(rows)
+        y = nn.relu(y).transpose(0, 2, 3, 1).reshape(b, t, c)
+        return nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x + y)
+
+
+class DenseBlock(nn.Module):
+    """Two dense layers at each instant by itself."""
+
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
+        """Applies them, adds, normalises."""
+        c = x.shape[-1]
+        y = nn.relu(nn.Dense(c, dtype=self.dtype, name="hidden")(x))
+        y = nn.Dense(c, dtype=self.dtype, name="mlp_out")(y)
+        return nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x + y)
+
+
+class Stage(nn.Module):
+    """A convolution that sets width and rate, then pairs of blocks; `[B, T, C] -> [B, T2, D]`.
+
+    Attributes:
+      channels, width: D is their product.
+      blocks: pairs of time and dense block; 0 leaves only the convolution.
+      window: frames, odd, of the blocks. embed, stride: of the convolution, window odd.
+      outputs: width of a last dense layer, 0 for none.
+    """
+
+    channels: int
+    width: int
+    blocks: int
+    window: int
+    embed: int = 5
+    stride: int = 1
+    outputs: int = 0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T2 D"]:
+        """Applies the stage."""
+        pad = (self.embed - 1) // 2
+        x = nn.Conv(
+            self.channels * self.width,
+            (self.embed,),
+            (self.stride,),
+            padding=((pad, pad),),
+            dtype=self.dtype,
+            name="embed",
+        )(x)
+        x = nn.LayerNorm(1e-5, dtype=self.dtype, name="embed_norm")(nn.relu(x))
+        for i in range(self.blocks):
+            x = TimeBlock(self.channels, self.window, self.dtype, name=f"block_{2 * i}")(x)
+            x = DenseBlock(self.dtype, name=f"block_{2 * i + 1}")(x)
+        return nn.Dense(self.outputs, name="out")(x) if self.outputs else x
+
+
+class TDS(nn.Module):
+    """Stages, resampled to the EMG's rate, then an MLP; `[B, T, C] -> [B, N, outputs]`.
+
+    The originals multiply the output by a fixed 0.01, which decides the result (arXiv 2603.08212);
+    here the scale is learned. PianoKPM also feeds the previous output back into the MLP; this one
+    does not, so that all instants are computed at once.
+
+    Attributes:
+      outputs: EMG channels.
+      samples: N / T.
+      stages: settings of each `Stage`.
+      decoder: widths of the MLP's hidden layers.
+      output_scale: initial scale of the output.
+    """
+
+    outputs: int
+    samples: int
+    stages: Sequence[Mapping[str, Any]]
+    decoder: Sequence[int] = (128,)
+    output_scale: float = 0.3
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"], *, train: bool = False) -> Float[Array, "B N M"]:
+        """Applies the network."""
+        n = x.shape[1] * self.samples
+        for i, settings in enumerate(self.stages):
+            x = Stage(**settings, name=f"stage_{i}")(x)
+        x = resample(x, n)
+        for i, width in enumerate(self.decoder):
+            x = nn.leaky_relu(nn.Dense(width, name=f"decoder_{2 * i}")(x))
+        x = nn.Dense(self.outputs, name=f"decoder_{2 * len(self.decoder)}")(x)
+        scale = self.param("output_scale", nn.initializers.constant(self.output_scale), ())
+        return scale * x
+
+
+def resample(x: Float[Array, "B T C"], length: int) -> Float[Array, "B N C"]:
+    """Linear interpolation over time with first and last instant kept."""
+    t = x.shape[1]
+    place = jnp.linspace(0, t - 1, length)
+    left = jnp.clip(jnp.floor(place).astype(int), 0, max(t - 2, 0))
+    share = (place - left)[:, None]
+    return x[:, left] * (1 - share) + x[:, jnp.minimum(left + 1, t - 1)] * share
+
+
+class TemporalCNN(nn.Module):
+    """Convolutions over time with ReLU between; `[B, T, C] -> [B, T, outputs]`.
+
+    Attributes:
+      outputs: channels out.
+      widths: of the hidden layers, those of the baseline that MIA's authors had.
+      window: frames.
+    """
+
+    outputs: int
+    widths: Sequence[int] = (128, 64, 128, 64)
+    window: int = 9
+    dropout: float = 0.1
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"], *, train: bool = False) -> jax.Array:
+        """Applies the layers."""
+        for i, width in enumerate(self.widths):
+            x = nn.relu(nn.Conv(width, (self.window,), dtype=self.dtype, name=f"time_{i}")(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Conv(self.outputs, (self.window,), name="out")(x.astype(jnp.float32))
