@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -61,9 +62,13 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
         return found
     if bench is None:
         bench = Bench(config, rubric, _video2emg(config, workdir), mesh)
-    validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
-
     joint = config.emg_source == "predicted"
+    if joint and not isinstance(bench.model, nn.Module):
+        raise UserError(
+            "config.emg_source=predicted trains Video→EMG too, which must then be without "
+            "pretrained weights and LoRA; use predicted_frozen"
+        )
+    validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
     head = _head(config, bench)
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
@@ -284,6 +289,7 @@ def _train_jointly(
     workdir: Path,
 ) -> Callable[[str], Judgement]:
     """Trains Video→EMG and head together, starting from both; returns their judgements."""
+    assert isinstance(bench.model, nn.Module)
     model = aqa.JointAssessor(bench.model, head)
     train = config.train.copy_and_resolve_references()
     train.update(config.joint)

@@ -123,7 +123,7 @@ def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Ite
             count = len(instants) * stride
             padded = np.zeros((v, max(count, t)), bool)
             padded[:, :t] = host["video_mask"][row]
-            seen = padded[:, :count].reshape(v, -1, stride).any(2).T
+            seen = np.asarray(padded[:, :count].reshape(v, -1, stride).any(2)).T
             time = float(host["start"][row]) + np.arange(len(instants)) * step
             pieces[int(host["index"][row])].append((instants, time, seen))
     for index, parts in pieces.items():
