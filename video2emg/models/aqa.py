@@ -153,9 +153,8 @@ class Templates(nn.Module):
     """Weighs the evidence over the whole repetition, linearly and for each action by itself.
 
     The repetition is brought to a common length, from the first to the last instant with any
-    evidence, so that a weight means the same moment of the movement in all of them. Errors are few
-    and each shows at one moment; from so few examples this learns what attention alone does not
-    (docs/aqa.md).
+    evidence, so that a weight means the same moment of the movement in all of them. What this adds
+    to attention is in docs/aqa.md.
 
     Attributes:
       actions: A.
