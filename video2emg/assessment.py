@@ -1,7 +1,7 @@
 """The assessment job, top to bottom: Video→EMG → evidence → head → test subjects → results."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from video2emg.train.quality_losses import quality_losses
 from video2emg.train.step import predict_step
 
 ACTIONS = ("given", "recognised")
+JUDGE = "judge.json"  # what `predict` needs of a run beside its parameters
 Said = dict[str, Judgement]
 
 
@@ -64,7 +65,8 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
 
     joint = config.emg_source == "predicted"
-    head = _head(config, bench)
+    log_odds = log_odds_of(bench)
+    head = head_of(config, bench.rubric, log_odds, bench.main)
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
@@ -74,6 +76,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
+    write_json(workdir / JUDGE, _spoken(bench, log_odds, validation, said["validation"]))
     write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
@@ -211,24 +214,51 @@ def _labels(bench: Bench, split: str) -> Judgement:
     )
 
 
-def _head(config: Config, bench: Bench) -> aqa.Assessor:
-    """The head of `config`, which starts from the prevalence of errors in training."""
+def log_odds_of(bench: Bench) -> list[tuple[float, ...]]:
+    """Per action, log p / (1 - p) of each pair among the training clips."""
     train = _labels(bench, "train")
-    log_odds = []
+    found = []
     for action in range(len(bench.rubric.actions)):
         made = train.probability[train.action == action] > 0
         # Half an observation of each kind keeps errors that were never seen from being impossible.
         rate = (made.sum(0) + 0.5) / (len(made) + 1)
-        log_odds.append(tuple(float(x) for x in np.log(rate / (1 - rate))))
+        found.append(tuple(float(x) for x in np.log(rate / (1 - rate))))
+    return found
+
+
+def head_of(
+    config: Config, rubric: Rubric, log_odds: Sequence[Sequence[float]], main: Config
+) -> aqa.Assessor:
+    """The head of `config` over the Video→EMG model of `main`, starting from `log_odds`."""
     settings = {k: v for k, v in config.model.items() if k != "exemplars"}
     return aqa.Assessor(
-        rubric=bench.rubric,
-        log_odds=tuple(log_odds),
-        rate=bench.rate,
-        views=len(bench.main.data.views) if config.video else 0,
+        rubric=rubric,
+        log_odds=tuple(map(tuple, log_odds)),
+        rate=main.data.frame_rate / getattr(main.model.encoder, "stride", 1),
+        views=len(main.data.views) if config.video else 0,
         emg=config.emg_source != "none",
         **settings,
     )
+
+
+def spoken(
+    config: Config, rubric: Rubric, source: Path, workdir: Path, mesh: jax.sharding.Mesh
+) -> dict[str, Any]:
+    """What `judge.json` says, of a run that was finished before there was one."""
+    bench = Bench(config, rubric, source, mesh)
+    said = quality_report.load(workdir / "judgements.npz")["validation"]
+    return _spoken(bench, log_odds_of(bench), truth_of(bench, "validation"), said)
+
+
+def _spoken(
+    bench: Bench, log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
+) -> dict[str, Any]:
+    """What it takes to use the head without its data."""
+    return {
+        "graph": bench.rubric.version,
+        "log_odds": [list(row) for row in log_odds],
+        "threshold": judgement_lib.threshold_of(validation, said),
+    }
 
 
 def _train(
@@ -320,11 +350,16 @@ def _validate(truth: Truth, said: Judgement) -> dict[str, float]:
     return {name: found[name] for name in ("skill", "srcc", "mae", "map", "boundary_ms")}
 
 
+def source_of(config: Config, workdir: Path) -> Path:
+    """The workdir of the Video→EMG model."""
+    return Path(config.video2emg).expanduser() if config.video2emg else workdir / "video2emg"
+
+
 def _video2emg(config: Config, workdir: Path) -> Path:
     """The workdir of the Video→EMG model, which is trained first if none is given."""
+    source = source_of(config, workdir)
     if config.video2emg:
-        return Path(config.video2emg).expanduser()
-    source = workdir / "video2emg"
+        return source
     say(f"training the Video→EMG model into {source}")
     experiment.run(config.main, source)
     return source
