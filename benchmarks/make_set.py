@@ -37,9 +37,7 @@ def envelopes(session: Session) -> tuple[np.ndarray, np.ndarray]:
 def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> Session:
     """Records and writes a set; every other repetition has an error."""
     known, (low, high, step) = list(EXERCISES[exercise].errors), EXERCISES[exercise].loads
-    made = [
-        {} if n % 2 == 0 else {known[n // 2 % len(known)]: 0.9} for n in range(repetitions)
-    ]
+    made = [{} if n % 2 == 0 else {known[n // 2 % len(known)]: 0.9} for n in range(repetitions)]
     load = low + round(0.4 * (high - low) / step) * step
     studio = sim.Studio(size=size, fps=fps)
     session = record_set(STRANGER, SEED, exercise, load, made, studio)

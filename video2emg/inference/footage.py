@@ -1,4 +1,4 @@
-"""Videos of one performance → the frames that a model looks at, kept on disk, and windows of them."""
+"""Videos of one performance → the frames that a model looks at, on disk, and windows of them."""
 
 import dataclasses
 import math
@@ -86,7 +86,11 @@ class Footage:
                 raise UserError(f"view {view!r}: {len(pictures)} frames at {rate:g} Hz; at least "
                                 f"{SHORTEST_S:g} s are needed")  # fmt: skip
             found[view] = np.stack(
-                list(film.sample_shown(film.of_arrays(pictures, rate), window.frame_rate, window.size))
+                list(
+                    film.sample_shown(
+                        film.of_arrays(pictures, rate), window.frame_rate, window.size
+                    )
+                )
             )
         return cls(window, {}, found)
 
@@ -123,8 +127,17 @@ class Footage:
             shown = (first + np.arange(len(own))) / window.frame_rate < end
             video[v, : len(own)][shown] = own[shown]
             mask[v, : len(own)] = shown
-        place = [vocabulary.VIEWS.index(n if n in vocabulary.VIEWS else "other") for n in window.views]
+        place = [
+            vocabulary.VIEWS.index(n if n in vocabulary.VIEWS else "other") for n in window.views
+        ]
         return {"video": video, "video_mask": mask, "view": np.array(place, np.int32)}
+
+
+def places(window: Window) -> np.ndarray:
+    """[V] place of each camera in the vocabulary."""
+    known = vocabulary.VIEWS
+    names = (name if name in known else "other" for name in window.views)
+    return np.array([known.index(name) for name in names], np.int32)
 
 
 def assign(videos: Sequence[str | Path], views: Sequence[str]) -> dict[str, Path]:

@@ -1,5 +1,7 @@
 """Where the repetitions of a set begin and end, from how the body moves."""
 
+import itertools
+
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage, signal
@@ -11,9 +13,7 @@ _REST = 0.2  # share of the depth below which the body is at rest
 _LEAD_S = 0.35  # s of rest before the first repetition and after the last
 
 
-def segment(
-    trajectory: Float[np.ndarray, "T D"], rate: float
-) -> list[tuple[float, float]]:
+def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[float, float]]:
     """Cuts a movement to and fro into repetitions.
 
     The first principal component of the trajectory says how far the movement is from rest; rest is
@@ -44,7 +44,7 @@ def segment(
         return []
     resting = depth < _REST * usual
     edges = [_rest_before(resting, turns[0], rate)]
-    for left, right in zip(turns, turns[1:], strict=False):
+    for left, right in itertools.pairwise(turns):
         between = left + np.flatnonzero(resting[left : right + 1])
         if not len(between):  # no rest: where the movement is least
             between = np.array([left + int(depth[left : right + 1].argmin())])
@@ -52,7 +52,7 @@ def segment(
     backwards = _rest_before(resting[::-1], len(depth) - 1 - turns[-1], rate)
     edges.append(len(depth) - 1 - backwards)
     cuts = [float(edge) / rate for edge in edges]
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(itertools.pairwise(cuts))
 
 
 def depth_of(trajectory: Float[np.ndarray, "T D"], rate: float) -> Float[np.ndarray, " T"]:

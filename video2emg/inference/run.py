@@ -133,7 +133,8 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     watcher = Watcher(model, params, mesh)
     if data is not None:
         experiment.say(f"looking once at the run's own clips, for {at / domain_lib.FILE}")
-        domain = survey(watcher, data, main.eval.batch_size, dataset_facts(main))
+        facts = {"dataset": main.data.name, "reference": main.data.reference}
+        domain = survey(watcher, data, main.eval.batch_size, facts)
         _keep(lambda: domain.save(at), at / domain_lib.FILE)
     domain = Domain.load(at) if data is None else domain  # pyright: ignore
     found = None
@@ -153,11 +154,6 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             _mesh=mesh,
         )
     return Run(workdir, main, window, model, params, watcher, domain, found)
-
-
-def dataset_facts(config: Config) -> dict[str, Any]:
-    """What a `Domain` says of the data of a Video→EMG run."""
-    return {"dataset": config.data.name, "reference": config.data.reference}
 
 
 def nothing(window: Window, batch: int, muscles: Sequence[str] = ()) -> dict[str, np.ndarray]:

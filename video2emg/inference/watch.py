@@ -62,7 +62,9 @@ class Watcher:
         outputs, tensors = self._model.apply({"params": params}, batch, train=False)  # pyright: ignore
         video, mask = batch["video"], batch["video_mask"]
         b, v = mask.shape[:2]
-        frames = tensors["frames"].astype(jnp.float32).reshape(b, v, -1, tensors["frames"].shape[-1])
+        frames = (
+            tensors["frames"].astype(jnp.float32).reshape(b, v, -1, tensors["frames"].shape[-1])
+        )
         seen = tensors["token_mask"].reshape(b, v, -1, 1).astype(jnp.float32)
         count = jnp.maximum(seen.sum(2), 1.0)
         mean = (frames * seen).sum(2) / count

@@ -94,13 +94,13 @@ def sample(
       folder_rate: of a folder of pictures, Hz.
 
     Raises:
-      UserError: see `frames`; or there is a single frame.
+      UserError: see `frames`.
     """
     count = 0
 
     def counted() -> Iterator[tuple[float, Look]]:
         nonlocal count
-        for count, one in enumerate(shown(path, folder_rate), 1):  # noqa: B020
+        for count, one in enumerate(shown(path, folder_rate), 1):
             yield one
 
     yield from sample_shown(counted(), rate, size)
@@ -108,9 +108,7 @@ def sample(
         raise UserError(f"{path}: a single frame is no video")
 
 
-def of_arrays(
-    pictures: UInt8[np.ndarray, "F H W 3"], rate: float
-) -> Iterator[tuple[float, Look]]:
+def of_arrays(pictures: UInt8[np.ndarray, "F H W 3"], rate: float) -> Iterator[tuple[float, Look]]:
     """As `shown`, of pictures in memory that follow one another at `rate` Hz."""
     for i, picture in enumerate(pictures):
         yield i / rate, functools.partial(Image.fromarray, picture)
