@@ -44,6 +44,8 @@ _VIDEO = flags.DEFINE_multi_string(
 _ACTION = flags.DEFINE_string("action", "", "predict: the exercise; else it is recognised.")
 _LOAD = flags.DEFINE_float("load", None, "predict: kg; handed on to the results.")
 _RATE = flags.DEFINE_float("rate", float("nan"), "predict: of a folder of pictures, Hz.")
+_MEASURED = flags.DEFINE_string("measured", "", "predict: table of measured EMG envelopes.")
+_OVERLAY = flags.DEFINE_bool("overlay", False, "predict: also write overlay.mp4.")
 
 COMMANDS = ("train", "check-data", "graph", "predict")
 
@@ -84,6 +86,8 @@ def main(argv: list[str]) -> None:
                     action=_ACTION.value,
                     load=_LOAD.value,
                     rate=_RATE.value,
+                    measured=_MEASURED.value,
+                    overlay=_OVERLAY.value,
                     data_dir=_DATA_DIR.value if flags.FLAGS["data_dir"].present else None,
                 )
             )

@@ -1,8 +1,10 @@
 """`launch.py predict`: one recording, or every video of a folder."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from video2emg.data.readers import film
 from video2emg.errors import UserError
@@ -11,10 +13,13 @@ from video2emg.inference import write
 from video2emg.inference.footage import assign
 from video2emg.inference.prediction import Prediction
 from video2emg.inference.predictor import Predictor
+from video2emg.viz import overlay as overlay_lib
+from video2emg.viz import webpage
 
 # Exit statuses; 2 is a user's mistake, as everywhere.
 FINE, OUT_OF_DOMAIN, SOME_FAILED = 0, 3, 4
 
+REPORT, OVERLAY = "report.html", "overlay.mp4"
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".3gp")
 
 
@@ -26,6 +31,8 @@ def run(
     action: str = "",
     load: float | None = None,
     rate: float = math.nan,
+    measured: str = "",
+    overlay: bool = False,
     data_dir: str | None = None,
 ) -> int:
     """Predicts and writes; standard output names the folders written, one a line.
@@ -37,6 +44,8 @@ def run(
       action: see `Predictor.predict`.
       load: kg, likewise.
       rate: Hz, likewise.
+      measured: table of measured envelopes, shown in the report of a single recording.
+      overlay: whether to write a video with traces and muscles beside the frames.
       data_dir: see `run.open_run`.
 
     Returns:
@@ -49,14 +58,18 @@ def run(
                 raise UserError(f"--video {path}: no such file")
     predictor = Predictor.load(checkpoint, data_dir)
     if batch is None:
+        if measured and not Path(measured).expanduser().is_file():
+            raise UserError(f"--measured {measured}: no such file")
         found = predictor.predict(videos, action=action, load=load, rate=rate, progress=say)
-        return _finish(found, Path(out).expanduser())
+        beside = webpage.measured_envelopes(found, Path(measured).expanduser()) if measured else {}
+        return _finish(predictor, found, Path(out).expanduser(), rate, beside, overlay)
     statuses = []
     for number, video in enumerate(batch, 1):
         say(f"{number} of {len(batch)}")
         try:
             found = predictor.predict(video, action=action, load=load, progress=say)
-            statuses.append(_finish(found, Path(out).expanduser() / video.name))
+            folder = Path(out).expanduser() / video.name
+            statuses.append(_finish(predictor, found, folder, rate, {}, overlay))
         except UserError as error:
             say(f"error: {error}")
             statuses.append(SOME_FAILED)
@@ -77,8 +90,21 @@ def _batch(videos: Sequence[str]) -> list[Path] | None:
     return found or None
 
 
-def _finish(prediction: Prediction, folder: Path) -> int:
+def _finish(
+    predictor: Predictor,
+    prediction: Prediction,
+    folder: Path,
+    rate: float,
+    measured: Mapping[str, np.ndarray],
+    overlay: bool,
+) -> int:
+    say(f"{prediction.name}: writing")
     write.write(prediction, folder)
+    judge = predictor.run.judge
+    graph = None if judge is None else judge.graph
+    webpage.write(prediction, folder / REPORT, graph=graph, rate=rate, measured=measured)
+    if overlay:
+        overlay_lib.write(prediction, folder / OVERLAY, rate=rate)
     for warning in prediction.warnings:
         say(f"{prediction.name}: {warning}")
     print(folder)

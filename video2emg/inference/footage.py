@@ -56,11 +56,11 @@ class Footage:
                 with raw.open("wb") as file:
                     for pixels in film.sample(path, window.frame_rate, size, folder_rate):
                         file.write(pixels.tobytes())
-                frames[view] = np.memmap(raw, np.uint8, "r").reshape(-1, size, size, 3)
-                length = len(frames[view]) / window.frame_rate
+                length = raw.stat().st_size / (3 * size**2 * window.frame_rate)
                 if length < SHORTEST_S:
                     raise UserError(f"{path}: {length:.1f} s of video; at least {SHORTEST_S:g} s "
                                     "are needed")  # fmt: skip
+                frames[view] = np.memmap(raw, np.uint8, "r").reshape(-1, size, size, 3)
         except BaseException:
             frames.clear()
             folder.cleanup()

@@ -43,13 +43,13 @@ def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[flo
     if not len(turns):
         return []
     resting = depth < _REST * usual
-    edges = [_rest_before(resting, turns[0], rate)]
+    edges = [_rest_before(resting, int(turns[0]), rate)]
     for left, right in itertools.pairwise(turns):
         between = left + np.flatnonzero(resting[left : right + 1])
         if not len(between):  # no rest: where the movement is least
             between = np.array([left + int(depth[left : right + 1].argmin())])
         edges.append((between[0] + between[-1]) / 2)
-    backwards = _rest_before(resting[::-1], len(depth) - 1 - turns[-1], rate)
+    backwards = _rest_before(resting[::-1], len(depth) - 1 - int(turns[-1]), rate)
     edges.append(len(depth) - 1 - backwards)
     cuts = [float(edge) / rate for edge in edges]
     return list(itertools.pairwise(cuts))

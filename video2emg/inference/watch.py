@@ -16,7 +16,7 @@ from video2emg.inference.domain import Domain, Look, tabulate
 from video2emg.models.aqa import evidence_of
 from video2emg.parallel import mesh as mesh_lib
 
-MOST = 512  # clips of a split that are surveyed, evenly spread
+MOST = 400  # clips of a split that are surveyed, evenly spread
 
 Batch = Mapping[str, Any]
 

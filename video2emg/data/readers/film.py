@@ -96,16 +96,7 @@ def sample(
     Raises:
       UserError: see `frames`.
     """
-    count = 0
-
-    def counted() -> Iterator[tuple[float, Look]]:
-        nonlocal count
-        for count, one in enumerate(shown(path, folder_rate), 1):
-            yield one
-
-    yield from sample_shown(counted(), rate, size)
-    if count < 2:
-        raise UserError(f"{path}: a single frame is no video")
+    return sample_shown(shown(path, folder_rate), rate, size)
 
 
 def of_arrays(pictures: UInt8[np.ndarray, "F H W 3"], rate: float) -> Iterator[tuple[float, Look]]:
