@@ -44,7 +44,7 @@ def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> S
     for view in studio.views:
         movie.write(out / f"{view}.mp4", session.film(view), rate=fps)
     time, value = envelopes(session)
-    lines = [",".join(["time_s", *session.clips[0].muscles])]
+    lines = [",".join(["time [s]", *session.clips[0].muscles])]
     lines += [
         ",".join([f"{t:.2f}", *(f"{x:.4f}" for x in row)])
         for t, row in zip(time, value, strict=True)

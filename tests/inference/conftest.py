@@ -48,7 +48,7 @@ def test_split(tiny_dir):
 
 @pytest.fixture(scope="session")
 def empty_room():
-    """Frames [F, 48, 48, 3] at 6 Hz of the simulated gym with nobody in it, and a camera's noise."""
+    """Frames [30, 48, 48, 3] of the simulated gym with nobody in it, and a camera's noise."""
     exercise = EXERCISES["barbell_squat"]
     model = body.build(subjects.sample(0, 0), exercise.equipment, 40.0).model
     camera = Camera(

@@ -1,5 +1,7 @@
 """Cutting a set into repetitions, on movements whose cuts are known."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ RATE = 5.0
 
 
 def movement(lengths, rest=0.8, depth=1.0, seed=0, rate=RATE):
-    """Repetitions of those lengths in s, with a rest before and after each; [T, 6] and their turns."""
+    """Repetitions of those lengths in s with rests around them; [T, 6], and their turns in s."""
     rng = np.random.default_rng(seed)
     parts, turns, now = [], [], 0.0
     for length in lengths:
@@ -39,7 +41,7 @@ def test_every_repetition_is_found_once(lengths, depth, seed):
     assert len(found) == len(turns)
     for (start, end), turn in zip(found, turns, strict=True):
         assert start < turn < end
-    assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
 
 
 def test_repetitions_meet_in_the_middle_of_the_rest():

@@ -10,7 +10,7 @@ from video2emg.data.readers import film
 from video2emg.errors import UserError
 from video2emg.experiment import say
 from video2emg.inference import write
-from video2emg.inference.footage import assign
+from video2emg.inference.footage import named
 from video2emg.inference.prediction import Prediction
 from video2emg.inference.predictor import Predictor
 from video2emg.viz import overlay as overlay_lib
@@ -53,7 +53,7 @@ def run(
     """
     batch = _batch(videos)
     if batch is None:
-        for path in assign(videos, [str(n) for n in range(len(videos))]).values():
+        for _, path in map(named, videos):
             if not path.exists():
                 raise UserError(f"--video {path}: no such file")
     predictor = Predictor.load(checkpoint, data_dir)

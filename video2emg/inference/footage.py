@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,6 +141,15 @@ def places(window: Window) -> np.ndarray:
     return np.array([known.index(name) for name in names], np.int32)
 
 
+def named(video: str | Path) -> tuple[str, Path]:
+    """(view, path) of `view=path`; the view is empty if there is none in front."""
+    view, sign, path = str(video).partition("=")
+    known = bool(sign) and re.fullmatch(r"[a-z0-9_]+", view) is not None
+    if not known or Path(video).expanduser().exists():
+        return "", Path(video).expanduser()
+    return view, Path(path).expanduser()
+
+
 def assign(videos: Sequence[str | Path], views: Sequence[str]) -> dict[str, Path]:
     """Which video shows which view: `view=path`, or in the order of the model's views.
 
@@ -148,16 +158,16 @@ def assign(videos: Sequence[str | Path], views: Sequence[str]) -> dict[str, Path
     """
     found: dict[str, Path] = {}
     unnamed = []
-    for video in map(str, videos):
-        view, sign, path = video.partition("=")
-        if sign and view in (*vocabulary.VIEWS, *views):
-            if view not in views:
-                raise UserError(f"--video {video}: the model knows the views {', '.join(views)}")
-            if view in found:
-                raise UserError(f"--video {video}: view {view!r} is given twice")
-            found[view] = Path(path).expanduser()
-        else:
-            unnamed.append(Path(video).expanduser())
+    for video in videos:
+        view, path = named(video)
+        if not view:
+            unnamed.append(path)
+            continue
+        if view not in views:
+            raise UserError(f"--video {video}: the model knows the views {', '.join(views)}")
+        if view in found:
+            raise UserError(f"--video {video}: view {view!r} is given twice")
+        found[view] = path
     free = [view for view in views if view not in found]
     if len(unnamed) > len(free):
         raise UserError(f"{len(videos)} videos for the {len(views)} views of the model "

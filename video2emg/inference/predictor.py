@@ -383,7 +383,7 @@ def _inside(
     """[N] of each sample: by its repetition, between them by the nearest sliding window."""
     verdict = run.domain.judge(Look.join(slides)).distance <= 1
     middle = np.array(starts) + run.window.seconds / 2
-    inside = verdict[np.abs(time[:, None] - middle).argmin(1)] if len(time) else np.zeros(0, bool)
+    inside = verdict[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
     for one in found:
         inside[(time >= one.start) & (time < one.end)] = one.in_domain
     return inside

@@ -38,8 +38,6 @@ _FRONT = {
     "vastus_medialis": ((16, 264), (19, 290), (25, 303), (18, 308), (13, 290)),
     "adductor_magnus": ((6, 228), (17, 228), (16, 254), (12, 264)),
     "tibialis_anterior": ((25, 320), (33, 328), (31, 362), (26, 386), (23, 352)),
-    "first_muscle": (),
-    "second_muscle": (),
 }  # fmt: skip
 _BACK = {
     "upper_trapezius": ((1, 60), (9, 64), (14, 72), (36, 80), (24, 90), (1, 92)),
@@ -47,7 +45,7 @@ _BACK = {
     "posterior_deltoid": ((37, 85), (48, 89), (51, 104), (46, 109), (38, 98)),
     "medial_deltoid": ((51, 88), (57, 102), (57, 117), (52, 112), (54, 102)),
     "triceps_brachii": ((45, 113), (54, 118), (59, 140), (60, 153), (53, 151), (47, 134)),
-    "latissimus_dorsi": ((4, 120), (20, 112), (37, 115), (36, 140), (28, 164), (14, 176), (12, 148)),
+    "latissimus_dorsi": ((4, 120), (20, 112), (37, 115), (36, 140), (27, 165), (14, 175)),
     "erector_spinae": ((2, 142), (9, 146), (12, 176), (11, 198), (2, 202)),
     "gluteus_medius": ((16, 186), (30, 182), (39, 197), (27, 203)),
     "gluteus_maximus": ((2, 207), (22, 206), (38, 204), (43, 222), (35, 239), (14, 241), (3, 231)),
@@ -65,18 +63,16 @@ def figure(side: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
       side: `front` or `back`; a subject's left is on the viewer's right in front, on the left
         from behind.
     """
-    middle = WIDTH / 2
+    middle = np.array([WIDTH / 2, 0.0])
     half = np.array(_OUTLINE, float)
     outline = np.concatenate([half, half[::-1] * [-1, 1]])
     shapes = {}
     for muscle, points in (_FRONT if side == "front" else _BACK).items():
-        if not points:
-            continue
         for channel_side in vocabulary.SIDES:
             sign = 1 if (channel_side == "left") == (side == "front") else -1
             own = _smooth(np.array(points, float) * [sign, 1])
-            shapes[vocabulary.channel(channel_side, muscle)] = own + [middle, 0]
-    return _smooth(outline) + [middle, 0], shapes
+            shapes[vocabulary.channel(channel_side, muscle)] = own + middle
+    return _smooth(outline) + middle, shapes
 
 
 def svg(channels: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A video with what is predicted beside the frames: muscles on a body, and traces that run along."""
+"""A video with what is predicted beside the frames: muscles on a body and running traces."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +120,7 @@ class _Panel:
             f"left {' ' * 10}right {' ' * 10}0-{self._most:.0%} {unit(prediction.reference)[2:]}"
         )
         pen.text((_MARGIN + 14, _HEIGHT - 17), words, _INK, self._small)
-        spot = _MARGIN + 14 + self._small.getlength(f"left {' ' * 10}")
+        spot = _MARGIN + 14 + self._small.getlength(f"left {gap}")
         for start, side in ((_MARGIN, "left"), (spot - 14, "right")):
             pen.line([(start, _HEIGHT - 10), (start + 10, _HEIGHT - 10)], _SIDE[side], 3)
 

@@ -1,4 +1,4 @@
-"""A prediction as one HTML file that needs nothing else: video, traces, muscles, score, feedback."""
+"""A prediction as one HTML file: video, traces, muscles, score, feedback; needs no network."""
 
 import base64
 import html
@@ -29,6 +29,7 @@ _LONGEST_FILM = 600.0  # s
 _FILM_SIZE, _FILM_RATE = 480, 15.0  # px of the longer edge, Hz
 _QUALITIES = (26, 32, 38)
 _MOST_SAMPLES = 30_000  # of each trace; longer ones are thinned out
+ASSETS = importlib.resources.files("video2emg.viz") / "assets"
 _ABSENT = 65535  # of 16-bit samples
 
 
@@ -51,19 +52,17 @@ def write(
         none.
     """
     picture, no_film = _film(prediction, rate)
-    assets = importlib.resources.files("video2emg.viz") / "assets"
+    data = _data(prediction, graph, measured or {}, no_film)
 
     def asset(name: str) -> str:
-        return (assets / name).read_text(encoding="utf-8")
+        return (ASSETS / name).read_text(encoding="utf-8")
 
     fields = {
         "title": html.escape(f"{prediction.name}: muscles, score and feedback"),
         "style": asset("uPlot.min.css") + asset("report.css"),
         "body": bodymap.svg(prediction.muscles),
         # No text from a file can end the script element, whatever it says.
-        "data": json.dumps(_data(prediction, graph, measured or {}, no_film)).replace(
-            "<", "\\u003c"
-        ),
+        "data": json.dumps(data).replace("<", "\\u003c"),
         "film": base64.b64encode(picture).decode(),
         "library": asset("uPlot.iife.min.js"),
         "script": asset("report.js"),
