@@ -337,10 +337,13 @@ def _blend(
     emg: np.ndarray, own: np.ndarray, time: np.ndarray, span: tuple[float, float], rate: float
 ) -> None:
     """Lets a repetition's own window take over between its ends, in place."""
-    within = np.flatnonzero((time >= span[0] - 1e-9) & (time < span[1] - 1e-9))
+    # Its own window knows a little more than the repetition: where the next one begins at once, the
+    # two are cross-faded there, and what the sliding windows say shows through nowhere.
+    beyond = span[1] + 2 * _FADE_S
+    within = np.flatnonzero((time >= span[0] - 1e-9) & (time < beyond - 1e-9))
     index = within - round(span[0] * rate)
     within, index = within[index < len(own)], index[index < len(own)]
-    edge = np.minimum(time[within] - span[0], span[1] - time[within])
+    edge = np.minimum(time[within] - span[0], beyond - time[within])
     share = np.clip(edge / _FADE_S, 0, 1)[:, None].astype(np.float32)
     emg[within] += share * (own[index] - emg[within])
 

@@ -116,9 +116,8 @@ class _Panel:
             pen.text((_MARGIN, floor - height + 4), plain(muscle), _INK, self._small)
         now = _MARGIN + 0.75 * across
         pen.line([(now, top), (now, _HEIGHT - 20)], _INK)
-        words = (
-            f"left {' ' * 10}right {' ' * 10}0-{self._most:.0%} {unit(prediction.reference)[2:]}"
-        )
+        gap = " " * 10
+        words = f"left {gap}right {gap}0-{self._most:.0%} {unit(prediction.reference)[2:]}"
         pen.text((_MARGIN + 14, _HEIGHT - 17), words, _INK, self._small)
         spot = _MARGIN + 14 + self._small.getlength(f"left {gap}")
         for start, side in ((_MARGIN, "left"), (spot - 14, "right")):

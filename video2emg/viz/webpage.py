@@ -107,7 +107,7 @@ def _data(
             }
         )
     shown = [x for x in (prediction.emg, *measured.values()) if np.size(x)]
-    most = max((float(np.nanquantile(x, 0.998)) for x in shown), default=0.0)
+    peaks = [float(np.nanquantile(x, 0.998)) for x in shown] or [0.0]
     action = plain(prediction.action)
     if graph is not None and prediction.action in graph.actions:
         action = graph.actions[prediction.action].name or action
@@ -126,8 +126,8 @@ def _data(
         "level": prediction.level,
         "step": step * every,
         "quantum": quantum,
-        "most": max(most, 0.05),
-        "chart_most": 1.25 * max(most, 0.05),
+        "most": max(peaks[0], 0.05),
+        "chart_most": 1.15 * max(*peaks, 0.05),
         "channels": channels,
         "no_film": no_film,
         "repetitions": [_repetition(prediction, one, graph) for one in prediction.repetitions],
@@ -163,13 +163,15 @@ def _repetition(prediction: Prediction, one: Repetition, graph: Graph | None) ->
             }
             for found in findings
         ],
-        "summary": ". ".join(_summary(prediction, one)) + ".",
+        "summary": ". ".join(_summary(prediction, one, graph is not None)) + ".",
     }
 
 
-def _summary(prediction: Prediction, one: Repetition) -> Iterator[str]:
+def _summary(prediction: Prediction, one: Repetition, judged: bool) -> Iterator[str]:
     yield f"{one.start:.1f} to {one.end:.1f} s"
-    if one.not_judged:
+    if not one.in_domain:
+        yield "Out of domain: not to be trusted"
+    elif one.not_judged and judged:
         yield f"Not judged: {one.not_judged}"
     if one.load is not None and one.in_domain:
         yield f"Load as the model sees it: {one.load:.0f} kg"

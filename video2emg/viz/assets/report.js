@@ -127,6 +127,7 @@
     const css = (name) => style().getPropertyValue(name).trim();
     const width = $("charts").clientWidth, narrow = width < 560;
     charts = muscles.map((muscle) => {
+      const hidden = [];
       const series = [{ label: "s", value: (_, x) => x === null ? "–" : x.toFixed(2) }], values = [times], bands = [];
       for (const side of ["left", "right"]) {
         const own = channel(muscle, side);
@@ -136,7 +137,8 @@
         values.push(own.emg);
         if (own.low) {
           for (const bound of [own.high, own.low]) {
-            series.push({ label: "", stroke: "transparent", width: 0, points: { show: false }, class: "bound" });
+            hidden.push(series.length);
+            series.push({ label: "bound", stroke: "transparent", width: 0, points: { show: false } });
             values.push(bound);
           }
           bands.push({ series: [series.length - 2, series.length - 1], fill: stroke + "22" });
@@ -157,9 +159,10 @@
           Object.assign({ size: 56, values: (_, ticks) => ticks.map(percent) }, axis)],
         cursor: { drag: { x: false, y: false }, y: false, points: { show: false }, move: (_, left, top) => [left, top] },
         legend: { live: true },
+        hooks: { ready: [align] },
       }, values, box);
-      chart.root.querySelectorAll(".u-legend .u-series").forEach((row) => {
-        if (!row.querySelector(".u-label").textContent) row.style.display = "none";
+      chart.root.querySelectorAll(".u-legend .u-series").forEach((row, i) => {
+        if (hidden.includes(i)) row.style.display = "none";
       });
       // The library's cursor follows the pointer; ours stays where the video is.
       const over = chart.over;
@@ -172,8 +175,13 @@
       over.addEventListener("mousedown", seek);
       return chart;
     });
-    $("timeline").style.marginLeft = charts.length ? charts[0].over.offsetLeft + "px" : "";
-    $("timeline").style.marginRight = charts.length ? width - charts[0].over.offsetLeft - charts[0].over.offsetWidth + "px" : "";
+  }
+  // The timeline lies over the plots' own span of time.
+  function align(chart) {
+    const over = chart.over, left = over.offsetLeft;
+    $("timeline").style.marginLeft = left + "px";
+    $("timeline").style.marginRight = chart.width - left - over.offsetWidth + "px";
+    point(chart);
   }
   const point = (chart) => chart.setCursor({ left: chart.valToPos(now, "x"), top: 10 }, false);
 
