@@ -154,11 +154,11 @@ def test_scrubbing_moves_the_cursor_and_recolours_the_muscles(prediction, browse
     browser.find_element("id", "scrub").send_keys("\ue014" * 5)  # → five times
     assert clock.text == "1.6 / 30.0 s"
     browser.find_element("css selector", ".lane.errors button").send_keys("\ue007")
-    assert clock.text.startswith("3.0")
+    finding = prediction.repetitions[1].feedback.findings[0]
+    assert clock.text.startswith(f"{finding.start:.1f} /")
     current = browser.find_elements("css selector", "article[aria-current='true'] h2")
     assert len(current) == 1 and current[0].text.startswith("Repetition 2: ")
     body = browser.find_element("tag name", "body").text
-    finding = prediction.repetitions[1].feedback.findings[0]
     assert finding.error_name in body and finding.advice[0] in body
     assert f"−{finding.penalty:.1f}" in body
     assert browser.get_log("browser") == []

@@ -108,6 +108,7 @@ def _data(
         )
     shown = [x for x in (prediction.emg, *measured.values()) if np.size(x)]
     peaks = [float(np.nanquantile(x, 0.998)) for x in shown] or [0.0]
+    peaks += [] if prediction.high is None else [float(np.nanquantile(prediction.high, 0.998))]
     action = plain(prediction.action)
     if graph is not None and prediction.action in graph.actions:
         action = graph.actions[prediction.action].name or action
@@ -127,7 +128,7 @@ def _data(
         "step": step * every,
         "quantum": quantum,
         "most": max(peaks[0], 0.05),
-        "chart_most": 1.15 * max(*peaks, 0.05),
+        "chart_most": 1.05 * max(*peaks, 0.05),
         "channels": channels,
         "no_film": no_film,
         "repetitions": [_repetition(prediction, one, graph) for one in prediction.repetitions],
