@@ -92,7 +92,7 @@ class _Panel:
             corner = np.array([_MARGIN + n * bodymap.WIDTH * self._scale, 42])
             pen.polygon(_points(outline * self._scale + corner), _SKIN, _QUIET)
             for name, shape in shapes.items():
-                fill = _colour(level[name] / self._most) if name in level else _OTHER
+                fill = _colour(float(level[name]) / self._most) if name in level else _OTHER
                 pen.polygon(_points(shape * self._scale + corner), fill, _QUIET)
 
     def _traces(self, pen: ImageDraw.ImageDraw, time: float) -> None:
