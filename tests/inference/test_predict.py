@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -51,7 +52,8 @@ def test_the_emg_is_the_evaluators(predictor, run_dir, tiny_dir, test_split, tmp
     config = read_config(run_dir)
     examples = prepare(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
     step, mesh = jax.jit(predict_step(predictor.run.model)), mesh_lib.make_mesh()
-    expected = evaluate.predict(step, predictor.run.params, examples, 8, mesh)
+    params = jax.device_get(predictor.run.params)  # from one device to all
+    expected = evaluate.predict(step, params, examples, 8, mesh)
     for index in range(2):
         clip = examples.clip(index)
         found = predictor.predict(files_of(clip, tmp_path / str(index)), action=clip.action)
@@ -106,16 +108,21 @@ def test_a_long_video_is_cut_and_its_emg_is_seamless(predictor, test_split):
 
 
 def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
-    judging, judge_dir, test_split, tmp_path, capsys
+    judge_dir, run_dir, test_split, tmp_path, capsys
 ):
     clip = test_split[0]
     # The thresholds of a handful of clips are too strict to test the judge behind them.
-    domain = judging.run.domain
-    domain.distance[:], domain.motion[:] = 1e3, 1e-6
-    domain.save(judging.run.workdir.with_name("v2emg"))
+    loose = Domain.load(run_dir)
+    loose.distance[:], loose.motion[:] = 1e3, 1e-6
+    judge_copy, run_copy = tmp_path / "aqa", tmp_path / "v2emg"
+    shutil.copytree(judge_dir, judge_copy)
+    shutil.copytree(run_dir, run_copy)
+    loose.save(run_copy)
+    config = json.loads((judge_copy / "config.json").read_text())
+    (judge_copy / "config.json").write_text(json.dumps(config | {"video2emg": str(run_copy)}))
     videos = files_of(clip, tmp_path)
     out = tmp_path / "out"
-    status = command.run(str(judge_dir), videos, str(out), action=clip.action, load=30.0)
+    status = command.run(str(judge_copy), videos, str(out), action=clip.action, load=30.0)
     assert status == command.FINE
     assert capsys.readouterr().out == f"{out}\n"
     said = json.loads((out / "prediction.json").read_text())

@@ -277,7 +277,7 @@ class Predictor:
             errors={pair: float(p) for pair, p in pairs},
             phases=tuple(
                 (step, float(a), float(b))
-                for step, a, b in zip(steps, edges, edges[1:], strict=True)
+                for step, a, b in zip(steps, edges[:-1], edges[1:], strict=True)
             ),
             feedback=words,
         )
