@@ -122,7 +122,7 @@ class Predictor:
             _blend(emg, seen.emg[row], time, span, rate)
         verdicts = {
             span: run.domain.judge(
-                looks[span].look if span in looks else _within(slides, sliding, span)
+                looks[span].look if span in looks else _nearest(slides, footage.sliding, span[0])
             )
             for span in spans
         }

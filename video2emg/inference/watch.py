@@ -54,7 +54,7 @@ class Watcher:
         found = self._look(self._params, mesh_lib.put_batch(self._mesh, inputs))
         with jax.transfer_guard("allow"):
             found = jax.tree.map(np.asarray, jax.device_get(found))
-        look = Look(found["feature"], found["motion"], inputs["video_mask"].any(-1))
+        look = Look(found["feature"], found["motion"], np.asarray(inputs["video_mask"].any(-1)))
         load = None if found["load"] is None else np.expm1(found["load"])
         return Seen(found["emg"], look, found["evidence"], found["pose"], load)
 
