@@ -128,10 +128,7 @@ class Footage:
             shown = (first + np.arange(len(own))) / window.frame_rate < end
             video[v, : len(own)][shown] = own[shown]
             mask[v, : len(own)] = shown
-        place = [
-            vocabulary.VIEWS.index(n if n in vocabulary.VIEWS else "other") for n in window.views
-        ]
-        return {"video": video, "video_mask": mask, "view": np.array(place, np.int32)}
+        return {"video": video, "video_mask": mask, "view": places(window)}
 
 
 def places(window: Window) -> np.ndarray:

@@ -172,12 +172,9 @@ class Predictor:
             batch = {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
             for field in ("muscle", "side", "emg_mask"):
                 batch[field] = np.repeat(empty[field], BATCH, 0)
-            times = np.array([s for s, _ in chosen] + [0.0] * (BATCH - len(chosen)))
-            ends = np.array(
-                [min(e, footage.seconds) for _, e in chosen] + [0.0] * (BATCH - len(chosen))
-            )
-            known = times[:, None] + self.run.window.emg_time < ends[:, None]
-            batch["emg_mask"] = np.broadcast_to(known[..., None], batch["emg_mask"].shape)
+            for row, (start, end) in enumerate(chosen):
+                known = start + self.run.window.emg_time < min(end, footage.seconds)
+                batch["emg_mask"][row] = known[:, None]
             seen = self.run.watcher(batch)
             for row, span in enumerate(chosen):
                 yield span, seen, row
