@@ -184,9 +184,12 @@ class Predictor:
         window = self.run.window
         if footage.seconds <= window.seconds + 1e-6:  # as long as what the model was trained on
             return [(0.0, footage.seconds)]
-        beat = 1 / window.frame_rate
+
+        def on_beat(time: float) -> float:
+            return round(round(time * window.frame_rate) / window.frame_rate, 6)
+
         return [
-            (round(start / beat) * beat, min(round(end / beat) * beat, footage.seconds))
+            (on_beat(start), min(on_beat(end), footage.seconds))
             for start, end in repetitions_lib.segment(movement, window.frame_rate)
         ]
 
