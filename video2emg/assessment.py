@@ -65,8 +65,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
 
     joint = config.emg_source == "predicted"
-    log_odds = log_odds_of(bench)
-    head = head_of(config, bench.rubric, log_odds, bench.main)
+    head = head_of(config, bench.rubric, log_odds_of(bench), bench.main)
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
@@ -76,7 +75,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
-    write_json(workdir / JUDGE, _spoken(bench, log_odds, validation, said["validation"]))
+    write_json(workdir / JUDGE, spoken(bench, validation, said["validation"]))
     write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
@@ -241,22 +240,11 @@ def head_of(
     )
 
 
-def spoken(
-    config: Config, rubric: Rubric, source: Path, workdir: Path, mesh: jax.sharding.Mesh
-) -> dict[str, Any]:
-    """What `judge.json` says, of a run that was finished before there was one."""
-    bench = Bench(config, rubric, source, mesh)
-    said = quality_report.load(workdir / "judgements.npz")["validation"]
-    return _spoken(bench, log_odds_of(bench), truth_of(bench, "validation"), said)
-
-
-def _spoken(
-    bench: Bench, log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
-) -> dict[str, Any]:
-    """What it takes to use the head without its data."""
+def spoken(bench: Bench, validation: Truth, said: Judgement) -> dict[str, Any]:
+    """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
     return {
         "graph": bench.rubric.version,
-        "log_odds": [list(row) for row in log_odds],
+        "log_odds": log_odds_of(bench),
         "threshold": judgement_lib.threshold_of(validation, said),
     }
 

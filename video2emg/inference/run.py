@@ -17,7 +17,9 @@ from video2emg.config import Config
 from video2emg.data.pipeline import Examples, Window
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
+from video2emg.eval import quality_report
 from video2emg.eval.judgement import Judgement, judge
+from video2emg.evidence import Bench
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
@@ -201,7 +203,9 @@ def _head(
     else:
         config.main.data.dir = main.data.dir
         _examples(main, workdir)
-        spoken = assessment.spoken(config, rubric, source, workdir, mesh)
+        bench = Bench(config, rubric, source, mesh)
+        said = quality_report.load(workdir / "judgements.npz")["validation"]
+        spoken = assessment.spoken(bench, assessment.truth_of(bench, "validation"), said)
         odds = spoken["log_odds"]
         _keep(lambda: experiment.write_json(path, spoken), path)
     head = assessment.head_of(config, rubric, odds, main)
