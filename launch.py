@@ -7,11 +7,16 @@
     python launch.py check-data --name recordings/default --manual_dir gym --out runs/check
     python launch.py prepare-data --name recordings/default --manual_dir gym
     python launch.py graph --name gymsim --out runs/graph
+    python launch.py predict --checkpoint runs/v2emg --video squat.mp4 --out runs/squat
+    python launch.py export --checkpoint runs/v2emg --out runs/exported
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
 `check-data` says what is wrong with a dataset before anybody trains on it; `prepare-data` builds it
-without training; `graph` checks a knowledge graph, draws it and writes it in other formats.
+without training; `graph` checks a knowledge graph, draws it and writes it in other formats;
+`predict` goes from videos to EMG and, with the workdir of an assessment job, to score and feedback
+(docs/predict.md); `export` writes the model as StableHLO, its weights as safetensors and a model
+card.
 """
 
 import errno
@@ -31,14 +36,25 @@ _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's 
 _NAME = flags.DEFINE_string(
     "name", "", "*-data: the dataset, e.g. recordings/default; graph: its name or YAML file."
 )
-_DATA_DIR = flags.DEFINE_string("data_dir", "data", "*-data: where built datasets live.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", "data", "*-data: where built datasets live; predict: see docs/predict.md."
+)
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", "", "*-data: the source's own files.")
 _BEAM = flags.DEFINE_string(
     "beam", "", "prepare-data: options of an Apache Beam pipeline, e.g. --runner=DirectRunner."
 )
-_OUT = flags.DEFINE_string("out", "", "check-data, graph: where it goes; else runs/<command>.")
+_OUT = flags.DEFINE_string("out", "", "All but training: where it goes; else runs/<command>.")
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "", "predict, export: workdir of a finished run.")
+_VIDEO = flags.DEFINE_multi_string(
+    "video", [], "predict: a video, [view=]path, once per camera; or a folder of recordings."
+)
+_ACTION = flags.DEFINE_string("action", "", "predict: the exercise; else it is recognised.")
+_LOAD = flags.DEFINE_float("load", None, "predict: kg; handed on to the results.")
+_RATE = flags.DEFINE_float("rate", float("nan"), "predict: of a folder of pictures, Hz.")
+_MEASURED = flags.DEFINE_string("measured", "", "predict: table of measured EMG envelopes.")
+_OVERLAY = flags.DEFINE_bool("overlay", False, "predict: also write overlay.mp4.")
 
-COMMANDS = ("train", "check-data", "prepare-data", "graph")
+COMMANDS = ("train", "check-data", "prepare-data", "graph", "predict", "export")
 
 
 def main(argv: list[str]) -> None:
@@ -48,10 +64,16 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail(f"unexpected argument {argv[-1]!r}; commands: {', '.join(COMMANDS)}"))
     if command == "train" and _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
-    if command != "train" and not _NAME.value:
+    if command == "predict" and not (_CHECKPOINT.value and _VIDEO.value):
+        sys.exit(_fail("say with what and on what, e.g. --checkpoint runs/v2emg --video squat.mp4"))
+    if command == "export" and not _CHECKPOINT.value:
+        sys.exit(_fail("say what to export, e.g. --checkpoint runs/v2emg; see --help"))
+    if command in ("check-data", "prepare-data", "graph") and not _NAME.value:
         example = "gymsim" if command == "graph" else "recordings/default"
         sys.exit(_fail(f"say what to look at, e.g. --name {example}; see --help"))
     out = _OUT.value or f"runs/{command}"
+    # A run's own config says where its data was; a flag that is given knows better.
+    built = _DATA_DIR.value if flags.FLAGS["data_dir"].present else None
     # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
     logging.set_verbosity(logging.FATAL)
     try:
@@ -73,6 +95,26 @@ def main(argv: list[str]) -> None:
             from video2emg import graphs
 
             sys.exit(graphs.run(_NAME.value, out))
+        if command == "predict":
+            from video2emg.inference import command as predict
+
+            sys.exit(
+                predict.run(
+                    _CHECKPOINT.value,
+                    _VIDEO.value,
+                    out,
+                    action=_ACTION.value,
+                    load=_LOAD.value,
+                    rate=_RATE.value,
+                    measured=_MEASURED.value,
+                    overlay=_OVERLAY.value,
+                    data_dir=built,
+                )
+            )
+        if command == "export":
+            from video2emg import export
+
+            sys.exit(export.run(_CHECKPOINT.value, out, built))
         from video2emg import assessment, experiment
 
         job = assessment if _CONFIG.value.get("task") == "aqa" else experiment

@@ -1,7 +1,7 @@
 """The assessment job, top to bottom: Video→EMG → evidence → head → test subjects → results."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from video2emg.train.quality_losses import quality_losses
 from video2emg.train.step import predict_step
 
 ACTIONS = ("given", "recognised")
+JUDGE = "judge.json"  # what `predict` needs of a run beside its parameters
 Said = dict[str, Judgement]
 
 
@@ -69,7 +70,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
             "pretrained weights and LoRA; use predicted_frozen"
         )
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
-    head = _head(config, bench)
+    head = head_of(config, bench.rubric, log_odds_of(bench), bench.main)
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
@@ -79,6 +80,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
+    write_json(workdir / JUDGE, spoken(bench, validation, said["validation"]))
     write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
@@ -216,24 +218,40 @@ def _labels(bench: Bench, split: str) -> Judgement:
     )
 
 
-def _head(config: Config, bench: Bench) -> aqa.Assessor:
-    """The head of `config`, which starts from the prevalence of errors in training."""
+def log_odds_of(bench: Bench) -> list[tuple[float, ...]]:
+    """Per action, log p / (1 - p) of each pair among the training clips."""
     train = _labels(bench, "train")
-    log_odds = []
+    found = []
     for action in range(len(bench.rubric.actions)):
         made = train.probability[train.action == action] > 0
         # Half an observation of each kind keeps errors that were never seen from being impossible.
         rate = (made.sum(0) + 0.5) / (len(made) + 1)
-        log_odds.append(tuple(float(x) for x in np.log(rate / (1 - rate))))
+        found.append(tuple(float(x) for x in np.log(rate / (1 - rate))))
+    return found
+
+
+def head_of(
+    config: Config, rubric: Rubric, log_odds: Sequence[Sequence[float]], main: Config
+) -> aqa.Assessor:
+    """The head of `config` over the Video→EMG model of `main`, starting from `log_odds`."""
     settings = {k: v for k, v in config.model.items() if k != "exemplars"}
     return aqa.Assessor(
-        rubric=bench.rubric,
-        log_odds=tuple(log_odds),
-        rate=bench.rate,
-        views=max(len(bench.main.data.views), 1) if config.video else 0,
+        rubric=rubric,
+        log_odds=tuple(map(tuple, log_odds)),
+        rate=main.data.frame_rate / getattr(main.model.encoder, "stride", 1),
+        views=max(len(main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
         **settings,
     )
+
+
+def spoken(bench: Bench, validation: Truth, said: Judgement) -> dict[str, Any]:
+    """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
+    return {
+        "graph": bench.rubric.version,
+        "log_odds": log_odds_of(bench),
+        "threshold": judgement_lib.threshold_of(validation, said),
+    }
 
 
 def _train(
@@ -326,11 +344,16 @@ def _validate(truth: Truth, said: Judgement) -> dict[str, float]:
     return {name: found[name] for name in ("skill", "srcc", "mae", "map", "boundary_ms")}
 
 
+def source_of(config: Config, workdir: Path) -> Path:
+    """The workdir of the Video→EMG model."""
+    return Path(config.video2emg).expanduser() if config.video2emg else workdir / "video2emg"
+
+
 def _video2emg(config: Config, workdir: Path) -> Path:
     """The workdir of the Video→EMG model, which is trained first if none is given."""
+    source = source_of(config, workdir)
     if config.video2emg:
-        return Path(config.video2emg).expanduser()
-    source = workdir / "video2emg"
+        return source
     say(f"training the Video→EMG model into {source}")
     experiment.run(config.main, source)
     return source

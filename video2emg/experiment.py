@@ -26,6 +26,7 @@ from video2emg.errors import UserError
 from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
 from video2emg.files import write_json
+from video2emg.inference import watch
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import finetune, loop
 from video2emg.train import state as state_lib
@@ -103,6 +104,14 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         ),
         "test": results.evaluate(train_series, test, predicted),
     }
+    if config.data.views:
+        say("looking at training and validation clips, to know later what is out of domain")
+        watch.survey(
+            watch.Watcher(model, params, mesh),
+            splits,
+            config.eval.batch_size,
+            {"dataset": config.data.name, "reference": config.data.reference},
+        ).save(workdir)
     report.figures(workdir, found, splits["test"], test, predicted, template)
     results.write_results(finished, found)
     print(results.format_table(found))

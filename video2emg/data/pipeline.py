@@ -8,7 +8,7 @@ D degrees of freedom.
 import dataclasses
 import threading
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
@@ -311,13 +311,16 @@ def train_batches(
     return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=1)
 
 
-def eval_batches(examples: Examples, batch: int) -> Iterator[Example]:
-    """Every clip once, in order, as windows side by side; the last batch is padded.
+def eval_batches(
+    examples: Examples, batch: int, clips: Sequence[int] | None = None
+) -> Iterator[Example]:
+    """Every clip (of `clips`) once, in order, as windows side by side; the last batch is padded.
 
     Yields:
       Examples stacked to [batch, ...], with `_mask` [batch] false on padding.
     """
-    cuts = [(i, start) for i in range(len(examples)) for start in examples.whole(i)]
+    chosen_clips = range(len(examples)) if clips is None else clips
+    cuts = [(i, start) for i in chosen_clips for start in examples.whole(i)]
     for first in range(0, len(cuts), batch):
         chosen = cuts[first : first + batch]
         items = [examples.cut(*cut) for cut in chosen]

@@ -53,6 +53,7 @@ class Studio:
       fps: frames per second; times are rounded to the pose's samples.
       emg_rate: Hz.
       jpeg_quality: 1-95.
+      camera_seed: of the cameras' exact places; None draws them anew for each trial.
     """
 
     views: tuple[str, ...] = ("front", "front_left")
@@ -60,6 +61,7 @@ class Studio:
     fps: float = 10.0
     emg_rate: float = 1000.0
     jpeg_quality: int = 90
+    camera_seed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +216,8 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
     who, draft, motion = trial.subject, done.draft, done.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
     emg = _emg(done, who, studio.emg_rate, rng)
-    frames, frame_view, frame_time = _film(done, studio, rng)
+    placing = rng if studio.camera_seed is None else np.random.default_rng(studio.camera_seed)
+    frames, frame_view, frame_time = _film(done, studio, placing)
     upright = np.array(
         [
             [np.cos(done.heading), np.sin(done.heading), 0],

@@ -1,11 +1,13 @@
 """Videos and folders of pictures → upright pictures with presentation times."""
 
+import functools
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from video2emg.data import readers
@@ -14,21 +16,27 @@ from video2emg.errors import UserError
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-def frames(
-    path: Path, rate: float = math.nan, wanted: Callable[[float], bool] = lambda time: True
-) -> Iterator[tuple[float, Image.Image]]:
+# Most frames of a video are passed over; one is turned into pixels only when it is looked at.
+Look = Callable[[], Image.Image]
+
+
+def frames(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Image.Image]]:
     """Yields (seconds from the first frame, RGB picture), upright, in order of time.
 
     Args:
       path: anything that FFmpeg opens, or a folder of pictures in order of their names.
       rate: of a folder, Hz; videos carry their own presentation times.
-      wanted: asked of every frame's time, in order; others are not made into pictures.
 
     Raises:
       UserError: the file is damaged or has no frames, or a folder has no rate.
     """
+    return ((time, look()) for time, look in shown(path, rate))
+
+
+def shown(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Look]]:
+    """As `frames`, with a function that makes the picture in place of it."""
     if path.is_dir():
-        yield from _folder(path, rate, wanted)
+        yield from _folder(path, rate)
         return
     av = readers.library("av", path)
     if not path.is_file():
@@ -43,46 +51,120 @@ def frames(
                     continue
                 time = float(frame.pts * frame.time_base)
                 first = time if first is None else first
-                if not wanted(time - first):
-                    continue
-                picture = frame.to_image()
-                # Phones film sideways and write the rotation beside the pixels.
-                if frame.rotation:
-                    picture = picture.rotate(frame.rotation, expand=True)
-                yield time - first, picture
+                yield time - first, functools.partial(_upright, frame)
     except av.error.FFmpegError as error:
         raise UserError(f"{path}: damaged, or not a video ({error.strerror})") from error
     if first is None:
         raise UserError(f"{path}: no frame in it")
 
 
-def _folder(
-    path: Path, rate: float, wanted: Callable[[float], bool]
-) -> Iterator[tuple[float, Image.Image]]:
+def _upright(frame) -> Image.Image:
+    picture = frame.to_image()
+    # Phones film sideways and write the rotation beside the pixels.
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+
+
+def _folder(path: Path, rate: float) -> Iterator[tuple[float, Look]]:
     if not rate > 0:
         raise UserError(f"{path}: a folder of pictures needs its rate: set video_rate (Hz)")
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     if not files:
         raise UserError(f"{path}: no pictures ({', '.join(PICTURES)}) in it")
     for i, file in enumerate(files):
-        if not wanted(i / rate):
+        yield i / rate, functools.partial(_open, file)
+
+
+def _open(file: Path) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{file}: damaged picture ({error})") from None
+
+
+def sample(
+    path: Path, rate: float, size: int, folder_rate: float = math.nan
+) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
+    """`sample_shown` of a file.
+
+    Args:
+      path: see `frames`.
+      rate: Hz.
+      size: S, px.
+      folder_rate: of a folder of pictures, Hz.
+
+    Raises:
+      UserError: see `frames`.
+    """
+    return sample_shown(shown(path, folder_rate), rate, size)
+
+
+def of_arrays(pictures: UInt8[np.ndarray, "F H W 3"], rate: float) -> Iterator[tuple[float, Look]]:
+    """As `shown`, of pictures in memory that follow one another at `rate` Hz."""
+    for i, picture in enumerate(pictures):
+        yield i / rate, functools.partial(Image.fromarray, picture)
+
+
+def sample_shown(
+    stream: Iterable[tuple[float, Look]], rate: float, size: int
+) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
+    """Yields, for the instants 0, 1/rate, 2/rate, … s, the frame that is nearest in time.
+
+    Which frame is nearest, and how long the last one counts, is as in `data.video.nearest_frames`;
+    only two frames are held at a time. Nothing comes out of a single frame.
+
+    Args:
+      stream: see `shown`.
+      rate: Hz.
+      size: S, px; the picture is fitted into the square, with black beside it.
+    """
+    times: list[float] = []
+    before: Look | None = None
+    fitted: tuple[Look, np.ndarray] | None = None
+    count = 0
+
+    def pixels(look: Look) -> np.ndarray:
+        nonlocal fitted
+        if fitted is None or fitted[0] is not look:
+            fitted = look, fit(look(), size)
+        return fitted[1]
+
+    for time, look in stream:
+        if times and time <= times[-1]:  # a damaged index may step back
             continue
-        try:
-            with Image.open(file) as image:
-                yield i / rate, ImageOps.exif_transpose(image).convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise UserError(f"{file}: damaged picture ({error})") from None
+        if before is not None:
+            while (instant := count / rate) <= time:
+                yield pixels(before if instant - times[-1] <= time - instant else look)
+                count += 1
+        times.append(time)
+        before = look
+    if before is None or len(times) < 2:
+        return
+    last = times[-1] + np.median(np.diff(times))
+    while count / rate <= last:
+        yield pixels(before)
+        count += 1
+
+
+def fit(picture: Image.Image, size: int) -> UInt8[np.ndarray, "S S 3"]:
+    """The picture in a square of `size` px, with black beside it if it is not square."""
+    longest = max(picture.size)
+    width, height = (max(round(n * size / longest), 1) for n in picture.size)
+    small = picture.convert("RGB")
+    if small.size != (width, height):
+        small = small.resize((width, height), Image.Resampling.BOX)
+    square = np.zeros((size, size, 3), np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = np.asarray(small)
+    return square
 
 
 def timeline(path: Path, rate: float = math.nan) -> tuple[np.ndarray, tuple[int, int]]:
     """[F] seconds of all frames from the first, and (width, height) of the upright picture, px."""
-    times: list[float] = []
-
-    def first(time: float) -> bool:
+    times, size = [], (0, 0)
+    for time, look in shown(path, rate):
+        size = size if times else look().size
         times.append(time)
-        return len(times) == 1
-
-    [size] = [picture.size for _, picture in frames(path, rate, first)]
     return np.array(times), size
 
 
@@ -115,20 +197,15 @@ def record(
     """
     kept, times = [], []
     due = -math.inf
-
-    def wanted(time: float) -> bool:
-        nonlocal due
-        # Half a millisecond for time bases that cannot write 1/fps.
-        if time < start or time < due - 5e-4:
-            return False
-        due = time + 1 / fps if due == -math.inf else max(due + 1 / fps, time + 0.5 / fps)
-        return True
-
-    for time, picture in frames(path, rate, wanted):
+    for time, look in shown(path, rate):
         if time > end:
             break
+        # Half a millisecond for time bases that cannot write 1/fps.
+        if time < start or time < due - 5e-4:
+            continue
+        due = time + 1 / fps if due == -math.inf else max(due + 1 / fps, time + 0.5 / fps)
         memory = io.BytesIO()
-        ImageOps.pad(picture, (size, size)).save(memory, "JPEG", quality=quality)
+        ImageOps.pad(look(), (size, size)).save(memory, "JPEG", quality=quality)
         kept.append(memory.getvalue())
         times.append(time)
     if not kept:

@@ -1,0 +1,392 @@
+"""Videos → EMG, repetitions, score and feedback, top to bottom."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from video2emg.errors import UserError
+from video2emg.fkg.feedback import feedback
+from video2emg.inference import repetitions as repetitions_lib
+from video2emg.inference.domain import Look, Verdict
+from video2emg.inference.footage import Footage, assign, places
+from video2emg.inference.prediction import Prediction, Repetition
+from video2emg.inference.run import Run, nothing, open_run
+from video2emg.inference.watch import Seen, queries
+
+BATCH = 8  # windows at a time
+_FADE_S = 0.1  # s over which a repetition's own window takes over
+Progress = Callable[[str], None]
+
+
+def _silent(message: str) -> None:
+    """Says nothing."""
+
+
+class Predictor:
+    """A trained run, ready for videos.
+
+    Attributes:
+      run: the opened run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Wraps an opened run; `video2emg.load` opens one."""
+        self.run = run
+        every = [m for own in run.domain.about["muscles"].values() for m in own]
+        self._asked = tuple(dict.fromkeys(every))
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, data_dir: str | Path | None = None) -> "Predictor":
+        """Opens a workdir, see `run.open_run`."""
+        return cls(open_run(checkpoint, data_dir))
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Exercises that the run has learned from."""
+        return self.run.domain.actions
+
+    def predict(
+        self,
+        videos: str | Path | Sequence[str | Path] | Mapping[str, UInt8[np.ndarray, "F H W 3"]],
+        *,
+        action: str = "",
+        load: float | None = None,
+        rate: float = math.nan,
+        name: str = "",
+        progress: Progress = _silent,
+    ) -> Prediction:
+        """Predicts one recording.
+
+        Args:
+          videos: files (or folders of pictures), `view=path` or in the order of the model's views;
+            or frames in memory, by view. All views begin at the same instant.
+          action: the exercise; recognised if it is not told.
+          load: kg; only handed on, no model uses it.
+          rate: of frames in memory or folders of pictures, Hz.
+          name: of the recording; else that of the first file.
+          progress: told what is being done.
+
+        Raises:
+          UserError: an unknown action or view, or videos that cannot be read.
+        """
+        self._check(action, load)
+        views = self.run.window.views
+        if isinstance(videos, Mapping):
+            if unknown := set(videos) - set(views):
+                raise UserError(f"unknown views {sorted(unknown)}; the model knows {views}")
+            footage = Footage.of_arrays(videos, rate, self.run.window)
+        else:
+            several = [videos] if isinstance(videos, str | Path) else list(videos)
+            sources = assign(several, views)
+            if not sources:
+                raise UserError("no video given")
+            name = name or next(iter(sources.values())).name
+            progress(f"{name}: reading")
+            footage = Footage.read(sources, self.run.window, rate)
+        try:
+            return self._of(footage, action, load, name or "recording", progress)
+        finally:
+            footage.close()
+
+    def _check(self, action: str, load: float | None) -> None:
+        if action and action not in self.actions:
+            raise UserError(f"--action {action!r}: the model has learned {', '.join(self.actions)}")
+        if load is not None and not (math.isfinite(load) and load >= 0):
+            raise UserError(f"--load {load}: must be a mass in kg")
+
+    def _of(
+        self, footage: Footage, action: str, load: float | None, name: str, progress: Progress
+    ) -> Prediction:
+        run, window = self.run, self.run.window
+        rate = window.emg_rate
+        time = np.arange(math.ceil(footage.seconds * rate - 1e-9)) / rate
+        progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
+        slow = _Overlap(len(time), len(self._asked), rate)
+        body = _Overlap(round(footage.seconds * window.frame_rate), 0, window.frame_rate)
+        slides = []
+        for (start, _), seen, row in self._look(footage, [(s, math.inf) for s in footage.sliding]):
+            slow.add(start, seen.emg[row])
+            body.add(start, _movement(seen, row))
+            slides.append(_row(seen.look, row))
+        spans = self._spans(footage, body.value)
+        progress(f"{name}: {len(spans)} repetitions, looking at each")
+        emg = slow.value
+        fits = [(start, end) for start, end in spans if end - start <= window.seconds + 1e-6]
+        looks: dict[tuple[float, float], Seen] = {}
+        for span, seen, row in self._look(footage, fits):
+            looks[span] = _only(seen, row)
+            _blend(emg, seen.emg[row], time, span, rate)
+        verdicts = {
+            span: run.domain.judge(
+                looks[span].look if span in looks else _nearest(slides, footage.sliding, span[0])
+            )
+            for span in spans
+        }
+        votes = None
+        if not action:
+            action, votes = self._recognise([s.look for s in looks.values()] or slides)
+        muscles = tuple(run.domain.about["muscles"][action])
+        columns = [self._asked.index(m) for m in muscles]
+        emg = emg[:, columns]
+        complete = set(footage.frames) == set(window.views)
+        bounds = run.domain.interval(emg, muscles) if complete else None
+        found = self._judge(spans, looks, verdicts, action, columns)
+        inside = _inside(time, found, slides, footage.sliding, run)
+        prediction = Prediction(
+            name=name,
+            videos={view: str(path) for view, path in footage.sources.items()},
+            duration=footage.seconds,
+            action=action,
+            action_votes=votes,
+            told_load=load,
+            reference=run.config.data.reference,
+            simulated=run.config.data.name.startswith("gymsim"),
+            time=time,
+            muscles=muscles,
+            emg=emg,
+            low=None if bounds is None else bounds[0],
+            high=None if bounds is None else bounds[1],
+            level=float(run.domain.about["level"]),
+            inside=inside,
+            repetitions=tuple(found),
+            warnings=(),
+            checkpoint={"workdir": str(run.workdir), "dataset": run.config.data.name},
+        )
+        return dataclasses.replace(
+            prediction, warnings=tuple(self._warnings(prediction, footage, complete))
+        )
+
+    def _look(
+        self, footage: Footage, spans: Sequence[tuple[float, float]]
+    ) -> Iterator[tuple[tuple[float, float], Seen, int]]:
+        """(span, what the model says of its batch, its row there) for windows that start there."""
+        empty = nothing(self.run.window, 1, self._asked)
+        for first in range(0, len(spans), BATCH):
+            chosen = list(spans[first : first + BATCH])
+            cuts = [footage.cut(*span) for span in chosen]
+            cuts += [cuts[-1]] * (BATCH - len(cuts))
+            batch = {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
+            for field in ("muscle", "side", "emg_mask"):
+                batch[field] = np.repeat(empty[field], BATCH, 0)
+            for row, (start, end) in enumerate(chosen):
+                known = start + self.run.window.emg_time < min(end, footage.seconds)
+                batch["emg_mask"][row] = known[:, None]
+            seen = self.run.watcher(batch)
+            for row, span in enumerate(chosen):
+                yield span, seen, row
+
+    def _spans(self, footage: Footage, movement: np.ndarray) -> list[tuple[float, float]]:
+        """(start, end) of each repetition, s, on the beat of the model's frames."""
+        window = self.run.window
+        if footage.seconds <= window.seconds + 1e-6:  # as long as what the model was trained on
+            return [(0.0, footage.seconds)]
+
+        def on_beat(time: float) -> float:
+            return round(round(time * window.frame_rate) / window.frame_rate, 6)
+
+        return [
+            (on_beat(start), min(on_beat(end), footage.seconds))
+            for start, end in repetitions_lib.segment(movement, window.frame_rate)
+        ]
+
+    def _recognise(self, looks: Sequence[Look]) -> tuple[str, float]:
+        """The action with most votes, and its share."""
+        guess, share = self.run.domain.recognise(Look.join(looks))
+        votes = np.bincount(guess, share, len(self.actions))
+        return self.actions[int(votes.argmax())], float(votes.max() / votes.sum())
+
+    def _judge(
+        self,
+        spans: Sequence[tuple[float, float]],
+        looks: Mapping[tuple[float, float], Seen],
+        verdicts: Mapping[tuple[float, float], Verdict],
+        action: str,
+        columns: Sequence[int],
+    ) -> list[Repetition]:
+        """Every repetition, with score and feedback where that is honest."""
+        found = []
+        for span in spans:
+            seen, verdict = looks.get(span), verdicts[span]
+            one = Repetition(
+                start=span[0],
+                end=span[1],
+                distance=float(verdict.distance[0]),
+                motion=float(verdict.motion[0]),
+                load=None if seen is None or seen.load is None else float(seen.load[0]),
+            )
+            judge = self.run.judge
+            if judge is None:
+                reason = "the checkpoint predicts EMG only"
+            elif seen is None:
+                reason = (
+                    f"longer than the {self.run.window.seconds:g} s that the judge sees at once"
+                )
+            elif not one.in_domain:
+                reason = "out of domain"
+            elif action not in judge.rubric.actions:
+                reason = f"{action!r} is not in graph {judge.rubric.version}"
+            else:
+                found.append(self._verdict(one, seen, action, columns))
+                continue
+            found.append(dataclasses.replace(one, not_judged=reason))
+        return found
+
+    def _verdict(
+        self, one: Repetition, seen: Seen, action: str, columns: Sequence[int]
+    ) -> Repetition:
+        judge = self.run.judge
+        assert judge is not None
+        rubric, graph = judge.rubric, judge.graph
+        place = rubric.actions.index(action)
+        muscle, side = queries([self._asked[c] for c in columns])
+        evidence = dict(seen.evidence)
+        for field in ("activity", "activity_mask"):
+            evidence[field] = evidence[field][..., list(columns)]
+        said = judge(
+            evidence
+            | {
+                "view": places(self.run.window)[None],
+                "muscle": muscle[None],
+                "side": side[None],
+                "action": np.array([place], np.int32),
+                "_mask": np.ones(1, bool),
+            }
+        )
+        starts = one.start + said.boundary[0]
+        steps = rubric.steps[place]
+        edges = [*starts[: len(steps)], one.end]
+        words = feedback(
+            graph,
+            f"{one.start:.2f}-{one.end:.2f} s",
+            action,
+            float(said.score[0]),
+            said.probability[0],
+            said.extent[0],
+            starts,
+            one.end,
+            judge.threshold,
+        )
+        pairs = zip(rubric.pairs[place], said.probability[0], strict=False)
+        return dataclasses.replace(
+            one,
+            score=float(said.score[0]),
+            errors={pair: float(p) for pair, p in pairs},
+            phases=tuple(
+                (step, float(a), float(b))
+                for step, a, b in zip(steps, edges[:-1], edges[1:], strict=True)
+            ),
+            feedback=words,
+        )
+
+    def _warnings(self, prediction: Prediction, footage: Footage, complete: bool) -> Iterator[str]:
+        """What a reader must know."""
+        if not prediction.repetitions:
+            yield "out of domain: no repetition found"
+        elif not prediction.in_domain:
+            still = sum(r.motion < 1 for r in prediction.repetitions)
+            far = sum(r.distance > 1 for r in prediction.repetitions)
+            count = len(prediction.repetitions)
+            if far:
+                yield f"out of domain: {far} of {count} repetitions look unlike the training clips"
+            if still:
+                yield f"out of domain: hardly anything moves in {still} of {count} repetitions"
+        if prediction.simulated:
+            yield "the model was trained on simulated people and simulated EMG"
+        if not complete:
+            wanted, given = ", ".join(self.run.window.views), ", ".join(footage.frames)
+            yield (f"the model was trained with the views {wanted}; given {given}: intervals "
+                   "would not hold and are left out")  # fmt: skip
+        elif prediction.low is None:
+            yield "the run has too few validation samples to calibrate intervals; they are left out"
+        if prediction.action_votes is not None:
+            share = self.run.domain.about["action_accuracy"]
+            yield (f"action recognised, not told ({prediction.action_votes:.0%} of the votes; "
+                   f"{share:.0%} of validation clips are recognised)")  # fmt: skip
+
+
+class _Overlap:
+    """Averages overlapping windows, each weighted by its distance from the window's ends."""
+
+    def __init__(self, length: int, width: int, rate: float) -> None:
+        self._sum = np.zeros((length, width), np.float64) if width else None
+        self._weight = np.zeros(length)
+        self._length, self._rate = length, rate
+
+    def add(self, start: float, values: Float[np.ndarray, "n D"]) -> None:
+        """Adds a window that begins at `start` s."""
+        if self._sum is None:
+            self._sum = np.zeros((self._length, values.shape[1]))
+        first = round(start * self._rate)
+        n = min(len(values), self._length - first)
+        ramp = np.minimum(np.arange(len(values)) + 1, len(values) - np.arange(len(values)))[:n]
+        self._sum[first : first + n] += ramp[:, None] * values[:n]
+        self._weight[first : first + n] += ramp
+
+    @property
+    def value(self) -> np.ndarray:
+        """[length, D] float32."""
+        assert self._sum is not None
+        return (self._sum / np.maximum(self._weight, 1e-9)[:, None]).astype(np.float32)
+
+
+def _blend(
+    emg: np.ndarray, own: np.ndarray, time: np.ndarray, span: tuple[float, float], rate: float
+) -> None:
+    """Lets a repetition's own window take over between its ends, in place."""
+    # Its own window knows a little more than the repetition: where the next one begins at once, the
+    # two are cross-faded there, and what the sliding windows say shows through nowhere.
+    beyond = span[1] + 2 * _FADE_S
+    within = np.flatnonzero((time >= span[0] - 1e-9) & (time < beyond - 1e-9))
+    index = within - round(span[0] * rate)
+    within, index = within[index < len(own)], index[index < len(own)]
+    edge = np.minimum(time[within] - span[0], beyond - time[within])
+    share = np.clip(edge / _FADE_S, 0, 1)[:, None].astype(np.float32)
+    emg[within] += share * (own[index] - emg[within])
+
+
+def _movement(seen: Seen, row: int) -> np.ndarray:
+    """[T, D] how the body moves in one window: the predicted pose, else the predicted EMG."""
+    if seen.pose is not None:
+        return seen.pose[row].reshape(len(seen.pose[row]), -1)
+    return seen.emg[row]
+
+
+def _row(look: Look, row: int) -> Look:
+    return Look(*(x[row : row + 1] for x in dataclasses.astuple(look)))
+
+
+def _only(seen: Seen, row: int) -> Seen:
+    """One window of a batch."""
+    keep = slice(row, row + 1)
+    return Seen(
+        emg=seen.emg[keep],
+        look=_row(seen.look, row),
+        evidence={name: value[keep].copy() for name, value in seen.evidence.items()},
+        pose=None,
+        load=None if seen.load is None else seen.load[keep],
+    )
+
+
+def _nearest(slides: Sequence[Look], starts: Sequence[float], time: float) -> Look:
+    """The sliding window that begins nearest to `time`."""
+    return slides[int(np.abs(np.array(starts) - time).argmin())]
+
+
+def _inside(
+    time: np.ndarray,
+    found: Sequence[Repetition],
+    slides: Sequence[Look],
+    starts: Sequence[float],
+    run: Run,
+) -> np.ndarray:
+    """[N] of each sample: by its repetition, between them by the nearest sliding window."""
+    verdict = run.domain.judge(Look.join(slides)).distance <= 1
+    middle = np.array(starts) + run.window.seconds / 2
+    inside = verdict[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
+    for one in found:
+        inside[(time >= one.start) & (time < one.end)] = one.in_domain
+    return inside

@@ -1,0 +1,77 @@
+"""Where the repetitions of a set begin and end, from how the body moves."""
+
+import itertools
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage, signal
+
+_SMOOTH_S = 0.12  # s, standard deviation of the Gaussian that smooths the trajectory
+_SHORTEST_S = 1.2  # s between the turns of two repetitions
+_PROMINENCE = 0.4  # of a turn, as a share of the usual depth of the movement
+_REST = 0.2  # share of the depth below which the body is at rest
+_LEAD_S = 0.35  # s of rest before the first repetition and after the last
+
+
+def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[float, float]]:
+    """Cuts a movement to and fro into repetitions.
+
+    The first principal component of the trajectory says how far the movement is from rest; rest is
+    the end of it at which more time is spent. Its peaks are the turns of the repetitions, and two
+    repetitions meet in the middle of the rest between their turns.
+
+    Args:
+      trajectory: [T, D] positions over time (a predicted pose), of like scale.
+      rate: Hz.
+
+    Returns:
+      (start, end) in s, in order, not overlapping; empty if nothing repeats or moves.
+    """
+    if len(trajectory) < 3:
+        return []
+    depth = depth_of(trajectory, rate)
+    usual = float(np.percentile(depth, 95))
+    if usual <= 0:
+        return []
+    turns, _ = signal.find_peaks(
+        np.concatenate([[0.0], depth, [0.0]]),  # a turn may lie at the very ends
+        height=0.5 * usual,
+        prominence=_PROMINENCE * usual,
+        distance=max(round(_SHORTEST_S * rate), 1),
+    )
+    turns = turns - 1
+    if not len(turns):
+        return []
+    resting = depth < _REST * usual
+    edges = [_rest_before(resting, int(turns[0]), rate)]
+    for left, right in itertools.pairwise(turns):
+        between = left + np.flatnonzero(resting[left : right + 1])
+        if not len(between):  # no rest: where the movement is least
+            between = np.array([left + int(depth[left : right + 1].argmin())])
+        edges.append((between[0] + between[-1]) / 2)
+    backwards = _rest_before(resting[::-1], len(depth) - 1 - int(turns[-1]), rate)
+    edges.append(len(depth) - 1 - backwards)
+    cuts = [float(edge) / rate for edge in edges]
+    return list(itertools.pairwise(cuts))
+
+
+def depth_of(trajectory: Float[np.ndarray, "T D"], rate: float) -> Float[np.ndarray, " T"]:
+    """[T] distance from rest along the first principal component, 0 at rest (2nd percentile)."""
+    x = ndimage.gaussian_filter1d(
+        np.asarray(trajectory, np.float64), _SMOOTH_S * rate, axis=0, mode="nearest"
+    )
+    x = x - x.mean(0)
+    _, _, axes = np.linalg.svd(x, full_matrices=False)
+    along = x @ axes[0]
+    low, high = np.percentile(along, [2, 98])
+    reach = high - low
+    # A lifter rests longer standing than at the turn.
+    if (along > high - _REST * reach).sum() > (along < low + _REST * reach).sum():
+        along, low = -along, -high
+    return along - low
+
+
+def _rest_before(resting: np.ndarray, turn: int, rate: float) -> float:
+    """Where the rest begins that belongs to the repetition with that turn."""
+    still = np.flatnonzero(resting[: turn + 1])
+    return 0.0 if not len(still) else max(still[-1] - _LEAD_S * rate, 0.0)

@@ -1,0 +1,55 @@
+"""A prediction as files: JSON, CSV, Parquet; docs/predict.md describes the columns."""
+
+import csv
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+
+from video2emg.files import write_atomically, write_json, write_text
+from video2emg.inference.prediction import Prediction
+
+JSON, TABLE = "prediction.json", "emg"
+
+
+def columns(prediction: Prediction) -> dict[str, np.ndarray]:
+    """Columns of the EMG table by name, each [N]."""
+    number = np.zeros(len(prediction.time), np.int32)
+    for n, one in enumerate(prediction.repetitions, 1):
+        number[(prediction.time >= one.start) & (prediction.time < one.end)] = n
+    table = {"time_s": prediction.time, "repetition": number, "in_domain": prediction.inside}
+    for c, muscle in enumerate(prediction.muscles):
+        table[muscle] = prediction.emg[:, c]
+        if prediction.low is not None and prediction.high is not None:
+            table[f"{muscle}_low"] = prediction.low[:, c]
+            table[f"{muscle}_high"] = prediction.high[:, c]
+    return table
+
+
+def write(prediction: Prediction, folder: Path) -> list[Path]:
+    """Writes the tables and, last, the JSON; returns what was written."""
+    table = columns(prediction)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table)
+    rows.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
+    written = [folder / f"{TABLE}.csv"]
+    write_text(written[0], text.getvalue())
+    if importlib.util.find_spec("pyarrow"):
+        import pyarrow
+        from pyarrow import parquet
+
+        path = folder / f"{TABLE}.parquet"
+        write_atomically(path, lambda file: parquet.write_table(pyarrow.table(table), file))
+        written.append(path)
+    write_json(folder / JSON, prediction.to_json())
+    return [*written, folder / JSON]
+
+
+def _cells(column: np.ndarray) -> list[str]:
+    if column.dtype == bool:
+        return ["true" if x else "false" for x in column]
+    if column.dtype.kind == "f":
+        return [f"{x:.6g}" for x in column]
+    return [str(x) for x in column]
