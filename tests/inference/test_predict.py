@@ -214,7 +214,7 @@ def test_what_is_no_video_costs_one_line(predictor, tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     audio_only(tmp_path / "audio.mp4")
     for name, says in {
-        "one": "0.2 s of video",
+        "one": "0.0 s of video",
         "text": "damaged, or not a video",
         "audio": "no video stream",
         "missing": "no such file",
