@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import AxisType
@@ -28,6 +27,7 @@ from video2emg.inference.domain import Domain
 from video2emg.inference.watch import Watcher, queries, survey
 from video2emg.models import aqa
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train.finetune import Model
 from video2emg.train.step import predict_step
 
 # Heads that were shown EMG which no video has.
@@ -75,7 +75,7 @@ class Run:
     workdir: Path
     config: Config
     window: Window
-    model: nn.Module
+    model: Model
     params: Any
     watcher: Watcher
     domain: Domain

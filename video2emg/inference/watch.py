@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.inference.domain import Domain, Look, tabulate
 from video2emg.models.aqa import evidence_of
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train.finetune import Model
 
 MOST = 400  # clips of a split that are surveyed, evenly spread
 
@@ -43,7 +43,7 @@ class Seen:
 class Watcher:
     """A trained model, compiled once for each shape of batch."""
 
-    def __init__(self, model: nn.Module, params: Any, mesh: jax.sharding.Mesh) -> None:
+    def __init__(self, model: Model, params: Any, mesh: jax.sharding.Mesh) -> None:
         """Keeps the model and its parameters."""
         self._model, self._params, self._mesh = model, params, mesh
         self._look = jax.jit(self._look_at)
