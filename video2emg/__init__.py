@@ -1,12 +1,13 @@
 """Surface EMG and action quality of weight-loaded exercises, seen only through a camera."""
 
 import typing
+from pathlib import Path
 
 if typing.TYPE_CHECKING:
     from video2emg.inference.predictor import Predictor
 
 
-def load(checkpoint: str, data_dir: str | None = None) -> "Predictor":
+def load(checkpoint: str | Path, data_dir: str | Path | None = None) -> "Predictor":
     """Opens a trained run, to predict from videos; see docs/predict.md.
 
     Args:

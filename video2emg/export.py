@@ -46,8 +46,9 @@ def run(checkpoint: str, out: str, data_dir: str | None = None) -> int:
       UserError: no finished run, safetensors is not installed, or the program disagrees.
     """
     folder = Path(out).expanduser()
-    if not importlib.util.find_spec("safetensors"):
-        raise UserError('export needs the package safetensors: pip install "video2emg[export]"')
+    for package in ("safetensors", "flatbuffers"):
+        if not importlib.util.find_spec(package):
+            raise UserError(f'export needs the package {package}: pip install "video2emg[export]"')
     import safetensors.numpy as safetensors
 
     opened = open_run(checkpoint, data_dir)
@@ -202,8 +203,11 @@ def _results(opened: Run) -> list[str]:
     rows = ["| on test subjects | value | 95 % interval (subject bootstrap) |", "|---|---|---|"]
     for name, words in wanted.items():
         if own.get(name) is not None:
-            low, high = own[f"{name}_ci95"]
-            rows.append(f"| {words} | {own[name]:.3f} | {low:.3f} to {high:.3f} |")
+            ends = own[f"{name}_ci95"]
+            # One subject alone cannot be resampled.
+            known = None not in ends
+            interval = " to ".join(f"{end:.3f}" for end in ends) if known else "unknown"
+            rows.append(f"| {words} | {own[name]:.3f} | {interval} |")
     clips = own.get("clips")
     return [*rows, "", f"{clips} clips; `{json.dumps(found['provenance'].get('packages', {}))}`."]
 
@@ -214,4 +218,4 @@ def _inputs(window: Window, batch: int) -> dict[str, np.ndarray]:
 
 def _flat(params: Any) -> dict[str, np.ndarray]:
     flat = flax.traverse_util.flatten_dict(params, sep="/")
-    return {str(name): np.ascontiguousarray(value) for name, value in flat.items()}
+    return {str(name): np.asarray(value, order="C") for name, value in flat.items()}

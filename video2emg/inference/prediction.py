@@ -142,7 +142,7 @@ class Prediction:
             "distance": _finite(one.distance),
             "motion": _finite(one.motion),
             "load_kg_seen": one.load,
-            "mean_emg": {m: _finite(x) for m, x in zip(self.muscles, mean, strict=True)},
+            "mean_emg": {m: _finite(float(x)) for m, x in zip(self.muscles, mean, strict=True)},
             "score": one.score,
             "not_judged": one.not_judged,
             "phases": [{"step": s, "start_s": a, "end_s": b} for s, a, b in one.phases],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from video2emg.errors import UserError
 from video2emg.fkg.feedback import feedback
@@ -51,7 +51,7 @@ class Predictor:
 
     def predict(
         self,
-        videos: str | Path | Sequence[str | Path] | Mapping[str, UInt8[np.ndarray, "F H W 3"]],
+        videos: str | Path | Sequence[str | Path] | Mapping[str, np.ndarray],
         *,
         action: str = "",
         load: float | None = None,
@@ -63,7 +63,7 @@ class Predictor:
 
         Args:
           videos: files (or folders of pictures), `view=path` or in the order of the model's views;
-            or frames in memory, by view. All views begin at the same instant.
+            or frames in memory, [F, H, W, 3] uint8 by view. All views begin at the same instant.
           action: the exercise; recognised if it is not told.
           load: kg; only handed on, no model uses it.
           rate: of frames in memory or folders of pictures, Hz.

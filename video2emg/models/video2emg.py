@@ -116,8 +116,9 @@ class Video2EMG(nn.Module):
             pixels = batch["video"].astype(self.dtype) / 127.5 - 1.0
             # Mid-grey, so that nothing of a frame that is not there enters a token it shares.
             pixels = jnp.where(mask[..., None, None, None], pixels, 0.0)
-            pixels = pixels.reshape(-1, *pixels.shape[2:])
-            frames = self.encoder(pixels, mask.reshape(len(pixels), -1), train=train)
+            b, v, t = mask.shape
+            pixels = pixels.reshape(b * v, *pixels.shape[2:])
+            frames = self.encoder(pixels, mask.reshape(b * v, t), train=train)
         b, v, t = mask.shape
         instants = jnp.arange(t // stride) * (stride / self.frame_rate)
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
@@ -148,7 +149,7 @@ class Video2EMG(nn.Module):
         outputs: Outputs,
         tokens: Float[Array, "B K D"],
         mask: Bool[Array, "B K"],
-        shape: Sequence[int],
+        shape: Sequence[Any],  # numbers; a symbol for the batch when the model is exported
     ) -> Outputs:
         """Adds pose, torque and load, read from the same tokens."""
         b, v, t, stride = shape
