@@ -241,6 +241,29 @@ def test_real_vendor_csv_keeps_each_sensors_rate():
     assert rates == {1259.26, 148.15}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_damage_to_a_c3d_file_ends_in_one_line_or_in_all_of_its_channels(tmp_path, seed):
+    """Cut off, or with bytes of its header and parameters overwritten."""
+    good = shared("data") / "pyomeca/tests/data/markers_analogs.c3d"
+    data, rng = bytearray(good.read_bytes()), np.random.default_rng(seed)
+    cut = seed % 2
+    if cut:
+        data = data[: rng.integers(20_000, len(data))]
+    else:
+        for place in rng.integers(0, 14_000, 20):
+            data[place] = rng.integers(0, 256)
+    path = tmp_path / "damaged.c3d"
+    path.write_bytes(bytes(data))
+    try:
+        found = readers.read(path)
+    except UserError as error:
+        assert str(path) in str(error)
+        assert not cut or "cut off" in str(error)
+    else:
+        assert not cut
+        assert {len(channel.values) for channel in found} == {580, 11_600}
+
+
 @pytest.mark.parametrize("name", ["Empty.c3d", "badParameterOffset.c3d"])
 def test_real_damaged_c3d_ends_in_one_line(name):
     with pytest.raises(UserError, match=rf"{name}: damaged") as caught:

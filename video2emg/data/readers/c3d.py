@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import multiprocessing
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def _read(path: Path) -> list[Channel]:
     values = np.asarray(file["data"]["analogs"], np.float64)[0]
     rate = float(analog["RATE"]["value"][0]) if len(values) else 0.0
     points = np.asarray(file["data"]["points"], np.float64)
+    _check_whole(path, points.shape[-1])
     point_rate = float(point["RATE"]["value"][0]) if points.shape[1] else 0.0
     if (len(values) and rate <= 0) or (points.shape[1] and point_rate <= 0):
         raise UserError(f"{path}: rates of {rate:g} Hz (analog) and {point_rate:g} Hz (markers)")
@@ -57,6 +59,21 @@ def _read(path: Path) -> list[Channel]:
         for a, axis in enumerate("xyz"):
             channels.append(Channel(f"{name}_{axis}", scale * points[a, i], point_rate, unit="m"))
     return channels
+
+
+def _check_whole(path: Path, frames: int) -> None:
+    """Refuses a file that ends before its data do: ezc3d returns the frames that are left.
+
+    The header's words 4 and 5 number the first and the last frame (https://www.c3d.org); one that
+    counts beyond 16 bits says nothing.
+    """
+    with path.open("rb") as file:
+        header = file.read(512)
+        file.seek(512 * (header[0] - 1) + 3)
+        order = ">" if file.read(1) == bytes([86]) else "<"  # MIPS
+    first, last = struct.unpack(f"{order}2H", header[6:10])
+    if frames < last - first + 1 < 0xFFFF:
+        raise UserError(f"{path}: cut off: {frames} of {last - first + 1} frames are in it")
 
 
 def _names(group: dict) -> list[str]:
