@@ -60,6 +60,22 @@ def test_shapes_units_and_gradients(encoder):
     assert all("auxiliary" in p or "['pose']" in p or "torque" in p or "load" in p for p in asleep)
 
 
+def test_recomputing_layers_changes_memory_and_nothing_else():
+    """With dropout on, as in training: whether to drop out is not traced."""
+    model, params, inputs = make(**TUBELET)
+    again, other, _ = make(**TUBELET, remat=True)
+    assert jax.tree.structure(params) == jax.tree.structure(other)
+
+    def slope(model):
+        def total(p):
+            return model.apply(p, inputs, train=True, rngs={"dropout": jax.random.key(1)})[0].emg
+
+        return jax.jit(jax.grad(lambda p: total(p).sum()))(params)
+
+    for a, b in zip(jax.tree.leaves(slope(model)), jax.tree.leaves(slope(again)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 @pytest.mark.parametrize("encoder", [{}, TUBELET])
 def test_masked_frames_change_nothing(encoder):
     model, params, inputs = make(**encoder)

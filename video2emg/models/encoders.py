@@ -102,10 +102,15 @@ class TubeletTransformer(nn.Module):
         x = nn.Dense(self.dim, dtype=self.dtype, name="tubelet")(x)
         place = self.param("place", nn.initializers.normal(0.02), (1, g * g, self.dim))
         x = x + place.astype(self.dtype)
-        block = nn.remat(Block, static_argnums=()) if self.remat else Block
+
+        # As a function of what is traced only: `train` must stay a Python bool.
+        def run(layer: Block, x: Array) -> Array:
+            return layer(x, train=train)
+
+        apply = nn.remat(run) if self.remat else run
         for i in range(self.layers):
-            layer = block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = layer(x, train=train)
+            layer = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = apply(layer, x)
         x = nn.LayerNorm(dtype=self.dtype)(x)
         return x.mean(axis=1).reshape(b, t // f, self.dim)
 
