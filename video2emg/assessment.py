@@ -70,7 +70,8 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
             "pretrained weights and LoRA; use predicted_frozen"
         )
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
-    head = head_of(config, bench.rubric, log_odds_of(bench), bench.main)
+    log_odds = log_odds_of(bench)
+    head = head_of(config, bench.rubric, log_odds, bench.main)
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
@@ -80,7 +81,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
-    write_json(workdir / JUDGE, spoken(bench, validation, said["validation"]))
+    write_json(workdir / JUDGE, spoken(log_odds, validation, said["validation"]))
     write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
@@ -245,11 +246,13 @@ def head_of(
     )
 
 
-def spoken(bench: Bench, validation: Truth, said: Judgement) -> dict[str, Any]:
+def spoken(
+    log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
+) -> dict[str, Any]:
     """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
     return {
-        "graph": bench.rubric.version,
-        "log_odds": log_odds_of(bench),
+        "graph": validation.rubric.version,
+        "log_odds": log_odds,
         "threshold": judgement_lib.threshold_of(validation, said),
     }
 

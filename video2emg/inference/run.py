@@ -207,8 +207,8 @@ def _head(
         _examples(main, workdir)
         bench = Bench(config, rubric, source, mesh)
         said = quality_report.load(workdir / "judgements.npz")["validation"]
-        spoken = assessment.spoken(bench, assessment.truth_of(bench, "validation"), said)
-        odds = spoken["log_odds"]
+        odds = assessment.log_odds_of(bench)
+        spoken = assessment.spoken(odds, assessment.truth_of(bench, "validation"), said)
         _keep(lambda: experiment.write_json(path, spoken), path)
     head = assessment.head_of(config, rubric, odds, main)
     return head, spoken

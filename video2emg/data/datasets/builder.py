@@ -1,5 +1,6 @@
 """What all builders share: clips are made in order by processes, or shard by shard by Beam."""
 
+import abc
 import functools
 import itertools
 import typing
@@ -38,14 +39,14 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
         return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
 
     @classmethod
+    @abc.abstractmethod
     def plan(cls, manual_dir: Path | None, config: str) -> Mapping[str, Sequence[Any]]:
         """What the clips of each split are made of, picklable and in order."""
-        raise NotImplementedError
 
     @classmethod
+    @abc.abstractmethod
     def maker(cls, manual_dir: Path | None, config: str) -> Maker:
         """A picklable function from one item of the plan to its Clip."""
-        raise NotImplementedError
 
     @classmethod
     def source(cls, manual_dir: Path, config: str) -> dict[str, Iterator[Clip | UserError]]:
