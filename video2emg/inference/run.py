@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType
 
-from video2emg import assessment, experiment
+from video2emg import annotations, assessment, experiment
 from video2emg.checkpoint import load_params
 from video2emg.config import Config
 from video2emg.data.pipeline import Examples, Window
@@ -207,8 +207,8 @@ def _head(
         _examples(main, workdir)
         bench = Bench(config, rubric, source, mesh)
         said = quality_report.load(workdir / "judgements.npz")["validation"]
-        odds = assessment.log_odds_of(bench)
-        spoken = assessment.spoken(odds, assessment.truth_of(bench, "validation"), said)
+        odds = annotations.log_odds_of(bench)
+        spoken = assessment.spoken(odds, annotations.truth_of(bench, "validation"), said)
         _keep(lambda: experiment.write_json(path, spoken), path)
     head = assessment.head_of(config, rubric, odds, main)
     return head, spoken
