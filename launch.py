@@ -12,6 +12,9 @@
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
+SIGTERM or Ctrl-C saves the training state and exits with status 75; the same command continues.
+Other ends: 0 done, 2 a mistake or fault told in one line, 130 a second Ctrl-C.
+
 `check-data` says what is wrong with a dataset before anybody trains on it; `prepare-data` builds it
 without training; `graph` checks a knowledge graph, draws it and writes it in other formats;
 `predict` goes from videos to EMG and, with the workdir of an assessment job, to score and feedback
@@ -23,16 +26,26 @@ import errno
 import os
 import re
 import runpy
+import shlex
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from video2emg.errors import UserError
+from video2emg.errors import Interrupted, UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :preset.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/v2emg", "Where everything of this run goes.")
 _SWEEP = flags.DEFINE_bool("sweep", False, "Run every variant that the config's sweep() yields.")
+_SWEEP_PRINT = flags.DEFINE_bool(
+    "sweep_print", False, "Print one command for every variant instead, to be run anywhere."
+)
+_SWEEP_COLLECT = flags.DEFINE_bool(
+    "sweep_collect", False, "Make the sweep's table of those variants that are finished."
+)
+_PROFILE = flags.DEFINE_bool(
+    "profile", False, "Write a trace of a few steps and a page about them to workdir/profile."
+)
 _NAME = flags.DEFINE_string(
     "name", "", "*-data: the dataset, e.g. recordings/default; graph: its name or YAML file."
 )
@@ -53,6 +66,21 @@ _LOAD = flags.DEFINE_float("load", None, "predict: kg; handed on to the results.
 _RATE = flags.DEFINE_float("rate", float("nan"), "predict: of a folder of pictures, Hz.")
 _MEASURED = flags.DEFINE_string("measured", "", "predict: table of measured EMG envelopes.")
 _OVERLAY = flags.DEFINE_bool("overlay", False, "predict: also write overlay.mp4.")
+
+_PRINT_SHARDING = flags.DEFINE_bool(
+    "print_sharding", False, "Print how the training state lies on the devices, and stop."
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", "", "host:port of process 0 of several; found by itself on TPU pods and SLURM."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "How many processes form this run.")
+_PROCESS = flags.DEFINE_integer("process", -1, "Which of them this one is.")
+_COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "video2emg"),
+    "Where compiled programs are kept for the next run; empty: nowhere. "
+    "JAX_COMPILATION_CACHE_DIR, if set, wins.",
+)
 
 COMMANDS = ("train", "check-data", "prepare-data", "graph", "predict", "export")
 
@@ -77,6 +105,9 @@ def main(argv: list[str]) -> None:
     # Libraries log the tracebacks of errors that they also raise; one of the two is enough.
     logging.set_verbosity(logging.FATAL)
     try:
+        if _SWEEP_PRINT.value:
+            print("\n".join(_sweep_commands()))
+            return
         # Imported late: `--help` and mistakes should not wait for jax.
         if command == "check-data":
             from video2emg import inspection
@@ -115,13 +146,26 @@ def main(argv: list[str]) -> None:
             from video2emg import export
 
             sys.exit(export.run(_CHECKPOINT.value, out, built))
+        _start_jax()
         from video2emg import assessment, experiment
 
+        if _PRINT_SHARDING.value:
+            print(experiment.sharding_table(_CONFIG.value))
+            return
         job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
         if _SWEEP.value:
             job.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
-        else:
+        elif job is assessment:
+            if _SWEEP_COLLECT.value or _PROFILE.value:
+                raise UserError("--sweep_collect and --profile are for the main job; --sweep skips "
+                                "the variants that are finished")  # fmt: skip
             job.run(_CONFIG.value, _WORKDIR.value)
+        elif _SWEEP_COLLECT.value:
+            experiment.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value, collect=True)
+        else:
+            experiment.run(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
+    except Interrupted as error:
+        sys.exit(_fail(str(error), 75))
     except UserError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:
@@ -133,6 +177,17 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail("interrupted; the same command resumes from the last checkpoint", 130))
 
 
+def _start_jax() -> None:
+    """What must be said before JAX sees its devices."""
+    import jax
+
+    from video2emg.parallel import hosts
+
+    if _COMPILATION_CACHE.value and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", _COMPILATION_CACHE.value)
+    hosts.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+
+
 def _sweep_of(flag: str) -> list[dict]:
     """The overrides yielded by the `sweep()` beside the config's `get_config`."""
     path = _config_path(flag)
@@ -140,6 +195,19 @@ def _sweep_of(flag: str) -> list[dict]:
     if "sweep" not in module:
         raise UserError(f"{path} has no sweep()")
     return list(module["sweep"]())
+
+
+def _sweep_commands() -> list[str]:
+    """The command of every variant of the sweep, with the flags that were given to this one."""
+    shared = [a for a in sys.argv[1:] if not re.match(r"--?(no)?sweep_print|--?workdir", a)]
+    if "--workdir" in sys.argv:
+        shared.remove(_WORKDIR.value)
+    commands = []
+    for n, override in enumerate(_sweep_of("config")):
+        own = ["--workdir", f"{_WORKDIR.value}/{n}"]
+        own += [f"--config.{name}={value}" for name, value in override.items()]
+        commands.append(shlex.join(["python", "launch.py", *shared, *own]))
+    return commands
 
 
 def _config_path(flag: str) -> str:

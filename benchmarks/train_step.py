@@ -27,6 +27,7 @@ from video2emg.data.pipeline import train_batches
 from video2emg.data.store import open_dataset
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
+from video2emg.train.feed import Feed
 from video2emg.train.step import train_step
 
 Params = dict[str, Any]
@@ -160,7 +161,7 @@ def main() -> None:
     splits, _ = experiment.prepare(config, open_dataset(config.data.name, args.data))
     examples = splits["train"]
     model = experiment.build_model(config, examples.window)
-    data = iter(
+    data = Feed(
         train_batches(examples, Augmentation(**config.augment), config.train.batch_size, 0,
                       threads=config.data.threads)
     )  # fmt: skip

@@ -53,6 +53,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         seed=0,
         steps=1000,
         batch_size=64,
+        accumulate=1,
         optimiser="muon",
         learning_rate=0.01,
         warmup_steps=50,
@@ -71,6 +72,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ),
         eval_every=100,
         save_every=1000,
+        patience_s=600.0,  # s, that one batch of input may take
         log_every=25,
     )
     config.joint = dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20)

@@ -52,6 +52,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         seed=0,
         steps=800,
         batch_size=16,
+        accumulate=1,  # parts of a batch that pass one after the other, for less memory
         optimiser="muon",
         learning_rate=0.01,
         warmup_steps=50,
@@ -61,9 +62,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3),
         eval_every=200,
         save_every=200,
+        patience_s=600.0,  # s, that one batch of input may take
         log_every=20,
     )
-    config.parallel = dict(fsdp=1)  # devices that share the parameters; the rest split the batch
+    # Devices that share the parameters, and the work on each example; the rest split the batch.
+    config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
 
     if arg == "debug":
@@ -76,8 +79,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.update(name="gymsim/full", frame_rate=12.5, size=224, threads=16)
         config.data.views = ("front", "front_left", "left", "front_right", "right")
         config.model.encoder = ml_collections.ConfigDict(
-            dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2, remat=True)
+            dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
         )
+        config.model.encoder.update(remat="full", scan=False)
         config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)

@@ -71,6 +71,34 @@ def test_a_graph_becomes_pictures_and_files(tmp_path):
     assert {"barbell_squat.png", "gymsim.graphml", "gymsim.jsonld"} <= found and len(found) == 8
 
 
+def test_a_sweep_as_commands_that_can_be_run_anywhere(tmp_path):
+    done = launch("--config", CONFIG, "--config.train.steps=9", "--workdir", "w", "--sweep_print")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"python launch.py --config {CONFIG} --config.train.steps=9 --workdir w/{seed} "
+        f"--config.train.seed={seed}"
+        for seed in range(3)
+    ]
+
+
+def test_how_the_state_lies_on_devices_is_printed_without_data(tmp_path):
+    done = launch("--config", CONFIG, "--print_sharding", "--compilation_cache=")
+    assert done.returncode == 0, done.stderr
+    rows = done.stdout.splitlines()
+    assert rows[0].split()[:3] == ["leaf", "shape", "spec"]
+    kernel = next(r for r in rows if r.startswith("params/layer_0/Attention_0/query/kernel"))
+    assert kernel.split()[1] == "32×2×16" and kernel.split()[-1] == f"{32 * 32 * 4:,}"
+
+
+def test_a_bucket_is_not_taken_for_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--workdir=gs://bucket/run: not a folder"):
+        experiment.run(tiny_config("data"), "gs://bucket/run")
+    with pytest.raises(UserError, match=r"config.data.dir=gs:/.*: not a folder"):
+        experiment.run(tiny_config("gs://bucket/data"), tmp_path / "run")
+    assert not (tmp_path / "gs:").exists()
+
+
 def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
     config = tiny_config(tiny_dir)
     found = experiment.run(config, tmp_path / "run")

@@ -1,5 +1,6 @@
 """The assessment job, top to bottom: Video→EMG → evidence → head → test subjects → results."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     """
     workdir = Path(workdir).expanduser()
     jax.config.update("jax_threefry_partitionable", True)
-    mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
+    mesh = mesh_lib.make_mesh(**config.main.parallel)
     graph, rubric = _check(config, mesh)
     experiment.claim(workdir, config)
     finished = workdir / "results.json"
@@ -101,7 +102,7 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     all; it is trained into `workdir/video2emg` if none is given.
     """
     workdir = Path(workdir).expanduser()
-    mesh = mesh_lib.make_mesh(config.main.parallel.fsdp)
+    mesh = mesh_lib.make_mesh(**config.main.parallel)
     _, rubric = _check(config, mesh)
     source = _video2emg(config, workdir)
     bench, groups = None, {}
@@ -214,10 +215,11 @@ def _train(
     loop.train(
         head,
         config.train,
-        rows["train"].train_batches(config.train.batch_size, config.train.seed),
+        functools.partial(rows["train"].train_batches, config.train.batch_size, config.train.seed),
         lambda params: _validate(validation, said(params, "validation")),
         mesh,
         workdir,
+        name_of=bench.name_of,
         loss_fn=quality_losses,
     )
     like = {k: v for k, v in next(rows["test"].eval_batches(1)).items() if k != "_mask"}
@@ -249,11 +251,12 @@ def _train_jointly(
     loop.train(
         model,
         train,
-        train_batches(
+        lambda step: train_batches(
             bench.splits["train"],
             Augmentation(**bench.main.augment),
             train.batch_size,
             train.seed,
+            start=step,
             threads=bench.main.data.threads,
         ),
         lambda params: _validate(validation, said(params, "validation")),
@@ -261,6 +264,7 @@ def _train_jointly(
         workdir,
         loss_fn=quality_losses,
         start={"video2emg": bench.params, "head": head_params},
+        name_of=bench.name_of,
     )
     like = {k: v for k, v in next(whole_clips(bench.splits["test"], 1)).items() if k != "_mask"}
     params = load_params(workdir, experiment.abstract_params(model, like, mesh))
@@ -289,6 +293,9 @@ def _video2emg(config: Config, workdir: Path) -> Path:
 
 def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     """Finds the mistakes of a config before any long work; returns its graph, also as tables."""
+    if jax.process_count() > 1:
+        raise UserError("the assessment job runs in one process (it trains in minutes); only the "
+                        "main job can be spread over several")  # fmt: skip
     graph = load(config.graph)
 
     def choose(field: str, value: str, known: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ from video2emg.checkpoint import load_params
 from video2emg.config import Config
 from video2emg.data.augment import Augmentation
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, eval_batches, train_batches
+from video2emg.data.pipeline import Examples, eval_batches, stream, train_batches
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
 from video2emg.fkg.rubric import Rubric
@@ -76,6 +76,10 @@ class Bench:
         }
         self._look = jax.jit(self._look_at)
 
+    def name_of(self, index: int) -> str:
+        """The id of a training clip."""
+        return self.splits["train"].clip(index).clip_id
+
     def fields(self, split: str) -> Fields:
         """Arrays over the clips of a split; in `train` each is there `config.copies` times."""
         if split not in self._fields:
@@ -109,8 +113,7 @@ class Bench:
     def _answers(self, batches: Iterator[Fields]) -> Fields:
         parts: list[Fields] = []
         for host in batches:
-            inputs = {name: value for name, value in host.items() if name != "_mask"}
-            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(self._mesh, inputs)))
+            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(self._mesh, host)))
             kept = {name: host[name] for name in _KEPT} | seen
             parts.append({name: np.asarray(v)[host["_mask"]] for name, v in kept.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -184,19 +187,17 @@ class Rows:
         }
         return example | second
 
-    def train_batches(self, batch: int, seed: int) -> grain.IterDataset:
-        """Endless shuffled batches."""
+    def train_batches(self, batch: int, seed: int, start: int = 0) -> grain.IterDataset:
+        """Endless shuffled batches from number `start` on."""
         if len(self) < batch:
             raise UserError(f"config.train.batch_size {batch} is larger than the training split "
                             f"({len(self)} rows)")  # fmt: skip
-        return (
-            grain.MapDataset.range(len(self))
-            .seed(seed)
-            .shuffle()
-            .repeat()
-            .random_map(lambda index, rng: self.row(int(index), rng))
-            .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch))
-            .batch(batch, drop_remainder=True)
+        return stream(
+            grain.MapDataset.range(len(self)).seed(seed).shuffle(),
+            lambda index, rng: self.row(int(index), rng),
+            batch,
+            start=start,
+            threads=1,
         )
 
     def eval_batches(self, batch: int, seed: int = 0) -> Iterator[Fields]:

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from video2emg import models
+from video2emg import models, vocabulary
 from video2emg.checkpoint import load_params
 from video2emg.config import Config
 from video2emg.data import emg as emg_lib
@@ -25,8 +25,9 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
-from video2emg.files import write_json
+from video2emg.files import folder, write_json
 from video2emg.inference import watch
+from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import finetune, loop
 from video2emg.train import state as state_lib
@@ -34,38 +35,44 @@ from video2emg.train.step import predict_step
 from video2emg.viz import report
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
       config: see `configs/v2emg.py`.
       workdir: receives config.json, checkpoints, best, metrics.jsonl, results.json, figures.
+      profile: whether it also receives `profile/`, about the first steps.
 
     Returns:
       The results, as written.
     """
-    workdir = Path(workdir).expanduser()
+    workdir = folder(workdir, "--workdir")
     jax.config.update("jax_threefry_partitionable", True)
-    mesh = mesh_lib.make_mesh(config.parallel.fsdp)
+    mesh = mesh_lib.make_mesh(**config.parallel)
     _check(config, mesh)
-    claim(workdir, config)
+    hosts.agree(_flat(json.loads(config.to_json()), "config.") | {"packages": results.packages()})
+    hosts.main_only(lambda: claim(workdir, config))
     finished = workdir / "results.json"
     if finished.exists():
         found = results.read_results(finished)
-        print(results.format_table(found))
+        hosts.main_only(lambda: print(results.format_table(found)))
         say(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
 
-    dataset = open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
+    dataset = hosts.main_first(
+        lambda: open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
+    )
+    hosts.agree({"the dataset": dataset.fingerprint})
     splits, reference = prepare(config, dataset)
     model = build_model(config, splits["train"].window)
-    write_json(workdir / "reference.json", reference.to_json())
+    hosts.main_only(lambda: write_json(workdir / "reference.json", reference.to_json()))
 
     say(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
     train_series = evaluate.series_of(splits["train"], descriptors=True)
     template = Template()
     template.fit(train_series)
-    predict = jax.jit(predict_step(model))
+    # Every process scores, so every process is given all answers.
+    predict = jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(mesh))
 
     def predictions(params: Any, split: str) -> list[np.ndarray]:
         return evaluate.predict(predict, params, splits[split], config.eval.batch_size, mesh)
@@ -78,14 +85,21 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         found = scores.score(table)
         return {name: found[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
 
-    data = train_batches(
-        splits["train"],
-        Augmentation(**config.augment),
-        config.train.batch_size,
-        config.train.seed,
-        threads=config.data.threads,
-    )
-    loop.train(model, config.train, data, validate, mesh, workdir)
+    def data(step: int) -> Iterable[Any]:
+        return train_batches(
+            splits["train"],
+            Augmentation(**config.augment),
+            config.train.batch_size,
+            config.train.seed,
+            rows=mesh_lib.local_rows(mesh, config.train.batch_size).tolist(),
+            start=step,
+            threads=config.data.threads,
+        )
+
+    def name_of(index: int) -> str:
+        return splits["train"].clip(index).clip_id
+
+    loop.train(model, config.train, data, validate, mesh, workdir, name_of=name_of, profile=profile)
 
     say("evaluating the model that was best on validation on the test subjects")
     params = load_params(
@@ -104,17 +118,24 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         ),
         "test": results.evaluate(train_series, test, predicted),
     }
+    domain = None
     if config.data.views:
         say("looking at training and validation clips, to know later what is out of domain")
-        watch.survey(
+        domain = watch.survey(
             watch.Watcher(model, params, mesh),
             splits,
             config.eval.batch_size,
             {"dataset": config.data.name, "reference": config.data.reference},
-        ).save(workdir)
-    report.figures(workdir, found, splits["test"], test, predicted, template)
-    results.write_results(finished, found)
-    print(results.format_table(found))
+        )
+
+    def write() -> None:
+        if domain is not None:
+            domain.save(workdir)
+        report.figures(workdir, found, splits["test"], test, predicted, template)
+        results.write_results(finished, found)
+        print(results.format_table(found))
+
+    hosts.main_only(write)
     say(f"results: {finished}; figures: {workdir / 'figures'}")
     return found
 
@@ -128,6 +149,36 @@ def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> An
         shapes,
         mesh_lib.state_sharding(mesh, shapes),
     )
+
+
+def sharding_table(config: Config) -> str:
+    """How the training state would lie on the devices that are here, without any data."""
+    main = config.main if "main" in config else config
+    mesh = mesh_lib.make_mesh(**main.parallel)
+    _check(main, mesh)
+    # A dataset's own joints and torques change the last layers of the auxiliary heads only.
+    window = dataclasses.replace(window_of(main), joints=vocabulary.FLEX_21)
+    model = build_model(main, window)
+    batch = blank_batch(window)
+    shapes = jax.eval_shape(
+        lambda: state_lib.create(model, state_lib.optimiser(main.train), batch, 0)
+    )
+    return mesh_lib.table(shapes, mesh_lib.state_sharding(mesh, shapes))
+
+
+def blank_batch(window: Window, size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of what a model is given, for `size` examples."""
+    views, frames, pixels = len(window.views), len(window.frame_time), window.size
+    fields = {
+        "video": ((views, frames, pixels, pixels, 3), np.uint8),
+        "video_mask": ((views, frames), np.bool_),
+        "view": ((views,), np.int32),
+        "muscle": ((window.channels,), np.int32),
+        "side": ((window.channels,), np.int32),
+    }
+    return {
+        name: jax.ShapeDtypeStruct((size, *shape), dtype) for name, (shape, dtype) in fields.items()
+    }
 
 
 def prepare(
@@ -182,23 +233,41 @@ def build_model(config: Config, window: Window):
     return finetune.from_config(config, model)
 
 
-def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:
-    """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`."""
-    workdir = Path(workdir).expanduser()
+def sweep(
+    config: Config, overrides: list[dict[str, Any]], workdir: str | Path, collect: bool = False
+) -> dict[str, Any]:
+    """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`.
+
+    With `collect` none is run: the summary is of those that are finished.
+    """
+    workdir = folder(workdir, "--workdir")
     found = []
     for n, override in enumerate(overrides):
+        if collect and not (workdir / str(n) / "results.json").exists():
+            say(f"variant {n + 1} of {len(overrides)} is not finished: {override}")
+            continue
         variant = config.copy_and_resolve_references()
         variant.update_from_flattened_dict(override)
         say(f"variant {n + 1} of {len(overrides)}: {override}")
         found.append(run(variant, workdir / str(n)))
     merged = results.merge_seeds(found)
-    results.write_results(workdir / "results.json", merged)
-    print(results.format_table(merged))
+
+    def write() -> None:
+        results.write_results(workdir / "results.json", merged)
+        print(results.format_table(merged))
+
+    hosts.main_only(write)
     return merged
 
 
 def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     """Finds the mistakes of a config before a dataset is built or a folder made."""
+    parts = config.train.accumulate
+    if parts < 1 or config.train.batch_size % (parts * mesh_lib.batch_parts(mesh)):
+        raise UserError(
+            f"config.train.accumulate={parts} does not divide config.train.batch_size="
+            f"{config.train.batch_size} into parts for {mesh_lib.batch_parts(mesh)} devices"
+        )
     mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
     if (config.model.encoder.name == "pose") == bool(config.data.views):
@@ -229,7 +298,8 @@ def claim(workdir: Path, config: Config) -> None:
                 "--workdir or delete this one"
             )
         return
-    if workdir.exists() and any(workdir.iterdir()):
+    # A kill while config.json was written leaves its temporary file, which is nobody's work.
+    if workdir.exists() and any(p for p in workdir.iterdir() if p.name[0] != "."):
         raise UserError(f"{workdir} is not empty and holds no run; choose another --workdir")
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(path, mine)
@@ -258,4 +328,5 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def say(message: str) -> None:
     """Tells the user what is going on, beside the results on standard output."""
-    print(message, file=sys.stderr, flush=True)
+    if hosts.is_main():
+        print(message, file=sys.stderr, flush=True)

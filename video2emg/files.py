@@ -4,12 +4,25 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from video2emg.errors import UserError
+
+
+def folder(path: str | os.PathLike[str], field: str) -> pathlib.Path:
+    """The local folder that the user named in `field`.
+
+    Raises:
+      UserError: an address such as gs://…, of which pathlib would make a folder called `gs:`.
+    """
+    if re.match(r"[a-z][a-z0-9]+:/", str(path)):
+        raise UserError(f"{field}={path}: not a folder; mount the bucket and name the folder it "
+                        "appears in (docs/scaling.md)")  # fmt: skip
+    return pathlib.Path(path).expanduser()
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) -> None:

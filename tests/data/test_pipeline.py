@@ -220,17 +220,17 @@ def test_cache_changes_nothing(clips):
     same(tight.cut(2, 0.3), plain.cut(2, 0.3))
 
 
-def test_training_batches_resume_exactly(clips):
-    ds = pipeline.train_batches(examples(clips), Augmentation(), batch=4, seed=3)
-    it = iter(ds)
-    for _ in range(4):
-        next(it)
-    position = it.get_state()
-    expected = [next(it) for _ in range(3)]
-    fresh = iter(ds)
-    fresh.set_state(position)
-    for batch in expected:
-        same(next(fresh), batch)
+def test_training_batches_can_be_started_anywhere(clips):
+    """The batch of a step is a function of the step: what resuming rests on."""
+
+    def batches(start):
+        return iter(pipeline.train_batches(examples(clips), Augmentation(), 4, seed=3, start=start))
+
+    straight = batches(0)
+    expected = [next(straight) for _ in range(7)]
+    later = batches(4)
+    for batch in expected[4:]:
+        same(next(later), batch)
 
 
 def test_training_batches_cover_the_split_every_epoch_in_another_order(clips):
@@ -240,12 +240,31 @@ def test_training_batches_cover_the_split_every_epoch_in_another_order(clips):
     assert (epochs[0] != epochs[1]).any()
 
 
-def test_shards_are_disjoint(clips):
-    parts = []
-    for k in range(2):
-        it = iter(pipeline.train_batches(examples(clips), OFF, batch=3, seed=0, shard=(k, 2)))
-        parts.append(set(np.concatenate([next(it)["index"] for _ in range(2)])))
-    assert parts[0] | parts[1] == set(range(12)) and not parts[0] & parts[1]
+@pytest.mark.parametrize("rows", [([0, 1], [2, 3]), ([0, 3], [1, 2]), ([0], [1], [2], [3])])
+def test_processes_that_share_a_batch_read_its_rows(clips, rows):
+    """However many processes there are, they see the batches of one."""
+
+    def batches(mine=None):
+        ds = pipeline.train_batches(examples(clips), Augmentation(), 4, seed=3, rows=mine, start=2)
+        return iter(ds)
+
+    whole, parts = batches(), [batches(mine) for mine in rows]
+    for _ in range(3):
+        batch = next(whole)
+        for mine, part in zip(rows, parts, strict=True):
+            same(next(part), {name: value[mine] for name, value in batch.items()})
+
+
+def test_evaluation_rows_are_those_of_the_whole_batch(clips):
+    for whole, part in zip(
+        pipeline.eval_batches(examples(clips), 5),
+        pipeline.eval_batches(examples(clips), 5, rows=[1, 4]),
+        strict=True,
+    ):
+        for name, value in whole.items():
+            np.testing.assert_array_equal(
+                part[name], value if name.startswith("_") else value[[1, 4]]
+            )
 
 
 def test_evaluation_sees_every_clip_once_and_pads_the_last_batch(clips):

@@ -8,7 +8,8 @@ D degrees of freedom.
 import dataclasses
 import threading
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import grain
 import numpy as np
@@ -267,63 +268,121 @@ def _view_index(name: str) -> int:
     return vocabulary.VIEWS.index(name if name in vocabulary.VIEWS else "other")
 
 
+class _Rows(grain.MapDataset):
+    """What one process reads of an endless stream that is cut into batches of all processes."""
+
+    def __init__(self, stream: grain.MapDataset, batch: int, rows: Sequence[int], start: int):
+        """Element k is row `rows[k % len(rows)]` of batch `start + k // len(rows)`."""
+        super().__init__(stream)
+        self._batch, self._mine, self._start = batch, list(rows), start
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+    def __getitem__(self, index):
+        step, row = divmod(index, len(self._mine))
+        return self._parent[(self._start + step) * self._batch + self._mine[row]]
+
+
+def stream(
+    shuffled: grain.MapDataset,
+    change: Callable[[Any, np.random.Generator], Any],
+    batch: int,
+    rows: Sequence[int] | None = None,
+    start: int = 0,
+    threads: int = 4,
+) -> grain.IterDataset:
+    """Endless shuffled batches of `change(element, random generator)`.
+
+    The order of examples is a function of the seed: batch s holds the places s·B … s·B+B−1 of the
+    stream, however many processes share it and wherever it is started.
+
+    Args:
+      shuffled: one epoch, seeded; the next ones are shuffled anew.
+      change: makes an example of an element; its randomness depends on seed and place.
+      batch: B of all processes.
+      rows: of each batch, those that this process reads, ascending; all by default.
+      start: the first batch.
+      threads: that make examples.
+    """
+    rows = range(batch) if rows is None else rows
+    endless = shuffled.repeat().random_map(change)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * len(rows))
+    return (
+        _Rows(endless, batch, rows, start)
+        .to_iter_dataset(options)
+        .batch(len(rows), drop_remainder=True)
+    )
+
+
 def train_batches(
     examples: Examples,
     augmentation: Augmentation,
     batch: int,
     seed: int,
-    shard: tuple[int, int] = (0, 1),
+    rows: Sequence[int] | None = None,
+    start: int = 0,
     threads: int = 4,
 ) -> grain.IterDataset:
-    """Endless shuffled batches of augmented windows; its iterator's state can be saved.
+    """Endless shuffled batches of augmented windows, see `stream`.
 
     Args:
       examples: the training split.
       augmentation: what to change, and by how much.
-      batch: B of this process.
-      seed: of shuffling and augmentation; the data order is a function of it and the step alone.
-      shard: (index, count) of this process among those that share the split.
-      threads: decode threads.
+      batch: B of all processes.
+      seed: of shuffling and augmentation.
+      rows: of each batch, those of this process.
+      start: the first batch.
+      threads: that decode.
     """
-    if len(examples) < batch * shard[1]:
+    if len(examples) < batch:
         raise UserError(
-            f"config.train.batch_size {batch * shard[1]} is larger than the training split "
+            f"config.train.batch_size {batch} is larger than the training split "
             f"({len(examples)} clips)"
         )
 
     def random_window(index: int, rng: np.random.Generator) -> Example:
         clip = examples.clip(int(index))
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
-        start = rng.uniform(-augmentation.time, slack + augmentation.time)
-        start = video_lib.on_frame(clip, start)
-        return augmentation(examples.cut(int(index), start), rng, examples.mirror)
+        first = rng.uniform(-augmentation.time, slack + augmentation.time)
+        first = video_lib.on_frame(clip, first)
+        return augmentation(examples.cut(int(index), first), rng, examples.mirror)
 
-    batches = (
-        grain.MapDataset.range(len(examples))
-        .seed(seed)
-        .shuffle()[shard[0] :: shard[1]]
-        .repeat()
-        .random_map(random_window)
-        .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * batch))
-        .batch(batch, drop_remainder=True)
-    )
-    # Stacking a batch takes its time too; one is always ready.
-    return grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=1)
+    # The slice takes everything; but grain's randomness depends on the chain of operations, and
+    # published runs had one here.
+    clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
+    return stream(clips, random_window, batch, rows, start, threads)
 
 
 def eval_batches(
-    examples: Examples, batch: int, clips: Sequence[int] | None = None
+    examples: Examples,
+    batch: int,
+    rows: Sequence[int] | None = None,
+    clips: Sequence[int] | None = None,
 ) -> Iterator[Example]:
     """Every clip (of `clips`) once, in order, as windows side by side; the last batch is padded.
 
+    Args:
+      examples: the split.
+      batch: B of all processes.
+      rows: of each batch, those of this process; all by default.
+      clips: places of the clips; all by default.
+
     Yields:
-      Examples stacked to [batch, ...], with `_mask` [batch] false on padding.
+      Examples of these rows stacked, with `_mask` false on padding. `_index`, `_start` and `_mask`
+      [B] tell of the whole batch.
     """
     chosen_clips = range(len(examples)) if clips is None else clips
     cuts = [(i, start) for i in chosen_clips for start in examples.whole(i)]
+    mine = range(batch) if rows is None else rows
     for first in range(0, len(cuts), batch):
         chosen = cuts[first : first + batch]
-        items = [examples.cut(*cut) for cut in chosen]
-        items += [items[-1]] * (batch - len(chosen))
-        stacked = {name: np.stack([item[name] for item in items]) for name in items[0]}
-        yield stacked | {"_mask": np.arange(batch) < len(chosen)}
+        real = len(chosen)
+        chosen += [chosen[-1]] * (batch - real)
+        made = {cut: examples.cut(*cut) for cut in {chosen[row] for row in mine}}
+        items = [made[chosen[row]] for row in mine]
+        yield {name: np.stack([item[name] for item in items]) for name in items[0]} | {
+            "_mask": np.arange(batch) < real,
+            "_index": np.array([index for index, _ in chosen], np.int32),
+            "_start": np.array([start for _, start in chosen], np.float32),
+        }

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from video2emg.data import build
 from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
 from video2emg.errors import UserError
+from video2emg.files import folder as local
 
 DATASETS = ("gymsim", "flex", "mia", "recordings")
 
@@ -48,11 +50,13 @@ class Dataset:
       version: of the builder.
       splits: `train`, `validation`, `test`; subject-disjoint.
       simulated: whether the recordings come from a simulator; results must then say so.
+      fingerprint: of version and files; equal for equal datasets.
     """
 
     version: str
     splits: dict[str, ClipSource]
     simulated: bool
+    fingerprint: str
 
 
 def source_clips(
@@ -94,7 +98,7 @@ def open_dataset(
     Raises:
       UserError: unknown name, damaged files, no room to build, or a source that has changed.
     """
-    data_dir = Path(data_dir).expanduser()
+    data_dir = local(data_dir, "config.data.dir")
     builder_class, config = _builder(name)
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
@@ -116,6 +120,8 @@ def open_dataset(
         version=str(builder.version),
         splits=splits,
         simulated=bool(splits["train"][0].provenance.get("simulated", False)),
+        fingerprint=f"{folder.parent.parent.name}/{folder.parent.name} {builder.version}, "
+        f"{zlib.crc32((folder / build.SIZES).read_bytes()):08x}",
     )
 
 

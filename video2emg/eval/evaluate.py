@@ -82,24 +82,24 @@ def predict(
     """Predicts every clip of a split.
 
     Args:
-      predict_fn: jitted `train.step.predict_step`.
+      predict_fn: jitted `train.step.predict_step`, its outputs copied to every device.
       params: of the model.
-      examples: the split.
+      examples: the split; every process reads its rows of each batch.
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
 
     Returns:
-      One [N, C] array per clip, on the time grid of `series_of`.
+      On every process, one [N, C] array per clip, on the time grid of `series_of`.
     """
     pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
-    for host in eval_batches(examples, batch):
-        inputs = {k: v for k, v in host.items() if k != "_mask"}
-        outputs = predict_fn(params, mesh_lib.put_batch(mesh, inputs))
+    rows = mesh_lib.local_rows(mesh, batch)
+    for host in eval_batches(examples, batch, rows.tolist()):
+        outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         with jax.transfer_guard("allow"):
             emg = np.asarray(jax.device_get(outputs.emg), np.float32)
         for row in np.flatnonzero(host["_mask"]):
-            times = float(host["start"][row]) + examples.window.emg_time
-            pieces[int(host["index"][row])].append((times, emg[row]))
+            times = float(host["_start"][row]) + examples.window.emg_time
+            pieces[int(host["_index"][row])].append((times, emg[row]))
     predictions = []
     for index in range(len(examples)):
         target, time = examples.target(index)

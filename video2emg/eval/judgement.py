@@ -103,8 +103,7 @@ def judge(
         name: [] for name in (f.name for f in dataclasses.fields(Judgement))
     }
     for host in batches:
-        inputs = {name: value for name, value in host.items() if name != "_mask"}
-        outputs = predict_fn(params, mesh_lib.put_batch(mesh, inputs))
+        outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         with jax.transfer_guard("allow"):
             got = jax.device_get({name: getattr(outputs, name) for name in _READ})
         rows = np.flatnonzero(host["_mask"])

@@ -186,10 +186,15 @@ def provenance(
         "seed": seed,
         "config_hash": config_hash,
         "git_commit": _git_commit(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": packages(),
         "python": platform.python_version(),
         "metrics": dict(scores.METRICS),
     } | more
+
+
+def packages() -> dict[str, str | None]:
+    """Versions of what results depend on."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

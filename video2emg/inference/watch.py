@@ -100,7 +100,7 @@ def survey(
         examples = splits[split]
         chosen = _spread(len(examples), MOST)
         parts, labels = [], []
-        for host in eval_batches(examples, batch, chosen):
+        for host in eval_batches(examples, batch, clips=chosen):
             seen, real = watcher(host), host["_mask"]
             parts.append(Look(*(x[real] for x in dataclasses.astuple(seen.look))))
             for row in np.flatnonzero(real):

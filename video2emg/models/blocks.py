@@ -1,5 +1,7 @@
 """Transformer parts shared by the encoders and the decoder."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -95,3 +97,74 @@ class Block(nn.Module):
         x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask))
         mlp = MLP(self.ratio, self.dropout, dtype=self.dtype)
         return x + drop(mlp(nn.LayerNorm(dtype=self.dtype)(x), train=train))
+
+
+# What a layer keeps for its gradient; the rest is computed a second time.
+REMAT = {
+    "none": None,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+SCANNED = "layers"  # the name under which scanned layers keep their parameters, stacked
+
+
+def _run(
+    block: nn.Module, x: Float[Array, "B K D"], *, remat: str, scan: bool, train: bool
+) -> Float[Array, "B K D"]:
+    """One block, which keeps for its gradient what `remat` says."""
+
+    def call(block: nn.Module, x: jax.Array) -> jax.Array:
+        return block(x, train=train)
+
+    if REMAT[remat] is not None:
+        call = nn.remat(call, policy=REMAT[remat], prevent_cse=not scan)
+    return call(block, x)
+
+
+class _Step(nn.Module):
+    """One layer as a step of a scan."""
+
+    block: nn.Module
+    remat: str
+    train: bool
+
+    def __call__(self, x: Float[Array, "B K D"], _: None) -> tuple[Float[Array, "B K D"], None]:
+        return _run(self.block, x, remat=self.remat, scan=True, train=self.train), None
+
+
+def stack(
+    x: Float[Array, "B K D"],
+    count: int,
+    *,
+    heads: int,
+    dropout: float,
+    dtype: Dtype,
+    remat: str,
+    scan: bool,
+    train: bool,
+) -> Float[Array, "B K D"]:
+    """`count` self-attending blocks, one after the other; to be called in a compact method.
+
+    Args:
+      x: tokens.
+      count: layers.
+      heads: of the blocks.
+      dropout: of the blocks.
+      dtype: of the blocks.
+      remat: `none`, `dots` (keep products of activations and weights) or `full` (keep the inputs).
+      scan: compile one layer and repeat it: parameters are then stacked, [count, ...] under
+        `layers`, instead of lying under `layer_0`, `layer_1`, …
+      train: whether to drop out.
+    """
+    block = functools.partial(Block, heads, dropout=dropout, dtype=dtype)
+    if not scan:
+        for i in range(count):
+            x = _run(block(name=f"layer_{i}"), x, remat=remat, scan=False, train=train)
+        return x
+    repeat = nn.scan(
+        _Step,
+        variable_axes={"params": 0},
+        split_rngs={"params": True, "dropout": True},
+        length=count,
+    )
+    return repeat(block(parent=None), remat, train, name=SCANNED)(x, None)[0]

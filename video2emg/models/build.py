@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from video2emg.config import Config
 from video2emg.errors import UserError
 from video2emg.models import encoders
+from video2emg.models.blocks import REMAT
 from video2emg.models.reference import pose_to_emg
 from video2emg.models.reference.i3d import I3D
 from video2emg.models.reference.videoprism import VideoPrism
@@ -54,6 +55,9 @@ def build(
     if config.encoder.name not in ENCODERS:
         raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
                         f"{sorted(ENCODERS)}")  # fmt: skip
+    remat = config.encoder.get("remat", "none")
+    if remat not in REMAT:
+        raise UserError(f"config.model.encoder.remat: {remat!r} is not one of {sorted(REMAT)}")
     dtype = jnp.dtype(config.dtype)
     kind = ENCODERS[config.encoder.name]
     # Each takes the settings it knows, so that the name alone can be changed.

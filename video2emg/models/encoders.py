@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import MLP, Block, Dtype
+from video2emg.models.blocks import MLP, Dtype, stack
 
 
 class FrameCNN(nn.Module):
@@ -73,6 +73,7 @@ class TubeletTransformer(nn.Module):
       dim, layers, heads: of the transformer; ViT-B is 768, 12, 12.
       patch: pixels.
       stride: frames per tubelet.
+      remat, scan: see `blocks.stack`.
     """
 
     dim: int
@@ -81,7 +82,8 @@ class TubeletTransformer(nn.Module):
     patch: int = 16
     stride: int = 2
     dropout: float = 0.0
-    remat: bool = False
+    remat: str = "none"
+    scan: bool = False
     dtype: Dtype = jnp.float32
 
     @property
@@ -102,15 +104,16 @@ class TubeletTransformer(nn.Module):
         x = nn.Dense(self.dim, dtype=self.dtype, name="tubelet")(x)
         place = self.param("place", nn.initializers.normal(0.02), (1, g * g, self.dim))
         x = x + place.astype(self.dtype)
-
-        # As a function of what is traced only: `train` must stay a Python bool.
-        def run(layer: Block, x: Array) -> Array:
-            return layer(x, train=train)
-
-        apply = nn.remat(run) if self.remat else run
-        for i in range(self.layers):
-            layer = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = apply(layer, x)
+        x = stack(
+            x,
+            self.layers,
+            heads=self.heads,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            remat=self.remat,
+            scan=self.scan,
+            train=train,
+        )
         x = nn.LayerNorm(dtype=self.dtype)(x)
         return x.mean(axis=1).reshape(b, t // f, self.dim)
 

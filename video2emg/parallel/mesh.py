@@ -1,35 +1,70 @@
-"""One mesh of all devices, axes `data` and `fsdp`; how state and batches lie on it."""
+"""One mesh of all devices; how state and batches lie on it.
 
+Axes: `data` splits the batch; `fsdp` splits it too and shares the parameters; `tensor` splits the
+matrices of transformer layers between devices that work on the same examples.
+"""
+
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Int
 
 from video2emg.errors import UserError
 
-AXES = ("data", "fsdp")
+AXES = ("data", "fsdp")  # that split the batch
+TENSOR = "tensor"
+
+# How the leaves of transformer layers (models/blocks.py) split over `tensor`: the end of their
+# path, and the axis from the last. Attention splits by heads, the MLP by its hidden features: both
+# products of a pair then need one sum over the devices (Megatron-LM, Shoeybi et al. 2019).
+RULES = (
+    (re.compile(r"/(query|key|value)/(kernel|bias)$"), -2),
+    (re.compile(r"Attention_0/out/kernel$"), -3),
+    (re.compile(r"MLP_0/Dense_0/(kernel|bias)$"), -1),
+    (re.compile(r"MLP_0/Dense_1/kernel$"), -2),
+)
 
 
-def make_mesh(fsdp: int = 1) -> jax.sharding.Mesh:
-    """A mesh over all devices; `fsdp` of them share the parameters, the rest split the batch.
+def make_mesh(fsdp: int = 1, tensor: int = 1) -> jax.sharding.Mesh:
+    """A mesh over all devices.
 
     Axis types are Auto: XLA places the collectives, so model code stays free of shardings.
+
+    Args:
+      fsdp: devices that share the parameters.
+      tensor: devices that share each layer's work; the rest split the batch.
     """
     count = jax.device_count()
-    if count % fsdp:
-        raise UserError(f"config.parallel.fsdp={fsdp} does not divide the {count} devices")
-    return jax.make_mesh((count // fsdp, fsdp), AXES, axis_types=(AxisType.Auto,) * 2)
+    for name, size in (("fsdp", fsdp), ("tensor", tensor)):
+        if size < 1 or count % size:
+            raise UserError(f"config.parallel.{name}={size} does not divide the {count} devices")
+    if count % (fsdp * tensor):
+        raise UserError(f"config.parallel: fsdp={fsdp} × tensor={tensor} does not divide the "
+                        f"{count} devices")  # fmt: skip
+    shape = (count // (fsdp * tensor), fsdp, tensor)
+    return jax.make_mesh(shape, (*AXES, TENSOR), axis_types=(AxisType.Auto,) * 3)
+
+
+def batch_parts(mesh: jax.sharding.Mesh) -> int:
+    """Into how many parts a batch is split."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def check_batch(mesh: jax.sharding.Mesh, size: int, field: str) -> None:
     """Raises UserError unless a batch of `size`, set by the config's `field`, can be split."""
-    if size % mesh.size:
-        raise UserError(f"{field}={size} is not a multiple of the {mesh.size} devices")
+    parts = batch_parts(mesh)
+    if size % parts:
+        what = f"{parts} devices" if parts == mesh.size else f"{parts} groups of devices"
+        raise UserError(f"{field}={size} is not a multiple of the {what}")
 
 
 def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """The batch axis is split over every device."""
+    """The batch axis is split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(AXES))
 
 
@@ -39,38 +74,106 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 
 def state_sharding(mesh: jax.sharding.Mesh, shapes: Any, min_size: int = 2**18) -> Any:
-    """Shards the largest divisible axis of every big leaf over `fsdp`; small ones are copied.
+    """How parameters, or a training state, lie on the mesh.
+
+    Big leaves of transformer layers are split over `tensor` by `RULES`; of every big leaf the
+    largest axis that is left and divides is split over `fsdp`. Small leaves are copied. Moments and
+    averages end in the same paths as their parameters, so they lie as these do.
 
     Args:
       mesh: from `make_mesh`.
       shapes: pytree of things with a shape.
-      min_size: elements below which the traffic would cost more than the copy.
+      min_size: elements below which the traffic would cost more than the copy; biases follow
+        their kernels whatever their size.
 
     Returns:
       The same tree of `NamedSharding`.
     """
-    parts = mesh.shape["fsdp"]
+    tensor = mesh.shape.get(TENSOR, 1)
+    fsdp = mesh.shape["fsdp"]
 
-    def rule(leaf) -> NamedSharding:
-        spec: list[str | None] = [None] * len(leaf.shape)
-        if parts > 1 and np.prod(leaf.shape) >= min_size:
-            for axis in np.argsort(leaf.shape)[::-1]:
-                if leaf.shape[axis] % parts == 0:
+    def rule(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+        shape = leaf.shape
+        spec: list[str | None] = [None] * len(shape)
+        name = path_name(path)
+        big = np.prod(shape) >= min_size
+        for pattern, axis in RULES:
+            fits = len(shape) >= -axis and shape[axis] % tensor == 0
+            if tensor > 1 and pattern.search(name) and fits and (big or name.endswith("bias")):
+                spec[axis] = TENSOR
+        if fsdp > 1 and big:
+            for axis in np.argsort(shape, kind="stable")[::-1]:
+                if spec[axis] is None and shape[axis] % fsdp == 0:
                     spec[axis] = "fsdp"
                     break
         return NamedSharding(mesh, PartitionSpec(*spec))
 
-    return jax.tree.map(rule, shapes)
+    return jax.tree_util.tree_map_with_path(rule, shapes)
 
 
-def put_batch(mesh: jax.sharding.Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-    """This process's examples → one global batch, split over the devices.
+def path_name(path: tuple[Any, ...]) -> str:
+    """A leaf's path as `a/b/c`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def local_rows(mesh: jax.sharding.Mesh, size: int) -> Int[np.ndarray, " R"]:
+    """Which of the `size` examples of a global batch this process holds, ascending."""
+    where = batch_sharding(mesh).addressable_devices_indices_map((size,))
+    rows = [np.arange(size)[index] for index in where.values() if index is not None]
+    return np.unique(np.concatenate(rows))
+
+
+def put_batch(mesh: jax.sharding.Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+    """This process's rows of a batch → one global batch, split over the devices.
 
     The one deliberate host-to-device copy of the loop, so the transfer guard is lifted for it.
+
+    Args:
+      mesh: the devices.
+      batch: fields with the rows of `local_rows`, in that order; those whose names begin with an
+        underscore are for the host and left out.
     """
+    batch = {name: x for name, x in batch.items() if not name.startswith("_")}
     sharding = batch_sharding(mesh)
+    count = len(next(iter(batch.values())))
     with jax.transfer_guard("allow"):
-        return {
-            name: jax.make_array_from_process_local_data(sharding, np.asarray(value))
-            for name, value in batch.items()
-        }
+        if jax.process_count() == 1:
+            return {name: jax.device_put(np.asarray(x), sharding) for name, x in batch.items()}
+        size = count * batch_parts(mesh) // _local_parts(mesh)
+        rows = local_rows(mesh, size)
+
+        def put(x: np.ndarray) -> jax.Array:
+            x = np.asarray(x)
+
+            def part(index: Any) -> np.ndarray:
+                first = np.searchsorted(rows, index[0].start or 0)
+                stop = index[0].stop if index[0].stop is not None else size
+                return x[first : np.searchsorted(rows, stop)]
+
+            return jax.make_array_from_callback((size, *x.shape[1:]), sharding, part)
+
+        return {name: put(x) for name, x in batch.items()}
+
+
+def _local_parts(mesh: jax.sharding.Mesh) -> int:
+    return len(local_rows(mesh, batch_parts(mesh)))
+
+
+def table(shapes: Any, sharding: Any) -> str:
+    """Every leaf's path, shape, spec and bytes per device, and the sum, as text."""
+    rows = []
+    leaves = jax.tree_util.tree_leaves_with_path(shapes)
+    for (path, leaf), where in zip(leaves, jax.tree.leaves(sharding), strict=True):
+        itemsize = 8 if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype.itemsize
+        size = int(np.prod(where.shard_shape(leaf.shape), dtype=np.int64)) * itemsize
+        spec = ", ".join(str(axis or "·") for axis in where.spec)
+        rows.append((path_name(path), "×".join(map(str, leaf.shape)) or "scalar", spec, size))
+    total = sum(row[3] for row in rows)
+    rows.append(("all", "", "", total))
+    head = ("leaf", "shape", "spec", "bytes per device")
+    text = [head, *((*row[:3], f"{row[3]:,}") for row in rows)]
+    widths = [max(len(row[i]) for row in text) for i in range(4)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
+        for a, b, c, d in text
+    )

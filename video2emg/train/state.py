@@ -11,6 +11,7 @@ import optax.contrib
 
 from video2emg.config import Config
 from video2emg.errors import UserError
+from video2emg.models.blocks import SCANNED
 from video2emg.train import finetune
 
 
@@ -57,7 +58,9 @@ def optimiser(config: Config) -> optax.GradientTransformation:
         rule = optax.adamw(
             schedule,
             weight_decay=config.weight_decay,
-            mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+            mask=lambda params: jax.tree_util.tree_map_with_path(
+                lambda path, p: p.ndim - _stacked(path) > 1, params
+            ),
         )
     elif config.optimiser == "muon":
         rule = optax.contrib.muon(
@@ -73,16 +76,23 @@ def optimiser(config: Config) -> optax.GradientTransformation:
     return finetune.optimiser(tx, finetune.settings(config)) if "finetune" in config else tx
 
 
+def _stacked(path: tuple[Any, ...]) -> int:
+    """How many leading axes only count layers."""
+    return sum(key.key == SCANNED for key in path)
+
+
 def _matrices(params: Any) -> Any:
     """Which axes of each kernel are inputs and which outputs; None for what is not a matrix."""
 
     def axes(path: tuple[Any, ...], leaf: Any) -> optax.contrib.MuonDimensionNumbers | None:
         name, parent = path[-1].key, path[-2].key if len(path) > 1 else ""
-        if name != "kernel" or leaf.ndim < 2:
+        first = _stacked(path)
+        ndim = leaf.ndim - first
+        if name != "kernel" or ndim < 2:
             return None
-        if leaf.ndim == 3 and parent in ("query", "key", "value"):  # [D, heads, D / heads]
-            return optax.contrib.MuonDimensionNumbers(0, (1, 2))
-        return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+        if ndim == 3 and parent in ("query", "key", "value"):  # [D, heads, D / heads]
+            return optax.contrib.MuonDimensionNumbers(first, (first + 1, first + 2))
+        return optax.contrib.MuonDimensionNumbers(tuple(range(first, leaf.ndim - 1)), leaf.ndim - 1)
 
     return jax.tree_util.tree_map_with_path(axes, params)
 

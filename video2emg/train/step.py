@@ -28,8 +28,15 @@ def train_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         rng = jax.random.fold_in(state.rng, state.step)
 
-        def loss_of(params):
-            outputs, _ = model.apply({"params": params}, batch, train=True, rngs={"dropout": rng})  # pyright: ignore
+        def outputs_of(params: dict, part: Batch, rng: jax.Array) -> Any:
+            outputs, _ = model.apply({"params": params}, part, train=True, rngs={"dropout": rng})  # pyright: ignore
+            return outputs
+
+        def loss_of(params: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
+            if config.accumulate == 1:
+                outputs = outputs_of(params, batch, rng)
+            else:
+                outputs = _in_parts(outputs_of, params, batch, rng, config.accumulate)
             return loss_fn(outputs, batch, config.loss)
 
         (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -46,6 +53,34 @@ def train_step(
         return state, metrics
 
     return step
+
+
+def _in_parts(
+    outputs_of: Callable[[dict, Batch, jax.Array], Any],
+    params: dict,
+    batch: Batch,
+    rng: jax.Array,
+    parts: int,
+) -> Any:
+    """Outputs of a batch whose `parts` pass one after the other; only one is in memory at a time.
+
+    What a part computes is forgotten and computed again for its gradient, which sums over the
+    parts. The loss sees the whole batch, so that any loss, masked means included, is that of the
+    large batch; averaging the losses of parts would not be.
+    """
+
+    def split(x: jax.Array) -> jax.Array:
+        # Every device keeps its own examples: part k is each device's k-th share of them.
+        return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+
+    def join(x: jax.Array) -> jax.Array:
+        return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+
+    def one(part: tuple[Batch, jax.Array]) -> Any:
+        return outputs_of(params, *part)
+
+    keys = jax.random.split(rng, parts)
+    return jax.tree.map(join, jax.lax.map(jax.checkpoint(one), (jax.tree.map(split, batch), keys)))
 
 
 def predict_step(model: Model) -> Callable[[dict, Batch], Any]:

@@ -1,0 +1,138 @@
+"""A run that trains in a second: a linear model of a few clips, through the real loop and pipeline.
+
+Also a program: `python -m tests.train.tiny WORKDIR JSON` for tests that kill it. Among its metrics
+is the sum of the batch's clip numbers, so equal `metrics.jsonl` means equal data order.
+"""
+
+import json
+import pathlib
+import sys
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from video2emg import vocabulary
+from video2emg.data import emg, pipeline
+from video2emg.data.augment import Augmentation
+from video2emg.models.outputs import Outputs
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.train import loop
+
+from ..conftest import make_clip
+
+CLIPS = 12
+WINDOW = pipeline.Window(
+    seconds=1.0,
+    frame_rate=5.0,
+    emg_rate=10.0,
+    size=8,
+    views=("front",),
+    channels=2,
+    joints=vocabulary.FLEX_21,
+    dofs=("left_knee_flexion", "right_knee_flexion"),
+)
+
+
+class Linear(nn.Module):
+    """Mean brightness of each frame → EMG, with some dropout."""
+
+    @nn.compact
+    def __call__(self, batch, *, train):
+        x = batch["video"].astype(jnp.float32).mean((1, 3, 4, 5)) / 255
+        x = nn.Dropout(0.1, deterministic=not train)(nn.tanh(nn.Dense(16)(x)))
+        emg = nn.Dense(20)(x).reshape(len(x), 10, 2)
+        return Outputs(emg=emg), {}
+
+
+def loss(outputs, batch, weights):
+    error = jnp.where(batch["emg_mask"], outputs.emg - batch["emg"], 0.0)
+    value = (error**2).sum() / jnp.maximum(batch["emg_mask"].sum(), 1)
+    clips = batch["index"]
+    return weights.emg * value, {"order": (clips * (1 + jnp.arange(len(clips)))).sum() * 1.0}
+
+
+def config(**changes) -> Any:
+    base = ml_collections.ConfigDict(
+        dict(seed=0, steps=12, batch_size=4, accumulate=1, optimiser="adamw", learning_rate=1e-2,
+             warmup_steps=1, weight_decay=0.01, clip=1.0, average_decay=0.9, loss=dict(emg=1.0),
+             eval_every=4, save_every=5, patience_s=60.0, log_every=3)
+    )  # fmt: skip
+    base.update(changes)
+    return base
+
+
+def clips() -> list:
+    return [make_clip(i, size=8, fps=5.0, views=("front",), emg_rate=200.0) for i in range(CLIPS)]
+
+
+def batches(step: int, rows=None, batch: int = 4):
+    examples = pipeline.Examples(clips(), WINDOW, emg.Chain(), emg.Reference("mvc"), 2**26)
+    augmentation = Augmentation(time=0.2)
+    return pipeline.train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
+
+
+def one_device() -> Mesh:
+    return Mesh(np.array(jax.devices()[:1]).reshape(1, 1), mesh_lib.AXES)
+
+
+def validate(params) -> dict[str, float]:
+    """A score that goes up and down, so that some validations are the best and others are not."""
+    total = sum(float(np.abs(x).sum()) for x in jax.tree.leaves(jax.device_get(params)))
+    return {"skill": float(np.sin(40 * total))}
+
+
+def run(
+    workdir: pathlib.Path,
+    data=batches,
+    check=validate,
+    mesh: Mesh | None = None,
+    profile: bool = False,
+    **changes,
+) -> None:
+    workdir.mkdir(exist_ok=True)
+    loop.train(
+        Linear(),
+        config(**changes),
+        data,
+        check,
+        mesh or one_device(),
+        workdir,
+        loss_fn=loss,
+        name_of=lambda i: f"clip{i}",
+        profile=profile,
+    )
+
+
+def child(workdir: str, changes: dict[str, Any], stderr: str) -> None:
+    """`run` in a process of its own, with the exit status that `launch.py` would have."""
+    from video2emg.errors import Interrupted
+
+    with open(stderr, "a", buffering=1) as sys.stderr:
+        try:
+            run(pathlib.Path(workdir), **changes)
+        except Interrupted as error:
+            print(error, file=sys.stderr)
+            sys.exit(75)
+
+
+def arrays(workdir: pathlib.Path, step: int) -> list[np.ndarray]:
+    """The leaves of a saved state, in order."""
+    from orbax.checkpoint import v1 as ocp
+
+    found = ocp.load_checkpointables(workdir / "checkpoints" / str(step))["state"]
+    return [plain(x) for x in jax.tree.leaves(found)]
+
+
+def plain(x: jax.Array) -> np.ndarray:
+    """An array, or the numbers of a key."""
+    key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(x) if key else x)
+
+
+def lines(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
