@@ -28,6 +28,7 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Callable
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -147,21 +148,28 @@ def main(argv: list[str]) -> None:
 
             sys.exit(export.run(_CHECKPOINT.value, out, built))
         _start_jax()
-        from video2emg import assessment, experiment
+        from video2emg import assessment, experiment, regression, table
 
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
             return
+        if _CONFIG.value.get("task") == "table":
+            rows = _of_module("rows")(_CONFIG.value)
+            table.run(_CONFIG.value, rows, _WORKDIR.value)
+            return
+        if _CONFIG.value.get("regressor"):
+            regression.run(_CONFIG.value, _WORKDIR.value)
+            return
         job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
         if _SWEEP.value:
-            job.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value)
+            job.sweep(_CONFIG.value, _variants(), _WORKDIR.value)
         elif job is assessment:
             if _SWEEP_COLLECT.value or _PROFILE.value:
                 raise UserError("--sweep_collect and --profile are for the main job; --sweep skips "
                                 "the variants that are finished")  # fmt: skip
             job.run(_CONFIG.value, _WORKDIR.value)
         elif _SWEEP_COLLECT.value:
-            experiment.sweep(_CONFIG.value, _sweep_of("config"), _WORKDIR.value, collect=True)
+            experiment.sweep(_CONFIG.value, _variants(), _WORKDIR.value, collect=True)
         else:
             experiment.run(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
     except Interrupted as error:
@@ -188,13 +196,18 @@ def _start_jax() -> None:
     hosts.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
 
 
-def _sweep_of(flag: str) -> list[dict]:
-    """The overrides yielded by the `sweep()` beside the config's `get_config`."""
-    path = _config_path(flag)
+def _variants() -> list[dict]:
+    """The overrides that the config's `sweep()` yields."""
+    return list(_of_module("sweep")())
+
+
+def _of_module(name: str) -> Callable:
+    """A function beside the config's `get_config`."""
+    path = _config_path()
     module = runpy.run_path(path)
-    if "sweep" not in module:
-        raise UserError(f"{path} has no sweep()")
-    return list(module["sweep"]())
+    if name not in module:
+        raise UserError(f"{path} has no {name}()")
+    return module[name]
 
 
 def _sweep_commands() -> list[str]:
@@ -203,15 +216,15 @@ def _sweep_commands() -> list[str]:
     if "--workdir" in sys.argv:
         shared.remove(_WORKDIR.value)
     commands = []
-    for n, override in enumerate(_sweep_of("config")):
+    for n, override in enumerate(_variants()):
         own = ["--workdir", f"{_WORKDIR.value}/{n}"]
         own += [f"--config.{name}={value}" for name, value in override.items()]
         commands.append(shlex.join(["python", "launch.py", *shared, *own]))
     return commands
 
 
-def _config_path(flag: str) -> str:
-    return config_flags.get_config_filename(flags.FLAGS[flag]).partition(":")[0]
+def _config_path() -> str:
+    return config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
 
 
 def _fail(message: str, status: int = 2) -> int:
@@ -228,8 +241,8 @@ def _parse(argv: list[str]) -> list[str]:
         message = str(error.args[0] if error.args else error).strip().splitlines()[-1]
         sys.exit(_fail(re.sub(r"^[A-Za-z]+Error: ", "", message.strip())))
     # A config file that is missing would be noticed only when it is first used.
-    if _CONFIG.present and not os.path.exists(_config_path("config")):
-        sys.exit(_fail(f"--config: no such file: {_config_path('config')}"))
+    if _CONFIG.present and not os.path.exists(_config_path()):
+        sys.exit(_fail(f"--config: no such file: {_config_path()}"))
     return rest
 
 

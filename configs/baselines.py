@@ -1,17 +1,27 @@
-r"""Systems of others on the simulated gym: our data, splits, budget and metrics.
+r"""Systems of others beside ours on the simulated gym: same data, splits, budget and metrics.
 
-    python launch.py --config configs/baselines.py:mia --workdir runs/mia
+    python launch.py --config configs/baselines.py --workdir runs/baselines       # the whole table
+    python launch.py --config configs/baselines.py:mia --workdir runs/mia         # one system
     python launch.py --config configs/baselines.py:vit --workdir runs/vit \
       --config.model.pretrained.weights=model.safetensors --config.train.finetune.mode=lora
 
-Pose → EMG (after the colon): `mia`, the transformer of Muscles in Action without subject code (a
-subject never seen has none); `tds`, a time-depth separable network as in emg2pose and PianoKPM with
-a learned output scale; `temporal_cnn`. `mia_as_published` has the original's width and depth. They
-are shown the simulator's joint positions, which no camera gives: compare them with each other, and
-with Video→EMG only as an upper bound. Video→EMG by pretrained encoders in our model: `i3d`, `vit`,
-`videomae`, `videoprism`, of base size, at their own picture size; without weights they start from
-nothing, and they want a GPU. All else is `configs/v2emg.py`.
+The table has every row that two cores can train, three seeds each where a seed matters; it
+resumes where it stopped; `:debug` runs all of it in minutes on next to nothing, with
+`--config.only=mia,tds` some rows. Systems (after the colon):
+
+- pose → EMG: `mia`, the transformer of Muscles in Action without subject code (a subject never seen
+  has none); `tds`, a time-depth separable network as in emg2pose and PianoKPM with a learned output
+  scale; `temporal_cnn`; `ours_pose`, our model on the same input; regressors `ridge_pose`,
+  `svr_pose`, `retrieval_pose` (MIA's baseline). They are shown the simulator's joint positions,
+  which no camera gives: compare them with each other, and with Video→EMG only as an upper bound.
+  `mia_as_published` has the original's width and depth.
+- Video→EMG: `ours`; regressors on its frozen encoder, `ridge_video` and `svr_video` (FLEX's best
+  system, there on a ViT); pretrained encoders in our model, `i3d`, `vit`, `videomae`, `videoprism`,
+  of base size and at their own picture size; without weights these start from nothing, and they
+  want a GPU.
 """
+
+from collections.abc import Iterator
 
 import ml_collections
 
@@ -31,25 +41,59 @@ ENCODERS = {
 }
 
 
-def get_config(arg: str = "mia") -> ml_collections.ConfigDict:
-    """Returns the configuration; `arg` is the system, with `_debug` for a run of seconds."""
+REGRESSORS = {
+    "ridge_pose": dict(name="ridge", sees="pose", encoder_of=""),
+    "svr_pose": dict(name="support_vector", sees="pose", encoder_of=""),
+    "retrieval_pose": dict(name="retrieval", sees="pose", encoder_of=""),
+    "ridge_video": dict(name="ridge", sees="encoder", encoder_of=""),
+    "svr_video": dict(name="support_vector", sees="encoder", encoder_of=""),
+}
+OURS = ("ours", "ours_pose")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the system, or nothing or `debug` for the table."""
+    if arg in ("", "debug"):
+        return ml_collections.ConfigDict(
+            dict(
+                task="table",
+                reference="ours",
+                seeds=(0, 1, 2),
+                only="",  # rows, with commas between
+                bootstrap=1000,
+                debug=arg == "debug",
+            )
+        )
     name = arg.removesuffix("_debug")
-    if name not in SYSTEMS | ENCODERS:
-        known = ", ".join(SYSTEMS | ENCODERS)
+    if name not in {*OURS, *SYSTEMS, *REGRESSORS, *ENCODERS}:
+        known = ", ".join([*OURS, *SYSTEMS, *REGRESSORS, *ENCODERS])
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
     config = v2emg.get_config("debug" if arg.endswith("_debug") else "")
+    if name in REGRESSORS:
+        config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]
+    if name in SYSTEMS or name.endswith("_pose"):
         config.model.encoder.name = "pose"  # what is read; no camera is
         config.data.views = ()
-        return config
-    config.data.update(ENCODERS[name])
-    config.model.encoder = ml_collections.ConfigDict(dict(name=name, remat=True))
-    config.model.pretrained = dict(weights="", layout=name)
-    config.train.finetune = dict(mode="full", rank=8, alpha=16.0, learning_rate=1.0)
+    if name in ENCODERS:
+        config.data.update(ENCODERS[name])
+        config.model.encoder = ml_collections.ConfigDict(dict(name=name, remat="full"))
+        config.model.pretrained = dict(weights="", layout=name)
+        config.train.finetune = dict(mode="full", rank=8, alpha=16.0, learning_rate=1.0)
     return config
 
 
+def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
+    """The rows of the table; the first is trained first, and others ask its encoder."""
+    names = [*OURS, *(n for n in SYSTEMS if n != "mia_as_published"), *REGRESSORS]
+    for name in names:
+        system = get_config(f"{name}_debug" if config.debug else name)
+        if name.endswith("_video"):
+            system.regressor.encoder_of = "ours"
+        yield name, system
+
+
 def sweep():
-    """The same three seeds as `configs/v2emg.py`."""
+    """The same three seeds as `configs/v2emg.py`, of one system."""
     return v2emg.sweep()

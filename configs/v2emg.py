@@ -81,7 +81,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.model.encoder = ml_collections.ConfigDict(
             dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
         )
-        config.model.encoder.update(remat="full", scan=False)
+        config.model.encoder.update(remat="full", scan=True)
         config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)

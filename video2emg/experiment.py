@@ -23,7 +23,7 @@ from video2emg.data.labels import Labels
 from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
-from video2emg.eval import evaluate, results, scores
+from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import Template
 from video2emg.files import folder, write_json
 from video2emg.inference import watch
@@ -34,13 +34,16 @@ from video2emg.train import state as state_lib
 from video2emg.train.step import predict_step
 from video2emg.viz import report
 
+SCORES = "scores.npz"  # of the test clips, for tables of several runs
+
 
 def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
       config: see `configs/v2emg.py`.
-      workdir: receives config.json, checkpoints, best, metrics.jsonl, results.json, figures.
+      workdir: receives config.json, checkpoints, best, metrics.jsonl, scores.npz, results.json,
+        figures.
       profile: whether it also receives `profile/`, about the first steps.
 
     Returns:
@@ -107,16 +110,11 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     )
     test = evaluate.series_of(splits["test"], descriptors=True)
     predicted = predictions(params, "test")
+    tables = results.tables(train_series, test, predicted)
     found = {
-        "provenance": results.provenance(
-            dataset=config.data.name,
-            dataset_version=dataset.version,
-            simulated=dataset.simulated,
-            normalisation=config.data.reference,
-            seed=config.train.seed,
-            config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
-        ),
-        "test": results.evaluate(train_series, test, predicted),
+        "provenance": provenance(config, dataset)
+        | {"parameters": sum(x.size for x in jax.tree.leaves(params))},
+        "test": results.evaluate(tables, {series.subject for series in train_series}),
     }
     domain = None
     if config.data.views:
@@ -131,6 +129,7 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     def write() -> None:
         if domain is not None:
             domain.save(workdir)
+        comparison.save(workdir / SCORES, tables)
         report.figures(workdir, found, splits["test"], test, predicted, template)
         results.write_results(finished, found)
         print(results.format_table(found))
@@ -138,6 +137,19 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     hosts.main_only(write)
     say(f"results: {finished}; figures: {workdir / 'figures'}")
     return found
+
+
+def provenance(config: Config, dataset: Dataset) -> dict[str, Any]:
+    """What one must know to believe or repeat the results of a run."""
+    return results.provenance(
+        dataset=config.data.name,
+        dataset_version=dataset.version,
+        simulated=dataset.simulated,
+        normalisation=config.data.reference,
+        seed=config.train.seed,
+        config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
+        sees="video" if config.data.views else "pose",
+    )
 
 
 def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> Any:

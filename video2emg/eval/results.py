@@ -12,7 +12,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,34 +44,22 @@ _COLUMNS = (
 )
 
 
-def summarise(
-    series: Sequence[ClipSeries],
-    predictions: Sequence[np.ndarray],
-    template_predictions: Sequence[np.ndarray],
-    samples: int = 1000,
-    seed: int = 0,
+def _describe(
+    table: scores.Table, samples: int, seed: int, group_intervals: bool = True
 ) -> Results:
     """Scores one predictor.
 
     Args:
-      series: the clips of one split.
-      predictions: one [N, C] per clip.
-      template_predictions: one [N, C] per clip, of the reference of the skill.
+      table: of the predictor.
       samples: bootstrap samples.
       seed: of the bootstrap.
+      group_intervals: whether the groups have intervals too.
 
     Returns:
       Every metric and its `<metric>_ci95`; `clips`, `subjects`, `samples` (measured samples over
       all channels); the same in `by_muscle`, `by_action` and `by_subject`, the last without
       intervals (a person cannot be resampled).
     """
-    return _describe(scores.tabulate(series, predictions, template_predictions), samples, seed)
-
-
-def _describe(
-    table: scores.Table, samples: int, seed: int, group_intervals: bool = True
-) -> Results:
-    """What `summarise` returns, of a table; intervals of groups if asked for."""
 
     def part(some: scores.Table, intervals: bool) -> Results:
         found: Results = {
@@ -99,61 +87,66 @@ def _describe(
     }
 
 
-def evaluate(
+def tables(
     train: Sequence[ClipSeries],
     test: Sequence[ClipSeries],
     predictions: Sequence[np.ndarray],
-    samples: int = 1000,
-    seed: int = 0,
     names: Sequence[str] | None = None,
-) -> Results:
-    """Scores a model on `test` beside the baselines fitted on `train`.
+) -> dict[str, scores.Table]:
+    """Looks at every prediction once: the model's and those of the baselines fitted on `train`.
 
     Args:
       train: training series (of other subjects).
       test: the clips that were predicted.
       predictions: one [N, C] per clip of `test`.
-      samples: bootstrap samples.
-      seed: of the bootstrap.
-      names: baselines; by default all that the data allow. The template is always needed.
+      names: baselines; by default all that the data allow.
 
     Returns:
-      `model` (as `summarise`), `baselines[name]` (so too, with `uses_test_emg` and without
-      intervals of groups), `model_minus[name]` (paired differences), and
-      `subjects_shared_with_training`, which should be empty.
+      `model`, then each baseline by name.
     """
-    shared = sorted({clip.subject for clip in train} & {clip.subject for clip in test})
     predicted = baselines.predict_baselines(train, test, names)
     template = predicted.get("template")
     if template is None:
         template = baselines.predict_baselines(train, test, ["template"])["template"]
-    model_table = scores.tabulate(test, predictions, template)
-    found: Results = {
-        "model": _describe(model_table, samples, seed),
-        "baselines": {},
-        "model_minus": {},
-        "subjects_shared_with_training": shared,
+    return {
+        name: scores.tabulate(test, guess, template)
+        for name, guess in {"model": predictions, **predicted}.items()
     }
-    for name, guess in predicted.items():
-        table = scores.tabulate(test, guess, template)
-        found["baselines"][name] = _describe(table, samples, seed, group_intervals=False)
-        found["baselines"][name]["uses_test_emg"] = baselines.REGISTRY[name].uses_test_emg
-        found["model_minus"][name] = scores.paired_difference(model_table, table, samples, seed)
-    return found
 
 
-def evaluate_baselines(
-    train: Sequence[ClipSeries],
-    test: Sequence[ClipSeries],
+def evaluate(
+    found: Mapping[str, scores.Table],
+    train_subjects: Iterable[str],
     samples: int = 1000,
     seed: int = 0,
-    names: Sequence[str] | None = None,
-) -> dict[str, Results]:
-    """Scores of the baselines alone, by name."""
-    predicted = baselines.predict_baselines(train, test, names)
-    template = baselines.predict_baselines(train, test, ["template"])["template"]
+) -> Results:
+    """Scores a model beside the baselines.
+
+    Args:
+      found: from `tables`.
+      train_subjects: who was learned from.
+      samples: bootstrap samples.
+      seed: of the bootstrap.
+
+    Returns:
+      `model` (as `_describe`), `baselines[name]` (so too, with `uses_test_emg` and without
+      intervals of groups), `model_minus[name]` (paired differences), and
+      `subjects_shared_with_training`, which should be empty.
+    """
+    model = found["model"]
+    rivals = {name: table for name, table in found.items() if name != "model"}
     return {
-        name: summarise(test, guess, template, samples, seed) for name, guess in predicted.items()
+        "model": _describe(model, samples, seed),
+        "baselines": {
+            name: _describe(table, samples, seed, group_intervals=False)
+            | {"uses_test_emg": baselines.REGISTRY[name].uses_test_emg}
+            for name, table in rivals.items()
+        },
+        "model_minus": {
+            name: scores.paired_difference(model, table, samples, seed)
+            for name, table in rivals.items()
+        },
+        "subjects_shared_with_training": sorted(set(train_subjects) & set(model.subject.tolist())),
     }
 
 

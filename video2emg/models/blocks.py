@@ -105,6 +105,15 @@ REMAT = {
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
+
+
+def recomputed(kind: type[nn.Module], remat: str) -> type[nn.Module]:
+    """The module that keeps for its gradient what `remat` says."""
+    if REMAT[remat] is None:
+        return kind
+    return nn.remat(kind, policy=REMAT[remat])  # pyright: ignore[reportReturnType]
+
+
 SCANNED = "layers"  # the name under which scanned layers keep their parameters, stacked
 
 

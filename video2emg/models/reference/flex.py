@@ -172,7 +172,7 @@ class FlexCoRe(nn.Module):
     narrow: int = 1
     snippet: int = 16
     snippets: int = 10
-    remat: bool = False
+    remat: str = "none"
 
     def setup(self) -> None:
         """Makes the parts that are used."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Dtype
+from video2emg.models.blocks import Dtype, recomputed
 from video2emg.models.reference.layers import Conv3D, FrozenBatchNorm, Triple, max_pool3d
 from video2emg.models.reference.pixels import normalise
 
@@ -63,7 +63,7 @@ class I3D(nn.Module):
       pixels: how pixels are normalised, see `pixels.NORMALISATIONS`. Kinetics I3D was trained on
         [-1, 1]; FLEX and CoRe give it ImageNet's mean and deviation.
       formulation: of the convolutions, see `layers.FORMULATIONS`.
-      remat: recompute the blocks in the backward pass instead of keeping their activations.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
     """
 
     epsilon: float = 1e-3
@@ -71,7 +71,7 @@ class I3D(nn.Module):
     last: str = "mixed_5c"
     pixels: str = "symmetric"
     formulation: str = "auto"
-    remat: bool = False
+    remat: str = "none"
     dtype: Dtype = jnp.float32
     stride: int = 8
     granularity: int = 32
@@ -85,7 +85,7 @@ class I3D(nn.Module):
     @nn.compact
     def features(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T8 H32 W32 D"]:
         """Features of the last block, D = 1024 / `narrow`, of normalised pixels."""
-        make = nn.remat(Unit) if self.remat else Unit
+        make = recomputed(Unit, self.remat)
 
         def unit(
             x: jax.Array, name: str, width: int, window: Triple = (1, 1, 1), stride: int = 1

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Dtype
+from video2emg.models.blocks import Dtype, recomputed
 from video2emg.models.reference import positions
 from video2emg.models.reference.pixels import normalise
 from video2emg.models.reference.vit import patches
@@ -53,7 +53,7 @@ class VideoPrism(nn.Module):
       patch: px.
       grid: instants, rows and columns of tokens in pretraining (f16r288).
       pixels: see `pixels.NORMALISATIONS`.
-      remat: recompute layers in the backward pass instead of keeping their activations.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
     """
 
     dim: int = 768
@@ -65,7 +65,7 @@ class VideoPrism(nn.Module):
     grid: tuple[int, int, int] = (16, 16, 16)
     cap: float = 50.0
     pixels: str = "unit"
-    remat: bool = False
+    remat: str = "none"
     dtype: Dtype = jnp.float32
     stride: int = 1
 
@@ -83,7 +83,7 @@ class VideoPrism(nn.Module):
         normal = nn.initializers.normal(0.02)
         place = self.param("place", normal, (*self.grid[1:], self.dim))
         x = x + positions.resize(place, (h, w)).astype(self.dtype)
-        layer = nn.remat(Layer) if self.remat else Layer
+        layer = recomputed(Layer, self.remat)
 
         def stack(x: jax.Array, count: int, name: str) -> jax.Array:
             for i in range(count):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Dtype
+from video2emg.models.blocks import Dtype, recomputed
 from video2emg.models.reference import positions
 from video2emg.models.reference.mia import sinusoids
 from video2emg.models.reference.pixels import normalise
@@ -73,7 +73,7 @@ class VideoMAE(nn.Module):
       grid: instants, rows and columns of tokens in pretraining.
       final_norm: whether the tokens are normalised at the end (`use_mean_pooling=False`).
       pixels: see `pixels.NORMALISATIONS`.
-      remat: recompute layers in the backward pass instead of keeping their activations.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
     """
 
     dim: int = 768
@@ -85,7 +85,7 @@ class VideoMAE(nn.Module):
     grid: tuple[int, int, int] = (8, 14, 14)
     final_norm: bool = False
     pixels: str = "imagenet"
-    remat: bool = False
+    remat: str = "none"
     dtype: Dtype = jnp.float32
 
     @property
@@ -103,7 +103,7 @@ class VideoMAE(nn.Module):
         x = x + positions.resize(table, x.shape[1:4]).astype(self.dtype)
         shape = x.shape
         x = x.reshape(shape[0], -1, self.dim)
-        layer = nn.remat(Layer) if self.remat else Layer
+        layer = recomputed(Layer, self.remat)
         for i in range(self.layers):
             x = layer(self.heads, self.hidden, False, dtype=self.dtype, name=f"layer_{i}")(x)
         if self.final_norm:
@@ -129,7 +129,7 @@ class ViT(nn.Module):
       grid: rows and columns of tokens in pretraining.
       pool: `class` or `mean`.
       pixels: see `pixels.NORMALISATIONS`.
-      remat: recompute layers in the backward pass instead of keeping their activations.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
     """
 
     dim: int = 768
@@ -140,7 +140,7 @@ class ViT(nn.Module):
     grid: tuple[int, int] = (14, 14)
     pool: str = "class"
     pixels: str = "symmetric"
-    remat: bool = False
+    remat: str = "none"
     dtype: Dtype = jnp.float32
     stride: int = 1
 
@@ -162,7 +162,7 @@ class ViT(nn.Module):
         x = x.reshape(x.shape[0], -1, self.dim)
         first = jnp.broadcast_to(first.astype(self.dtype), (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first, x], axis=1)
-        layer = nn.remat(Layer) if self.remat else Layer
+        layer = recomputed(Layer, self.remat)
         for i in range(self.layers):
             x = layer(self.heads, self.hidden, dtype=self.dtype, name=f"layer_{i}")(x)
         return nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)

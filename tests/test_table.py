@@ -1,0 +1,89 @@
+"""The table job on the smallest dataset: every kind of row, interrupted and resumed."""
+
+import pytest
+from PIL import Image
+
+from configs import baselines
+from video2emg import regression, table
+from video2emg.errors import UserError
+
+
+def table_config(data_dir, **changes):
+    config = baselines.get_config("debug")
+    config.update(dict(seeds=(0, 1), bootstrap=50) | changes)
+
+    def rows():
+        for name, row in baselines.rows(config):
+            row.data.dir = str(data_dir)
+            row.data.frame_rate = 2.5
+            row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+            row.train.batch_size = row.eval.batch_size = 8
+            yield name, row
+
+    return config, list(rows())
+
+
+def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
+    config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
+    found = table.run(config, rows, tmp_path)
+    part = found["test"]
+    seen = {name: row["sees"] for name, row in part["rows"].items()}
+    assert seen == {
+        "ours": "video", "tds": "pose", "ridge_pose": "pose", "svr_video": "video",
+        "zero": "nothing", "train_mean": "nothing", "action_mean": "exercise",
+        "template": "exercise, phase", "subject_mean": "test EMG", "nearest_neighbour": "video",
+    }  # fmt: skip
+    assert part["rows"]["template"]["skill"] == 0
+    assert part["rows"]["subject_mean"]["uses_test_emg"]
+    assert len(part["rows"]["tds"]["skill_per_seed"]) == 2
+    assert len(part["rows"]["ridge_pose"]["skill_per_seed"]) == 1
+    assert part["rows"]["ridge_pose"]["settings"]["penalty"] > 0
+    assert part["rows"]["ours"]["parameters"] > 1000
+    assert set(part["minus_reference"]) == set(seen) - {"ours"}
+    assert found["provenance"]["simulated"] is True and "sees" not in found["provenance"]
+    with Image.open(tmp_path / "table.png") as picture:
+        assert picture.size[0] > 800
+    text = capsys.readouterr().out
+    assert "simulated EMG" in text and "ridge_pose" in (tmp_path / "table.txt").read_text()
+
+    (tmp_path / "results.json").unlink()  # as if stopped before the end: nothing runs again
+    before = (tmp_path / "tds/0/results.json").stat().st_mtime_ns
+    again = table.run(config, rows, tmp_path)
+    assert again == found
+    assert (tmp_path / "tds/0/results.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"only": "tdz"}, "no row tdz; there are ours"),
+        ({"reference": "theirs"}, "no row theirs"),
+        ({"seeds": ()}, "config.seeds"),
+    ],
+)
+def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_dir, tmp_path):
+    config, rows = table_config(tiny_dir, **changes) if changes.get("seeds") != () else (
+        baselines.get_config("debug"), table_config(tiny_dir)[1]
+    )  # fmt: skip
+    config.update(changes)
+    with pytest.raises(UserError, match=says):
+        table.run(config, rows, tmp_path / "table")
+    assert not (tmp_path / "table").exists()
+
+
+@pytest.mark.parametrize(
+    "regressor, views, says",
+    [
+        (dict(name="lasso", sees="pose"), (), "config.regressor.name: 'lasso'"),
+        (dict(name="ridge", sees="smell"), (), "config.regressor.sees: 'smell'"),
+        (dict(name="ridge", sees="pose"), ("front",), "for the pose set views to"),
+        (dict(name="ridge", sees="encoder"), (), "for an encoder to one or more"),
+    ],
+)
+def test_mistakes_of_a_regressor(regressor, views, says, tmp_path):
+    config = baselines.get_config("ridge_pose_debug")
+    config.regressor.update(regressor)
+    config.data.views = views
+    with pytest.raises(UserError, match=says):
+        regression.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

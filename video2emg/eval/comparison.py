@@ -1,0 +1,165 @@
+"""Systems side by side: each is a few runs that differ in their seed, scored on one test set."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2emg.errors import UserError
+from video2emg.eval import scores
+from video2emg.eval.metrics import Moments
+from video2emg.eval.scores import METRICS, Table
+from video2emg.files import write_atomically
+
+Results = dict[str, Any]
+
+# Columns of the printed table: metric, heading, format.
+_COLUMNS = (
+    ("skill", "skill", "{:+.3f}"),
+    ("pcc", "PCC", "{:.3f}"),
+    ("amplitude_r", "amplitude r", "{:.3f}"),
+    ("r2", "R²", "{:.3f}"),
+    ("rmse", "RMSE", "{:.4f}"),
+    ("onset_ms", "onset ms", "{:.0f}"),
+)
+_MOMENTS = tuple(field.name for field in dataclasses.fields(Moments))
+
+
+def save(path: Path, tables: Mapping[str, Table]) -> None:
+    """Writes the tables of a run, so that runs can be compared without data and models."""
+    arrays = {}
+    for name, table in tables.items():
+        for field in dataclasses.fields(Table):
+            if field.name != "moments":
+                arrays[f"{name}/{field.name}"] = np.asarray(getattr(table, field.name))
+        for moment in _MOMENTS:
+            arrays[f"{name}/moments.{moment}"] = getattr(table.moments, moment)
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def load(path: Path) -> dict[str, Table]:
+    """Reads what `save` wrote.
+
+    Raises:
+      UserError: there is no such file, or it is another one.
+    """
+    parts: dict[str, dict[str, Any]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                name, field = key.split("/")
+                parts.setdefault(name, {})[field] = arrays[key]
+        found = {}
+        for name, fields in parts.items():
+            moments = Moments(**{m: fields.pop(f"moments.{m}") for m in _MOMENTS})
+            channels = tuple(str(c) for c in fields.pop("channels"))
+            found[name] = Table(**fields, channels=channels, moments=moments)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the scores of a run ({error})") from None
+    return found
+
+
+def compare(
+    systems: Mapping[str, Sequence[Table]], reference: str, samples: int = 1000, seed: int = 0
+) -> Results:
+    """Scores systems on the same clips.
+
+    A metric of a system is its mean over seeds; its interval comes from draws of subjects, in each
+    of which the metric is again averaged over seeds, the same subjects for every system. `_sd` is
+    the spread over seeds.
+
+    Args:
+      systems: name → one table per seed.
+      reference: the system that the others are subtracted from.
+      samples: bootstrap samples.
+      seed: of the bootstrap.
+
+    Returns:
+      `rows[name]`: every metric with `_ci95`, `_sd` and `_per_seed`; `reference`;
+      `minus_reference[name]`: differences with `_ci95`.
+
+    Raises:
+      UserError: they were not tested on the same clips.
+    """
+    first = systems[reference][0]
+    single = len(np.unique(first.subject)) < 2
+    points, draws = {}, {}
+    found: Results = {
+        "clips": len(first.clip_id),
+        "subjects": len(np.unique(first.subject)),
+    }
+    found |= {"rows": {}, "reference": reference, "minus_reference": {}}
+    for name, tables in systems.items():
+        for table in tables:
+            if table.clip_id.tolist() != first.clip_id.tolist():
+                raise UserError(f"{name} and {reference} were not tested on the same clips")
+        each = [scores.score(table) for table in tables]
+        points[name] = {m: float(np.mean([one[m] for one in each])) for m in METRICS}
+        if not single:
+            drawn = [scores.resample(table, samples, seed) for table in tables]
+            draws[name] = {m: np.mean([one[m] for one in drawn], axis=0) for m in METRICS}
+        row: Results = dict(points[name])
+        for metric in METRICS:
+            values = [one[metric] for one in each]
+            row[f"{metric}_ci95"] = _interval(None if single else draws[name][metric])
+            row[f"{metric}_per_seed"] = values
+            row[f"{metric}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        found["rows"][name] = row
+    for name in systems:
+        if name == reference:
+            continue
+        difference: Results = {}
+        for metric in METRICS:
+            difference[metric] = points[name][metric] - points[reference][metric]
+            both = None if single else draws[name][metric] - draws[reference][metric]
+            difference[f"{metric}_ci95"] = _interval(both)
+        found["minus_reference"][name] = difference
+    return found
+
+
+def _interval(draws: np.ndarray | None) -> list[float]:
+    return [math.nan] * 2 if draws is None else scores.interval(draws)
+
+
+def format_table(results: Results) -> str:
+    """The systems as text, best skill first; skill with its interval over subjects."""
+    facts, part = results["provenance"], results["test"]
+    lines = [["", "sees", "seeds", *(title for _, title, _ in _COLUMNS), "skill - reference"]]
+    for name, row in sorted(part["rows"].items(), key=lambda item: -_number(item[1]["skill"])):
+        cells = [_text(row[metric], form) for metric, _, form in _COLUMNS]
+        cells[0] = _with_interval(row)
+        difference = part["minus_reference"].get(name)
+        cells.append(_with_interval(difference) if difference else "")
+        lines.append([name, row["sees"], str(len(row["skill_per_seed"])), *cells])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    about = (
+        facts["dataset"],
+        "simulated EMG" if facts["simulated"] else "measured EMG",
+        f"test: {part['clips']} clips of {part['subjects']} subjects",
+        f"envelopes / {facts['normalisation']}",
+        f"reference: {part['reference']}",
+    )
+    return "\n".join([" · ".join(about), text[0], "-" * max(map(len, text)), *text[1:]])
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    low, high = (_text(end, "{:+.3f}") for end in row["skill_ci95"])
+    return f"{_text(row['skill'], '{:+.3f}')} ({low} to {high})"
+
+
+def _text(value: float | None, form: str) -> str:
+    return form.format(value) if math.isfinite(_number(value)) else "–"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

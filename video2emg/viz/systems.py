@@ -1,0 +1,58 @@
+"""Many systems side by side: their skill with intervals, by what they see."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from video2emg.viz import style
+from video2emg.viz.style import GREY, INK, MARKERS, PALETTE, Path
+
+
+@matplotlib.rc_context(style.RC)
+def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Figure:
+    """One line per system, best on top: skill and its 95 % interval over subjects.
+
+    Args:
+      results: as `table.run` writes them.
+      path: of the PNG.
+      lowest: skills below this are drawn there, as triangles.
+    """
+    facts, part = results["provenance"], results["test"]
+    rows = sorted(part["rows"].items(), key=lambda item: style.number(item[1]["skill"]))
+    kinds = list(dict.fromkeys(row["sees"] for _, row in reversed(rows)))
+    width, height, left = 8.0, 1.2 + 0.24 * len(rows), 2.2
+    figure = style.new_figure(width, height)
+    axes = figure.add_axes(
+        (left / width, 0.5 / height, 1 - (left + 0.2) / width, 1 - 1.15 / height)
+    )
+    for y, (_, row) in enumerate(rows):
+        kind = kinds.index(row["sees"])
+        colour, skill = PALETTE[kind % len(PALETTE)], style.number(row["skill"])
+        low, high = (max(style.number(end), lowest) for end in row["skill_ci95"])
+        axes.plot([low, high], [y, y], color=colour, lw=1.6)
+        marker = "<" if skill < lowest else MARKERS[kind % len(MARKERS)]
+        axes.scatter(max(skill, lowest), y, s=34, marker=marker, color=colour, zorder=3)
+    axes.axvline(0, color=INK, lw=1.0)
+    axes.set_yticks(np.arange(len(rows)), [style.plain(name) for name, _ in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("skill over the action template")
+    axes.grid(axis="x", color=style.LIGHT, lw=0.6)
+    axes.set_axisbelow(True)
+    handles = [
+        Line2D([], [], color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)], lw=1.6)
+        for k in range(len(kinds))
+    ]
+    figure.legend(
+        handles, [f"sees {kind}" for kind in kinds], loc="upper left", ncols=6, borderpad=0,
+        bbox_to_anchor=(0.1 / width, 1 - 0.36 / height), columnspacing=1.2, handletextpad=0.4,
+    )  # fmt: skip
+    words = f"{part['clips']} clips of {part['subjects']} unseen subjects"
+    title = f"Skill on {words} · {style.emg_words(bool(facts['simulated']))}"
+    style.title(figure, title, 0.1)
+    figure.text(0.1 / width, 0.02, "lines: 95 % over subjects", fontsize=8, color=GREY)
+    style.save(figure, path)
+    return figure
