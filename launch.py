@@ -217,6 +217,7 @@ def _sweep_commands() -> list[str]:
         shared.remove(_WORKDIR.value)
     commands = []
     for n, override in enumerate(_variants()):
+        override.pop("row", None)  # the name of a row of the table
         own = ["--workdir", f"{_WORKDIR.value}/{n}"]
         own += [f"--config.{name}={value}" for name, value in override.items()]
         commands.append(shlex.join(["python", "launch.py", *shared, *own]))

@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=0, help="of the encoder")
     parser.add_argument("--views", type=int, default=0, help="the first few only")
     parser.add_argument("--remat", default="", help="of the encoder")
-    parser.add_argument("--scan", action="store_true", help="the encoder's layers")
+    parser.add_argument("--scan", action=argparse.BooleanOptionalAction, help="encoder's layers")
     parser.add_argument("--traced", action="store_true", help="do not compile")
     args = parser.parse_args()
     path, _, preset = args.config.partition(":")
@@ -119,7 +119,8 @@ def main() -> None:
     config.train.batch_size = args.batch or config.train.batch_size
     config.model.encoder.layers = args.layers or config.model.encoder.layers
     config.model.encoder.remat = args.remat or config.model.encoder.remat
-    config.model.encoder.scan = args.scan or config.model.encoder.scan
+    if args.scan is not None:
+        config.model.encoder.scan = args.scan
     config.data.views = config.data.views[: args.views or None]
     print(json.dumps(cost(config, args.fsdp, args.tensor, not args.traced), indent=1))
 

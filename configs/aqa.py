@@ -3,10 +3,13 @@
     python launch.py --config configs/aqa.py --workdir runs/aqa                # one head
     python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep  # docs/aqa.md's table
 
+    python launch.py --config configs/aqa.py:core --workdir runs/core          # a system of others
+
 A Video→EMG model is trained first (into `workdir/video2emg`) unless `--config.video2emg=` names the
-workdir of a finished one. Presets (after a colon): `debug` checks the machinery; the default is for
-two CPU cores: the people are simulated in 5 minutes, Video→EMG trains in 10, a head on top of it
-in one. Expected result: docs/aqa.md.
+workdir of a finished one. Presets (after a colon): `debug` checks the machinery; `core`,
+`core_pose`, `core_as_published`, `usdl` and `mlp` are systems of others; the default is for two CPU
+cores: the people are simulated in 5 minutes, Video→EMG trains in 10, a head on top of it in one.
+Expected result: docs/aqa.md.
 """
 
 from collections.abc import Iterator
@@ -16,15 +19,28 @@ import ml_collections
 
 from configs import v2emg
 
-PRESETS = ("", "debug")
+# Systems of others on the same evidence, see docs/reference.md.
+SYSTEMS = {
+    "core": dict(system="core"),
+    "core_pose": dict(system="core", modalities=("video", "pose", "emg")),
+    "core_as_published": dict(
+        system="core",
+        leaves_as_published=True,
+        skeleton_per_frame=True,
+        ranges_of_whole_dataset=True,
+    ),
+    "usdl": dict(system="usdl"),
+    "mlp": dict(system="mlp"),
+}
+PRESETS = ("", "debug", *SYSTEMS)
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is the preset."""
     if arg not in PRESETS:
         raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
-    main = v2emg.get_config(arg)
-    if not arg:
+    main = v2emg.get_config("debug" if arg == "debug" else "")
+    if arg != "debug":
         main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
         main.train.steps = 2000
     config = ml_collections.ConfigDict()
@@ -49,6 +65,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         phase_samples=4,  # instants per video frame at which the key step is asked
         exemplars=5,  # judged repetitions that `relative` compares with and averages over
     )
+    # A system of others instead of our head: core | usdl | mlp; what it looks at, and where CoRe
+    # follows its authors' code against better knowledge.
+    config.reference = dict(
+        system="",
+        modalities=("video", "emg"),
+        leaves_as_published=False,
+        skeleton_per_frame=False,
+        ranges_of_whole_dataset=False,
+    )
+    config.reference.update(SYSTEMS.get(arg, {}))
     config.train = dict(
         seed=0,
         steps=1000,

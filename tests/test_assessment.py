@@ -82,3 +82,24 @@ def test_mistakes_are_found_before_any_work(changes, says, tiny_dir, tmp_path):
     with pytest.raises(UserError, match=says):
         assessment.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
+    """CoRe with a skeleton, its published quirks, USDL and the MLP: scores, and nothing else."""
+    config = tiny_config(tiny_dir)
+    variants = [
+        {"row": name, **{f"reference.{key}": value for key, value in settings.items()}}
+        for name, settings in aqa.SYSTEMS.items()
+    ]
+    found = assessment.sweep(config, [{"row": "ours"}, *variants], tmp_path / "table")
+    rows = found["test"]["sources"]
+    assert set(rows) == {"ours", *aqa.SYSTEMS}
+    for name in aqa.SYSTEMS:
+        assert np.isfinite(rows[name]["mae"]) and np.isnan(rows[name]["map"]), name
+        assert rows[name]["mae"] < 40
+        assert set(found["test"]["minus"][name]) >= {"ours", "train_mean"}
+    assert np.isfinite(rows["ours"]["map"])
+    one = json.loads((tmp_path / "table" / "3" / "results.json").read_text())
+    assert one["provenance"]["reference"]["leaves_as_published"] is True
+    assert one["test"]["model"]["boundary_ms"] is None
+    assert not (tmp_path / "table" / "3" / "feedback.json").exists()

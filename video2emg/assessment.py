@@ -26,7 +26,10 @@ from video2emg.fkg.feedback import feedback
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
+from video2emg.heads import head_of, judge_of
 from video2emg.models import aqa
+from video2emg.models.reference import judges
+from video2emg.models.reference.flex import MODALITIES
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
 from video2emg.train import state as state_lib
@@ -72,22 +75,29 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
         )
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
     log_odds = log_odds_of(bench)
-    head = head_of(config, bench.rubric, log_odds, bench.main)
+    score_only = bool(config.reference.system)
+    head = judge_of(config, bench) if score_only else head_of(
+        config, bench.rubric, log_odds, bench.main
+    )  # fmt: skip
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
     if joint:
+        assert isinstance(head, aqa.Assessor)
         judge = _train_jointly(head, params, config, bench, validation, mesh, workdir)
 
     say("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
     quality_report.save(workdir / "judgements.npz", said)
-    write_json(workdir / JUDGE, spoken(log_odds, validation, said["validation"]))
-    write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
+    if not score_only:
+        write_json(workdir / JUDGE, spoken(log_odds, validation, said["validation"]))
+        write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
     examiner = quality_report.Examiner(validation, test, config.eval.bootstrap)
     found = {
         "provenance": _provenance(config, bench),
-        "test": quality_report.evaluate(examiner, said, baselines(bench), len(test.subject)),
+        "test": quality_report.evaluate(
+            examiner, said, baselines(bench), len(test.subject), score_only
+        ),
     }
     results.write_results(finished, found)
     print(quality_report.format_table(found))
@@ -98,15 +108,18 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
 def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:
     """Runs every variant into `workdir/<n>` and writes their comparison to `workdir/results.json`.
 
-    Variants that differ in their seed only are one row of the table. One Video→EMG model serves
-    all; it is trained into `workdir/video2emg` if none is given.
+    Variants that differ in their seed only are one row of the table, called `row` if an override
+    has that. One Video→EMG model serves all; it is trained into `workdir/video2emg` if none is
+    given.
     """
     workdir = Path(workdir).expanduser()
     mesh = mesh_lib.make_mesh(**config.main.parallel)
     _, rubric = _check(config, mesh)
     source = _video2emg(config, workdir)
-    bench, groups = None, {}
+    bench, groups, score_only = None, {}, set()
     for n, override in enumerate(overrides):
+        override = dict(override)
+        row = override.pop("row", "")
         variant = config.copy_and_resolve_references()
         variant.video2emg = str(source)
         variant.update_from_flattened_dict(override)
@@ -114,13 +127,15 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
             bench = Bench(variant, rubric, Path(variant.video2emg), mesh)
         say(f"variant {n + 1} of {len(overrides)}: {override}")
         run(variant, workdir / str(n), bench)
-        name = ", ".join(
+        name = row or ", ".join(
             f"{value}" if key == "emg_source" else f"{key}={value}"
             for key, value in override.items()
             if key != "train.seed"
         )
         said = quality_report.load(workdir / str(n) / "judgements.npz")
         groups.setdefault(name or "model", []).append(said)
+        if variant.reference.system:
+            score_only.add(name)
     assert bench is not None
     examiner = quality_report.Examiner(
         truth_of(bench, "validation"), truth_of(bench, "test"), config.eval.bootstrap
@@ -128,7 +143,13 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     seeds = sorted({override.get("train.seed", config.train.seed) for override in overrides})
     found = {
         "provenance": _provenance(config, bench) | {"seeds": seeds},
-        "test": quality_report.compare(examiner, groups, baselines(bench)),
+        "test": quality_report.compare(
+            examiner,
+            groups,
+            baselines(bench),
+            reference="none" if "none" in groups else next(iter(groups)),
+            score_only=score_only,
+        ),
     }
     results.write_results(workdir / "results.json", found)
     print(quality_report.format_table(found))
@@ -157,21 +178,6 @@ def in_words(graph: Graph, bench: Bench, validation: Truth, said: Said) -> list[
     return found
 
 
-def head_of(
-    config: Config, rubric: Rubric, log_odds: Sequence[Sequence[float]], main: Config
-) -> aqa.Assessor:
-    """The head of `config` over the Video→EMG model of `main`, starting from `log_odds`."""
-    settings = {k: v for k, v in config.model.items() if k != "exemplars"}
-    return aqa.Assessor(
-        rubric=rubric,
-        log_odds=tuple(map(tuple, log_odds)),
-        rate=main.data.frame_rate / getattr(main.model.encoder, "stride", 1),
-        views=max(len(main.data.views), 1) if config.video else 0,
-        emg=config.emg_source != "none",
-        **settings,
-    )
-
-
 def spoken(
     log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
 ) -> dict[str, Any]:
@@ -184,7 +190,7 @@ def spoken(
 
 
 def _train(
-    head: aqa.Assessor,
+    head: nn.Module,
     config: Config,
     bench: Bench,
     validation: Truth,
@@ -193,7 +199,7 @@ def _train(
 ) -> tuple[Callable[[str], Judgement], Any]:
     """Trains a head on the answers of the frozen model; returns its judgements and parameters."""
     shown = {s: bench.shown(s, config.emg_source, config.train.seed) for s in bench.splits}
-    relative = config.model.score == "relative"
+    relative = (config.reference.system or config.model.score) in ("core", "relative")
     rows = {split: Rows(f, shown["train"] if relative else None) for split, f in shown.items()}
     predict = jax.jit(predict_step(head))
     rate = bench.rate * config.model.phase_samples
@@ -305,6 +311,12 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     choose("emg_source", config.emg_source, SOURCES)
     choose("model.score", config.model.score, aqa.SCORES)
     choose("model.action", config.model.action, ACTIONS)
+    choose("reference.system", config.reference.system, ("", *judges.SYSTEMS))
+    for modality in config.reference.modalities:
+        choose("reference.modalities", modality, MODALITIES)
+    if config.reference.system and config.emg_source == "predicted":
+        raise UserError(f"config.reference.system={config.reference.system} needs a frozen "
+                        "Video→EMG model, so not config.emg_source=predicted")  # fmt: skip
     if config.emg_source == "none" and not config.video:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
     if config.model.score == "relative" and config.emg_source == "predicted":
@@ -332,4 +344,5 @@ def _provenance(config: Config, bench: Bench) -> dict[str, Any]:
         metrics=judgement_lib.METRICS,
         graph=bench.rubric.version,
         emg_source=config.emg_source,
+        reference=config.reference.to_dict(),
     )

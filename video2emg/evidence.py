@@ -29,7 +29,7 @@ from video2emg.parallel import mesh as mesh_lib
 SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")
 _ACTIVITY = ("activity", "activity_mask", "muscle", "side")
 _KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "error_mask", "score",
-         "score_mask", "phase", "phase_mask", "boundary", "index")  # fmt: skip
+         "score_mask", "phase", "phase_mask", "boundary", "index", "pose", "pose_mask")  # fmt: skip
 
 Fields = dict[str, np.ndarray]
 

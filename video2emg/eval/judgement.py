@@ -30,6 +30,7 @@ METRICS = {
     "action_accuracy": "share of actions recognised; 1 for baselines, which are told",
 }
 
+OF_SCORE = ("srcc", "skill", "relative_l2", "mae")  # those of a judge that gives a score only
 
 # What is read of a head's outputs.
 _READ = ("error_logits", "severity", "score", "phase_logits", "action", "action_logits")

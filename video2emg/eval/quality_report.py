@@ -1,7 +1,7 @@
 """Results of the assessment job: one run beside its baselines, and a table over sources of EMG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,23 @@ class Examiner:
         single = len(np.unique(test.subject)) < 2
         self._weight = None if single else judgement.draw_subjects(test, samples, seed)
 
-    def scores(self, said: Mapping[str, Judgement]) -> tuple[Results, Results]:
-        """Point scores, and the same for every draw ([samples] NaN without draws)."""
+    def scores(
+        self, said: Mapping[str, Judgement], score_only: bool = False
+    ) -> tuple[Results, Results]:
+        """Point scores, and the same for every draw ([samples] NaN without draws).
+
+        With `score_only` all that is not about the score is NaN: the judge says nothing of it.
+        """
         threshold = judgement.threshold_of(self._validation, said["validation"])
         point = judgement.score(self._test, said["test"], threshold)
-        if self._weight is None:
-            return point, {name: np.full(1, np.nan) for name in METRICS}
-        return point, judgement.score(self._test, said["test"], threshold, self._weight)
+        draws = {name: np.full(1, np.nan) for name in METRICS}
+        if self._weight is not None:
+            draws = judgement.score(self._test, said["test"], threshold, self._weight)
+        if score_only:
+            silent = [name for name in METRICS if name not in judgement.OF_SCORE]
+            point |= dict.fromkeys(silent, math.nan)
+            draws |= {name: np.full_like(draws[name], np.nan) for name in silent}
+        return point, draws
 
     def details(self, said: Judgement) -> Results:
         """Scores of each action and each error."""
@@ -101,7 +111,11 @@ class Examiner:
 
 
 def evaluate(
-    examiner: Examiner, said: Mapping[str, Judgement], baselines: Mapping[str, Mapping], count: int
+    examiner: Examiner,
+    said: Mapping[str, Judgement],
+    baselines: Mapping[str, Mapping],
+    count: int,
+    score_only: bool = False,
 ) -> Results:
     """Scores a model beside its baselines.
 
@@ -110,12 +124,13 @@ def evaluate(
       said: the model's judgements, by split.
       baselines: the same, by name; `true_errors` is the ceiling.
       count: clips of the test set.
+      score_only: see `Examiner.scores`; of the model.
 
     Returns:
       `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
       the same draws, with `_ci95` and `_p`.
     """
-    point, draws = examiner.scores(said)
+    point, draws = examiner.scores(said, score_only)
     found: Results = {
         "model": {"clips": count} | judgement.with_intervals(point, draws)
         | examiner.details(said["test"]),
@@ -134,16 +149,18 @@ def compare(
     runs: Mapping[str, Sequence[Mapping[str, Judgement]]],
     baselines: Mapping[str, Mapping],
     reference: str = "none",
+    score_only: Collection[str] = (),
 ) -> Results:
     """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
 
     A metric of a group is its mean over seeds; its interval comes from draws of subjects, in each
-    of which the metric is again averaged over seeds. `_sd` is the spread over seeds.
+    of which the metric is again averaged over seeds. `_sd` is the spread over seeds. Those in
+    `score_only` see `Examiner.scores`.
     """
     found: Results = {"sources": {}, "baselines": {}, "minus": {}}
     points, samples = {}, {}
     for name, members in runs.items():
-        scored = [examiner.scores(said) for said in members]
+        scored = [examiner.scores(said, name in score_only) for said in members]
         points[name] = {m: float(np.mean([p[m] for p, _ in scored])) for m in METRICS}
         samples[name] = {m: np.mean([d[m] for _, d in scored], axis=0) for m in METRICS}
         row = judgement.with_intervals(points[name], samples[name])

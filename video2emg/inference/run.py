@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType
 
-from video2emg import annotations, assessment, experiment
+from video2emg import annotations, assessment, experiment, heads
 from video2emg.checkpoint import load_params
 from video2emg.config import Config
 from video2emg.data.pipeline import Examples, Window
@@ -107,6 +107,9 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             raise UserError(f"{workdir}: its head was trained on {config.emg_source} EMG, which a "
                             "video does not have; use one with emg_source=predicted or "
                             "predicted_frozen")  # fmt: skip
+        if config.reference.system:
+            raise UserError(f"{workdir}: its head ({config.reference.system}) gives a score "
+                            "and no errors; use a run of ours")  # fmt: skip
         if config.model.score == "relative":
             raise UserError(f"{workdir}: its head (score=relative) compares with repetitions of "
                             "the training data, which a checkpoint does not hold")  # fmt: skip
@@ -210,7 +213,7 @@ def _head(
         odds = annotations.log_odds_of(bench)
         spoken = assessment.spoken(odds, annotations.truth_of(bench, "validation"), said)
         _keep(lambda: experiment.write_json(path, spoken), path)
-    head = assessment.head_of(config, rubric, odds, main)
+    head = heads.head_of(config, rubric, odds, main)
     return head, spoken
 
 

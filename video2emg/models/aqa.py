@@ -41,6 +41,7 @@ class Assessment:
       phase_logits: [B, Q, P] which key step each instant belongs to; very low on padding.
       score_logits: [B, 101], distribution of the score (`usdl` only).
       video: of the Video→EMG model, where it is trained jointly.
+      score_loss: [B], of a system with a loss of its own, in training.
     """
 
     action_logits: jax.Array
@@ -51,6 +52,7 @@ class Assessment:
     phase_logits: jax.Array
     score_logits: jax.Array | None = None
     video: Outputs | None = None
+    score_loss: jax.Array | None = None
 
 
 class Evidence(nn.Module):

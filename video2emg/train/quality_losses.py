@@ -51,9 +51,14 @@ def quality_losses(
         `asymmetric_bce`; where Video→EMG is trained too, `video` and the weights of its own loss
         in `video_parts`.
 
+    A system with a loss of its own (`score_loss`) is trained by that alone.
+
     Returns:
       The weighted sum and the unweighted parts by name.
     """
+    if outputs.score_loss is not None:
+        own = masked_mean(outputs.score_loss, batch["score_mask"])
+        return own, {"score": own}
     mask, made = batch["error_mask"], batch["severity"] > 0
     error = asymmetric_bce(outputs.error_logits, made.astype(jnp.float32), **config.asymmetric)
     parts = {

@@ -1,0 +1,35 @@
+"""Puts a finished table where readers look.
+
+    python launch.py --config configs/baselines.py --workdir runs/baselines
+    python -m benchmarks.publish_table --workdir runs/baselines --name baselines
+
+writes results/<name>.json, docs/img/<name>.png and the text between the marks `<name>` of
+docs/reference.md (or another --page).
+"""
+
+import argparse
+import pathlib
+import shutil
+
+from benchmarks.publish import ROOT, between
+from video2emg.eval import comparison, results
+from video2emg.files import write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True, help="of a table")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/reference.md")
+    args = parser.parse_args()
+    found = results.read_results(args.workdir / "results.json")
+    text = comparison.format_table(found)
+    page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```", args.name)
+    results.write_results(ROOT / f"results/{args.name}.json", found)
+    write_text(args.page, page)
+    shutil.copyfile(args.workdir / "table.png", ROOT / f"docs/img/{args.name}.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

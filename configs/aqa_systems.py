@@ -1,0 +1,37 @@
+"""Heads of others beside ours, on the same frozen Video→EMG model, the same EMG and subjects.
+
+    python launch.py --config configs/aqa_systems.py --workdir runs/aqa_systems --sweep
+
+Three seeds each; ours composes its score from errors by the graph, and can regress it directly, as
+a distribution, or relative to an exemplar instead. Expected result: docs/aqa.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_collections
+
+from configs import aqa
+
+OURS = {
+    "ours": {},
+    "ours, regression": {"model.score": "regression"},
+    "ours, distribution": {"model.score": "usdl"},
+    "ours, relative": {"model.score": "relative"},
+}
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """As `configs/aqa.py`."""
+    return aqa.get_config(arg)
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    """Every head with three seeds (`launch.py --sweep`)."""
+    others = {
+        name: {f"reference.{key}": value for key, value in settings.items()}
+        for name, settings in aqa.SYSTEMS.items()
+    }
+    for seed in range(3):
+        for name, override in {**OURS, **others}.items():
+            yield {"row": name, **override, "train.seed": seed}
