@@ -148,7 +148,7 @@ def main(argv: list[str]) -> None:
 
             sys.exit(export.run(_CHECKPOINT.value, out, built))
         _start_jax()
-        from video2emg import assessment, experiment, regression, table
+        from video2emg import assessment, experiment, personalise, regression, table
 
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
@@ -157,8 +157,9 @@ def main(argv: list[str]) -> None:
             rows = _of_module("rows")(_CONFIG.value)
             table.run(_CONFIG.value, rows, _WORKDIR.value)
             return
-        if _CONFIG.value.get("regressor"):
-            regression.run(_CONFIG.value, _WORKDIR.value)
+        if _CONFIG.value.get("task") == "personalise" or _CONFIG.value.get("regressor"):
+            single = regression if _CONFIG.value.get("regressor") else personalise
+            single.run(_CONFIG.value, _WORKDIR.value)
             return
         job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
         if _SWEEP.value:

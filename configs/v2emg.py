@@ -37,6 +37,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         notch=0.0,  # Hz, mains filter; 0: none
         threads=2,  # that decode
     )
+    # Protocols: leave one action out; learn from so many people; test with other cameras.
+    config.data.select = dict(without_action="", people=0, seed=0, test_views=())
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2)
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),

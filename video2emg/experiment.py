@@ -21,6 +21,7 @@ from video2emg.data.augment import Augmentation
 from video2emg.data.clip import Clip
 from video2emg.data.labels import Labels
 from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
+from video2emg.data.select import select
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import comparison, evaluate, results, scores
@@ -197,24 +198,30 @@ def prepare(
     config: Config, dataset: Dataset, labels: Labels | None = None
 ) -> tuple[dict[str, Examples], emg_lib.Reference]:
     """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
-    first = dataset.splits["train"][0]
+    wanted = (config.data.get("select") or ml_collections.ConfigDict()).to_dict()
+    test_views = tuple(wanted.pop("test_views", ()))
+    sources = select(dataset.splits, **wanted)
+    first = sources["train"][0]
     window = dataclasses.replace(window_of(config), joints=first.joints, dofs=first.dofs)
     chain = emg_lib.Chain(notch=config.data.notch)
 
     def envelopes() -> Iterator[tuple[Clip, np.ndarray]]:
-        for source in dataset.splits.values():
-            for clip in source:
+        for source in sources.values():
+            for clip in (source[i] for i in range(len(source))):
                 yield clip, emg_lib.clip_envelope(clip, chain)
 
     if config.data.reference == "mvc":
         reference = emg_lib.Reference("mvc")
     else:
-        train = {clip.subject for clip in dataset.splits["train"]}
+        train = {sources["train"][i].subject for i in range(len(sources["train"]))}
         reference = emg_lib.Reference.fit(config.data.reference, envelopes(), train)
-    room = int(config.data.cache_gib * 2**30 / len(dataset.splits))
+    room = int(config.data.cache_gib * 2**30 / len(sources))
+    windows = dict.fromkeys(sources, window)
+    if test_views:
+        windows["test"] = dataclasses.replace(window, views=test_views)
     splits = {
-        name: Examples(source, window, chain, reference, room, labels)
-        for name, source in dataset.splits.items()
+        name: Examples(source, windows[name], chain, reference, room, labels)
+        for name, source in sources.items()
     }
     return splits, reference
 

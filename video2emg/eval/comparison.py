@@ -1,6 +1,7 @@
 """Systems side by side: each is a few runs that differ in their seed, scored on one test set."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def compare(
     the spread over seeds.
 
     Args:
-      systems: name → one table per seed.
+      systems: name → one table per seed; the n-th tables of all are of the same clips.
       reference: the system that the others are subtracted from.
       samples: bootstrap samples.
       seed: of the bootstrap.
@@ -93,8 +94,8 @@ def compare(
     }
     found |= {"rows": {}, "reference": reference, "minus_reference": {}}
     for name, tables in systems.items():
-        for table in tables:
-            if table.clip_id.tolist() != first.clip_id.tolist():
+        for table, other in itertools.zip_longest(tables, systems[reference], fillvalue=first):
+            if table.clip_id.tolist() != other.clip_id.tolist():
                 raise UserError(f"{name} and {reference} were not tested on the same clips")
         each = [scores.score(table) for table in tables]
         points[name] = {m: float(np.mean([one[m] for one in each])) for m in METRICS}

@@ -1,7 +1,7 @@
 """Runs a model over every clip of a split and lays its predictions on the clips' own clocks."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -78,8 +78,9 @@ def predict(
     examples: Examples,
     batch: int,
     mesh: jax.sharding.Mesh,
+    clips: Sequence[int] | None = None,
 ) -> list[Float[np.ndarray, "N C"]]:
-    """Predicts every clip of a split.
+    """Predicts every clip of a split, or some.
 
     Args:
       predict_fn: jitted `train.step.predict_step`, its outputs copied to every device.
@@ -87,13 +88,14 @@ def predict(
       examples: the split; every process reads its rows of each batch.
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
+      clips: places of the clips; all by default.
 
     Returns:
       On every process, one [N, C] array per clip, on the time grid of `series_of`.
     """
     pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
     rows = mesh_lib.local_rows(mesh, batch)
-    for host in eval_batches(examples, batch, rows.tolist()):
+    for host in eval_batches(examples, batch, rows.tolist(), clips):
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         with jax.transfer_guard("allow"):
             emg = np.asarray(jax.device_get(outputs.emg), np.float32)
@@ -101,7 +103,7 @@ def predict(
             times = float(host["_start"][row]) + examples.window.emg_time
             pieces[int(host["_index"][row])].append((times, emg[row]))
     predictions = []
-    for index in range(len(examples)):
+    for index in range(len(examples)) if clips is None else clips:
         target, time = examples.target(index)
         times, values = (np.concatenate(part) for part in zip(*pieces[index], strict=True))
         on_clock, _ = emg_lib.resample(values[:, : target.shape[1]], times, time)

@@ -1,0 +1,49 @@
+import pytest
+
+from tests.conftest import make_clip
+from video2emg.data.select import select
+from video2emg.errors import UserError
+
+SPLITS = {
+    "train": [make_clip(i, subject=f"t{i % 4}", action=("squat", "curl")[i % 2]) for i in range(8)],
+    "validation": [make_clip(10 + i, subject="v", action=("squat", "curl")[i]) for i in range(2)],
+    "test": [make_clip(20 + i, subject="u", action=("squat", "curl")[i % 2]) for i in range(4)],
+}
+
+
+def ids(source):
+    return [source[i].clip_id for i in range(len(source))]
+
+
+def test_without_a_wish_everything_stays():
+    for name, source in select(SPLITS).items():
+        assert source is SPLITS[name]
+
+
+def test_an_action_left_out_is_seen_in_the_test_only():
+    found = select(SPLITS, without_action="curl")
+    for name in ("train", "validation"):
+        assert {found[name][i].action for i in range(len(found[name]))} == {"squat"}
+    assert ids(found["test"]) == ["clip21", "clip23"]
+
+
+def test_fewer_people_are_part_of_more_and_nobody_else_changes():
+    few, more = select(SPLITS, people=1), select(SPLITS, people=3)
+    people = [{s["train"][i].subject for i in range(len(s["train"]))} for s in (few, more)]
+    assert len(people[0]) == 1 and len(people[1]) == 3 and people[0] < people[1]
+    assert ids(few["train"]) == [c.clip_id for c in SPLITS["train"] if c.subject in people[0]]
+    assert ids(few["test"]) == ids(SPLITS["test"])
+    others = [select(SPLITS, people=1, seed=s)["train"][0].subject for s in range(8)]
+    assert len(set(others)) > 1
+
+
+@pytest.mark.parametrize(
+    "wish, says",
+    [
+        (dict(without_action="plank"), "no test clip of 'plank'; there are curl, squat"),
+        (dict(people=5), "people: 5, but there are 4"),
+    ],
+)
+def test_impossible_wishes(wish, says):
+    with pytest.raises(UserError, match=says):
+        select(SPLITS, **wish)
