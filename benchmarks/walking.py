@@ -158,7 +158,7 @@ class Network:
             x = np.concatenate([self.inputs(train[i], [s]) for i, s in chosen])
             y = np.stack([train[i].series.target[s : s + WINDOW] for i, s in chosen]) / self.scale
             params, state = step(params, state, x, y, jax.random.key(n))
-            if n % 200 == 0 or n == self.steps:
+            if n % 100 == 0 or n == self.steps:
                 self.params = params
                 error = sum(((self.predict(c) - c.series.target) ** 2).sum() for c in validation)
                 if error < best:
@@ -208,7 +208,7 @@ def means(clips: list[Described]) -> list[np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--publish", action="store_true", help="also write results/ and docs/")
     args = parser.parse_args()

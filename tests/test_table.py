@@ -1,9 +1,12 @@
 """The table job on the smallest dataset: every kind of row, interrupted and resumed."""
 
+import json
+
 import pytest
 from PIL import Image
 
 from configs import baselines
+from configs.tables import protocols
 from video2emg import regression, table
 from video2emg.errors import UserError
 
@@ -87,3 +90,30 @@ def test_mistakes_of_a_regressor(regressor, views, says, tmp_path):
     with pytest.raises(UserError, match=says):
         regression.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
+    """Each exercise by a model that never saw it, all of them one row; and fewer people."""
+    config = protocols.get_config("debug")
+    config.update(seeds=(0,), bootstrap=20)
+    rows = []
+    for name, row in protocols.rows(config):
+        row.model.encoder.name, row.data.views = "pose", ()  # for speed
+        row.data.dir = str(tiny_dir)
+        row.data.frame_rate = 2.5
+        row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+        row.train.batch_size = row.eval.batch_size = 8
+        if name != "leave_one_action_out" or row.data.select.without_action[:7] == "barbell":
+            rows.append((name, row))
+    with pytest.raises(UserError, match="not tested on the same clips"):
+        table.run(config, rows, tmp_path / "partly")
+    rows = [(name, row) for name, row in rows if name != "leave_one_action_out"]
+    found = table.run(config, rows, tmp_path / "people")
+    part = found["test"]
+    # The two people are all there are: the same run by another way.
+    assert part["rows"]["people_2"]["skill"] == part["rows"]["cross_subject"]["skill"]
+    assert part["rows"]["template"]["skill"] == 0
+    left_out = json.loads(
+        (tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text()
+    )["test"]  # fmt: skip
+    assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]

@@ -19,23 +19,22 @@ import numpy as np
 import optax
 import tqdm
 
-from video2emg import experiment
+from video2emg import experiment, table
 from video2emg.checkpoint import load_params
 from video2emg.config import Config
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
-from video2emg.eval import comparison, evaluate, results, scores
+from video2emg.eval import comparison, evaluate, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.calibration import GainOffset
 from video2emg.eval.series import ClipSeries
 from video2emg.experiment import say
-from video2emg.files import folder, write_text
+from video2emg.files import folder
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train.finetune import Adapted, Finetune
 from video2emg.train.losses import masked_mean
 from video2emg.train.step import predict_step
-from video2emg.viz import systems as picture
 
 # What gradients change: the layer that makes samples of answers, or low-rank parts of all.
 TRAINED = {"head": re.compile(r"decoder/(samples|output_scale)"), "lora": re.compile("lora/")}
@@ -87,13 +86,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     }
     for name, row in found["test"]["rows"].items():
         row["sees"] = "video" if name == "nothing" else "video, EMG"
-    results.write_results(workdir / "results.json", found)
-    found = results.read_results(workdir / "results.json")
-    text = comparison.format_table(found)
-    write_text(workdir / "table.txt", text + "\n")
-    picture.systems(found, workdir / "table.png")
-    print(text)
-    return found
+    return table.finish(found, workdir)
 
 
 class _Person:
@@ -146,21 +139,21 @@ class _Person:
         for draw in range(draws):
             revealed, asked = reveal(series, most, draw)
 
-            def table(guess: Mapping[int, np.ndarray], asked: list[int] = asked) -> scores.Table:
+            def scored(guess: Mapping[int, np.ndarray], asked: list[int] = asked) -> scores.Table:
                 return scores.tabulate(
                     [series[i] for i in asked],
                     [guess[i] for i in asked],
                     [template[i] for i in asked],
                 )
 
-            found.setdefault("nothing", []).append(table(dict(enumerate(plain))))
+            found.setdefault("nothing", []).append(scored(dict(enumerate(plain))))
             for method, setting, k in jobs:
                 guess: dict[int, np.ndarray] = {}
                 for subject, clips in revealed.items():
                     own = [i for i in asked if series[i].subject == subject]
                     guess |= self._adapted(split, method, setting, clips[:k], own)
                 name = f"{method}, {k} repetition{'s' if k > 1 else ''}"
-                found.setdefault(name, []).append(table(guess))
+                found.setdefault(name, []).append(scored(guess))
                 progress.update()
         progress.close()
         return found

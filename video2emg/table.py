@@ -1,5 +1,6 @@
 """The table job: several systems, several seeds each, tested on the same clips."""
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,6 @@ from video2emg.eval import baselines, comparison, results, scores
 from video2emg.experiment import say
 from video2emg.files import folder, write_text
 from video2emg.viz import systems as picture
-
-Rows = list[tuple[str, Config]]
 
 # What the trivial baselines know; the others of `baselines.REGISTRY` see the video.
 _KNOW = {
@@ -32,9 +31,10 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
       config: `seeds`; `reference`, the row that the others are compared with; `only`, names of
         rows with commas between, all if empty; `bootstrap`, samples.
       rows: name, also of its folder, and config of each system; its own seed counts for nothing,
-        and regressors have none.
-      workdir: receives config.json, `<row>/<seed>` of every run, results.json, table.txt and
-        table.png.
+        and regressors have none. A name that comes several times is one row, whose parts are tested
+        on different clips (leave one action out).
+      workdir: receives config.json, the workdir of every run under `<row>/`, results.json,
+        table.txt and table.png.
 
     Returns:
       The results, as written.
@@ -43,55 +43,87 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
     chosen = _choose(config, list(rows))
     experiment.claim(workdir, config)
     systems: dict[str, list[scores.Table]] = {}
-    sees, facts = {}, {}
+    facts: dict[str, dict[str, Any]] = {}
     trivial: dict[str, scores.Table] = {}
-    for place, (name, of) in enumerate(chosen):
-        regressor = of.get("regressor")
-        for seed in config.seeds[: 1 if regressor else None]:
+    for place, (name, parts) in enumerate(chosen.items()):
+        for seed in config.seeds[: 1 if parts[0].get("regressor") else None]:
             say(f"row {place + 1} of {len(chosen)}: {name}, seed {seed}")
-            variant = of.copy_and_resolve_references()
-            variant.train.seed = seed
-            if regressor and regressor.encoder_of:  # another row's first run
-                variant.regressor.encoder_of = str(workdir / regressor.encoder_of / str(seed))
-            run_dir = workdir / name / str(seed)
-            fact = (regression if regressor else experiment).run(variant, run_dir)["provenance"]
-            tables = comparison.load(run_dir / experiment.SCORES)
-            systems.setdefault(name, []).append(tables.pop("model"))
-            sees[name], facts[name] = fact["sees"], fact
+            found = []
+            for n, part in enumerate(parts):
+                at = workdir / name / (str(seed) if len(parts) == 1 else f"{seed}/{n}")
+                facts[name] = _one(part, seed, at, workdir)
+                found.append(comparison.load(at / experiment.SCORES))
+            systems.setdefault(name, []).append(scores.join([one["model"] for one in found]))
             if name == config.reference:
-                trivial = tables
-    for name, table in trivial.items():
-        systems[name], sees[name] = [table], _KNOW[name]
-    found = {
+                trivial = {t: scores.join([one[t] for one in found]) for t in found[0]}
+    del trivial["model"]
+    systems |= {name: [table] for name, table in trivial.items()}
+    comparison.check_same_clips(systems, config.reference)
+    # One yardstick: rows that learn from less have a worse template of their own.
+    yardstick = systems[config.reference][0].reference_sq_error
+    systems = {
+        name: [dataclasses.replace(table, reference_sq_error=yardstick) for table in tables]
+        for name, tables in systems.items()
+    }
+    result = {
         "provenance": _common(facts),
         "test": comparison.compare(systems, config.reference, config.bootstrap),
     }
-    for name, row in found["test"]["rows"].items():
-        row["sees"] = sees[name]
-        row["uses_test_emg"] = name in trivial and baselines.REGISTRY[name].uses_test_emg
-        row |= {key: facts[name][key] for key in ("parameters", "settings", "config_hash")
-                if name in facts and key in facts[name]}  # fmt: skip
-    results.write_results(workdir / "results.json", found)
-    found = results.read_results(workdir / "results.json")
+    for name, row in result["test"]["rows"].items():
+        if name in trivial:
+            row["sees"] = _KNOW[name]
+            row["uses_test_emg"] = baselines.REGISTRY[name].uses_test_emg
+            continue
+        known = ("sees", "parameters", "settings", "config_hash")
+        row |= {key: facts[name][key] for key in known if key in facts[name]}
+    return finish(result, workdir)
+
+
+def _one(part: Config, seed: int, at: Path, workdir: Path) -> dict[str, Any]:
+    """Runs one part of a row; returns its provenance."""
+    variant = part.copy_and_resolve_references()
+    variant.train.seed = seed
+    if not variant.get("regressor"):
+        return experiment.run(variant, at)["provenance"]
+    if variant.regressor.encoder_of:  # another row's first run
+        variant.regressor.encoder_of = str(workdir / variant.regressor.encoder_of / str(seed))
+    return regression.run(variant, at)["provenance"]
+
+
+def finish(found: dict[str, Any], workdir: Path) -> dict[str, Any]:
+    """Writes a table as results.json, table.txt and table.png, and prints it.
+
+    Args:
+      found: `provenance`, and `test` from `comparison.compare` with `sees` in every row.
+      workdir: where to.
+
+    Returns:
+      The results, as written.
+    """
+    path = workdir / "results.json"
+    results.write_results(path, found)
+    found = results.read_results(path)
     text = comparison.format_table(found)
     write_text(workdir / "table.txt", text + "\n")
     picture.systems(found, workdir / "table.png")
     print(text)
-    say(f"results: {workdir / 'results.json'}; picture: {workdir / 'table.png'}")
+    say(f"results: {path}; picture: {workdir / 'table.png'}")
     return found
 
 
-def _choose(config: Config, rows: Rows) -> Rows:
-    """The rows that are wanted, the reference among them; finds their mistakes early."""
-    names = [name for name, _ in rows]
+def _choose(config: Config, rows: list[tuple[str, Config]]) -> dict[str, list[Config]]:
+    """The parts of the rows that are wanted, the reference among them; finds mistakes early."""
+    parts: dict[str, list[Config]] = {}
+    for name, part in rows:
+        parts.setdefault(name, []).append(part)
     only = {name for name in config.only.split(",") if name}
-    unknown = sorted({*only, config.reference} - set(names))
+    unknown = sorted({*only, config.reference} - set(parts))
     if unknown:
-        raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(names)}")
-    wanted = {*only, config.reference} if only else set(names)
+        raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(parts)}")
     if not config.seeds:
         raise UserError("config.seeds: at least one is needed")
-    return [(name, of) for name, of in rows if name in wanted]
+    wanted = {*only, config.reference} if only else set(parts)
+    return {name: of for name, of in parts.items() if name in wanted}
 
 
 def _common(facts: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -51,3 +51,16 @@ def test_systems_tested_on_other_clips_are_refused():
     fewer = some.select(clips=some.subject != "x")
     with pytest.raises(UserError, match="b and a were not tested on the same clips"):
         comparison.compare({"a": [some], "b": [fewer]}, "a")
+
+
+def test_tables_of_parts_join_to_the_table_of_the_whole():
+    whole = tables(0.9)["model"]
+    parts = [whole.select(clips=whole.action == action) for action in ("squat", "curl")]
+    parts = [p.select(channels=p.moments.count.sum(0) > 0) for p in parts]  # each its own channels
+    joined = scores.join(parts)
+    assert joined.clip_id.tolist() == sorted(whole.clip_id.tolist())
+    assert joined.channels == whole.channels
+    for name, value in scores.score(whole).items():
+        assert scores.score(joined)[name] == pytest.approx(value, nan_ok=True), name
+    with pytest.raises(UserError, match="is in two of them"):
+        scores.join([parts[0], parts[0]])

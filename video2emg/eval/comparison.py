@@ -63,6 +63,19 @@ def load(path: Path) -> dict[str, Table]:
     return found
 
 
+def check_same_clips(systems: Mapping[str, Sequence[Table]], reference: str) -> None:
+    """Makes sure that the n-th tables of all systems are of the same clips.
+
+    Raises:
+      UserError: they are not.
+    """
+    first = systems[reference][0]
+    for name, tables in systems.items():
+        for table, other in itertools.zip_longest(tables, systems[reference], fillvalue=first):
+            if table.clip_id.tolist() != other.clip_id.tolist():
+                raise UserError(f"{name} and {reference} were not tested on the same clips")
+
+
 def compare(
     systems: Mapping[str, Sequence[Table]], reference: str, samples: int = 1000, seed: int = 0
 ) -> Results:
@@ -85,6 +98,7 @@ def compare(
     Raises:
       UserError: they were not tested on the same clips.
     """
+    check_same_clips(systems, reference)
     first = systems[reference][0]
     single = len(np.unique(first.subject)) < 2
     points, draws = {}, {}
@@ -94,9 +108,6 @@ def compare(
     }
     found |= {"rows": {}, "reference": reference, "minus_reference": {}}
     for name, tables in systems.items():
-        for table, other in itertools.zip_longest(tables, systems[reference], fillvalue=first):
-            if table.clip_id.tolist() != other.clip_id.tolist():
-                raise UserError(f"{name} and {reference} were not tested on the same clips")
         each = [scores.score(table) for table in tables]
         points[name] = {m: float(np.mean([one[m] for one in each])) for m in METRICS}
         if not single:

@@ -95,6 +95,45 @@ class Table:
         return Table(**part)
 
 
+def join(parts: Sequence[Table]) -> Table:
+    """One table of the clips of several, in the order of their ids.
+
+    Raises:
+      UserError: a clip is in two of them.
+    """
+    channels = tuple(sorted({name for part in parts for name in part.channels}))
+    clips = np.concatenate([part.clip_id for part in parts])
+    if len(np.unique(clips)) < len(clips):
+        raise UserError("cannot join tables: a clip is in two of them")
+    order = np.argsort(clips)
+
+    def whole(values: Sequence[np.ndarray], empty: np.ndarray | float) -> np.ndarray:
+        found = np.empty((len(clips), len(channels)))
+        found[:] = empty
+        first = 0
+        for part, value in zip(parts, values, strict=True):
+            columns = [channels.index(name) for name in part.channels]
+            found[first : first + len(value), columns] = value
+            first += len(value)
+        return found[order]
+
+    nothing = Moments.empty((len(clips), len(channels)))
+    moments = {
+        f.name: whole([getattr(part.moments, f.name) for part in parts], getattr(nothing, f.name))
+        for f in dataclasses.fields(Moments)
+    }
+    fields: dict[str, np.ndarray] = {}
+    for field in dataclasses.fields(Table):
+        values = [getattr(part, field.name) for part in parts]
+        if field.name in ("clip_id", "subject", "action"):
+            fields[field.name] = np.concatenate(values)[order]
+        elif field.name not in ("channels", "moments"):
+            fields[field.name] = whole(
+                values, 0.0 if field.name == "reference_sq_error" else np.nan
+            )
+    return Table(channels=channels, moments=Moments(**moments), **fields)
+
+
 def tabulate(
     series: Sequence[ClipSeries],
     predictions: Sequence[np.ndarray],

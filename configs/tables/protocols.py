@@ -1,0 +1,55 @@
+"""T1: how well Video→EMG does on people, exercises and with data it was not given.
+
+    python launch.py --config configs/tables/protocols.py --workdir runs/protocols
+
+Every row is tested on the same repetitions of the same unseen people: `cross_subject` as the main
+job; `leave_one_action_out`, each exercise by a model that has never seen it, asked by muscle
+queries; `people_<n>`, learned from fewer people. Skill is over the template of `cross_subject`
+throughout. `pose` (after the colon) does the same on joint positions, which is faster; `debug` is a
+run of minutes on next to nothing. Expected result: docs/protocols.md.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+from configs import v2emg
+
+PRESETS = ("", "pose", "debug")
+PEOPLE = (5, 10, 20)
+ACTIONS = (  # of gymsim/default
+    "barbell_squat",
+    "barbell_overhead_press",
+    "barbell_romanian_deadlift",
+    "dumbbell_curl",
+    "dumbbell_lateral_raise",
+    "dumbbell_front_raise",
+)
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        raise ValueError(f"configs/tables/protocols.py: unknown {arg!r}; choose one of {PRESETS}")
+    return ml_collections.ConfigDict(
+        dict(task="table", reference="cross_subject", seeds=(0, 1, 2), only="", bootstrap=1000,
+             preset=arg)
+    )  # fmt: skip
+
+
+def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
+    """The rows of the table."""
+
+    def row(**select) -> ml_collections.ConfigDict:
+        one = v2emg.get_config("debug" if config.preset == "debug" else "")
+        if config.preset == "pose":
+            one.model.encoder.name = "pose"
+            one.data.views = ()
+        one.data.select.update(select)
+        return one
+
+    yield "cross_subject", row()
+    for name in ACTIONS:
+        yield "leave_one_action_out", row(without_action=name)
+    for people in (2,) if config.preset == "debug" else PEOPLE:
+        yield f"people_{people}", row(people=people)
