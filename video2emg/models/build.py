@@ -15,6 +15,7 @@ from video2emg.models.reference.videoprism import VideoPrism
 from video2emg.models.reference.vit import VideoMAE, ViT
 from video2emg.models.video2emg import Video2EMG
 
+CAUSAL = ("cnn", "tubelet")  # encoders that look at no other instant, or can be told not to
 ENCODERS = {
     "cnn": encoders.FrameCNN,
     "tubelet": encoders.TubeletTransformer,
@@ -62,8 +63,13 @@ def build(
     kind = ENCODERS[config.encoder.name]
     # Each takes the settings it knows, so that the name alone can be changed.
     known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
-    settings = {**config.encoder, "frame_rate": frame_rate, "dtype": dtype}
+    # Runs from before there were causal models do not say that they are none.
+    causal = config.get("causal", False)
+    settings = {**config.encoder, "frame_rate": frame_rate, "dtype": dtype, "causal": causal}
     encoder = kind(**{name: value for name, value in settings.items() if name in known})
+    if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
+        raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
+                        f"1; {config.encoder.name} looks ahead")  # fmt: skip
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
         raise UserError(
@@ -87,6 +93,7 @@ def build(
         joints=joints if config.auxiliary and kind is not encoders.PoseMLP else 0,
         dofs=dofs if config.auxiliary else 0,
         dropout=config.dropout,
+        causal=causal,
         dtype=dtype,
     )
 
