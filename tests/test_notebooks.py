@@ -22,8 +22,8 @@ def shared_run(tmp_path_factory, worker_id):
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [sys.executable, "launch.py", "--config", "configs/v2emg.py:debug",
-                   f"--config.data.dir={folder / 'data'}", f"--workdir={folder / 'v2emg'}"]  # fmt: skip
+        command = [sys.executable, "launch.py", "--config", "configs/v2emg.py:debug"]
+        command += [f"--config.data.dir={folder / 'data'}", f"--workdir={folder / 'v2emg'}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
