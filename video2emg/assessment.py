@@ -27,6 +27,7 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.models import aqa
+from video2emg.models.build import token_rate
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
 from video2emg.train import state as state_lib
@@ -165,7 +166,7 @@ def head_of(
     return aqa.Assessor(
         rubric=rubric,
         log_odds=tuple(map(tuple, log_odds)),
-        rate=main.data.frame_rate / getattr(main.model.encoder, "stride", 1),
+        rate=token_rate(main.model, main.data.frame_rate),
         views=max(len(main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
         **settings,

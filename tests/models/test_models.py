@@ -6,6 +6,7 @@ import pytest
 
 from video2emg import models
 from video2emg.errors import UserError
+from video2emg.models.build import token_rate
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
 
@@ -204,6 +205,15 @@ def test_views_may_come_in_any_order():
     swapped = inputs | {name: inputs[name][:, ::-1] for name in names}
     again, _ = model.apply(params, swapped, train=False)
     np.testing.assert_allclose(again.emg, out.emg, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "encoder, stride", [({}, 1), (TUBELET, 2), (dict(name="i3d"), 8), (dict(name="videomae"), 2)]
+)
+def test_the_rate_of_tokens_is_the_built_encoders(encoder, stride):
+    """Also where the configuration says nothing of a stride, or of one that the encoder lacks."""
+    assert token_rate(config(**encoder), 25.0) == 25.0 / stride
+    assert token_rate(config(**{"name": "cnn", "widths": (4,), "dim": 8, "stride": 1}), 25.0) == 25
 
 
 def test_impossible_settings_are_named():

@@ -53,20 +53,12 @@ def build(
     """
     if config.get("system"):
         return _system(config.system, emg_rate / frame_rate)
-    if config.encoder.name not in ENCODERS:
-        raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
-                        f"{sorted(ENCODERS)}")  # fmt: skip
     remat = config.encoder.get("remat", "none")
     if remat not in REMAT:
         raise UserError(f"config.model.encoder.remat: {remat!r} is not one of {sorted(REMAT)}")
-    dtype = jnp.dtype(config.dtype)
-    kind = ENCODERS[config.encoder.name]
-    # Each takes the settings it knows, so that the name alone can be changed.
-    known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
     # Runs from before there were causal models do not say that they are none.
     causal = config.get("causal", False)
-    settings = {**config.encoder, "frame_rate": frame_rate, "dtype": dtype, "causal": causal}
-    encoder = kind(**{name: value for name, value in settings.items() if name in known})
+    encoder = _encoder(config, frame_rate)
     if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
         raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
                         f"1; {config.encoder.name} looks ahead")  # fmt: skip
@@ -90,12 +82,33 @@ def build(
         frame_rate=frame_rate,
         emg_rate=emg_rate,
         # What is given need not be predicted.
-        joints=joints if config.auxiliary and kind is not encoders.PoseMLP else 0,
+        joints=joints if config.auxiliary and not isinstance(encoder, encoders.PoseMLP) else 0,
         dofs=dofs if config.auxiliary else 0,
         dropout=config.dropout,
         causal=causal,
-        dtype=dtype,
+        dtype=jnp.dtype(config.dtype),
     )
+
+
+def token_rate(config: Config, frame_rate: float) -> float:
+    """Tokens per second (Hz) of one view in the model that `config` (`config.model`) describes."""
+    return frame_rate if config.get("system") else frame_rate / _encoder(config, frame_rate).stride
+
+
+def _encoder(config: Config, frame_rate: float) -> nn.Module:
+    if config.encoder.name not in ENCODERS:
+        raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
+                        f"{sorted(ENCODERS)}")  # fmt: skip
+    kind = ENCODERS[config.encoder.name]
+    # Each takes the settings it knows, so that the name alone can be changed.
+    known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
+    settings = {
+        **config.encoder,
+        "frame_rate": frame_rate,
+        "dtype": jnp.dtype(config.dtype),
+        "causal": config.get("causal", False),
+    }
+    return kind(**{name: value for name, value in settings.items() if name in known})
 
 
 def _system(config: Config, samples: float) -> nn.Module:
