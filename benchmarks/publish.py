@@ -15,14 +15,14 @@ from video2emg.files import write_text
 from video2emg.viz import figures
 
 ROOT = pathlib.Path(__file__).parents[1]
-START, END = "<!-- results: start -->", "<!-- results: end -->"
 
 
-def between(page: str, text: str) -> str:
-    """`page` with what stands between the two marks replaced by `text`."""
-    before, rest = page.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}\n{text}\n{END}{after}"
+def between(page: str, text: str, mark: str = "results") -> str:
+    """`page` with what stands between the two comments of that mark replaced by `text`."""
+    start, end = f"<!-- {mark}: start -->", f"<!-- {mark}: end -->"
+    before, rest = page.split(start)
+    _, after = rest.split(end)
+    return f"{before}{start}\n{text}\n{end}{after}"
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from video2emg import vocabulary
 from video2emg.data.pipeline import Window
@@ -34,7 +35,7 @@ class Footage:
 
     window: Window
     sources: Mapping[str, Path]
-    frames: Mapping[str, np.ndarray]
+    frames: Mapping[str, "np.ndarray | OnDisk"]
     end: float
     _folder: tempfile.TemporaryDirectory | None = None
 
@@ -66,7 +67,7 @@ class Footage:
                 if length < SHORTEST_S:
                     raise UserError(f"{path}: {length:.1f} s of video; at least {SHORTEST_S:g} s "
                                     "are needed")  # fmt: skip
-                frames[view] = np.memmap(raw, np.uint8, "r").reshape(-1, size, size, 3)
+                frames[view] = OnDisk(raw, size)
         except BaseException:
             frames.clear()
             folder.cleanup()
@@ -134,6 +135,27 @@ class Footage:
             video[v, : len(own)][shown] = own[shown]
             mask[v, : len(own)] = shown
         return {"video": video, "video_mask": mask, "view": places(window)}
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDisk:
+    """[T, S, S, 3] uint8 in a file; in memory is only what was asked for.
+
+    Attributes:
+      path: of the file.
+      size: S, px.
+    """
+
+    path: Path
+    size: int
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // (3 * self.size**2)
+
+    def __getitem__(self, which: slice) -> UInt8[np.ndarray, "t S S 3"]:
+        # Mapped for the moment of copying: pages that stay mapped count as the process's own.
+        every = np.memmap(self.path, np.uint8, "r").reshape(-1, self.size, self.size, 3)
+        return np.array(every[which])
 
 
 class _Timed:
