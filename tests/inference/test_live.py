@@ -1,5 +1,6 @@
 """EMG while the video comes in: what the model says of the past, as soon as it can be said."""
 
+import contextlib
 import csv
 import http.server
 import io
@@ -7,6 +8,7 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -157,8 +159,27 @@ def test_rows_come_out_of_a_pipe_while_it_is_still_open(causal_dir, tmp_path):
         table = list(csv.DictReader(file))
     assert len(table) == len(rows) and set(table[0]) == set(rows[0])
     muscle = next(name for name in rows[0] if name.startswith("left_"))
-    got = [float(row[muscle]) for row in table]
-    np.testing.assert_allclose(got, [row[muscle] for row in rows], atol=1e-4)
+    assert [float(row[muscle]) for row in table] == [row[muscle] for row in rows]
+
+
+def test_a_reader_that_leaves_and_ctrl_c_end_it_quietly(causal_dir, tmp_path):
+    (tmp_path / "v.ts").write_bytes(transport_stream(200))
+    process = started(causal_dir, str(tmp_path / "v.ts"))
+    assert json.loads(process.stdout.readline())["time_s"] == 0
+    process.stdout.close()
+    told = process.stderr.read().decode()
+    assert process.wait(60) == 0 and "rror" not in told, told
+    process = started(causal_dir, "-", stdin=subprocess.PIPE)
+    process.stdin.write(transport_stream())
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    # The signal is heeded when the next packet comes.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(transport_stream())
+        process.stdin.close()
+    told = process.stderr.read().decode()
+    assert process.wait(60) == 0 and "stopped" in told and "Traceback" not in told, told
 
 
 def test_a_film_served_as_if_it_were_live(opened):

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import os
 import sys
 import time as clock
 from collections.abc import Iterator
@@ -135,23 +136,25 @@ def run(
     say("ready")
     latencies: list[float] = []
     with contextlib.ExitStack() as stack:
-        table = None
-        if out:
-            file = stack.enter_context(_table(folder(out, "--out")))
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(["time_s", "in_domain", *stream.muscles])
-        # Ctrl-C is how a camera is told to stop, and a closed pipe how its reader is.
-        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        files = [stack.enter_context(_opened(folder(out, "--out")))] if out else []
+        header = ["time_s", "in_domain", *stream.muscles]
+        tables = [csv.DictWriter(file, header, lineterminator="\n") for file in files]
+        for table in tables:
+            table.writeheader()
+        try:
             for moment in stream.follow(source if named else camera):
                 latencies.append(moment.latency)
-                for time, values in zip(moment.time, moment.emg, strict=True):
-                    print(json.dumps(_row(time, moment.inside, stream.muscles, values)))
-                    if table is not None:
-                        cells = [f"{x:.6g}" for x in (time, *values)]
-                        table.writerow([cells[0], str(moment.inside).lower(), *cells[1:]])
-                sys.stdout.flush()
-                if table is not None:
+                for row in _rows(moment, stream.muscles):
+                    print(json.dumps(row))
+                    for table in tables:
+                        table.writerow(row | {"in_domain": str(row["in_domain"]).lower()})
+                for file in (sys.stdout, *files):
                     file.flush()
+        except KeyboardInterrupt:
+            say("stopped")  # as a camera is
+        except BrokenPipeError:
+            # Whoever read has had enough; what is still buffered must not fail at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if latencies:
             middle, high = 1e3 * np.percentile(latencies, [50, 95])
             say(f"{len(latencies)} frames; from arrival to EMG {middle:.0f} ms (median), "
@@ -159,7 +162,7 @@ def run(
     return 0
 
 
-def _table(path: Path) -> TextIO:
+def _opened(path: Path) -> TextIO:
     try:
         path.mkdir(parents=True, exist_ok=True)
         return (path / f"{TABLE}.csv").open("w", newline="")
@@ -167,6 +170,8 @@ def _table(path: Path) -> TextIO:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
-def _row(time: float, inside: bool, muscles: tuple[str, ...], values: np.ndarray) -> dict[str, Any]:
-    emg = {muscle: round(float(x), 5) for muscle, x in zip(muscles, values, strict=True)}
-    return {"time_s": round(float(time), 4), "in_domain": inside, **emg}
+def _rows(moment: Moment, muscles: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """One row per sample."""
+    for time, values in zip(moment.time, moment.emg, strict=True):
+        emg = {muscle: round(float(x), 5) for muscle, x in zip(muscles, values, strict=True)}
+        yield {"time_s": round(float(time), 4), "in_domain": moment.inside, **emg}
