@@ -37,7 +37,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         notch=0.0,  # Hz, mains filter; 0: none
         threads=2,  # that decode
     )
-    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2)
+    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.0)
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
@@ -72,6 +72,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     if arg == "causal":
         config.model.causal = True
+        config.augment.repeat = 0.75  # live video does not begin where a repetition does
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)
