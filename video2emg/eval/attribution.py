@@ -4,6 +4,7 @@ Letters: B examples, M muscles, Q query instants, V cameras, T frames, S pixels,
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,13 +44,13 @@ def decoder_attention(
         raise UserError(
             f"{type(model).__name__} has no muscle decoder whose attention could be shown"
         )
-    (_, tensors), state = model.apply(
-        {"params": params},
-        batch,
+    apply = functools.partial(
+        model.apply,
         train=False,
         capture_intermediates=lambda module, _: module.name in ("query", "key"),
         mutable=["intermediates"],
-    )  # pyright: ignore
+    )
+    (_, tensors), state = jax.jit(apply)({"params": params}, dict(batch))  # pyright: ignore
     layer = state["intermediates"]["decoder"][f"layer_{model.decoder_layers - 1}"]["Attention_0"]
     query, key = (layer[name]["__call__"][0].astype(jnp.float32) for name in ("query", "key"))
     mask = tensors["token_mask"]
@@ -88,7 +89,7 @@ def saliency(
       video: brightness 0-255.
       still: what hidden pixels show, e.g. `background`.
     """
-    slope = jax.grad(lambda pixels: look(pixels).sum())(video)
+    slope = jax.jit(jax.grad(lambda pixels: look(pixels).sum()))(video)
     return np.asarray(jnp.abs(slope * (video - still)).sum(-1))
 
 
