@@ -8,6 +8,7 @@
     python launch.py prepare-data --name recordings/default --manual_dir gym
     python launch.py graph --name gymsim --out runs/graph
     python launch.py predict --checkpoint runs/v2emg --video squat.mp4 --out runs/squat
+    python launch.py predict --checkpoint runs/causal --camera 0       # EMG as it comes
     python launch.py export --checkpoint runs/v2emg --out runs/exported
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
@@ -62,6 +63,9 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", "", "predict, export: workdir of
 _VIDEO = flags.DEFINE_multi_string(
     "video", [], "predict: a video, [view=]path, once per camera; or a folder of recordings."
 )
+_CAMERA = flags.DEFINE_string(
+    "camera", "", "predict: instead of --video, as it comes: 0, rtsp://…, a file, or - (stdin)."
+)
 _ACTION = flags.DEFINE_string("action", "", "predict: the exercise; else it is recognised.")
 _LOAD = flags.DEFINE_float("load", None, "predict: kg; handed on to the results.")
 _RATE = flags.DEFINE_float("rate", float("nan"), "predict: of a folder of pictures, Hz.")
@@ -93,8 +97,11 @@ def main(argv: list[str]) -> None:
         sys.exit(_fail(f"unexpected argument {argv[-1]!r}; commands: {', '.join(COMMANDS)}"))
     if command == "train" and _CONFIG.value is None:
         sys.exit(_fail("say what to run, e.g. --config configs/v2emg.py; see --help"))
-    if command == "predict" and not (_CHECKPOINT.value and _VIDEO.value):
-        sys.exit(_fail("say with what and on what, e.g. --checkpoint runs/v2emg --video squat.mp4"))
+    if command == "predict" and not (
+        _CHECKPOINT.value and bool(_VIDEO.value) != bool(_CAMERA.value)
+    ):
+        sys.exit(_fail("say with what and on what, e.g. --checkpoint runs/v2emg --video squat.mp4, "
+                       "or --camera 0"))  # fmt: skip
     if command == "export" and not _CHECKPOINT.value:
         sys.exit(_fail("say what to export, e.g. --checkpoint runs/v2emg; see --help"))
     if command in ("check-data", "prepare-data", "graph") and not _NAME.value:
@@ -127,6 +134,10 @@ def main(argv: list[str]) -> None:
             from video2emg import graphs
 
             sys.exit(graphs.run(_NAME.value, out))
+        if command == "predict" and _CAMERA.value:
+            from video2emg.inference import live
+
+            sys.exit(live.run(_CHECKPOINT.value, _CAMERA.value, _OUT.value, _ACTION.value, built))
         if command == "predict":
             from video2emg.inference import command as predict
 

@@ -3,17 +3,17 @@
     python launch.py --config configs/v2emg.py --workdir runs/v2emg
 
 Presets (after a colon): `debug` checks the machinery in under a minute; the default is made for two
-CPU cores; `base` is ViT-B sized, for one large GPU; `flex` is the default on FLEX's files, `mia`
-reads the pose of Muscles in Action (set `--config.data.manual_dir`). Any value can be changed:
-`--config.train.steps=2000`. Expected result and run time: see the table in README.md, which is
-written from `results/v2emg.json`.
+CPU cores; `causal` is the same for live video (docs/predict.md); `base` is ViT-B sized, for one
+large GPU; `flex` is the default on FLEX's files, `mia` reads the pose of Muscles in Action (set
+`--config.data.manual_dir`). Any value can be changed: `--config.train.steps=2000`. Expected result
+and run time: see the table in README.md, which is written from `results/v2emg.json`.
 """
 
 from collections.abc import Iterator
 
 import ml_collections
 
-PRESETS = ("", "debug", "base", "flex", "mia")
+PRESETS = ("", "causal", "debug", "base", "flex", "mia")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -39,7 +39,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     # Protocols: leave one action out; learn from so many people; test with other cameras.
     config.data.select = dict(without_action="", people=0, seed=0, test_views=())
-    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2)
+    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.0)
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
@@ -47,6 +47,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         layers=2,
         decoder_layers=1,
         dropout=0.1,
+        causal=False,  # nothing said of an instant depends on frames after it, for live video
         auxiliary=True,  # also predict pose, joint torques and load, where the data has them
         dtype="float32",
     )
@@ -71,6 +72,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
 
+    if arg == "causal":
+        config.model.causal = True
+        config.augment.repeat = 0.75  # live video does not begin where a repetition does
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)

@@ -51,6 +51,8 @@ def tiny_config(data_dir, **train):
         (["predict"], "--checkpoint"),
         (["predict", "--checkpoint", "docs", "--video", "nowhere.mp4"], "nowhere.mp4"),
         (["predict", "--checkpoint", "docs", "--video", "README.md"], "no configuration"),
+        (["predict", "--checkpoint", "docs", "--video", "a.mp4", "--camera", "0"], "--camera 0"),
+        (["predict", "--checkpoint", "docs", "--camera", "0"], "no configuration"),
         (["export"], "--checkpoint"),
         (["graph", "--name", "gymsin"], "gymsin"),
         ([], "--config"),

@@ -23,6 +23,7 @@ from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.aqa import EXEMPLAR, evidence_of
+from video2emg.models.build import token_rate
 from video2emg.parallel import mesh as mesh_lib
 
 # How the EMG that the head is shown comes about.
@@ -63,7 +64,7 @@ class Bench:
         dataset = open_dataset(self.main.data.name, self.main.data.dir)
         self.dataset = dataset
         window = experiment.window_of(self.main)
-        self.rate = self.main.data.frame_rate / getattr(self.main.model.encoder, "stride", 1)
+        self.rate = token_rate(self.main.model, self.main.data.frame_rate)
         labels = Labels(rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
         self.splits, _ = experiment.prepare(self.main, dataset, labels)

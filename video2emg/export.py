@@ -1,8 +1,8 @@
-"""`launch.py export`: a run's model as StableHLO, its weights as safetensors, and a model card."""
+"""`launch.py export`: a run's model as StableHLO and ONNX, its weights, and a model card."""
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,18 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from video2emg.data.pipeline import Window
+from video2emg import onnx as onnx_lib
 from video2emg.errors import UserError
 from video2emg.eval import results
 from video2emg.experiment import say
 from video2emg.files import write_atomically, write_json, write_text
 from video2emg.inference.run import Run, nothing, open_run
+from video2emg.onnx import INPUTS
 from video2emg.viz.style import unit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-_INPUTS = ("video", "video_mask", "view", "muscle", "side")
-_TOLERANCE = 1e-5  # between the exported program and the model, in units of the reference
+# Between the exported program and the model, in units of the reference; and of another runtime.
+_TOLERANCE, _ONNX_TOLERANCE = 1e-5, 1e-4
 # Metric → what the card calls it.
 _MAIN = {"skill": "skill over the action template", "pcc": "Pearson's r", "rmse": "RMSE",
          "amplitude_r": "amplitude r"}  # fmt: skip
@@ -36,7 +37,7 @@ def run(checkpoint: str, out: str, data_dir: str | None = None) -> int:
     Args:
       checkpoint: workdir of a finished run; of an assessment run, its Video→EMG model is exported.
       out: folder; receives model.jax_export, model.stablehlo, weights.safetensors, signature.json
-        and README.md.
+        and README.md, and model.onnx if the extra `onnx` is installed.
       data_dir: see `inference.run.open_run`.
 
     Returns:
@@ -56,15 +57,23 @@ def run(checkpoint: str, out: str, data_dir: str | None = None) -> int:
     say("compiling for any batch and any number of muscles")
     exported = program(opened, weights)
     blob = exported.serialize()
-    largest = check(jax.export.deserialize(blob), opened, weights)
+    again = jax.export.deserialize(blob)
+    largest = check(lambda inputs: again.call(weights, inputs)["emg"], opened)
+    graph = onnx_lib.convert(opened) if onnx_lib.available() else None
+    if graph is None:
+        say("no ONNX (docs/predict.md says what that needs)")
+    else:
+        check(onnx_lib.session(graph), opened, _ONNX_TOLERANCE)
     write_atomically(folder / "model.jax_export", lambda file: file.write(blob))
     write_atomically(
         folder / "model.stablehlo", lambda file: file.write(exported.mlir_module_serialized)
     )
+    if graph is not None:
+        write_atomically(folder / "model.onnx", lambda file: file.write(graph))
     raw = safetensors.save(weights, {"format": "jax", "run": str(opened.workdir)})
     write_atomically(folder / "weights.safetensors", lambda file: file.write(raw))
     write_json(folder / "signature.json", signature(exported, opened))
-    write_text(folder / "README.md", card(opened, largest))
+    write_text(folder / "README.md", card(opened, largest, graph is not None))
     print(folder)
     return 0
 
@@ -81,7 +90,7 @@ def program(opened: Run, weights: Mapping[str, np.ndarray]) -> jax.export.Export
         return {name: value for name, value in found.items() if value is not None}
 
     batch, muscles = jax.export.symbolic_shape("b, m")
-    example = _inputs(opened.window, 1)
+    example = inputs_of(opened, 1)
     shapes = {
         name: jax.ShapeDtypeStruct(
             (batch, muscles) if name in ("muscle", "side") else (batch, *value.shape[1:]),
@@ -93,22 +102,29 @@ def program(opened: Run, weights: Mapping[str, np.ndarray]) -> jax.export.Export
     return jax.export.export(jax.jit(predict), platforms=PLATFORMS)(like, shapes)
 
 
-def check(exported: jax.export.Exported, opened: Run, weights: Mapping[str, np.ndarray]) -> float:
+def check(
+    program: Callable[[dict[str, np.ndarray]], Any], opened: Run, tolerance: float = _TOLERANCE
+) -> float:
     """Largest difference of the EMG between the program and the model, over batches of 1 and 3.
+
+    Args:
+      program: inputs to EMG.
+      opened: the run.
+      tolerance: in units of the reference.
 
     Raises:
       UserError: it is larger than rounding explains.
     """
     largest, rng = 0.0, np.random.default_rng(0)
     for batch in (1, 3):
-        inputs = _inputs(opened.window, batch)
+        inputs = inputs_of(opened, batch)
         inputs["video"] = rng.integers(0, 256, inputs["video"].shape, dtype=np.uint8)
         inputs["video_mask"][:] = True
         inputs["video_mask"][:, :, -1] = False
-        got = np.asarray(exported.call(dict(weights), inputs)["emg"])
+        got = np.asarray(program(inputs))
         outputs, _ = opened.model.apply({"params": opened.params}, inputs, train=False)  # pyright: ignore
         largest = max(largest, float(np.abs(got - np.asarray(outputs.emg)).max()))
-    if not largest <= _TOLERANCE:
+    if not largest <= tolerance:
         raise UserError(f"{opened.workdir}: the exported program differs from the model by "
                         f"{largest:g}; nothing was written")  # fmt: skip
     return largest
@@ -140,8 +156,8 @@ def signature(exported: jax.export.Exported, opened: Run) -> dict[str, Any]:
     }
 
 
-def card(opened: Run, largest: float) -> str:
-    """The model card: what it is for, made of, worth, and not for."""
+def card(opened: Run, largest: float, onnx: bool = False) -> str:
+    """The model card: what it is for, made of, worth, and not for; `onnx` says if it is there."""
     about, config = opened.domain.about, opened.config
     simulated = str(about["dataset"]).startswith("gymsim")
     size = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(opened.params))
@@ -186,7 +202,9 @@ def card(opened: Run, largest: float) -> str:
         "`weights.safetensors`: parameters by path. `model.stablehlo`: portable StableHLO "
         "bytecode, a function of (weights, inputs), any batch and any number of muscles. "
         "`model.jax_export`: the same for `jax.export.deserialize`. `signature.json`: its inputs "
-        f"and outputs. The program's EMG differs from the model's by at most {largest:.1e}.",
+        f"and outputs. The program's EMG differs from the model's by at most {largest:.1e}."
+        + (f" `model.onnx`: EMG only, weights within; differs by less than {_ONNX_TOLERANCE:g} "
+           "in ONNX Runtime." if onnx else ""),
         "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -212,8 +230,10 @@ def _results(opened: Run) -> list[str]:
     return [*rows, "", f"{clips} clips; `{json.dumps(found['provenance'].get('packages', {}))}`."]
 
 
-def _inputs(window: Window, batch: int) -> dict[str, np.ndarray]:
-    return {name: value for name, value in nothing(window, batch).items() if name in _INPUTS}
+def inputs_of(opened: Run, batch: int) -> dict[str, np.ndarray]:
+    """What the program is given, by name, with no camera on."""
+    empty = nothing(opened.window, batch)
+    return {name: empty[name] for name in INPUTS}
 
 
 def _flat(params: Any) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from video2emg.errors import UserError
 from video2emg.evidence import Bench
 from video2emg.fkg.rubric import Rubric
 from video2emg.models import aqa
+from video2emg.models.build import token_rate
 from video2emg.models.reference import judges
 from video2emg.models.reference.flex import Choices, ScoreScale
 from video2emg.vocabulary import FLEX_21
@@ -26,7 +27,7 @@ def head_of(
     return aqa.Assessor(
         rubric=rubric,
         log_odds=tuple(map(tuple, log_odds)),
-        rate=main.data.frame_rate / getattr(main.model.encoder, "stride", 1),
+        rate=token_rate(main.model, main.data.frame_rate),
         views=max(len(main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
         **settings,

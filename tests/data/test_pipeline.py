@@ -190,6 +190,32 @@ def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
     same(OFF(cut, rng, mirror), cut)
 
 
+def test_a_repeated_repetition_is_a_set_with_everything_in_step(clips):
+    cut = examples(clips).cut(0, 1.5)  # half of the window lies behind the recording
+    known = np.flatnonzero(cut["video_mask"].any(0))
+    count, each = len(cut["video_mask"][0]), len(cut["emg"]) // len(cut["video_mask"][0])
+    assert 2 < len(known) < count
+    mirror, begun = Mirror(WINDOW.joints, WINDOW.dofs), set()
+    repeat = dataclasses.replace(OFF, repeat=1.0)
+    for seed in range(20):
+        changed = repeat(cut, np.random.default_rng(seed), mirror)
+        far = np.abs(changed["pose"][:, None] - cut["pose"][known]).sum((2, 3))
+        frame = far.argmin(1)
+        assert (
+            (np.diff(frame) - 1) % len(known) == 0
+        ).all()  # one after the other, round and round
+        begun.add(frame[0])
+        assert changed["video_mask"].all()
+        for t, source in enumerate(known[frame]):
+            mine, its = slice(t * each, (t + 1) * each), slice(source * each, (source + 1) * each)
+            np.testing.assert_array_equal(changed["emg"][mine], cut["emg"][its])
+            np.testing.assert_array_equal(changed["video"][:, t], cut["video"][:, source])
+            np.testing.assert_array_equal(changed["torque"][t], cut["torque"][source])
+    assert begun == set(range(len(known)))
+    labelled = cut | {"phase": np.zeros(3, np.int32)}
+    same(repeat(labelled, np.random.default_rng(0), mirror), labelled)
+
+
 @pytest.mark.parametrize("dy, dx", [(0, 0), (2, -3), (-1, 4), (-7, -7)])
 def test_shift_repeats_the_border(dy, dx):
     frames = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3)).astype(np.uint8)

@@ -120,12 +120,9 @@ def emg_time_of_sample(n, rate, offset, drift):
     return offset + (1 + drift) * n / rate
 
 
-def test_sideways_phone_videos_stand_upright(tmp_path):
-    """The rotation beside the pixels is the display matrix of the mp4 track header."""
-    picture = np.zeros((32, 64, 3), np.uint8)
-    picture[:, :16] = 255  # white on the left as the sensor saw it
-    write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
-    content = bytearray((tmp_path / "v.mp4").read_bytes())
+def turn_clockwise(path):
+    """Writes what a phone does beside the pixels: the display matrix of the mp4 track header."""
+    content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 4 + 32 + 4  # after version, times, ids and volume
 
     def fixed(*values):
@@ -133,8 +130,15 @@ def test_sideways_phone_videos_stand_upright(tmp_path):
 
     one, last = 1 << 16, 1 << 30
     assert content[place : place + 36] == fixed(one, 0, 0, 0, one, 0, 0, 0, last)
-    content[place : place + 36] = fixed(0, one, 0, -one, 0, 0, 0, 0, last)  # 90° clockwise
-    (tmp_path / "v.mp4").write_bytes(content)
+    content[place : place + 36] = fixed(0, one, 0, -one, 0, 0, 0, 0, last)
+    path.write_bytes(content)
+
+
+def test_sideways_phone_videos_stand_upright(tmp_path):
+    picture = np.zeros((32, 64, 3), np.uint8)
+    picture[:, :16] = 255  # white on the left as the sensor saw it
+    write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
+    turn_clockwise(tmp_path / "v.mp4")
     _, image = next(film.frames(tmp_path / "v.mp4"))
     assert image.size == (32, 64)
     pixels = np.asarray(image.convert("L"))

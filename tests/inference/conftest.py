@@ -29,6 +29,17 @@ def run_dir(tiny_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def causal_dir(tiny_dir, run_dir):
+    """Workdir of a run that does not look ahead."""
+    config = v2emg.get_config("debug")
+    config.data.dir, config.model.causal = str(tiny_dir), True
+    _small(config)
+    workdir = run_dir.with_name("causal")
+    experiment.run(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def judge_dir(tiny_dir, run_dir):
     """Workdir of an assessment run over it."""
     config = aqa.get_config("debug")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from video2emg import export
+from video2emg import export, onnx
 from video2emg.errors import UserError
 from video2emg.inference.run import nothing, open_run
 
@@ -52,4 +52,21 @@ def test_a_program_that_differs_is_refused(run_dir):
     program = export.program(opened, weights)
     name = next(name for name in weights if name.endswith("output_scale"))
     with pytest.raises(UserError, match="differs from the model"):
-        export.check(program, opened, weights | {name: weights[name] * 1.5})
+        wrong = weights | {name: weights[name] * 1.5}
+        export.check(lambda inputs: program.call(wrong, inputs)["emg"], opened)
+
+
+@pytest.mark.skipif(not onnx.available(), reason="no ONNX converter here; see docs/predict.md")
+def test_the_onnx_file_is_the_model_in_another_runtime(run_dir, tmp_path):
+    assert export.run(str(run_dir), str(tmp_path)) == 0
+    opened = open_run(run_dir)
+    inputs = nothing(opened.window, 5, ("left_biceps_brachii", "right_soleus"))
+    inputs.pop("emg_mask")
+    rng = np.random.default_rng(1)
+    inputs["video"] = rng.integers(0, 256, inputs["video"].shape, dtype=np.uint8)
+    inputs["video_mask"][:, :, 2:] = True
+    got = onnx.session((tmp_path / "model.onnx").read_bytes())(inputs)
+    outputs, _ = opened.model.apply({"params": opened.params}, inputs, train=False)
+    assert got.shape == (5, len(opened.window.emg_time), 2)
+    np.testing.assert_allclose(got, outputs.emg, atol=1e-4)
+    assert "model.onnx" in (tmp_path / "README.md").read_text()

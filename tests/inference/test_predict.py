@@ -12,8 +12,10 @@ from PIL import Image
 
 import video2emg
 from tests.conftest import shared
+from tests.data.test_recordings import turn_clockwise
 from video2emg.data import movie
 from video2emg.data import video as video_lib
+from video2emg.data.readers import film
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import evaluate
@@ -67,7 +69,6 @@ def test_the_emg_is_the_evaluators(predictor, run_dir, tiny_dir, test_split, tmp
 @pytest.mark.parametrize("fps, rate", [(10.0, 5.0), (5.0, 12.5), (29.97, 5.0)])
 def test_a_folder_of_pictures_is_sampled_as_clips_are(clips, tmp_path, fps, rate):
     from tests.conftest import make_clip
-    from video2emg.data.readers import film
 
     clip = make_clip(fps=fps, views=("front",))
     for n, data in enumerate(clip.frames):
@@ -197,6 +198,29 @@ def test_a_variable_frame_rate_keeps_its_clock(predictor, tmp_path):
     movie.write(tmp_path / "v.mkv", moving(times=times), rate=30.0, lossless=True)
     found = predictor.predict(tmp_path / "v.mkv")
     assert found.duration == pytest.approx(times[-1], abs=0.25)
+
+
+def test_the_emg_ends_with_the_video(predictor, tmp_path):
+    """Not with the model's last frame, which stands for a fifth of a second."""
+    movie.write(tmp_path / "v.mkv", moving(25), rate=10.0, lossless=True)
+    found = predictor.predict(tmp_path / "v.mkv")
+    assert found.duration == pytest.approx(2.5) and len(found.emg) == 125
+    frames = np.stack([np.asarray(picture) for _, picture in moving(33)])
+    found = predictor.predict({"front": frames}, rate=10.0)
+    assert found.duration == pytest.approx(3.3) and len(found.emg) == 165
+
+
+def test_rotated_phone_footage_is_predicted_upright(predictor, tmp_path):
+    """Phones film sideways and write the rotation beside the pixels."""
+    path = tmp_path / "phone.mp4"
+    movie.write(path, moving(30), rate=10.0)
+    upright = [(time, picture.rotate(-90, expand=True)) for time, picture in film.frames(path)]
+    movie.write(tmp_path / "upright.mkv", upright, rate=10.0, lossless=True)
+    as_filmed = predictor.predict(path)
+    turn_clockwise(path)
+    expected = predictor.predict(tmp_path / "upright.mkv")
+    np.testing.assert_allclose(predictor.predict(path).emg, expected.emg, atol=1e-5)
+    assert np.abs(as_filmed.emg - expected.emg).max() > 1e-4
 
 
 def audio_only(path):

@@ -6,6 +6,7 @@ import pytest
 
 from video2emg import models
 from video2emg.errors import UserError
+from video2emg.models.build import token_rate
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
 
@@ -31,9 +32,11 @@ def batch(b=2, v=2, t=10, s=16, m=4):
     }
 
 
-def make(**encoder):
+def make(causal=False, **encoder):
+    settings = config(**encoder)
+    settings.causal = causal
     model = models.build(
-        config(**encoder), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
+        settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
     )
     inputs = batch()
     params = model.init(jax.random.key(0), inputs, train=False)
@@ -87,6 +90,41 @@ def test_masked_frames_change_nothing(encoder):
     second, _ = model.apply(params, changed, train=False)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+FRAMES = TUBELET | dict(stride=1)
+
+
+@pytest.mark.parametrize("encoder", [{}, FRAMES])
+def test_a_causal_model_does_not_look_ahead(encoder):
+    """Six frames come, then four others than expected: nothing said until then changes."""
+    for causal in (True, False):
+        model, params, inputs = make(causal, **encoder)
+        other = inputs | {"video": inputs["video"].copy()}
+        other["video"][:, :, 6:] ^= 255
+        absent = inputs | {"video_mask": inputs["video_mask"].copy()}
+        absent["video_mask"][:, :, 6:] = False
+        first, _ = model.apply(params, inputs, train=False)
+        for changed in (other, absent):
+            second, _ = model.apply(params, changed, train=False)
+            for name, until in (("emg", 30), ("pose", 6), ("torque", 6)):
+                a, b = getattr(first, name), getattr(second, name)
+                near = np.abs(a - b)[:, :until].max()
+                assert near < 1e-5 if causal else near > 1e-4, name
+                assert np.abs(a - b)[:, until:].max() > 1e-4
+
+
+def test_to_a_causal_model_only_the_past_counts_not_the_clock():
+    """Three frames that are not there in front change nothing but when it is said."""
+    model, params, inputs = make(True)
+    late = inputs | {
+        "video": np.roll(inputs["video"], 3, 2),
+        "video_mask": np.arange(10) >= np.full((2, 2, 1), 3),
+    }
+    first, _ = model.apply(params, inputs, train=False)
+    second, _ = model.apply(params, late, train=False)
+    # The first interval's answers are cross-faded with those of the one before it.
+    np.testing.assert_allclose(second.emg[:, 20:], first.emg[:, 5:35], atol=1e-5)
 
 
 POSE = dict(name="pose", dim=16, depth=1, widths=(4, 8), patch=4)  # of the others: not looked at
@@ -147,7 +185,7 @@ def test_neighbouring_answers_meet_without_a_step():
     rng = np.random.default_rng(0)
     tokens = jnp.asarray(rng.normal(size=(1, 6, 16)), jnp.float32)
     asked = (jnp.arange(8) * 0.2, jnp.zeros((1, 2), jnp.int32), jnp.array([[0, 1]]))
-    args = (tokens, jnp.ones((1, 6), bool), *asked)
+    args = (tokens, jnp.ones((1, 6), bool), jnp.arange(6) * 0.2, *asked)
     params = decoder.init(jax.random.key(0), *args, train=False)
     kernel = params["params"]["samples"]["kernel"]
     smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each answer is a straight line
@@ -169,6 +207,15 @@ def test_views_may_come_in_any_order():
     np.testing.assert_allclose(again.emg, out.emg, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "encoder, stride", [({}, 1), (TUBELET, 2), (dict(name="i3d"), 8), (dict(name="videomae"), 2)]
+)
+def test_the_rate_of_tokens_is_the_built_encoders(encoder, stride):
+    """Also where the configuration says nothing of a stride, or of one that the encoder lacks."""
+    assert token_rate(config(**encoder), 25.0) == 25.0 / stride
+    assert token_rate(config(**{"name": "cnn", "widths": (4,), "dim": 8, "stride": 1}), 25.0) == 25
+
+
 def test_impossible_settings_are_named():
     shape = dict(frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
     with pytest.raises(UserError, match=r"encoder\.name"):
@@ -177,6 +224,11 @@ def test_impossible_settings_are_named():
         models.build(config(), **shape | {"frame_rate": 15.0})
     with pytest.raises(UserError, match="size: 20 px is not a multiple of 8 px"):
         models.build(config(), **shape | {"size": 20})
+    for encoder in (TUBELET, POSE):
+        ahead = config(**encoder)
+        ahead.causal = True
+        with pytest.raises(UserError, match="looks ahead"):
+            models.build(ahead, **shape | {"size": 16})
 
 
 def test_motion_channels_show_what_differs_from_the_background():

@@ -22,16 +22,22 @@ class Augmentation:
       shift: largest translation, fraction of the frame size, drawn per view.
       colour: largest relative change of brightness, contrast and channel gain.
       time: largest shift of the window against the clip, s (used when windows are cut).
+      repeat: probability that the window shows a set: the repetition again and again, from any
+        instant of it on. Live video does not begin where a repetition does. Examples with labels
+        are left as they are, for these speak of one repetition.
     """
 
     flip: float = 0.5
     shift: float = 0.06
     colour: float = 0.15
     time: float = 0.2
+    repeat: float = 0.0
 
     def __call__(self, example: Example, rng: np.random.Generator, mirror: "Mirror") -> Example:
         """Returns a changed copy; `example` is left alone."""
         example = dict(example)
+        if self.repeat and "phase" not in example and rng.random() < self.repeat:
+            example |= _repeated(example, rng)
         if self.flip and rng.random() < self.flip:
             example = mirror(example)
         video = example["video"]
@@ -91,6 +97,23 @@ class Mirror:
                 "torque": example["torque"][:, self._dofs] * self._sign,
             }
         )
+
+
+def _repeated(example: Example, rng: np.random.Generator) -> Example:
+    """Fields over time of a window that shows its repetition again and again."""
+    frames = example["video_mask"].any(0) if len(example["video"]) else example["pose_mask"].any(1)
+    known = np.flatnonzero(frames)
+    count, samples = len(frames), len(example["emg"])
+    if len(known) < 2 or samples % count:
+        return {}
+    length = known[-1] + 1 - known[0]
+    frame = known[0] + (rng.integers(length) + np.arange(count)) % length
+    each = samples // count
+    sample = (frame[:, None] * each + np.arange(each)).ravel()
+    changed = {name: example[name][:, frame] for name in ("video", "video_mask")}
+    changed |= {name: example[name][frame] for name in ("pose", "pose_mask")}
+    changed |= {name: example[name][frame] for name in ("torque", "torque_mask")}
+    return changed | {name: example[name][sample] for name in ("emg", "emg_mask")}
 
 
 def _shift(video: UInt8[np.ndarray, "T H W 3"], dy: int, dx: int) -> UInt8[np.ndarray, "T H W 3"]:

@@ -4,11 +4,12 @@ import dataclasses
 import math
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from video2emg import vocabulary
 from video2emg.data.pipeline import Window
@@ -28,11 +29,14 @@ class Footage:
       window: what the model wants.
       sources: video of each view that there is.
       frames: [T, S, S, 3] uint8 of each view that there is.
+      end: when the last frame of any view ceases to be shown, s; the model's own last frame may
+        stand for a little longer.
     """
 
     window: Window
     sources: Mapping[str, Path]
-    frames: Mapping[str, np.ndarray]
+    frames: Mapping[str, "np.ndarray | OnDisk"]
+    end: float
     _folder: tempfile.TemporaryDirectory | None = None
 
     @classmethod
@@ -50,23 +54,25 @@ class Footage:
           UserError: a video that cannot be read, or is too short.
         """
         folder = tempfile.TemporaryDirectory(prefix="video2emg_")
-        frames, size = {}, window.size
+        frames, size, ends = {}, window.size, []
         try:
             for view, path in sources.items():
                 raw = Path(folder.name) / f"{view}.raw"
+                shown = _Timed(film.shown(path, folder_rate))
                 with raw.open("wb") as file:
-                    for pixels in film.sample(path, window.frame_rate, size, folder_rate):
+                    for pixels in film.sample_shown(shown, window.frame_rate, size):
                         file.write(pixels.tobytes())
+                ends.append(shown.end)
                 length = raw.stat().st_size / (3 * size**2 * window.frame_rate)
                 if length < SHORTEST_S:
                     raise UserError(f"{path}: {length:.1f} s of video; at least {SHORTEST_S:g} s "
                                     "are needed")  # fmt: skip
-                frames[view] = np.memmap(raw, np.uint8, "r").reshape(-1, size, size, 3)
+                frames[view] = OnDisk(raw, size)
         except BaseException:
             frames.clear()
             folder.cleanup()
             raise
-        return cls(window, dict(sources), frames, folder)
+        return cls(window, dict(sources), frames, max(ends), folder)
 
     @classmethod
     def of_arrays(cls, frames: Mapping[str, np.ndarray], rate: float, window: Window) -> "Footage":
@@ -93,7 +99,7 @@ class Footage:
                     )
                 )
             )
-        return cls(window, {}, found)
+        return cls(window, {}, found, max(map(len, frames.values())) / rate)
 
     def close(self) -> None:
         """Deletes the frames."""
@@ -129,6 +135,43 @@ class Footage:
             video[v, : len(own)][shown] = own[shown]
             mask[v, : len(own)] = shown
         return {"video": video, "video_mask": mask, "view": places(window)}
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDisk:
+    """[T, S, S, 3] uint8 in a file; in memory is only what was asked for.
+
+    Attributes:
+      path: of the file.
+      size: S, px.
+    """
+
+    path: Path
+    size: int
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // (3 * self.size**2)
+
+    def __getitem__(self, which: slice) -> UInt8[np.ndarray, "t S S 3"]:
+        # Mapped for the moment of copying: pages that stay mapped count as the process's own.
+        every = np.memmap(self.path, np.uint8, "r").reshape(-1, self.size, self.size, 3)
+        return np.array(every[which])
+
+
+class _Timed:
+    """Frames passed on, and when the last of them ends, if it lasts as long as the average one."""
+
+    def __init__(self, stream: Iterable[tuple[float, film.Look]]) -> None:
+        self._stream, self._count, self._last = stream, 0, 0.0
+
+    def __iter__(self) -> Iterator[tuple[float, film.Look]]:
+        for time, look in self._stream:
+            self._count, self._last = self._count + 1, time
+            yield time, look
+
+    @property
+    def end(self) -> float:
+        return self._last + self._last / max(self._count - 1, 1)
 
 
 def places(window: Window) -> np.ndarray:

@@ -103,7 +103,8 @@ class Predictor:
     ) -> Prediction:
         run, window = self.run, self.run.window
         rate = window.emg_rate
-        time = np.arange(math.ceil(footage.seconds * rate - 1e-9)) / rate
+        duration = min(footage.end, footage.seconds)
+        time = np.arange(round(duration * rate)) / rate
         progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
         slow = _Overlap(len(time), len(self._asked), rate)
         body = _Overlap(round(footage.seconds * window.frame_rate), 0, window.frame_rate)
@@ -139,7 +140,7 @@ class Predictor:
         prediction = Prediction(
             name=name,
             videos={view: str(path) for view, path in footage.sources.items()},
-            duration=footage.seconds,
+            duration=duration,
             action=action,
             action_votes=votes,
             told_load=load,

@@ -10,6 +10,10 @@ from jaxtyping import Array, Bool, Float
 Dtype = jnp.dtype | type
 
 
+# Instants (s) of the queries and of the tokens of an attention.
+When = tuple[Float[Array, " Q"], Float[Array, " K"]]
+
+
 def time_embedding(
     seconds: Float[Array, "... T"], dim: int, longest_s: float = 20.0
 ) -> Float[Array, "... T {dim}"]:
@@ -23,6 +27,16 @@ def time_embedding(
     periods = jnp.geomspace(0.1, longest_s, dim // 2)
     angle = 2 * jnp.pi * seconds[..., None] / periods
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
+
+
+def rotate(x: Float[Array, "B K H D"], seconds: Float[Array, " K"]) -> Float[Array, "B K H D"]:
+    """Turns pairs of features with time (RoPE, Su et al. 2021).
+
+    Products of two rotated vectors then depend on how far apart they are, not on when.
+    """
+    turn = time_embedding(seconds, x.shape[-1])[:, None].astype(x.dtype)
+    (sine, cosine), (a, b) = jnp.split(turn, 2, axis=-1), jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([a * cosine - b * sine, a * sine + b * cosine], axis=-1)
 
 
 class MLP(nn.Module):
@@ -56,20 +70,31 @@ class Attention(nn.Module):
         queries: Float[Array, "B Q D"],
         tokens: Float[Array, "B K D"],
         mask: Bool[Array, "B K"] | None = None,
+        when: When | None = None,
     ) -> Float[Array, "B Q D"]:
-        """Attends; `mask` is false on tokens that are not to be seen."""
+        """Attends.
+
+        Args:
+          queries: that attend.
+          tokens: that are attended to.
+          mask: false on tokens that are not to be seen.
+          when: makes it causal: no query sees what comes after it, and only differences of time
+            count.
+        """
         dim = queries.shape[-1]
         shape = (self.heads, dim // self.heads)
 
         def project(x: jax.Array, name: str) -> jax.Array:
             return nn.DenseGeneral(shape, dtype=self.dtype, name=name)(x)
 
-        mixed = jax.nn.dot_product_attention(
-            project(queries, "query"),
-            project(tokens, "key"),
-            project(tokens, "value"),
-            mask=None if mask is None else mask[:, None, None, :],
-        )
+        query, key = project(queries, "query"), project(tokens, "key")
+        seen = None if mask is None else mask[:, None, None, :]
+        if when is not None:
+            asked, told = when
+            query, key = rotate(query, asked), rotate(key, told)
+            past = told[None, :] <= asked[:, None] + 1e-6
+            seen = past[None, None] if seen is None else seen & past
+        mixed = jax.nn.dot_product_attention(query, key, project(tokens, "value"), mask=seen)
         return nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(mixed)
 
 
@@ -87,14 +112,15 @@ class Block(nn.Module):
         x: Float[Array, "B Q D"],
         context: Float[Array, "B K D"] | None = None,
         mask: Bool[Array, "B K"] | None = None,
+        when: When | None = None,
         *,
         train: bool,
     ) -> Float[Array, "B Q D"]:
-        """Attention, then MLP, each added to its input."""
+        """Attention (see there), then MLP, each added to its input."""
         drop = nn.Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(dtype=self.dtype)(x)
         tokens = normed if context is None else nn.LayerNorm(dtype=self.dtype)(context)
-        x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask))
+        x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask, when))
         mlp = MLP(self.ratio, self.dropout, dtype=self.dtype)
         return x + drop(mlp(nn.LayerNorm(dtype=self.dtype)(x), train=train))
 

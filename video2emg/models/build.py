@@ -15,6 +15,7 @@ from video2emg.models.reference.videoprism import VideoPrism
 from video2emg.models.reference.vit import VideoMAE, ViT
 from video2emg.models.video2emg import Video2EMG
 
+CAUSAL = ("cnn", "tubelet")  # encoders that look at no other instant, or can be told not to
 ENCODERS = {
     "cnn": encoders.FrameCNN,
     "tubelet": encoders.TubeletTransformer,
@@ -52,18 +53,15 @@ def build(
     """
     if config.get("system"):
         return _system(config.system, emg_rate / frame_rate)
-    if config.encoder.name not in ENCODERS:
-        raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
-                        f"{sorted(ENCODERS)}")  # fmt: skip
     remat = config.encoder.get("remat", "none")
     if remat not in REMAT:
         raise UserError(f"config.model.encoder.remat: {remat!r} is not one of {sorted(REMAT)}")
-    dtype = jnp.dtype(config.dtype)
-    kind = ENCODERS[config.encoder.name]
-    # Each takes the settings it knows, so that the name alone can be changed.
-    known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
-    settings = {**config.encoder, "frame_rate": frame_rate, "dtype": dtype}
-    encoder = kind(**{name: value for name, value in settings.items() if name in known})
+    # Runs from before there were causal models do not say that they are none.
+    causal = config.get("causal", False)
+    encoder = _encoder(config, frame_rate)
+    if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
+        raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
+                        f"1; {config.encoder.name} looks ahead")  # fmt: skip
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
         raise UserError(
@@ -84,11 +82,33 @@ def build(
         frame_rate=frame_rate,
         emg_rate=emg_rate,
         # What is given need not be predicted.
-        joints=joints if config.auxiliary and kind is not encoders.PoseMLP else 0,
+        joints=joints if config.auxiliary and not isinstance(encoder, encoders.PoseMLP) else 0,
         dofs=dofs if config.auxiliary else 0,
         dropout=config.dropout,
-        dtype=dtype,
+        causal=causal,
+        dtype=jnp.dtype(config.dtype),
     )
+
+
+def token_rate(config: Config, frame_rate: float) -> float:
+    """Tokens per second (Hz) of one view in the model that `config` (`config.model`) describes."""
+    return frame_rate if config.get("system") else frame_rate / _encoder(config, frame_rate).stride
+
+
+def _encoder(config: Config, frame_rate: float) -> nn.Module:
+    if config.encoder.name not in ENCODERS:
+        raise UserError(f"config.model.encoder.name: {config.encoder.name!r} is not one of "
+                        f"{sorted(ENCODERS)}")  # fmt: skip
+    kind = ENCODERS[config.encoder.name]
+    # Each takes the settings it knows, so that the name alone can be changed.
+    known = {field.name for field in dataclasses.fields(kind)} - {"name", "parent"}
+    settings = {
+        **config.encoder,
+        "frame_rate": frame_rate,
+        "dtype": jnp.dtype(config.dtype),
+        "causal": config.get("causal", False),
+    }
+    return kind(**{name: value for name, value in settings.items() if name in known})
 
 
 def _system(config: Config, samples: float) -> nn.Module:

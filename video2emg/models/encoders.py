@@ -26,12 +26,14 @@ class FrameCNN(nn.Module):
       patch: pixels.
       motion: also show the network what is left after subtracting the view's mean frame: with a
         camera at rest, that is who and what moves.
+      causal: the mean is then of this frame and those before it.
     """
 
     widths: Sequence[int]
     dim: int
     patch: int = 4
     motion: bool = True
+    causal: bool = False
     dtype: Dtype = jnp.float32
     stride: int = 1
 
@@ -46,9 +48,11 @@ class FrameCNN(nn.Module):
     ) -> Float[Array, "B T {self.dim}"]:
         """Encodes every frame by itself."""
         if self.motion:
-            weight = mask[:, :, None, None, None].astype(video.dtype)
-            count = jnp.maximum(weight.sum(1, keepdims=True), 1.0)
-            background = (video * weight).sum(1, keepdims=True) / count
+            weight = mask.astype(video.dtype)[:, None]
+            if self.causal:
+                weight = weight * jnp.tri(mask.shape[1], dtype=video.dtype)
+            count = jnp.maximum(weight.sum(2), 1.0)[:, :, None, None, None]
+            background = jnp.einsum("but,bthwc->buhwc", weight, video) / count
             video = jnp.concatenate([video, video - background], axis=-1)
         b, t, s, _, c = video.shape
         p = self.patch

@@ -26,6 +26,7 @@ class MuscleDecoder(nn.Module):
       dim, layers, heads: of the cross-attention.
       samples: EMG samples per query instant.
       output_scale: initial scale of the output; learned (a fixed one decides the result).
+      causal: see `Video2EMG`.
     """
 
     dim: int
@@ -34,6 +35,7 @@ class MuscleDecoder(nn.Module):
     samples: int
     dropout: float = 0.0
     output_scale: float = 0.3
+    causal: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -41,21 +43,28 @@ class MuscleDecoder(nn.Module):
         self,
         tokens: Float[Array, "B K D"],
         mask: Bool[Array, "B K"],
+        told: Float[Array, " K"],
         instants: Float[Array, " Q"],
         muscle: Int[Array, "B M"],
         side: Int[Array, "B M"],
         *,
         train: bool,
     ) -> Float[Array, "B N M"]:
-        """Answers each (muscle, side) query at `instants` s; N = Q · samples."""
+        """Answers each (muscle, side) query at `instants` s from tokens of `told` s.
+
+        N = Q · samples.
+        """
         b, m = muscle.shape
         who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
         who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
-        when = nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
-        x = (who[:, :, None] + when).reshape(b, -1, self.dim).astype(self.dtype)
+        x = jnp.repeat(who[:, :, None], len(instants), axis=2)
+        if not self.causal:
+            x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
+        x = x.reshape(b, -1, self.dim).astype(self.dtype)
+        when = (jnp.tile(instants, m), told) if self.causal else None
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = block(x, tokens, mask, train=train)
+            x = block(x, tokens, mask, when, train=train)
         x = nn.LayerNorm(dtype=self.dtype)(x)
         # Every query answers for its own interval and the next, and neighbours are cross-faded: cut
         # side by side, their answers would meet in steps that no muscle makes.
@@ -79,6 +88,9 @@ class Video2EMG(nn.Module):
       decoder_layers: of the muscle decoder.
       frame_rate, emg_rate: Hz; of the window.
       joints, dofs: how many joints and torques the auxiliary heads predict; 0 leaves one out.
+      causal: whether nothing that is said of an instant depends on frames after it (but the load,
+        which is said of the whole window). Time within the window then means nothing, only how
+        long ago things were. The encoder must be causal too.
     """
 
     encoder: nn.Module
@@ -91,6 +103,7 @@ class Video2EMG(nn.Module):
     joints: int = 0
     dofs: int = 0
     dropout: float = 0.0
+    causal: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -126,21 +139,25 @@ class Video2EMG(nn.Module):
         if not isinstance(self.encoder, PoseMLP):
             view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
             x = x + view[:, :, None]
-        when = nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
-        x = (x + when).astype(self.dtype).reshape(b, -1, self.dim)
+        if not self.causal:
+            x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
+        x = x.astype(self.dtype).reshape(b, -1, self.dim)
+        told = jnp.tile(instants, v)
+        when = (told, told) if self.causal else None
         mask = mask.reshape(b, v, t // stride, stride).any(-1).reshape(b, -1)
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = block(x, mask=mask, train=train)
+            x = block(x, mask=mask, when=when, train=train)
         emg = MuscleDecoder(
             self.dim,
             self.decoder_layers,
             self.heads,
             samples=round(stride * self.emg_rate / self.frame_rate),
             dropout=self.dropout,
+            causal=self.causal,
             dtype=self.dtype,
             name="decoder",
-        )(x, mask, instants, batch["muscle"], batch["side"], train=train)
+        )(x, mask, told, instants, batch["muscle"], batch["side"], train=train)
         outputs = self._auxiliary(Outputs(emg=emg), x, mask, (b, v, t, stride))
         return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
 

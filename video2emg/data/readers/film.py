@@ -51,14 +51,15 @@ def shown(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Look]]:
                     continue
                 time = float(frame.pts * frame.time_base)
                 first = time if first is None else first
-                yield time - first, functools.partial(_upright, frame)
+                yield time - first, functools.partial(upright, frame)
     except av.error.FFmpegError as error:
         raise UserError(f"{path}: damaged, or not a video ({error.strerror})") from error
     if first is None:
         raise UserError(f"{path}: no frame in it")
 
 
-def _upright(frame) -> Image.Image:
+def upright(frame) -> Image.Image:
+    """A decoded frame as an RGB picture."""
     picture = frame.to_image()
     # Phones film sideways and write the rotation beside the pixels.
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture

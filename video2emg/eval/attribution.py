@@ -1,0 +1,171 @@
+"""What a prediction rests on: attention of muscle queries, and saliency checked by occlusion.
+
+Letters: B examples, M muscles, Q query instants, V cameras, T frames, S pixels, G patches a side.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from video2emg.errors import UserError
+from video2emg.models.blocks import rotate
+
+Batch = Mapping[str, Any]
+# (video [B, V, T, S, S, 3] float) -> EMG [B, N, M]
+Look = Callable[[jax.Array], jax.Array]
+
+
+def decoder_attention(
+    model: nn.Module, params: Any, batch: Batch
+) -> Float[np.ndarray, "B M Q V T2"]:
+    """Where the decoder's last layer looks, averaged over heads.
+
+    Recomputed from the queries and keys of that layer, because fused kernels keep no weights.
+
+    Args:
+      model: a `Video2EMG`.
+      params: of it.
+      batch: see `Video2EMG`.
+
+    Returns:
+      Per muscle and instant, a distribution over cameras and the encoder's T2 instants.
+
+    Raises:
+      UserError: the model has no muscle decoder.
+    """
+    if not getattr(model, "decoder_layers", 0):
+        raise UserError(
+            f"{type(model).__name__} has no muscle decoder whose attention could be shown"
+        )
+    apply = functools.partial(
+        model.apply,
+        train=False,
+        capture_intermediates=lambda module, _: module.name in ("query", "key"),
+        mutable=["intermediates"],
+    )
+    (_, tensors), state = jax.jit(apply)({"params": params}, dict(batch))  # pyright: ignore
+    layer = state["intermediates"]["decoder"][f"layer_{model.decoder_layers - 1}"]["Attention_0"]
+    query, key = (layer[name]["__call__"][0].astype(jnp.float32) for name in ("query", "key"))
+    mask = tensors["token_mask"]
+    views = 1 if "view" not in batch else batch["view"].shape[1]
+    muscles, instants = batch["muscle"].shape[1], mask.shape[1] // views
+    seen = mask[:, None, None]
+    if model.causal:
+        time = jnp.arange(instants) / model.frame_rate
+        asked, told = jnp.tile(time, muscles), jnp.tile(time, views)
+        query, key = rotate(query, asked), rotate(key, told)
+        seen = seen & (told <= asked[:, None] + 1e-6)
+    products = jnp.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(query.shape[-1])
+    weight = jax.nn.softmax(jnp.where(seen, products, -jnp.inf), axis=-1).mean(1)
+    return np.asarray(weight.reshape(len(mask), muscles, instants, views, instants))
+
+
+def background(
+    video: Float[Array, "B V T S S 3"], mask: Bool[np.ndarray, "B V T"]
+) -> Float[Array, "B V T S S 3"]:
+    """What each camera shows when nothing moves: its mean over time, for every frame."""
+    weight = jnp.asarray(mask, jnp.float32)[..., None, None, None]
+    mean = (video * weight).sum(2, keepdims=True) / jnp.maximum(weight.sum(2, keepdims=True), 1.0)
+    return jnp.broadcast_to(mean, video.shape)
+
+
+def saliency(
+    look: Look, video: Float[Array, "B V T S S 3"], still: Float[Array, "B V T S S 3"]
+) -> Float[np.ndarray, "B V T S S"]:
+    """How much each pixel adds to or takes from the sum of all EMG, to first order.
+
+    Gradient times what would change if the pixel showed `still` (gradient × input, Shrikumar et
+    al. 2016), so that it foretells what hiding the pixel does.
+
+    Args:
+      look: the model, as a function of the video.
+      video: brightness 0-255.
+      still: what hidden pixels show, e.g. `background`.
+    """
+    slope = jax.jit(jax.grad(lambda pixels: look(pixels).sum()))(video)
+    return np.asarray(jnp.abs(slope * (video - still)).sum(-1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Occlusion:
+    """What hiding a patch does to the EMG; RMS change over samples and muscles, per example.
+
+    Attributes:
+      place: [B, 3] camera, row and column of the most salient patch.
+      salient: [B] change when that patch is hidden.
+      random: [B] mean change when another patch is.
+    """
+
+    place: np.ndarray
+    salient: np.ndarray
+    random: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        """Salient over random, both averaged; 1 if saliency knows nothing."""
+        return float(self.salient.mean() / max(self.random.mean(), 1e-12))
+
+
+def occlusion(
+    look: Look,
+    video: Float[Array, "B V T S S 3"],
+    still: Float[Array, "B V T S S 3"],
+    salient: Float[np.ndarray, "B V T S S"],
+    patch: int,
+    draws: int = 8,
+    seed: int = 0,
+) -> Occlusion:
+    """Hides the most salient patch in all frames, and others at random, and compares.
+
+    Args:
+      look: the model, as a function of the video.
+      video: brightness 0-255.
+      still: what hidden pixels show.
+      salient: `saliency`.
+      patch: side of a patch, px; divides S.
+      draws: random patches per example, of any camera, never the salient one.
+      seed: of the draws.
+
+    Raises:
+      UserError: the patch does not divide the frame.
+    """
+    b, v, _, size, _ = salient.shape
+    if size % patch:
+        raise UserError(f"patch: {patch} px do not divide frames of {size} px")
+    grid = size // patch
+    score = salient.reshape(b, v, -1, grid, patch, grid, patch).sum((2, 4, 6)).reshape(b, -1)
+    best = score.argmax(1)
+    look = jax.jit(look)
+    before = look(video)
+
+    def change(place: np.ndarray) -> np.ndarray:
+        chosen = np.zeros((b, v * grid * grid), bool)
+        chosen[np.arange(b), place] = True
+        hidden = chosen.reshape(b, v, 1, grid, 1, grid, 1).repeat(patch, 4).repeat(patch, 6)
+        hidden = hidden.reshape(b, v, 1, size, size, 1)
+        after = look(jnp.where(hidden, still, video))
+        return np.sqrt(np.asarray(((after - before) ** 2).mean((1, 2))))
+
+    rng = np.random.default_rng(seed)
+    others = np.stack([rng.permuted(np.delete(np.arange(score.shape[1]), one)) for one in best])
+    random = np.mean([change(others[:, k % others.shape[1]]) for k in range(draws)], axis=0)
+    place = np.stack(np.unravel_index(best, (v, grid, grid)), axis=1)
+    return Occlusion(place, change(best), random)
+
+
+def look_of(model: nn.Module, params: Any, batch: Batch) -> Look:
+    """The model's EMG as a function of the video alone; what is not recorded counts for nothing."""
+    known = jnp.asarray(batch["emg_mask"], jnp.float32)
+
+    def look(video: jax.Array) -> jax.Array:
+        outputs, _ = model.apply({"params": params}, dict(batch) | {"video": video}, train=False)  # pyright: ignore
+        return outputs.emg * known
+
+    return look

@@ -1,0 +1,177 @@
+"""`launch.py predict --camera`: EMG while the video comes in."""
+
+import collections
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import sys
+import time as clock
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from video2emg.data.readers import film, live
+from video2emg.errors import UserError
+from video2emg.experiment import say
+from video2emg.files import folder
+from video2emg.inference.footage import places
+from video2emg.inference.run import Run, nothing, open_run
+from video2emg.inference.write import TABLE
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """What is said when a frame has come. n samples until the next frame is due, C channels.
+
+    Attributes:
+      time: [n] s from the first frame.
+      emg: [n, C] predicted envelope, in units of the run's reference.
+      inside: whether the last seconds look like what the run has learned from.
+      latency: s from the frame's arrival.
+    """
+
+    time: Float[np.ndarray, " n"]
+    emg: Float[np.ndarray, "n C"]
+    inside: bool
+    latency: float
+
+
+class Stream:
+    """A causal run that is shown one frame after the other.
+
+    What it says depends on the frames of the last window (`config.data.seconds`) and on no other:
+    it is what the model says of that window's last instant.
+
+    Attributes:
+      muscles: C channels.
+    """
+
+    def __init__(self, run: Run, action: str = "", view: str = "") -> None:
+        """Compiles, so that the first frame does not wait for it.
+
+        Args:
+          run: opened, see `inference.run`.
+          action: the exercise; without it all channels that the run knows are predicted.
+          view: of the camera; else the run's first.
+
+        Raises:
+          UserError: the run looks ahead, or knows no such action or view.
+        """
+        if not run.config.model.get("causal", False):
+            raise UserError(f"{run.workdir}: its model looks ahead in time; for live video train "
+                            "one that does not (configs/v2emg.py:causal)")  # fmt: skip
+        known = run.domain.about["muscles"]
+        if action and action not in known:
+            raise UserError(f"--action {action!r}: the model has learned {', '.join(known)}")
+        views = run.window.views
+        if view and view not in views:
+            raise UserError(f"--camera {view}=…: the model knows the views {', '.join(views)}")
+        several = [action] if action else list(known)
+        self.muscles = tuple(dict.fromkeys(m for name in several for m in known[name]))
+        self._run, self._view = run, views.index(view) if view else 0
+        self._frames: collections.deque[np.ndarray] = collections.deque(
+            maxlen=len(run.window.frame_time)
+        )
+        self._blank = nothing(run.window, 1, self.muscles) | {"view": places(run.window)[None]}
+        self._blank["emg_mask"][:] = True
+        self.push(np.zeros((run.window.size, run.window.size, 3), np.uint8), anew=True)
+        self._frames.clear()
+
+    def push(
+        self, pixels: UInt8[np.ndarray, "S S 3"], anew: bool = False
+    ) -> tuple[Float[np.ndarray, "n C"], bool]:
+        """The EMG from this frame's instant until the next, and whether it is in domain.
+
+        Args:
+          pixels: the frame, fitted into the model's square.
+          anew: forget the frames before it.
+        """
+        if anew:
+            self._frames.clear()
+        self._frames.append(pixels)
+        count, batch = len(self._frames), {k: v.copy() for k, v in self._blank.items()}
+        batch["video"][0, self._view, :count] = np.stack(self._frames)
+        batch["video_mask"][0, self._view, :count] = True
+        seen = self._run.watcher(batch)
+        samples = seen.emg.shape[1] // self._frames.maxlen  # pyright: ignore
+        emg = seen.emg[0, (count - 1) * samples : count * samples]
+        return emg, bool(self._run.domain.judge(seen.look).inside[0])
+
+    def follow(self, source: str) -> Iterator[Moment]:
+        """Yields what is to be said of a camera or stream, as it comes; see `readers.live`."""
+        window = self._run.window
+        per_frame = round(window.emg_rate / window.frame_rate)
+        for beat in live.on_beat(live.arrivals(source), window.frame_rate, window.seconds):
+            emg, inside = self.push(film.fit(beat.look(), window.size), beat.anew)
+            time = (beat.number * per_frame + np.arange(len(emg))) / window.emg_rate
+            yield Moment(time, emg, inside, clock.perf_counter() - beat.at)
+
+
+def run(
+    checkpoint: str, camera: str, out: str = "", action: str = "", data_dir: str | None = None
+) -> int:
+    """Follows a camera until it ends or Ctrl-C; a JSON line per sample to standard output.
+
+    Args:
+      checkpoint: workdir of a finished causal run.
+      camera: see `readers.live.arrivals`; `view=` in front says which of the run's views it is.
+      out: folder that also receives emg.csv, row by row; empty: none.
+      action: see `Stream`.
+      data_dir: see `inference.run.open_run`.
+
+    Returns:
+      The exit status.
+    """
+    opened = open_run(checkpoint, data_dir)
+    view, sign, source = camera.partition("=")
+    named = bool(sign) and view in opened.window.views
+    stream = Stream(opened, action, view if named else "")
+    if (count := len(opened.window.views)) > 1:
+        say(f"the model was trained with {count} cameras and is shown one")
+    say("ready")
+    latencies: list[float] = []
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_opened(folder(out, "--out")))] if out else []
+        header = ["time_s", "in_domain", *stream.muscles]
+        tables = [csv.DictWriter(file, header, lineterminator="\n") for file in files]
+        for table in tables:
+            table.writeheader()
+        try:
+            for moment in stream.follow(source if named else camera):
+                latencies.append(moment.latency)
+                for row in _rows(moment, stream.muscles):
+                    print(json.dumps(row))
+                    for table in tables:
+                        table.writerow(row | {"in_domain": str(row["in_domain"]).lower()})
+                for file in (sys.stdout, *files):
+                    file.flush()
+        except KeyboardInterrupt:
+            say("stopped")  # as a camera is
+        except BrokenPipeError:
+            # Whoever read has had enough; what is still buffered must not fail at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if latencies:
+            middle, high = 1e3 * np.percentile(latencies, [50, 95])
+            say(f"{len(latencies)} frames; from arrival to EMG {middle:.0f} ms (median), "
+                f"{high:.0f} ms (95 %)")  # fmt: skip
+    return 0
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        return (path / f"{TABLE}.csv").open("w", newline="")
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
+
+
+def _rows(moment: Moment, muscles: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """One row per sample."""
+    for time, values in zip(moment.time, moment.emg, strict=True):
+        emg = {muscle: round(float(x), 5) for muscle, x in zip(muscles, values, strict=True)}
+        yield {"time_s": round(float(time), 4), "in_domain": moment.inside, **emg}

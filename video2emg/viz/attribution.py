@@ -1,0 +1,111 @@
+"""Pictures of what a prediction rests on; see `eval.attribution`."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+
+from video2emg.viz import style
+from video2emg.viz.style import Path
+
+
+@matplotlib.rc_context(style.RC)
+def attention(
+    weight: Float[np.ndarray, "M Q V T2"],
+    muscles: Sequence[str],
+    views: Sequence[str],
+    seconds: float,
+    path: Path,
+) -> Figure:
+    """Per muscle, where the decoder looks: time of the frame across, time of the EMG down.
+
+    Args:
+      weight: of one example, `eval.attribution.decoder_attention`'s.
+      muscles: M channel names.
+      views: V camera names.
+      seconds: length of the window.
+      path: of the PNG.
+    """
+    figure = style.new_figure(1.6 * len(muscles) + 1.2, 1.6 * len(views) + 0.9)
+    axes = figure.subplots(len(views), len(muscles), sharex=True, sharey=True, squeeze=False)
+    for c, muscle in enumerate(muscles):
+        for v, view in enumerate(views):
+            axes[v, c].imshow(
+                weight[c, :, v],
+                extent=(0, seconds, seconds, 0),
+                vmin=0,
+                vmax=weight.max(),
+                aspect="auto",
+                cmap="cividis",
+            )
+            axes[v, 0].set_ylabel(f"{style.plain(view)}\nEMG at [s]")
+        axes[0, c].set_title(style.channel_label(muscle))
+        axes[-1, c].set_xlabel("frame at [s]")
+    figure.tight_layout()
+    style.save(figure, path)
+    return figure
+
+
+def components(features: Float[np.ndarray, "T2 D"], count: int) -> Float[np.ndarray, "T2 {count}"]:
+    """The first principal components over time, each scaled to a largest magnitude of 1."""
+    centred = features - features.mean(0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    found = left[:, :count] * size[:count]
+    return found / np.maximum(np.abs(found).max(0), 1e-12)
+
+
+@matplotlib.rc_context(style.RC)
+def feature_course(
+    frames: UInt8[np.ndarray, "T S S 3"],
+    features: Float[np.ndarray, "T2 D"],
+    seconds: float,
+    path: Path,
+) -> Figure:
+    """Principal components of an encoder's features under the frames that they come from.
+
+    Args:
+      frames: of one camera.
+      features: of the same; T2 instants.
+      seconds: length of both.
+      path: of the PNG.
+    """
+    figure = style.new_figure(8, 3.2)
+    film, course = figure.subplots(2, 1, height_ratios=[1, 2])
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), 8)).round().astype(int)
+    film.imshow(np.concatenate(frames[chosen], axis=1))
+    film.set_axis_off()
+    time = (np.arange(len(features)) + 0.5) * seconds / len(features)
+    for n, one in enumerate(components(features, 3).T):
+        course.plot(time, one, marker=style.MARKERS[n], color=style.PALETTE[n], label=f"PC {n + 1}")
+    course.set(xlabel="time [s]", ylabel="component", xlim=(0, seconds))
+    course.legend(ncols=3)
+    figure.tight_layout()
+    style.save(figure, path)
+    return figure
+
+
+@matplotlib.rc_context(style.RC)
+def saliency(
+    frames: UInt8[np.ndarray, "T S S 3"], salient: Float[np.ndarray, "T S S"], path: Path
+) -> Figure:
+    """Frames of one camera, and below each which of its pixels count.
+
+    Args:
+      frames: of one camera.
+      salient: `eval.attribution.saliency`'s.
+      path: of the PNG.
+    """
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), 6)).round().astype(int)
+    figure = style.new_figure(1.4 * len(chosen), 3.0)
+    for axes, one in zip(figure.subplots(2, len(chosen)).T, chosen, strict=True):
+        axes[0].imshow(frames[one])
+        axes[1].imshow(
+            salient[one], vmin=0, vmax=np.percentile(salient[chosen], 99.5), cmap="magma"
+        )
+        for ax in axes:
+            ax.set_axis_off()
+    figure.tight_layout()
+    style.save(figure, path)
+    return figure
