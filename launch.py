@@ -10,6 +10,7 @@
     python launch.py predict --checkpoint runs/v2emg --video squat.mp4 --out runs/squat
     python launch.py predict --checkpoint runs/causal --camera 0       # EMG as it comes
     python launch.py export --checkpoint runs/v2emg --out runs/exported
+    python launch.py videoqa --dataset gymsim --model graph
 
 The main job builds the dataset if it is missing, trains (or resumes), evaluates the model that was
 best on validation once on the test subjects, and writes results.json and figures to the workdir.
@@ -20,11 +21,13 @@ Other ends: 0 done, 2 a mistake or fault told in one line, 130 a second Ctrl-C.
 without training; `graph` checks a knowledge graph, draws it and writes it in other formats;
 `predict` goes from videos to EMG and, with the workdir of an assessment job, to score and feedback
 (docs/predict.md); `export` writes the model as StableHLO, its weights as safetensors and a model
-card.
+card; `videoqa` asks our model, a vision-language model or a baseline about videos
+(docs/videoqa.md).
 """
 
 import errno
 import os
+import pathlib
 import re
 import runpy
 import shlex
@@ -35,6 +38,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from video2emg.errors import Interrupted, UserError
+from video2emg.videoqa import flags as videoqa_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :preset.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/v2emg", "Where everything of this run goes.")
@@ -59,7 +63,9 @@ _BEAM = flags.DEFINE_string(
     "beam", "", "prepare-data: options of an Apache Beam pipeline, e.g. --runner=DirectRunner."
 )
 _OUT = flags.DEFINE_string("out", "", "All but training: where it goes; else runs/<command>.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", "", "predict, export: workdir of a finished run.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", "", "predict, export, videoqa: workdir of a finished run."
+)
 _VIDEO = flags.DEFINE_multi_string(
     "video", [], "predict: a video, [view=]path, once per camera; or a folder of recordings."
 )
@@ -87,7 +93,7 @@ _COMPILATION_CACHE = flags.DEFINE_string(
     "JAX_COMPILATION_CACHE_DIR, if set, wins.",
 )
 
-COMMANDS = ("train", "check-data", "prepare-data", "graph", "predict", "export")
+COMMANDS = ("train", "check-data", "prepare-data", "graph", "predict", "export", "videoqa")
 
 
 def main(argv: list[str]) -> None:
@@ -158,6 +164,19 @@ def main(argv: list[str]) -> None:
             from video2emg import export
 
             sys.exit(export.run(_CHECKPOINT.value, out, built))
+        if command == "videoqa":
+            options = videoqa_flags.options()
+            from configs import aqa
+            from video2emg.videoqa import command as videoqa
+
+            place = videoqa.Place(
+                pathlib.Path(out).expanduser(),
+                _DATA_DIR.value,
+                _MANUAL_DIR.value,
+                _CHECKPOINT.value,
+            )
+            videoqa.run(options, place, lambda: _CONFIG.value or aqa.get_config())
+            sys.exit(0)
         _start_jax()
         from video2emg import assessment, experiment, personalise, regression, table
 

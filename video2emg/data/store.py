@@ -1,6 +1,7 @@
 """Datasets on disk: built when missing, checked when opened, read as Clips at random."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import zlib
@@ -40,6 +41,28 @@ class ClipSource:
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[i] for i in range(len(self)))
+
+
+class ClipsById:
+    """Clips of a split by their id: one scan when first asked, then random access."""
+
+    def __init__(self, source: ClipSource):
+        """Wraps a split."""
+        self._source = source
+
+    @functools.cached_property
+    def _index(self) -> dict[str, int]:
+        return {clip.clip_id: i for i, clip in enumerate(self._source)}
+
+    def __call__(self, clip_id: str) -> Clip:
+        """The clip.
+
+        Raises:
+          UserError: there is none of that id.
+        """
+        if clip_id not in self._index:
+            raise UserError(f"clip {clip_id!r} is not in the split that was asked")
+        return self._source[self._index[clip_id]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,16 @@ def nearest_frames(
     return own[nearest], (times >= shown[0] - period) & (times <= shown[-1] + period)
 
 
+def spread_frames(clip: Clip, view: int, count: int) -> Int[np.ndarray, " T"]:
+    """[T] indices into `clip.frames` of `count` frames of a view, evenly spread from first to last.
+
+    All of them, where the view has fewer.
+    """
+    own = clip.frame_time[clip.frame_view == view]
+    wanted = np.linspace(own[0], own[-1], min(count, len(own)))
+    return nearest_frames(clip, view, wanted)[0]
+
+
 def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
     """Decodes one frame as RGB, resized to `size` × `size` pixels if it has another size.
 

@@ -1,0 +1,132 @@
+"""What free text is taken to say."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from video2emg.fkg.load import load
+from video2emg.videoqa import extract
+
+GRAPH = load("gymsim")
+OPTIONS = ("Squat cut short (descend)", "Knees fall inwards (rise)", "Trunk tips forward (rise)")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("B", 1),
+        ("b.", 1),
+        ("(C)", 2),
+        ("**B**", 1),
+        ("B. Knees fall inwards (rise)", 1),
+        ("B) because the knees cave", 1),
+        ("The answer is C.", 2),
+        ("Answer: A", 0),
+        ("I choose option B, clearly.", 1),
+        ("Knees fall inwards (rise)", 1),
+        ("It shows: knees fall inwards (rise).", 1),
+        ("<think>A or B? rather A. No…</think>\nC", 2),
+        ("", None),
+        ("D", None),
+        ("A or B", None),
+        ("The answer is A. Or rather: the answer is B.", None),
+        ("A barbell is lifted.", None),
+        ("I cannot help with that.", None),
+        ("Squat cut short (descend) and Trunk tips forward (rise)", None),
+    ],
+)
+def test_choices(text, said):
+    assert extract.choice(text, OPTIONS) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [("Yes", 0), ("no.", 1), ("A", 0), ("B. No", 1), ("Yes, the knees cave in.", 0),
+     ("Perhaps", None), ("Yes and no", None), ("I do not know", None)],
+)  # fmt: skip
+def test_yes_and_no(text, said):
+    assert extract.choice(text, ("Yes", "No")) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("72", 72),
+        ("72.5", 72.5),
+        ("Score: 80/100", 80),
+        ("I would give 64 out of 100.", 64),
+        ("After 3 errors at 1.5 s: 55/100", 55),
+        ("100", 100),
+        ("0", 0),
+        ("Score: 85. I repeat: 85.", 85),
+        ("8/10", None),
+        ("between 60 and 70", None),
+        ("120", None),
+        ("-5", None),
+        ("good", None),
+        ("1,000", None),
+        ("", None),
+    ],
+)
+def test_numbers(text, said):
+    assert extract.number(text) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("Barbell back squat", "barbell_squat"),
+        ("This is a squat.", "barbell_squat"),
+        ("A lateral raise with dumbbells", "dumbbell_lateral_raise"),
+        ("Front raises", "dumbbell_front_raise"),
+        ("Romanian deadlift", "barbell_romanian_deadlift"),
+        ("overhead press", "barbell_overhead_press"),
+        ("barbell exercise", None),
+        ("bench", None),
+        ("", None),
+    ],
+)
+def test_actions(text, said):
+    assert extract.action(text, GRAPH) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("The knees cave in on the way up.", {"knees_caving"}),
+        ("Clear knee valgus; the squat is not deep enough.", {"knees_caving", "partial_depth"}),
+        ("Knee valgus and excessive forward lean.", {"knees_caving", "forward_lean"}),
+        ("No knee valgus is seen.", set()),
+        ("There is no knee valgus, but the back rounds.", {"round_back"}),
+        ("The lifter doesn't show a hip shift.", set()),
+        ("Half squat? No. Shallow squat!", {"partial_depth"}),
+        ("She is leaning to one side.", {"lateral_shift"}),
+        ("back_arch, leg_drive", {"back_arch", "leg_drive"}),
+        ("Everything is fine.", set()),
+    ],
+)
+def test_errors(text, said):
+    assert extract.errors(text, GRAPH) == said
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_survived(text):
+    choice = extract.choice(text, OPTIONS)
+    assert choice is None or 0 <= choice < 3
+    number = extract.number(text)
+    assert number is None or 0 <= number <= 100
+    assert extract.action(text, GRAPH) in {None, *GRAPH.actions}
+    assert extract.errors(text, GRAPH) <= set(GRAPH.errors)
+
+
+@given(
+    st.integers(0, 100), st.sampled_from(["{}", "{}.", "Score: {}", "{}/100", "I say {} of 100"])
+)
+def test_whole_scores_are_read(value, form):
+    assert extract.number(form.format(value)) == value
+
+
+@given(st.lists(st.sampled_from(sorted(GRAPH.errors)), unique=True, max_size=5))
+def test_names_of_errors_are_read(errors):
+    text = ". ".join(GRAPH.errors[error].name for error in errors)
+    assert extract.errors(text, GRAPH) == set(errors)

@@ -1,0 +1,1 @@
+"""Who answers questions: baselines, our own model, endpoints, local models."""
