@@ -90,13 +90,13 @@ def arrivals(source: str) -> Iterator[Arrival]:
             raise UserError(f"--camera {source}: lost after {last - first:.1f} s "
                             f"({error.strerror})") from error  # fmt: skip
         raise UserError(f"--camera {source}: cannot be read ({error.strerror}); a pipe must carry "
-                        "what can be read as it comes, e.g. MPEG-TS or Matroska") from error  # fmt: skip
+                        "what can be read as it comes, e.g. MPEG-TS") from error  # fmt: skip
     if first is None:
         raise UserError(f"--camera {source}: no frame came")
 
 
 def _decoded(container, stream) -> Iterator[Any]:
-    """Frames; packets that are damaged, or belong to a picture from before we came, are left out."""
+    """Frames; packets that are damaged, or of a picture from before we came, are left out."""
     invalid = readers.library("av", Path("--camera")).error.InvalidDataError
     for packet in container.demux(stream):
         with contextlib.suppress(invalid):

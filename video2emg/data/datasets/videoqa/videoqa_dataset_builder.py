@@ -1,4 +1,4 @@
-"""TFDS builder of question sets: what `launch.py videoqa` made, a record a question, with frames."""
+"""TFDS builder of question sets that `launch.py videoqa` made: a record a question, with frames."""
 
 import dataclasses
 import functools
