@@ -41,7 +41,7 @@ def test_floor_leaves_nothing_to_the_root():
     mujoco.mj_inverse(lifter.model, data)
     weight = (PERSON.mass + 60) * G
     assert data.qfrc_inverse[2] == pytest.approx(weight, rel=2e-3)
-    joint_torque, _ = dynamics._Feet(lifter.model).remove_floor(lifter.model, data)
+    joint_torque, _ = dynamics.Ground(lifter.model).remove(lifter.model, data)
     np.testing.assert_allclose(joint_torque[:6], 0, atol=1e-6 * weight)
 
 

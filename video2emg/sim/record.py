@@ -11,7 +11,7 @@ from video2emg.data.clip import Clip, validate
 from video2emg.errors import UserError
 from video2emg.sim import body, dynamics, posture, semg, sharing
 from video2emg.sim import subject as subjects
-from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, Draft, Exercise
+from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, STANDING, Draft, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
 
@@ -109,7 +109,7 @@ def plan(
     n_subjects: int,
     repetitions: int,
     seed: int,
-    exercises: tuple[str, ...] = tuple(EXERCISES),
+    exercises: tuple[str, ...] = STANDING,
 ) -> list[Trial]:
     """Every subject does every exercise `repetitions` times; loads do not depend on strength.
 
@@ -161,13 +161,14 @@ def perform(
     who: Subject, exercise: Exercise, load: float, errors: dict[str, float], seed: int
 ) -> Performance:
     """Simulates a repetition: motion, torques, muscles."""
-    lifter = body.build(who, exercise.equipment, load)
+    lifter = body.build(who, exercise.equipment, load, exercise.bench)
     rng = np.random.default_rng([seed, 1])
-    haste = max([exercise.errors[name].haste * s for name, s in errors.items()], default=0.0)
-    draft = Draft(who, lifter.length, errors, rng, quick=1 - haste)
+    hurry = [(exercise.errors[n].haste * s, exercise.errors[n].drop * s) for n, s in errors.items()]
+    haste, drop = np.max([(0.0, 0.0), *hurry], axis=0)
+    draft = Draft(who, lifter.length, errors, rng, quick=(1 - haste, 1 - drop))
     pose = exercise.move(draft)
     qpos = dynamics.smooth(posture.solve(pose, lifter, who), POSE_RATE)
-    motion = dynamics.analyse(lifter, qpos, POSE_RATE)
+    motion = dynamics.analyse(lifter, qpos, POSE_RATE, pose.rest, pose.heading)
     shares = sharing.share(lifter, motion, who)
     drives = sharing.excitation(shares.activation, POSE_RATE)
     channels = tuple(

@@ -77,6 +77,15 @@ SITES = {
         0.45,
         "shoulder",
     ),
+    "latissimus_dorsi": Site(
+        {"latissimus_dorsi": 1.0}, {"teres_major": 0.08, "erector_thoracic": 0.05}, 0.30, "shoulder"
+    ),
+    "posterior_deltoid": Site(
+        {"posterior_deltoid": 1.0},
+        {"medial_deltoid": 0.08, "infraspinatus": 0.06, "triceps_long": 0.03},
+        0.50,
+        "elbow",
+    ),
 }
 
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
