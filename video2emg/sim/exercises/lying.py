@@ -59,7 +59,7 @@ def on_back(draft: Draft, bench: Bench, middle: float = 0.28) -> Posture:
 
 
 def on_belly(draft: Draft, bench: Bench, up: float = 0.22) -> Posture:
-    """Chest against a low backrest, legs astride the seat; `up` is the pelvis above the crease, m."""
+    """Chest on a low backrest, astride the seat; `up` is the pelvis's height over the crease, m."""
     length, girth = draft.length, draft.subject.girth
     posture = draft.neutral((0.115, 0.135))
     posture.pelvis_pitch = posture.pelvis_pitch + (np.pi / 2 - bench.back)
