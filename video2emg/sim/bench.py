@@ -51,10 +51,16 @@ class Bench:
             rest = self.crease + self.along * self.rest / 2 - self.normal * _HALF_PAD
             seat = (self.seat / 2, 0, self.height - _HALF_PAD)
             parts = [
-                mjcf.box(rest, (self.rest / 2, _HALF_WIDTH, _HALF_PAD), self.back, _PAD),
+                mjcf.box(
+                    tuple(map(float, rest)),
+                    (self.rest / 2, _HALF_WIDTH, _HALF_PAD),
+                    float(self.back),
+                    _PAD,
+                ),
                 mjcf.box(seat, (self.seat / 2, _HALF_WIDTH, _HALF_PAD), 0, _PAD),
             ]
-            feet = [(0.7 * self.seat, 0, self.height), 0.7 * self.rest * self.along + self.crease]
+            high = 0.7 * self.rest * self.along + self.crease
+            feet = [(0.7 * self.seat, 0, self.height), tuple(map(float, high))]
         parts += [
             mjcf.capsule((x, y, 0.02), (x, y, z - 2 * _HALF_PAD - 0.01), 0.022, _FRAME)
             for x, y, z in feet

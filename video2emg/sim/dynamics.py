@@ -189,6 +189,8 @@ class Ground:
     # makes people push their feet apart instead of straining hips and knees sideways.
     _COST = np.tile([1.0, 1.0, 1.0, 50.0, 50.0, 100.0], 2)
     _TORQUE_COST = 120.0
+    # With a bench, feet need not hold their place by moments, and press with the middle.
+    _STEADY = np.tile([1.0, 1.0, 1.0, 4.0, 4.0, 1.0], 2)
     # Of a bench's force along the pad (twice) and out of it. The pad is soft: it does not grip.
     _PAD_COST = (4.0, 4.0, 1.0)
 
@@ -233,7 +235,8 @@ class Ground:
         """
         self._locate(model, data)
         away = np.where(self._gaps > _NEAR, _LET_GO, 1.0)
-        cost = np.concatenate([self._COST, np.outer(away, self._PAD_COST).ravel()])
+        feet = self._COST * (self._STEADY if self._contacts else 1.0)
+        cost = np.concatenate([feet, np.outer(away, self._PAD_COST).ravel()])
         starts = [0, 6, *range(12, len(cost), 3)]
         normals = np.array([start + 2 for start in starts])
         for _ in starts:

@@ -91,7 +91,7 @@ SITES = {
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
 _LOW, _HIGH = 60.0, 120.0
 _HUM = 50.0  # Hz
-_FEW, _MANY = 100.0, 3000.0  # pulses of motor units per second, at rest and at full drive
+_FEW, _MANY = 250.0, 6000.0  # pulses of motor units per second, at rest and at full drive
 
 # A montage of sixteen electrodes for all exercises, as many as FLEX's device has.
 SIXTEEN = (

@@ -166,7 +166,7 @@ class Draft:
         elbow: np.ndarray,
         pronation: float,
         turn: float = 0.0,
-        plane: float = 0.0,
+        plane: np.ndarray | float = 0.0,
     ) -> ArmAngles:
         """An arm told by angles in rad: flexion after abduction, in a plane turned to the front."""
         sign = 1 if side == "left" else -1

@@ -29,11 +29,11 @@ def _bench_press(draft: Draft, bench: Bench, barbell: bool) -> Posture:
     wide, tilted = error("grip_wide"), error("forearms_tilted")
     # Of the hands over the middle of the trunk; raised hips raise the chest towards the bar.
     low = 0.118 * girth + (0.035 if barbell else 0.075) * height
-    low = low + 0.17 * height * error("hips_lifted")
+    low = low + 0.22 * height * error("hips_lifted")
     down = (rng.uniform(0.10, 0.15) if bench.back < 0.2 else rng.uniform(0.03, 0.07)) * height
-    hips = 0.30 * error("hips_lifted") * draft.progress() ** 0.5
-    posture.pelvis_pitch = posture.pelvis_pitch - hips
-    posture.lumbar_flexion = posture.lumbar_flexion + hips
+    hips = error("hips_lifted") * draft.progress() ** 0.5
+    posture.pelvis_pitch = posture.pelvis_pitch - 0.35 * hips
+    posture.thoracic = posture.thoracic + 0.20 * hips
     grip = "barbell_wide" if bench.back < 0.2 else "barbell_overhead"
     spread = body.hand_spread(draft.subject, grip) + 0.11 * wide
     for side, y in SIDES.items():
