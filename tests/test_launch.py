@@ -68,9 +68,9 @@ def test_a_mistyped_command_costs_one_line(flags, says, tmp_path):
 def test_a_graph_becomes_pictures_and_files(tmp_path):
     done = launch("graph", "--name", "gymsim", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "6 actions, 18 key steps" in done.stdout
+    assert "20 actions, 60 key steps" in done.stdout
     found = {path.name for path in tmp_path.iterdir()}
-    assert {"barbell_squat.png", "gymsim.graphml", "gymsim.jsonld"} <= found and len(found) == 8
+    assert {"barbell_squat.png", "gymsim.graphml", "gymsim.jsonld"} <= found and len(found) == 22
 
 
 def test_a_sweep_as_commands_that_can_be_run_anywhere(tmp_path):

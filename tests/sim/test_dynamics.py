@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from tests.sim.people import PERSON
-from video2emg.sim import body, dynamics, kinematics
+from video2emg.sim import body, dynamics, kinematics, posture
+from video2emg.sim.exercises import EXERCISES, Draft
 
 G = 9.81
 
@@ -41,7 +42,7 @@ def test_floor_leaves_nothing_to_the_root():
     mujoco.mj_inverse(lifter.model, data)
     weight = (PERSON.mass + 60) * G
     assert data.qfrc_inverse[2] == pytest.approx(weight, rel=2e-3)
-    joint_torque, _ = dynamics._Feet(lifter.model).remove_floor(lifter.model, data)
+    joint_torque, _ = dynamics.Ground(lifter.model).remove(lifter.model, data)
     np.testing.assert_allclose(joint_torque[:6], 0, atol=1e-6 * weight)
 
 
@@ -91,3 +92,62 @@ def test_two_link_keeps_lengths_and_reaches():
     np.testing.assert_allclose(np.linalg.det(frame), 1, atol=1e-9)
     low = middle - 0.27 * (frame @ kinematics.rotation("y", -bend))[..., 2]
     np.testing.assert_allclose(low, end, atol=1e-9)
+
+
+BENCHES = [e for e in EXERCISES.values() if e.bench is not None]
+
+
+@pytest.mark.parametrize("exercise", BENCHES, ids=lambda e: e.name)
+def test_bench_and_floor_carry_the_body_and_only_push(exercise):
+    """Newton's laws for the whole body, from positions alone: no help from `mj_inverse`."""
+    lifter = body.build(PERSON, exercise.equipment, exercise.loads[0], exercise.bench)
+    draft = Draft(PERSON, lifter.length, {}, np.random.default_rng(1))
+    pose = exercise.move(draft)
+    assert pose.rest is not None
+    qpos = posture.solve(pose, lifter, PERSON)[:1]
+    data = mujoco.MjData(lifter.model)
+    data.qpos[:] = qpos[0]
+    mujoco.mj_inverse(lifter.model, data)
+    ground = dynamics.Ground(lifter.model, pose.rest.contacts, pose.heading)
+    force = ground.forces(lifter.model, data)
+    feet, pads = force[:12].reshape(2, 6), force[12:].reshape(-1, 3)
+    axes = kinematics.rotation("z", pose.heading)
+    normals = [axes @ c.normal for c in pose.rest.contacts]
+    pushes = np.concatenate([feet[:, 2], pads[:, 2]])
+    weight = lifter.model.body_mass.sum() * G
+    assert pushes.min() > -0.01 * weight
+    # Forces of the pads in the room: along the horizontal line beside it, and out of it.
+    total, turn = feet[:, :3].sum(0), feet[:, 3:].sum(0)
+    for site, foot in zip(("sole_right", "sole_left"), feet, strict=True):
+        turn = turn + np.cross(data.site(site).xpos - data.subtree_com[0], foot[:3])
+    for contact, normal, pad in zip(pose.rest.contacts, normals, pads, strict=True):
+        across = axes[:, 1]
+        pushed = pad[0] * np.cross(across, normal) + pad[1] * across + pad[2] * normal
+        at = (
+            data.body(contact.body).xpos
+            + data.body(contact.body).xmat.reshape(3, 3) @ contact.point
+        )
+        total = total + pushed
+        turn = turn + np.cross(at - data.subtree_com[0], pushed)
+    np.testing.assert_allclose(total, [0, 0, weight], atol=1e-6 * weight)
+    np.testing.assert_allclose(turn, 0, atol=1e-6 * weight)
+
+
+def test_a_raised_body_part_leaves_its_pad():
+    """Hips that are lifted off the bench are carried by feet and shoulder blades alone."""
+    exercise = EXERCISES["barbell_bench_press"]
+    loads = []
+    for errors in ({}, {"hips_lifted": 1.0}):
+        lifter = body.build(PERSON, exercise.equipment, 20.0, exercise.bench)
+        draft = Draft(PERSON, lifter.length, errors, np.random.default_rng(1))
+        pose = exercise.move(draft)
+        qpos = posture.solve(pose, lifter, PERSON)
+        data = mujoco.MjData(lifter.model)
+        data.qpos[:] = qpos[np.argmax(draft.progress())]
+        mujoco.mj_inverse(lifter.model, data)
+        assert pose.rest is not None
+        ground = dynamics.Ground(lifter.model, pose.rest.contacts, pose.heading)
+        force = ground.forces(lifter.model, data)[12:].reshape(-1, 3)[:, 2]
+        on_pelvis = [c.body == "pelvis" for c in pose.rest.contacts]
+        loads.append(force[on_pelvis].sum())
+    assert loads[0] > 150 and abs(loads[1]) < 0.05 * loads[0], loads

@@ -36,6 +36,14 @@ class Bench:
         self._turn(joint, total)
         return self._lengths()
 
+    def raised(self, arm: Rotation, change: Rotation) -> np.ndarray:
+        """Turns a raised arm by a small `change`; the scapula stays where `arm` needs it."""
+        self.data.qpos[:] = self.model.qpos0
+        scapula = posture.scapular_rhythm(arm.as_matrix()[None])[0]
+        self._turn("scapula_left", scapula)
+        self._turn("shoulder_left", scapula.T @ (change * arm).as_matrix())
+        return self._lengths()
+
     def _turn(self, joint: str, matrix: np.ndarray) -> None:
         self.data.joint(joint).qpos[:] = kinematics.quaternion(matrix[None])[0]
 
@@ -100,6 +108,47 @@ def test_hip_extensors(bench):
         angle = np.deg2rad(degrees)
         lever = bench.lever(muscle, lambda c, a=angle: bench.ball("hip_left", LEFTWARDS, a + c))
         assert low < lever < high, (muscle, degrees, lever)
+
+
+INWARDS = (0.0, 0.0, -1.0)  # horizontal adduction of the left arm
+
+# Levers of the muscles that press and pull, cm, in the direction named; the arm hangs and is raised
+# by the degrees about the axis, or is level and opened by the degrees from straight ahead. Ranges
+# bracket the means of Ackland et al. (J. Anat. 213, 2008) and Kuechle et al. (J. Shoulder Elbow
+# Surg. 6, 1997): pectoralis and anterior deltoid adduct a level arm, latissimus and teres major
+# extend and adduct with 3-5 cm in the middle of the range, the posterior deltoid abducts it.
+PULLS = [
+    ("pectoralis_sternal", LEFTWARDS, 120, -5.5, -2.0),
+    ("latissimus_dorsi", LEFTWARDS, 60, -6.0, -2.5),
+    ("teres_major", LEFTWARDS, 60, -6.5, -2.5),
+    ("latissimus_dorsi", FORWARDS, 60, -6.0, -2.5),
+    ("teres_major", FORWARDS, 60, -6.5, -2.5),
+]
+LEVEL = [
+    ("pectoralis_clavicular", 30, 3.5, 7.0),
+    ("pectoralis_sternal", 30, 2.5, 6.5),
+    ("pectoralis_sternal", 90, 1.0, 5.0),
+    ("anterior_deltoid", 60, 2.0, 5.0),
+    ("posterior_deltoid", 30, -5.0, -2.0),
+    ("posterior_deltoid", 90, -6.0, -3.0),
+]
+
+
+@pytest.mark.parametrize("muscle, axis, degrees, low, high", PULLS)
+def test_levers_of_pulls(bench, muscle, axis, degrees, low, high):
+    angle = np.deg2rad(degrees)
+    lever = bench.lever(muscle, lambda c: bench.ball("shoulder_left", axis, angle + c, fixed=angle))
+    assert low < lever < high
+
+
+@pytest.mark.parametrize("muscle, degrees, low, high", LEVEL)
+def test_levers_of_presses(bench, muscle, degrees, low, high):
+    """Horizontal adduction of an arm raised to the shoulder's height."""
+    level = Rotation.from_euler("ZY", [degrees, -90], degrees=True)
+    lever = bench.lever(
+        muscle, lambda c: bench.raised(level, Rotation.from_rotvec(c * np.array(INWARDS)))
+    )
+    assert low < lever < high
 
 
 def test_scapula_takes_a_third_of_the_elevation_beyond_30_degrees():

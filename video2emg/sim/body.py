@@ -14,6 +14,7 @@ import numpy as np
 
 from video2emg.sim import equipment as gear
 from video2emg.sim import mjcf, muscles
+from video2emg.sim.bench import Bench
 from video2emg.sim.equipment import Equipment
 from video2emg.sim.subject import Subject
 
@@ -74,18 +75,21 @@ def width_factor(subject: Subject) -> float:
     return 0.92 if subject.female else 1.0
 
 
-def build(subject: Subject, equipment: Equipment, load: float) -> Lifter:
+def build(
+    subject: Subject, equipment: Equipment, load: float, bench: Bench | None = None
+) -> Lifter:
     """Builds the lifter.
 
     Args:
       subject: who.
       equipment: where the load is.
       load: kg; total with the bar for barbells, per hand for dumbbells.
+      bench: what stands in the room to sit or lie on; a body of its own that motion cannot move.
     """
     length = {name: value * subject.height for name, value in LENGTH.items()}
     scale = subject.height / 1.75
     paths = muscles.paths(scale, width_factor(subject))
-    xml = _Writer(subject, length, equipment, load, paths).xml()
+    xml = _Writer(subject, length, equipment, load, paths, bench).xml()
     model = mujoco.MjModel.from_xml_string(xml)
     side = np.array(
         [1 + (0.5 if m.endswith("right") else -0.5) * subject.asymmetry for m in paths.names]
@@ -120,10 +124,10 @@ def reference_subject(female: bool) -> Subject:
 class _Writer:
     """Writes the XML; one method per part of the body."""
 
-    def __init__(self, subject: Subject, length, equipment: Equipment, load: float, paths):
+    def __init__(self, subject: Subject, length, equipment: Equipment, load, paths, bench):
         self.subject, self.length, self.paths = subject, length, paths
         self.equipment: Equipment = equipment
-        self.load = load
+        self.load, self.bench = load, bench
         self.scale = subject.height / 1.75
         self.wide = width_factor(subject)
         self.thick = subject.girth * self.scale
@@ -154,7 +158,7 @@ class _Writer:
           <worldbody>
             <geom type="plane" size="4 4 .1"/>{walls}
             <geom type="box" pos="-2.6 .9 .5" size=".25 .7 .5" rgba=".16 .16 .18 1"/>
-            {self._pelvis()}
+            {self._pelvis()}{self.bench.xml() if self.bench else ""}
           </worldbody>
           <tendon>{self.paths.tendons}</tendon>
         </mujoco>"""
@@ -172,6 +176,7 @@ class _Writer:
                 0.098 * self.subject.girth,
                 self.subject.shorts,
             ),
+            self._bar_on("hips", (0.105 * self.subject.girth, 0, 0.03)),
             self._body(
                 "abdomen",
                 (0, 0, length["lumbar"]),
@@ -194,10 +199,6 @@ class _Writer:
 
     def _chest(self) -> str:
         trunk, girth, shirt = self.length["trunk"], self.subject.girth, self.subject.shirt
-        back_bar = ""
-        if self.equipment == "barbell_back":
-            both = gear.half_bar(self.load, (0, 1, 0)) + gear.half_bar(self.load, (0, -1, 0))
-            back_bar = self._body("barbell", (-0.105 * girth, 0, trunk + 0.005), both)
         return self._body(
             "chest",
             (0, 0, self.length["abdomen"]),
@@ -216,10 +217,17 @@ class _Writer:
                 self.subject.skin,
             ),
             f'<site name="neck" pos="0 0 {trunk:.4f}"/>',
-            back_bar,
+            self._bar_on("back", (-0.105 * girth, 0, trunk + 0.005)),
             self._head(),
             *(self._arm(side) for side in SIDES),
         )
+
+    def _bar_on(self, place: str, pos) -> str:
+        """The barbell, if it lies at this place of the trunk."""
+        if self.equipment != f"barbell_{place}":
+            return ""
+        both = gear.half_bar(self.load, (0, 1, 0)) + gear.half_bar(self.load, (0, -1, 0))
+        return self._body("barbell", pos, both)
 
     def _head(self) -> str:
         head, scale, skin = self.length["head"], self.scale, self.subject.skin

@@ -1,6 +1,7 @@
 """Inverse dynamics: from motion to joint torques, and to the levers of all muscles."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
@@ -8,6 +9,8 @@ from jaxtyping import Float
 from scipy import signal
 
 from video2emg import vocabulary
+from video2emg.sim import kinematics
+from video2emg.sim.bench import Contact, Rest
 from video2emg.sim.body import SIDES, Lifter
 
 SMOOTHING = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
@@ -26,6 +29,8 @@ _TOLERANCE = {
     "knee": 3.0,
     "ankle": 3.0,
 }
+_LET_GO = 1e4  # factor on the cost of a contact that would have to pull, or is not there
+_NEAR = 0.045  # m from the pad, within which soft tissue still touches it
 _AXIAL = 5.0  # factor for rotation about a long bone, which ligaments share
 
 # Torques of a clip. Positive in the named direction on both sides.
@@ -100,18 +105,31 @@ def smooth(qpos: Float[np.ndarray, "T Q"], rate: float) -> Float[np.ndarray, "T 
     return signal.sosfiltfilt(sos, qpos, axis=0, padlen=min(30, len(qpos) - 2))
 
 
-def analyse(lifter: Lifter, qpos: Float[np.ndarray, "T Q"], rate: float) -> Motion:
-    """Inverse dynamics of a motion with both feet on the floor.
+def analyse(
+    lifter: Lifter,
+    qpos: Float[np.ndarray, "T Q"],
+    rate: float,
+    rest: Rest | None = None,
+    heading: float = 0.0,
+) -> Motion:
+    """Inverse dynamics of a motion with both feet on the floor, and perhaps the trunk on a bench.
 
-    The wrench that the floor must exert on the whole body follows from Newton; it is shared between
-    the feet at least cost of forces, moments and joint torques.
+    The wrench that floor and bench must exert on the whole body follows from Newton; it is shared
+    between them at least cost of forces, moments and joint torques.
 
     Args:
       lifter: the model.
       qpos: smooth coordinates.
       rate: of the samples, Hz.
+      rest: how the body rests on a bench.
+      heading: of the feet, rad.
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
+    if rest is not None:
+        facing = kinematics.rotation("z", heading)
+        turn = heading + (np.pi if rest.turned else 0.0)
+        data.mocap_pos[0] = facing @ rest.bench
+        data.mocap_quat[0] = np.cos(turn / 2), 0, 0, np.sin(turn / 2)
     n, (rows, tolerance, axial) = len(qpos), enforced(model)
     qpos = qpos.copy()
     for row in qpos:
@@ -121,12 +139,13 @@ def analyse(lifter: Lifter, qpos: Float[np.ndarray, "T Q"], rate: float) -> Moti
     length, pressure = np.zeros((n, model.ntendon)), np.zeros(n)
     joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(DOFS)))
     position, rotation = np.zeros((n, model.ngeom, 3)), np.zeros((n, model.ngeom, 3, 3))
-    where, feet, read = _joint_reader(model), _Feet(model), _TorqueReader(model)
+    where, read = _joint_reader(model), _TorqueReader(model)
+    ground = Ground(model, rest.contacts if rest else (), heading)
     jacobian = np.zeros((model.ntendon, model.nv))
     for i in range(n):
         data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
         mujoco.mj_inverse(model, data)
-        torque[i], pressure[i] = feet.remove_floor(model, data)
+        torque[i], pressure[i] = ground.remove(model, data)
         mujoco.mju_sparse2dense(
             jacobian, data.ten_J, model.ten_J_rownnz, model.ten_J_rowadr, model.ten_J_colind
         )
@@ -162,30 +181,74 @@ def _derivatives(
     return qvel, np.asarray(np.gradient(qvel, 1 / rate, axis=0))
 
 
-class _Feet:
-    """Shares the floor's wrench between two feet."""
+class Ground:
+    """Shares the wrench that holds the body between two feet and the contacts with a bench."""
 
     # Cost of each foot's force (x, y, z, N) and moment (N·m), and of the legs' joint torques (N·m).
     # Vertical forces are cheap, moments of the small foot dear; that torques cost something is what
     # makes people push their feet apart instead of straining hips and knees sideways.
     _COST = np.tile([1.0, 1.0, 1.0, 50.0, 50.0, 100.0], 2)
     _TORQUE_COST = 120.0
+    # With a bench, feet need not hold their place by moments, and press with the middle.
+    _STEADY = np.tile([1.0, 1.0, 1.0, 4.0, 4.0, 1.0], 2)
+    # Of a bench's force along the pad (twice) and out of it. The pad is soft: it does not grip.
+    _PAD_COST = (4.0, 4.0, 1.0)
 
-    def __init__(self, model: mujoco.MjModel):
+    def __init__(self, model: mujoco.MjModel, contacts: Sequence[Contact] = (), heading: float = 0):
         self._sites = [model.site(f"sole_{side}").id for side in SIDES]
         self._ankles = [model.body(f"foot_{side}").id for side in SIDES]
-        self._jacobian = np.zeros((12, model.nv))
-        legs = ("hip", "knee", "ankle")
-        self._legs = np.concatenate(
+        self._contacts = contacts
+        facing = kinematics.rotation("z", heading)
+        self._frames = [(facing @ _frame(c.normal)).T for c in contacts]
+        self._pads = [facing @ c.pad for c in contacts]
+        self._gaps = np.zeros(len(contacts))  # m, of the points from their pads
+        self._jacobian = np.zeros((12 + 3 * len(contacts), model.nv))
+        # On a bench the back is held too, and may as well push as strain.
+        relieved = ("hip", "knee", "ankle", "lumbar") if contacts else ("hip", "knee", "ankle")
+        self._joints = np.concatenate(
             [
                 model.jnt_dofadr[j] + np.arange(3 if name.startswith("hip") else 1)
                 for j in range(model.njnt)
-                if (name := model.joint(j).name).startswith(legs)
+                if (name := model.joint(j).name).startswith(relieved)
             ]
         )
 
-    def remove_floor(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
-        """Joint torques [nv] given the floor's help, and the centre of pressure, m."""
+    def remove(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
+        """Joint torques [nv] given the help from outside, and the feet's centre of pressure, m."""
+        force = self.forces(model, data)
+        soles = data.site_xpos[self._sites]
+        forward = (data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0]).sum(0)
+        forward[2] = 0
+        forward /= np.linalg.norm(forward)
+        wrench = force[:12].reshape(2, 6)
+        share = np.maximum(wrench[:, 2:3], 1.0)
+        # A vertical force beside the sole's site is a force at it and a moment about it.
+        beside = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / share
+        centre = (share * (soles + beside)).sum(0) / share.sum() - data.xpos[self._ankles].mean(0)
+        return data.qfrc_inverse - self._jacobian.T @ force, float(centre @ forward)
+
+    def forces(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+        """The wrenches on both feet and the forces on the contacts [12 + 3 c], N and N·m.
+
+        Bench and floor can push and not pull: on a bench, what would pull most is made dear and the
+        rest shared anew, until nothing pulls.
+        """
+        self._locate(model, data)
+        away = np.where(self._gaps > _NEAR, _LET_GO, 1.0)
+        feet = self._COST * (self._STEADY if self._contacts else 1.0)
+        cost = np.concatenate([feet, np.outer(away, self._PAD_COST).ravel()])
+        starts = [0, 6, *range(12, len(cost), 3)]
+        normals = np.array([start + 2 for start in starts])
+        for _ in starts:
+            force = self._least_cost(cost, data.qfrc_inverse)
+            worst = int(np.argmin(np.where(cost[normals] < _LET_GO, force[normals], 0.0)))
+            if not self._contacts or force[normals[worst]] >= 0:
+                break
+            cost[starts[worst] : [*starts, len(cost)][worst + 1]] *= _LET_GO
+        return force
+
+    def _locate(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Fills in the Jacobian of feet and contacts."""
         for k, site in enumerate(self._sites):
             mujoco.mj_jacSite(
                 model,
@@ -194,25 +257,28 @@ class _Feet:
                 self._jacobian[6 * k + 3 : 6 * k + 6],
                 site,
             )
-        root, legs = self._jacobian[:, :6].T, self._jacobian[:, self._legs]
-        # Least cost subject to balance of the whole body: a linear system (Lagrange).
-        system = np.zeros((18, 18))
-        system[:12, :12] = np.diag(self._COST) + self._TORQUE_COST * legs @ legs.T
-        system[:12, 12:], system[12:, :12] = root.T, root
-        wanted = np.concatenate(
-            [self._TORQUE_COST * legs @ data.qfrc_inverse[self._legs], data.qfrc_inverse[:6]]
-        )
-        force = np.linalg.solve(system, wanted)[:12]
-        soles = data.site_xpos[self._sites]
-        forward = (data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0]).sum(0)
-        forward[2] = 0
-        forward /= np.linalg.norm(forward)
-        wrench = force.reshape(2, 6)
-        share = np.maximum(wrench[:, 2:3], 1.0)
-        # A vertical force beside the sole's site is a force at it and a moment about it.
-        beside = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / share
-        centre = (share * (soles + beside)).sum(0) / share.sum() - data.xpos[self._ankles].mean(0)
-        return data.qfrc_inverse - self._jacobian.T @ force, float(centre @ forward)
+        for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
+            body = model.body(contact.body).id
+            point = data.xpos[body] + data.xmat[body].reshape(3, 3) @ contact.point
+            of_point = np.zeros((3, model.nv))
+            mujoco.mj_jac(model, data, of_point, None, point, body)
+            self._jacobian[12 + 3 * k : 15 + 3 * k] = frame @ of_point
+            self._gaps[k] = frame[2] @ (point - self._pads[k])
+
+    def _least_cost(self, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Least cost subject to balance of the whole body: a linear system (Lagrange)."""
+        root, joints, n = self._jacobian[:, :6].T, self._jacobian[:, self._joints], len(cost)
+        system = np.zeros((n + 6, n + 6))
+        system[:n, :n] = np.diag(cost) + self._TORQUE_COST * joints @ joints.T
+        system[:n, n:], system[n:, :n] = root.T, root
+        wanted = np.concatenate([self._TORQUE_COST * joints @ wanted[self._joints], wanted[:6]])
+        return np.linalg.solve(system, wanted)[:n]
+
+
+def _frame(normal: np.ndarray) -> np.ndarray:
+    """[3, 3] axes with `normal` as the third and the second horizontal."""
+    across = np.array([0.0, 1.0, 0.0])
+    return np.stack([np.cross(across, normal), across, normal], -1)
 
 
 def _joint_reader(model: mujoco.MjModel):

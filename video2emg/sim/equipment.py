@@ -6,13 +6,25 @@ import typing
 from video2emg.sim import mjcf
 
 Equipment = typing.Literal[
-    "dumbbell", "barbell_back", "barbell_overhead", "barbell_hanging", "none"
+    "dumbbell",
+    "barbell_back",
+    "barbell_hips",
+    "barbell_overhead",
+    "barbell_hanging",
+    "barbell_wide",
+    "barbell_narrow",
+    "none",
 ]
 
 HALF_BAR = 0.9  # m
 # Each hand on the bar is this far outside its shoulder, m: wide enough to press with upright
 # forearms, narrow enough to hang straight.
-GRIP_WIDTH = {"barbell_overhead": 0.11, "barbell_hanging": 0.05}
+GRIP_WIDTH = {
+    "barbell_overhead": 0.11,
+    "barbell_hanging": 0.05,
+    "barbell_wide": 0.20,
+    "barbell_narrow": 0.0,
+}
 _SLEEVE = 0.62  # m from the middle of the bar to the first plate
 _STEEL = (0.72, 0.72, 0.75)
 # Plates: mass kg: radius m and colour (IWF's for 10 kg and more; 20 and 25 kg of full size).

@@ -50,3 +50,13 @@ def cylinder(
         f'<geom type="cylinder" fromto="{numbers(*start, *end)}" size="{radius:.5f}" '
         f'mass="{mass:.5f}" rgba="{numbers(*colour)} 1"/>'
     )
+
+
+def box(
+    centre: Sequence[Number], half: Sequence[Number], pitch: Number, colour: Sequence[Number]
+) -> str:
+    """A weightless box; `half` holds half edges, `pitch` turns it about y, rad."""
+    return (
+        f'<geom type="box" pos="{numbers(*centre)}" size="{numbers(*half)}" mass="0" '
+        f'euler="{numbers(0, pitch, 0)}" rgba="{numbers(*colour)} 1"/>'
+    )

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import interpolate, spatial
 
 from video2emg.sim import body, kinematics
+from video2emg.sim.bench import Rest
 from video2emg.sim.body import GRIP, SIDES, Lifter
 from video2emg.sim.subject import Subject
 
@@ -57,12 +58,13 @@ class Posture:
       toe_out: of each foot.
       pelvis_pitch, pelvis_roll, pelvis_yaw: of the pelvis in the room.
       lumbar_flexion, lumbar_bend, lumbar_turn, thoracic, neck: of the spine.
-      knee: mean flexion of the knees.
+      knee: mean flexion of the knees; on a bench it follows from where hips and feet are.
       caving: how far the knees fall inwards, 0 none to 1 much.
       forward: of the centre of mass in front of the ankles, m.
       sideways: of the centre of mass left of the middle of the feet, m.
       clavicle: elevation of the shoulder girdle by side.
       arms: by side.
+      rest: on what the trunk rests; None for standing, when the body is balanced over the feet.
     """
 
     heading: float
@@ -82,6 +84,7 @@ class Posture:
     sideways: np.ndarray
     clavicle: dict[str, np.ndarray]
     arms: dict[str, ArmAngles | ArmReach] = dataclasses.field(default_factory=dict)
+    rest: Rest | None = None
 
 
 def solve(posture: Posture, lifter: Lifter, subject: Subject) -> np.ndarray:
@@ -91,7 +94,10 @@ def solve(posture: Posture, lifter: Lifter, subject: Subject) -> np.ndarray:
     for side in SIDES:
         solver.arm(side)
     solver.bar()
-    solver.balance()
+    if posture.rest is None:
+        solver.balance()
+    else:
+        solver.lie(posture.rest)
     return solver.qpos
 
 
@@ -183,8 +189,9 @@ class _Solver:
             self._set(f"{name}_{side}", values)
 
     def bar(self) -> None:
-        """Turns the two halves of a bar into the line through both hands."""
-        if not self.grips:
+        """Turns the two halves of a bar, if there is one, into the line through both hands."""
+        names = {self.lifter.model.joint(j).name for j in range(self.lifter.model.njnt)}
+        if not self.grips or "bar_left" not in names:
             return
         along = kinematics.unit(self.grips["left"][0] - self.grips["right"][0])
         forward = np.broadcast_to(self.facing[:, 0], along.shape)
@@ -197,15 +204,45 @@ class _Solver:
         """Sets the pelvis `shift` [T, 2] m from the middle of the feet, and the legs below it."""
         p, length = self.posture, self.lifter.length
         thigh, shank, ground = length["thigh"], length["shank"], length["foot_height"]
+        ankles, hips = self._ankles(dict.fromkeys(SIDES, 0.0)), self._hips()
         reach = thigh**2 + shank**2 + 2 * thigh * shank * np.cos(p.knee)
-        ankles, hips, heights = {}, {}, []
-        for side, sign in SIDES.items():
-            ankles[side] = self.facing @ np.array([0, sign * p.stance, ground])
-            hips[side] = kinematics.apply(self.pelvis, np.array([0, sign * length["hip"], 0]))
+        heights = []
+        for side in SIDES:
             apart = (kinematics.apply(self.facing, _flat(shift)) + hips[side] - ankles[side])[:, :2]
             heights.append(np.sqrt(np.maximum(reach - np.sum(apart**2, -1), 0.01)))
         root = kinematics.apply(self.facing, _flat(shift))
         root[:, 2] = ground + np.mean(heights, axis=0)
+        self._place_legs(root, ankles)
+
+    def lie(self, rest: Rest) -> None:
+        """Holds the trunk to the bench, and sets the legs between hips and floor."""
+        segment = self.pelvis if rest.segment == "pelvis" else self.chest
+        point = kinematics.apply(segment, rest.point)
+        if rest.segment == "chest":
+            length = self.lifter.length
+            point = point + kinematics.apply(self.pelvis, np.array([0, 0, length["lumbar"]]))
+            point = point + kinematics.apply(self.abdomen, np.array([0, 0, length["abdomen"]]))
+        self._place_legs(kinematics.apply(self.facing, rest.place) - point, self._ankles(rest.feet))
+
+    def _ankles(self, forward: dict[str, float]) -> dict[str, np.ndarray]:
+        """[3] of each ankle in the room, m."""
+        stance, ground = self.posture.stance, self.lifter.length["foot_height"]
+        return {
+            side: self.facing @ np.array([forward[side], sign * stance, ground])
+            for side, sign in SIDES.items()
+        }
+
+    def _hips(self) -> dict[str, np.ndarray]:
+        """[T, 3] of each hip from the pelvis, m."""
+        hip = self.lifter.length["hip"]
+        return {
+            s: kinematics.apply(self.pelvis, np.array([0, y * hip, 0])) for s, y in SIDES.items()
+        }
+
+    def _place_legs(self, root: np.ndarray, ankles: dict[str, np.ndarray]) -> None:
+        """Sets the pelvis at `root` [T, 3] m in the room, and the legs down to the `ankles`."""
+        p, length, hips = self.posture, self.lifter.length, self._hips()
+        thigh, shank = length["thigh"], length["shank"]
         self.qpos[:, :3] = root
         for side, sign in SIDES.items():
             toes = self.facing @ kinematics.rotation("z", sign * p.toe_out)

@@ -1,4 +1,4 @@
-"""One trial in the simulated gym, from the plan to a complete `Clip`."""
+"""One trial in the simulated gym, from its plan to a complete `Clip`."""
 
 import dataclasses
 import io
@@ -9,38 +9,19 @@ from PIL import Image
 from video2emg import vocabulary
 from video2emg.data.clip import Clip, validate
 from video2emg.errors import UserError
-from video2emg.sim import body, dynamics, posture, semg, sharing
-from video2emg.sim import subject as subjects
+from video2emg.sim import body, dynamics, effort, posture, semg, sharing
 from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, Draft, Exercise
+from video2emg.sim.plan import Trial, plan
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
+
+__all__ = ["Performance", "Studio", "Trial", "perform", "plan", "record", "try_once"]
 
 # Direction of view, degrees; see `raster.Camera`.
 VIEWS = {"front": 180.0, "front_left": 225.0, "left": 270.0, "front_right": 135.0, "right": 90.0}
 ATTEMPTS = 8
 LARGEST_MISS = 0.10  # RMS residual over RMS torque
 LARGEST_SATURATION = 0.05  # share of a channel's samples with the drive at its limit
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """What is to be recorded.
-
-    Attributes:
-      index: place in the plan.
-      subject: who.
-      exercise: name.
-      load: kg; total with the bar for barbells, per hand for dumbbells.
-      errors: (error, severity in (0, 1]).
-      seed: of everything that the plan does not say.
-    """
-
-    index: int
-    subject: Subject
-    exercise: str
-    load: float
-    errors: tuple[tuple[str, float], ...]
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +35,8 @@ class Studio:
       emg_rate: Hz.
       jpeg_quality: 1-95.
       camera_seed: of the cameras' exact places; None draws them anew for each trial.
+      montage: muscles with an electrode on either side; empty for the two of the exercise.
+      units: whether the EMG is made of motor units' pulses instead of even noise.
     """
 
     views: tuple[str, ...] = ("front", "front_left")
@@ -62,6 +45,8 @@ class Studio:
     emg_rate: float = 1000.0
     jpeg_quality: int = 90
     camera_seed: int | None = None
+    montage: tuple[str, ...] = ()
+    units: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +57,7 @@ class Performance:
       draft: tempo.
       load: kg, really lifted.
       errors: severity by name.
-      lifter: the model.
+      lifter: the model, its muscles as strong as they are in this repetition.
       qpos: [T, Q] its positions at `POSE_RATE`.
       motion: inverse dynamics.
       shares: muscle activations.
@@ -80,6 +65,8 @@ class Performance:
       channels: electrode names.
       drive: [T, C] excitation under each electrode.
       heading: of the feet, rad.
+      capacity: [n] force that earlier repetitions have left, 1 for a fresh body.
+      before: how long these lasted, s.
     """
 
     draft: Draft
@@ -93,6 +80,8 @@ class Performance:
     channels: tuple[str, ...]
     drive: np.ndarray
     heading: float
+    capacity: np.ndarray
+    before: float
 
     @property
     def saturation(self) -> float:
@@ -105,77 +94,59 @@ class Performance:
         return self.shares.miss < LARGEST_MISS and self.saturation < LARGEST_SATURATION
 
 
-def plan(
-    n_subjects: int,
-    repetitions: int,
+def perform(
+    who: Subject,
+    exercise: Exercise,
+    load: float,
+    errors: dict[str, float],
     seed: int,
-    exercises: tuple[str, ...] = tuple(EXERCISES),
-) -> list[Trial]:
-    """Every subject does every exercise `repetitions` times; loads do not depend on strength.
+    montage: tuple[str, ...] = (),
+    before: int = 0,
+) -> Performance:
+    """Simulates a repetition: motion, torques, muscles.
 
     Args:
-      n_subjects: ids are `s000`, `s001`, …
-      repetitions: of each exercise, each with its own load and errors.
-      seed: the plan is a pure function of the arguments.
-      exercises: names.
+      who: lifts.
+      exercise: which.
+      load: kg.
+      errors: severity by name.
+      seed: of all that varies.
+      montage: muscles with electrodes; empty for those of the exercise.
+      before: repetitions that were done like this one just before.
     """
-    for name in exercises:
-        if name not in EXERCISES:
-            raise UserError(f"unknown exercise {name!r}; there are {', '.join(EXERCISES)}")
-    trials = []
-    for number in range(n_subjects):
-        who = subjects.sample(number, seed)
-        for name in exercises:
-            exercise = EXERCISES[name]
-            rng = np.random.default_rng([seed, number, list(EXERCISES).index(name), 11])
-            low, high, step = exercise.loads
-            # One load from each part of the range, in random order.
-            parts = (rng.permutation(repetitions) + rng.random(repetitions)) / repetitions
-            for part in parts:
-                load = low + round(part * (high - low) / step) * step
-                trials.append(
-                    Trial(
-                        index=len(trials),
-                        subject=who,
-                        exercise=name,
-                        load=float(load),
-                        errors=_draw_errors(exercise, who, rng),
-                        seed=int(rng.integers(2**31)),
-                    )
-                )
-    return trials
-
-
-def _draw_errors(
-    exercise: Exercise, who: Subject, rng: np.random.Generator
-) -> tuple[tuple[str, float], ...]:
-    """None, one or two errors; the unskilled make more."""
-    made, both = rng.random() < 0.4 + 0.4 * (1 - who.skill), rng.random() < 0.25
-    names = rng.permutation(list(exercise.errors))[:2]
-    severity = np.round(rng.uniform(0.35, 1.0, 2), 2)
-    count = int(made) + int(made and both)
-    return tuple((str(n), float(s)) for n, s in zip(names[:count], severity, strict=False))
-
-
-def perform(
-    who: Subject, exercise: Exercise, load: float, errors: dict[str, float], seed: int
-) -> Performance:
-    """Simulates a repetition: motion, torques, muscles."""
-    lifter = body.build(who, exercise.equipment, load)
+    lifter = body.build(who, exercise.equipment, load, exercise.bench)
     rng = np.random.default_rng([seed, 1])
-    haste = max([exercise.errors[name].haste * s for name, s in errors.items()], default=0.0)
-    draft = Draft(who, lifter.length, errors, rng, quick=1 - haste)
+    hurry = [(exercise.errors[n].haste * s, exercise.errors[n].drop * s) for n, s in errors.items()]
+    haste, drop = np.max([(0.0, 0.0), *hurry], axis=0)
+    draft = Draft(who, lifter.length, errors, rng, quick=(1 - haste, 1 - drop))
     pose = exercise.move(draft)
     qpos = dynamics.smooth(posture.solve(pose, lifter, who), POSE_RATE)
-    motion = dynamics.analyse(lifter, qpos, POSE_RATE)
+    motion = dynamics.analyse(lifter, qpos, POSE_RATE, pose.rest, pose.heading)
+    passed = before * draft.duration
+    left = effort.capacity(lifter, motion, who, passed)
+    lifter = dataclasses.replace(lifter, force=lifter.force * left)
     shares = sharing.share(lifter, motion, who)
     drives = sharing.excitation(shares.activation, POSE_RATE)
     channels = tuple(
-        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in exercise.muscles
+        vocabulary.channel(side, muscle)
+        for side in vocabulary.SIDES
+        for muscle in montage or exercise.muscles
     )
     drive = np.stack([semg.drive_under(drives, lifter.muscles, c) for c in channels], -1)
     return Performance(
-        draft, load, errors, lifter, qpos, motion, shares, drives, channels, drive, pose.heading
+        draft,
+        load,
+        errors,
+        lifter,
+        qpos,
+        motion,
+        shares,
+        drives,
+        channels,
+        drive,
+        pose.heading,
+        left,
+        passed,
     )
 
 
@@ -192,7 +163,7 @@ def record(trial: Trial, studio: Studio) -> Clip:
         if view not in VIEWS:
             raise UserError(f"unknown view {view!r}; there are {', '.join(VIEWS)}")
     for attempt in range(ATTEMPTS):
-        done = try_once(trial, attempt)
+        done = try_once(trial, attempt, studio.montage)
         if done.feasible:
             return validate(_clip(trial, studio, done, attempt + 1))
     raise UserError(
@@ -201,21 +172,22 @@ def record(trial: Trial, studio: Studio) -> Clip:
     )
 
 
-def try_once(trial: Trial, attempt: int) -> Performance:
+def try_once(trial: Trial, attempt: int, montage: tuple[str, ...] = ()) -> Performance:
     """The `attempt`-th try (from 0): another seed each, less load each, later milder errors."""
     exercise = EXERCISES[trial.exercise]
     low, _, step = exercise.loads
     load = max(low, low + step * float(np.floor((trial.load * 0.85**attempt - low) / step)))
     milder = 0.8 ** max(attempt - 2, 0)
     errors = {name: severity * milder for name, severity in trial.errors}
-    return perform(trial.subject, exercise, load, errors, trial.seed + 7919 * attempt)
+    seed, before = trial.seed + 7919 * attempt, trial.repetition - 1
+    return perform(trial.subject, exercise, load, errors, seed, montage, before)
 
 
 def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Clip:
     """Puts electrodes on and turns the cameras on."""
     who, draft, motion = trial.subject, done.draft, done.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
-    emg = _emg(done, who, studio.emg_rate, rng)
+    emg = _emg(done, who, studio, rng)
     placing = rng if studio.camera_seed is None else np.random.default_rng(studio.camera_seed)
     frames, frame_view, frame_time = _film(done, studio, placing)
     upright = np.array(
@@ -231,6 +203,7 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
     weights = dict(zip(where, action.penalties, strict=True))
     lost = sum(weights[name] * severity for name, severity in done.errors.items())
     score = 100 * (1 - lost / sum(weights.values())) + rng.normal(0, 1.5)
+    vest = _vest(trial, done)
     return Clip(
         clip_id=f"gymsim_{who.id}_{trial.exercise}_{trial.index:05d}",
         dataset="gymsim",
@@ -260,16 +233,35 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
         ),
         errors=tuple((where[n], n, s) for n, s in done.errors.items()),
         score=float(np.clip(score, 0, 100)),
+        heart_rate=vest.heart.astype(np.float32),
+        heart_time=vest.time,
+        breath_rate=vest.breath.astype(np.float32),
+        breath_time=vest.time,
         provenance=_provenance(trial, done, attempts),
     )
 
 
-def _emg(done: Performance, who: Subject, rate: float, rng: np.random.Generator) -> np.ndarray:
+def _vest(trial: Trial, done: Performance) -> effort.Vest:
+    """Heart and breath of a set; who does one repetition alone wears no vest."""
+    if not trial.of:
+        return effort.Vest(np.zeros(0), np.zeros(0), np.zeros(0))
+    asked = effort.strain(done.shares.activation, done.lifter)
+    rng = np.random.default_rng([trial.seed, 3])
+    return effort.vest(trial.subject, asked, done.before, done.draft.duration, rng)
+
+
+def _lost(done: Performance) -> list[float]:
+    """Share of the force that is lost under each electrode."""
+    left, muscles = done.capacity[None], done.lifter.muscles
+    return [1 - float(semg.drive_under(left, muscles, c)[0]) for c in done.channels]
+
+
+def _emg(done: Performance, who: Subject, studio: Studio, rng: np.random.Generator) -> np.ndarray:
     """[N, C] float32 raw sEMG, mV."""
     velocity = np.gradient(done.motion.joints, 1 / POSE_RATE, axis=0)
     shake = np.linalg.norm(np.gradient(velocity, 1 / POSE_RATE, axis=0), axis=-1)
     columns = []
-    for channel in done.channels:
+    for channel, lost in zip(done.channels, _lost(done), strict=True):
         side, muscle = vocabulary.split_channel(channel)
         joint = vocabulary.FLEX_21.index(f"{side}_{semg.SITES[muscle].joint}")
         columns.append(
@@ -280,8 +272,10 @@ def _emg(done: Performance, who: Subject, rate: float, rng: np.random.Generator)
                 shake[:, joint],
                 channel,
                 who,
-                rate,
+                studio.emg_rate,
                 rng,
+                speed=1 - effort.SLOWING * lost,
+                units=studio.units,
             )
         )
     return np.stack(columns, -1).astype(np.float32)
@@ -316,7 +310,9 @@ def _film(
 
 def _provenance(trial: Trial, done: Performance, attempts: int) -> dict:
     """JSON-able facts that nothing else in the clip says."""
-    who = trial.subject
+    who, of_set = trial.subject, {}
+    if trial.of:
+        of_set = {"repetition": trial.repetition, "set_of": trial.of, "force_lost": _lost(done)}
     return {
         "simulated": True,
         "licence": "CC0",
@@ -336,4 +332,5 @@ def _provenance(trial: Trial, done: Performance, attempts: int) -> dict:
             "strength": who.strength,
             "skill": who.skill,
         },
+        **of_set,
     }

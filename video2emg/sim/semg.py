@@ -77,11 +77,33 @@ SITES = {
         0.45,
         "shoulder",
     ),
+    "latissimus_dorsi": Site(
+        {"latissimus_dorsi": 1.0}, {"teres_major": 0.08, "erector_thoracic": 0.05}, 0.30, "shoulder"
+    ),
+    "posterior_deltoid": Site(
+        {"posterior_deltoid": 1.0},
+        {"medial_deltoid": 0.08, "infraspinatus": 0.06, "triceps_long": 0.03},
+        0.50,
+        "elbow",
+    ),
 }
 
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
 _LOW, _HIGH = 60.0, 120.0
 _HUM = 50.0  # Hz
+_FEW, _MANY = 250.0, 6000.0  # pulses of motor units per second, at rest and at full drive
+
+# A montage of sixteen electrodes for all exercises, as many as FLEX's device has.
+SIXTEEN = (
+    "biceps_brachii",
+    "triceps_brachii",
+    "anterior_deltoid",
+    "pectoralis_major",
+    "latissimus_dorsi",
+    "erector_spinae",
+    "gluteus_maximus",
+    "vastus_lateralis",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +166,8 @@ def record(
     subject: Subject,
     rate: float,
     rng: np.random.Generator,
+    speed: float = 1.0,
+    units: bool = False,
 ) -> Float[np.ndarray, " N"]:
     """Raw sEMG of one channel in mV.
 
@@ -156,6 +180,8 @@ def record(
       subject: who wears it.
       rate: of the result, Hz.
       rng: of this recording.
+      speed: of the muscle fibres' conduction; frequencies are proportional to it.
+      units: pulses of motor units, as many as the drive asks for, instead of even noise.
     """
     side, muscle = vocabulary.split_channel(channel)
     site, worn = SITES[muscle], electrode(subject, channel)
@@ -163,7 +189,9 @@ def record(
 
     def burst(drive: np.ndarray, size: float) -> np.ndarray:
         amplitude = np.interp(new_time, time, drive) ** worn.exponent
-        return size * worn.gain * amplitude * interference(len(new_time), rate, rng)
+        density = _pulses(amplitude) if units else None
+        noise = interference(len(new_time), rate, rng, speed, density)
+        return size * worn.gain * amplitude * noise
 
     raw = burst(drive_under(drives, muscles, channel), 1.0)
     for name, weight in site.near.items():
@@ -176,14 +204,40 @@ def record(
     return raw
 
 
-def interference(n: int, rate: float, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """Noise of unit RMS with the spectrum of surface EMG (Shwedyk et al., 1977), 20 Hz upwards."""
+def interference(
+    n: int,
+    rate: float,
+    rng: np.random.Generator,
+    speed: float = 1.0,
+    density: Float[np.ndarray, " n"] | None = None,
+) -> Float[np.ndarray, " n"]:
+    """Noise of unit RMS with the spectrum of surface EMG (Shwedyk et al., 1977), 20 Hz upwards.
+
+    Args:
+      n: samples.
+      rate: Hz.
+      rng: random numbers.
+      speed: factor on the spectrum's corner frequencies.
+      density: pulses per second; the sparser, the heavier the tails of the amplitudes. None for
+        endlessly many, which are Gaussian.
+    """
     frequency = np.fft.rfftfreq(n, 1 / rate)
-    high2 = frequency**2 + _HIGH**2
-    shape = _HIGH**2 * frequency / (np.sqrt(frequency**2 + _LOW**2) * high2)
+    high = _HIGH * speed
+    high2 = frequency**2 + high**2
+    shape = high**2 * frequency / (np.sqrt(frequency**2 + (_LOW * speed) ** 2) * high2)
     shape[frequency < 20] *= (frequency[frequency < 20] / 20) ** 2
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=n)) * shape, n)
+    white = rng.normal(size=n)
+    if density is not None:
+        # The sum of k pulses of random sign and exponential size has the variance Gamma(k).
+        expected = density / rate
+        white *= np.sqrt(rng.gamma(rng.poisson(expected)) / expected)
+    noise = np.fft.irfft(np.fft.rfft(white) * shape, n)
     return noise / np.sqrt(np.mean(noise**2))
+
+
+def _pulses(drive: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Pulses of motor units per second that an electrode sees at a drive of 0-1."""
+    return _FEW + (_MANY - _FEW) * drive
 
 
 @functools.cache

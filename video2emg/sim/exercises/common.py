@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from video2emg.sim import kinematics
+from video2emg.sim.bench import Bench
 from video2emg.sim.equipment import Equipment
 from video2emg.sim.posture import ArmAngles, Posture
 from video2emg.sim.subject import Subject
@@ -38,10 +39,12 @@ class Error:
     Attributes:
       mark: what it does to the EMG.
       haste: share by which it shortens the first phase at full severity.
+      drop: share by which it shortens the second.
     """
 
     mark: Mark
     haste: float = 0.0
+    drop: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Exercise:
       loads: lightest, heaviest and step of the load, kg (total, or per hand for dumbbells).
       errors: by name, all those of the graph.
       move: sets the posture; see `Draft`.
+      bench: on what, if the trunk rests on something.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Exercise:
     loads: tuple[float, float, float]
     errors: dict[str, Error]
     move: Callable[["Draft"], Posture]
+    bench: Bench | None = None
 
 
 class Draft:
@@ -82,16 +87,16 @@ class Draft:
         length: dict[str, float],
         errors: dict[str, float],
         rng: np.random.Generator,
-        quick: float = 1.0,
+        quick: tuple[float, float] = (1.0, 1.0),
     ):
-        """Draws the tempo; `quick` < 1 shortens the first phase (a jerk)."""
+        """Draws the tempo; factors below 1 in `quick` shorten the two phases (a jerk, a drop)."""
         self.subject, self.length, self.rng = subject, length, rng
         self._errors = errors
         self.weak = str(rng.choice(["left", "right"]))
         self._rest = rng.uniform(0.2, 0.5)
-        self._first = rng.uniform(0.9, 1.45) * quick
+        self._first = rng.uniform(0.9, 1.45) * quick[0]
         self._hold = rng.uniform(0.05, 0.25)
-        self._second = rng.uniform(0.95, 1.5)
+        self._second = rng.uniform(0.95, 1.5) * quick[1]
         moving = self._rest + self._first + self._hold + self._second
         self.duration = float(np.clip(moving + rng.uniform(0.2, 0.4), *DURATION))
         self.time = np.arange(round(self.duration * POSE_RATE) + 1) / POSE_RATE
@@ -161,7 +166,7 @@ class Draft:
         elbow: np.ndarray,
         pronation: float,
         turn: float = 0.0,
-        plane: float = 0.0,
+        plane: np.ndarray | float = 0.0,
     ) -> ArmAngles:
         """An arm told by angles in rad: flexion after abduction, in a plane turned to the front."""
         sign = 1 if side == "left" else -1

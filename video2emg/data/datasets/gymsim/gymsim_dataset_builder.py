@@ -10,20 +10,36 @@ import tensorflow_datasets as tfds
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
 from video2emg.sim import record as sim
+from video2emg.sim import semg
+from video2emg.sim.exercises import EXERCISES, STANDING
 
 
 @dataclasses.dataclass(kw_only=True)
 class GymSimConfig(tfds.core.BuilderConfig):
-    """Size of one version of GymSim; every subject does every exercise `repetitions` times."""
+    """One version of GymSim; every subject does every exercise `repetitions` times.
+
+    Attributes:
+      subjects: how many.
+      repetitions: recorded, of each subject and exercise.
+      exercises: names.
+      of: repetitions of the sets of which one each is recorded; 0 for repetitions done alone.
+      studio: cameras, and electrodes (`Studio.montage`).
+      seed: of everything.
+    """
 
     subjects: int = 30
     repetitions: int = 3
+    exercises: tuple[str, ...] = STANDING
+    of: int = 0
     studio: sim.Studio = dataclasses.field(default_factory=sim.Studio)
     seed: int = 0
 
 
 class Builder(ClipBuilder):
-    """GymSim: `tiny` (tests), `default` (two cores), `crowd` (assessment), `full` (like FLEX)."""
+    """GymSim: `tiny` (tests), `default` (two cores), `crowd` (assessment), `full` (like FLEX).
+
+    These are six standing exercises; `gym` has all twenty, on and off the bench, in sets of ten.
+    """
 
     VERSION = tfds.core.Version("1.2.0")
     RELEASE_NOTES: typing.ClassVar = {
@@ -59,6 +75,22 @@ class Builder(ClipBuilder):
                 views=("front", "front_left", "left", "front_right", "right"), size=224, fps=30.0
             ),
         ),
+        GymSimConfig(
+            name="gym",
+            description="All 20 exercises in sets of ten: 40 subjects, 2400 clips, vest, 64 px.",
+            subjects=40,
+            exercises=tuple(EXERCISES),
+            of=10,
+            studio=sim.Studio(size=64, units=True),
+        ),
+        GymSimConfig(
+            name="gym16",
+            description="Like `gym`, with the same 16 electrodes in all exercises.",
+            subjects=40,
+            exercises=tuple(EXERCISES),
+            of=10,
+            studio=sim.Studio(size=64, units=True, montage=semg.SIXTEEN),
+        ),
     ]
     DEFAULT_CONFIG_NAME = "default"
 
@@ -66,7 +98,9 @@ class Builder(ClipBuilder):
     def plan(cls, manual_dir: Path | None, config: str) -> dict[str, list[sim.Trial]]:
         """Trials by split; people are dealt."""
         settings = cls.builder_configs[config]
-        trials = sim.plan(settings.subjects, settings.repetitions, settings.seed)
+        trials = sim.plan(
+            settings.subjects, settings.repetitions, settings.seed, settings.exercises, settings.of
+        )
         people = deal_subjects(sorted({t.subject.id for t in trials}), settings.seed)
         return {split: [t for t in trials if t.subject.id in people[split]] for split in SPLITS}
 
