@@ -12,6 +12,9 @@ def truth_of(bench: Bench, split: str) -> Truth:
     """What annotators say of a split."""
     label, train = labels_of(bench, split), labels_of(bench, "train")
     scores = [train.score[train.action == a] for a in range(len(bench.rubric.actions))]
+    # The graph may know actions that the dataset does not have.
+    spans = [(float(s.min()), float(s.max())) if len(s) else (0.0, 100.0) for s in scores]
+    means = [s.mean() if len(s) else train.score.mean() for s in scores]
     examples = bench.splits[split]
     return Truth(
         label=label,
@@ -19,8 +22,8 @@ def truth_of(bench: Bench, split: str) -> Truth:
         subject=bench.subject[split],
         clip_id=np.array([examples.clip(i).clip_id for i in range(len(examples))]),
         rubric=bench.rubric,
-        spans=[(float(s.min()), float(s.max())) for s in scores],
-        means=np.array([s.mean() for s in scores]),
+        spans=spans,
+        means=np.array(means),
     )
 
 
