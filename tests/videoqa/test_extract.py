@@ -82,7 +82,9 @@ def test_numbers(text, said):
         ("Romanian deadlift", "barbell_romanian_deadlift"),
         ("overhead press", "barbell_overhead_press"),
         ("barbell exercise", None),
-        ("bench", None),
+        ("Barbell bench press", "barbell_bench_press"),
+        ("press", None),
+        ("plank", None),
         ("", None),
     ],
 )

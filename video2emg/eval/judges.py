@@ -35,10 +35,12 @@ def train_mean(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
 
 def action_prior(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
     """The mean score and the prevalence of each error of the action, blind to how it is done."""
-    actions = range(len(rubric.actions))
-    means = np.array([_rows(train, a, train.score).mean() for a in actions])
-    rates = np.stack([(_rows(train, a, train.probability) > 0).mean(0) for a in actions])
-    extents = np.stack([_rows(train, a, train.extent).mean(0) for a in actions])
+    # Of an action that is not learned from nobody knows more than of all.
+    of = [_rows(train, a, np.arange(len(train.score))) for a in range(len(rubric.actions))]
+    of = [rows if len(rows) else np.arange(len(train.score)) for rows in of]
+    means = np.array([train.score[rows].mean() for rows in of])
+    rates = np.stack([(train.probability[rows] > 0).mean(0) for rows in of])
+    extents = np.stack([train.extent[rows].mean(0) for rows in of])
     return Judgement(
         probability=rates[test.action],
         extent=extents[test.action],

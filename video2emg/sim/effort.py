@@ -23,7 +23,7 @@ _HEART_TIME, _BREATH_TIME = 25.0, 15.0  # s, time constants of a step of effort
 _HEART_NOISE, _BREATH_NOISE = 1.5, 0.8  # 1/min
 # Share of the reserve (of heart beats or breaths) that is called upon, per unit of activation of
 # the whole musculature and of the muscle that works hardest (the pressor reflex).
-_BY_MASS, _BY_HARDEST = 1.6, 0.3
+_BY_MASS, _BY_HARDEST = 3.5, 0.15
 _MOST_BREATHS = 45.0  # 1/min
 
 

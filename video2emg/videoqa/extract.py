@@ -75,9 +75,11 @@ def action(text: str, graph: Graph) -> str | None:
         name: sum(rarity[word] for word in own & said) / sum(rarity[word] for word in own)
         for name, own in names.items()
     }
-    best = max(share.values(), default=0.0)
-    fits = [name for name, value in share.items() if value == best]
-    return fits[0] if len(fits) == 1 and best >= 0.4 else None
+    # Where one whole name is part of another, the longer one was meant.
+    rank = {name: (value, len(names[name] & said)) for name, value in share.items()}
+    best = max(rank.values(), default=(0.0, 0))
+    fits = [name for name, value in rank.items() if value == best]
+    return fits[0] if len(fits) == 1 and best[0] >= 0.4 else None
 
 
 def errors(text: str, graph: Graph) -> set[str]:

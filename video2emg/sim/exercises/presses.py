@@ -203,7 +203,7 @@ EXERCISES = (
         muscles=("pectoralis_major", "triceps_brachii"),
         loads=(8.0, 24.0, 2.0),
         errors={
-            "over_face": Error(Mark("triceps_brachii", "mean", +1)),
+            "over_face": Error(Mark("pectoralis_major", "mean", -1)),
             "forearms_tilted": Error(Mark("triceps_brachii", "mean", -1)),
             "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.65),
             "partial_range": Error(Mark("pectoralis_major", "mean", -1)),
