@@ -184,6 +184,7 @@ def spoken(
     """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
     return {
         "graph": validation.rubric.version,
+        "actions": validation.rubric.actions,
         "log_odds": log_odds,
         "threshold": judgement_lib.threshold_of(validation, said),
     }

@@ -42,6 +42,7 @@ class Bench:
       main: configuration of the Video→EMG model.
       splits: examples with labels.
       model, params: of Video→EMG.
+      rubric: what the graph says of the actions that the training clips show.
       rate: tokens per second of one view, Hz.
       subject: per split, [clips] text.
     """
@@ -58,14 +59,14 @@ class Bench:
         self.key = key_of(config)
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
-        self.rubric = rubric
         self.main = experiment.read_config(workdir)
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
         dataset = open_dataset(self.main.data.name, self.main.data.dir)
         self.dataset = dataset
+        self.rubric = rubric.only({clip.action for clip in dataset.splits["train"]})
         window = experiment.window_of(self.main)
         self.rate = token_rate(self.main.model, self.main.data.frame_rate)
-        labels = Labels(rubric, self.rate * config.model.phase_samples, window.seconds)
+        labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
         self.splits, _ = experiment.prepare(self.main, dataset, labels)
         self.model = experiment.build_model(self.main, self.splits["train"].window)

@@ -40,3 +40,10 @@ def test_a_flip_exchanges_errors_with_a_side():
 def test_bad_tables_are_refused(changes, says):
     with pytest.raises(UserError, match=says):
         rubric(**changes)
+
+
+def test_only_some_actions_are_what_was_there_before_others_came():
+    one = rubric().only({"curl", "somersault"})
+    assert one.actions == ("curl",) and one.version == rubric().version
+    np.testing.assert_array_equal(one.weight, [[5]])
+    assert one.step_names == ("lift", "lower", "stand") and one.error_names == ("too_fast",)

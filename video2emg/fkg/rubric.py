@@ -6,6 +6,7 @@ P key steps of an action (padded), E (key step, error) pairs of one (padded).
 
 import dataclasses
 import functools
+from collections.abc import Collection
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -53,6 +54,15 @@ class Rubric:
             weights=tuple(tuple(map(float, a.penalties)) for a in actions),
             tiers=tuple(tuple(graph.errors[e.error].tier for _, e in a.pairs) for a in actions),
         )
+
+    def only(self, actions: Collection[str]) -> "Rubric":
+        """The same without what is said of other actions; a model need not know those."""
+        keep = [a for a, name in enumerate(self.actions) if name in actions]
+        rows = {
+            field: tuple(getattr(self, field)[a] for a in keep)
+            for field in ("actions", "steps", "pairs", "weights", "tiers")
+        }
+        return dataclasses.replace(self, **rows)
 
     def __post_init__(self) -> None:
         rows = zip(self.actions, self.steps, self.pairs, self.weights, self.tiers, strict=True)

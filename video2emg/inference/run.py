@@ -205,10 +205,13 @@ def _head(
         if version != rubric.version:
             raise UserError(f"{path}: the run was judged by graph {version!r}, which is now "
                             f"{rubric.version!r}; train it again")  # fmt: skip
+        # Runs that do not say which actions they know had all that the graph had; it only grows.
+        rubric = rubric.only(spoken.get("actions", rubric.actions[: len(odds)]))
     else:
         config.main.data.dir = main.data.dir
         _examples(main, workdir)
         bench = Bench(config, rubric, source, mesh)
+        rubric = bench.rubric
         said = quality_report.load(workdir / "judgements.npz")["validation"]
         odds = annotations.log_odds_of(bench)
         spoken = assessment.spoken(odds, annotations.truth_of(bench, "validation"), said)

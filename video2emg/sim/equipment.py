@@ -41,8 +41,8 @@ _HEAVIEST_HUE = 12.0  # kg
 
 
 def bar_mass(load: float) -> float:
-    """Mass of the bare bar, kg, for a total load: a light bar below 30 kg."""
-    return 10.0 if load < 30 else 20.0
+    """Mass of the bare bar, kg, for a total load: 20, 10 below 30 kg, and all of it below 10."""
+    return min(load, 10.0) if load < 30 else 20.0
 
 
 def dumbbell(load: float) -> str:

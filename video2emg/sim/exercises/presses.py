@@ -185,7 +185,7 @@ EXERCISES = (
         name="barbell_lying_triceps_extension",
         equipment="barbell_narrow",
         muscles=("triceps_brachii", "latissimus_dorsi"),
-        loads=(10.0, 20.0, 2.5),
+        loads=(6.0, 18.0, 1.0),
         errors={
             "arms_upright": Error(Mark("triceps_brachii", "mean", -1)),
             "dropped": Error(Mark("latissimus_dorsi", "peak", +1), haste=0.65),
