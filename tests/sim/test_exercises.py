@@ -4,7 +4,7 @@ import pytest
 from tests.sim.people import PERSON
 from video2emg import vocabulary
 from video2emg.sim import marks
-from video2emg.sim.exercises import EXERCISES, GRAPH
+from video2emg.sim.exercises import EXERCISES, GRAPH, STANDING
 from video2emg.sim.record import LARGEST_MISS, perform
 
 NAMES = list(EXERCISES)
@@ -84,9 +84,21 @@ def test_repetition_is_physical(name):
         assert np.ptp(fore) < 1e-9
 
 
+def test_half_of_the_exercises_are_with_a_barbell_and_half_with_dumbbells():
+    kinds = [exercise.equipment.split("_")[0] for exercise in EXERCISES.values()]
+    assert kinds.count("barbell") == kinds.count("dumbbell") == 10
+    assert all(e.name.startswith(kind) for e, kind in zip(EXERCISES.values(), kinds, strict=True))
+    assert tuple(EXERCISES)[:6] == STANDING  # their places are part of seeds
+
+
 def test_every_exercise_is_complete():
     for exercise in EXERCISES.values():
-        assert len(exercise.errors) >= 3
+        assert len(exercise.errors) >= 4
+        if exercise.name not in STANDING:
+            action = GRAPH.action(exercise.name)
+            assert {step.phase for step, _ in action.pairs} == {
+                "preparation", "concentric", "eccentric"
+            }  # fmt: skip
         assert any(e.mark.statistic == "asymmetry" for e in exercise.errors.values())
         for error in exercise.errors.values():
             assert error.mark.muscle in exercise.muscles
