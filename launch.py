@@ -183,6 +183,10 @@ def main(argv: list[str]) -> None:
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
             return
+        swept = _SWEEP.value or _SWEEP_COLLECT.value or _PROFILE.value
+        alone = _CONFIG.value.get("task") in ("table", "personalise")
+        if swept and (alone or _CONFIG.value.get("regressor")):
+            raise UserError("--sweep, --sweep_collect and --profile are not for this config")
         if _CONFIG.value.get("task") == "table":
             rows = _of_module("rows")(_CONFIG.value)
             table.run(_CONFIG.value, rows, _WORKDIR.value)

@@ -55,6 +55,7 @@ def tiny_config(data_dir, **train):
         (["predict", "--checkpoint", "docs", "--camera", "0"], "no configuration"),
         (["export"], "--checkpoint"),
         (["graph", "--name", "gymsin"], "gymsin"),
+        (["--config", "configs/baselines.py:debug", "--sweep"], "--sweep"),
         ([], "--config"),
     ],
 )

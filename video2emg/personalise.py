@@ -32,14 +32,13 @@ from video2emg.eval.series import ClipSeries
 from video2emg.experiment import say
 from video2emg.files import folder
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.train.finetune import Adapted, Finetune
+from video2emg.train import finetune
 from video2emg.train.losses import masked_mean
 from video2emg.train.step import predict_step
 
 # What gradients change: the layer that makes samples of answers, or low-rank parts of all.
 TRAINED = {"head": re.compile(r"decoder/(samples|output_scale)"), "lora": re.compile("lora/")}
 METHODS = ("gain", *TRAINED)
-Predict = Callable[[Any, Sequence[int]], list[np.ndarray]]
 
 
 def run(config: Config, workdir: str | Path) -> dict[str, Any]:
@@ -56,9 +55,10 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     """
     workdir = folder(workdir, "--workdir")
     unknown = sorted(set(config.methods) - set(METHODS))
-    if unknown or not config.repetitions or min(config.repetitions) < 1:
-        raise UserError(f"config.methods: {', '.join(config.methods)} should be among "
-                        f"{', '.join(METHODS)}, config.repetitions positive")  # fmt: skip
+    if unknown:
+        raise UserError(f"config.methods: {', '.join(unknown)} is not one of {', '.join(METHODS)}")
+    if not config.repetitions or min(config.repetitions) < 1:
+        raise UserError(f"config.repetitions: {tuple(config.repetitions)}; positive numbers wanted")
     main = experiment.read_config(config.run)
     experiment.claim(workdir, config)
     main.data.dir = config.data_dir or main.data.dir
@@ -99,16 +99,10 @@ class _Person:
         model = experiment.build_model(main, splits["train"].window)
         like = next(eval_batches(splits["test"], 1))
         params = load_params(Path(config.run), experiment.abstract_params(model, like, self._mesh))
-        if isinstance(model, Adapted):
-            if "lora" in config.methods and model.spec.mode == "lora":
-                raise UserError(f"{config.run}: has low-rank changes already; leave lora out")
-            inner = model.model
-        else:
-            inner = model
         self._series = {s: evaluate.series_of(splits[s]) for s in ("validation", "test")}
         with jax.transfer_guard("allow"):
-            params = jax.device_get(params)
-        lora = Adapted(inner, Finetune(mode="lora", path="", rank=config.rank))
+            model, params = finetune.plain(model, jax.device_get(params))
+        lora = finetune.Adapted(model, finetune.Finetune(mode="lora", path="", rank=config.rank))
         self._models: dict[str, tuple[Any, Any]] = {
             "gain": (model, params),
             "head": (model, params),

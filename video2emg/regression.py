@@ -27,6 +27,7 @@ from video2emg.experiment import say
 from video2emg.files import folder
 from video2emg.models.import_weights import fingerprint
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train.finetune import plain
 
 SEES = ("pose", "encoder")
 # Regressor → settings that validation chooses from.
@@ -117,7 +118,8 @@ def _describe(
     config: Config, dataset: Dataset, splits: Mapping[str, Examples]
 ) -> dict[str, list[Described]]:
     """Every clip with what is seen of it."""
-    series = {split: evaluate.series_of(of, descriptors=True) for split, of in splits.items()}
+    # The nearest neighbour, which searches descriptors, is not asked on validation.
+    series = {s: evaluate.series_of(of, descriptors=s != "validation") for s, of in splits.items()}
     if config.regressor.sees == "pose":
         return {
             split: [_pose_of(splits[split], i, one) for i, one in enumerate(of)]
@@ -152,7 +154,6 @@ def _pose_of(examples: Examples, index: int, series: ClipSeries) -> Described:
 def _encoder(config: Config, splits: Mapping[str, Examples]):
     """The frozen encoder, its stride, and what tells it from others."""
     model = experiment.build_model(config, splits["train"].window)
-    inner = getattr(model, "model", model)  # without what finetuning adds
     like = next(eval_batches(splits["train"], 1))
     source = config.regressor.encoder_of
     if source:
@@ -161,12 +162,14 @@ def _encoder(config: Config, splits: Mapping[str, Examples]):
             raise UserError(f"config.model.encoder: differs from that of {source}")
         mesh = mesh_lib.make_mesh(**config.parallel)
         params = load_params(Path(source), experiment.abstract_params(model, like, mesh))
+        inner, params = plain(model, params)
         with jax.transfer_guard("allow"):
             leaves = [np.asarray(x) for x in jax.tree.leaves(params["encoder"])]
         about = hashlib.sha256(b"".join(x.tobytes() for x in leaves)).hexdigest()[:16]
     else:
         batch = {k: v for k, v in like.items() if not k.startswith("_")}
         params = model.init(jax.random.key(config.train.seed), batch, train=False)["params"]
+        inner, params = plain(model, dict(params))
         file = (config.model.get("pretrained") or {}).get("weights")
         about = fingerprint(file) if file else f"seed {config.train.seed}"
 

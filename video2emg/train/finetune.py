@@ -172,6 +172,13 @@ class Adapted:
 Model = nn.Module | Adapted
 
 
+def plain(model: Model, params: Params) -> tuple[nn.Module, Params]:
+    """The module and its parameters, without what finetuning put around them."""
+    if not isinstance(model, Adapted):
+        return model, params
+    return model.model, model.effective(params) if model.spec.mode == "lora" else params
+
+
 def from_config(config: Config, model: nn.Module) -> Model:
     """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
 
