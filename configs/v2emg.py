@@ -40,6 +40,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # Protocols: leave one action out; learn from so many people; test with other cameras.
     config.data.select = dict(without_action="", people=0, seed=0, test_views=())
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.0)
+    # How often a view, or what the model is given beside, is hidden, so that it can do without.
+    config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
@@ -48,6 +50,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         decoder_layers=1,
         dropout=0.1,
         causal=False,  # nothing said of an instant depends on frames after it, for live video
+        extra_inputs=(),  # beside the video: pose, load, vitals (heart, breath), traits (height …)
+        fusion="joint",  # how they meet: joint | bottleneck
+        bottlenecks=4,  # tokens through which they do
+        tell_view=True,  # say which camera a token is from; False for cameras never seen
+        spread=True,  # also say how far off the EMG may be
         auxiliary=True,  # also predict pose, joint torques and load, where the data has them
         dtype="float32",
     )
@@ -62,7 +69,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         weight_decay=0.02,
         clip=1.0,
         average_decay=0.99,
-        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3),
+        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1),
         eval_every=200,
         save_every=200,
         patience_s=600.0,  # s, that one batch of input may take

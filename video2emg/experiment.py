@@ -24,7 +24,7 @@ from video2emg.data.pipeline import Examples, Window, eval_batches, train_batche
 from video2emg.data.select import select
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.errors import UserError
-from video2emg.eval import comparison, evaluate, results, scores
+from video2emg.eval import comparison, evaluate, intervals, results, scores
 from video2emg.eval.baselines import Template
 from video2emg.files import folder, write_json
 from video2emg.inference import watch
@@ -78,8 +78,13 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     # Every process scores, so every process is given all answers.
     predict = jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(mesh))
 
+    def said(params: Any, split: str) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        return evaluate.predict_with_spread(
+            predict, params, splits[split], config.eval.batch_size, mesh
+        )
+
     def predictions(params: Any, split: str) -> list[np.ndarray]:
-        return evaluate.predict(predict, params, splits[split], config.eval.batch_size, mesh)
+        return said(params, split)[0]
 
     validation = evaluate.series_of(splits["validation"])
     expected = [template.predict(series) for series in validation]
@@ -110,12 +115,15 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
         workdir, abstract_params(model, next(eval_batches(splits["test"], 1)), mesh)
     )
     test = evaluate.series_of(splits["test"], descriptors=True)
-    predicted = predictions(params, "test")
+    of_test = said(params, "test")
+    predicted, _ = of_test
     tables = results.tables(train_series, test, predicted)
+    calibration = intervals.calibrate(validation, said(params, "validation"), test, of_test)
     found = {
         "provenance": provenance(config, dataset)
         | {"parameters": sum(x.size for x in jax.tree.leaves(params))},
-        "test": results.evaluate(tables, {series.subject for series in train_series}),
+        "test": results.evaluate(tables, {series.subject for series in train_series})
+        | {"calibration": calibration},
     }
     domain = None
     if config.data.views:

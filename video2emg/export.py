@@ -18,7 +18,6 @@ from video2emg.eval import results
 from video2emg.experiment import say
 from video2emg.files import write_atomically, write_json, write_text
 from video2emg.inference.run import Run, nothing, open_run
-from video2emg.onnx import INPUTS
 from video2emg.viz.style import unit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -84,7 +83,8 @@ def program(opened: Run, weights: Mapping[str, np.ndarray]) -> jax.export.Export
     def predict(weights: Mapping[str, jax.Array], inputs: Mapping[str, jax.Array]):
         params = flax.traverse_util.unflatten_dict(dict(weights), sep="/")
         outputs, _ = opened.model.apply({"params": params}, inputs, train=False)  # pyright: ignore
-        found = {"emg": outputs.emg, "pose": outputs.pose, "torque": outputs.torque}
+        found = {"emg": outputs.emg, "spread": outputs.spread}
+        found |= {"pose": outputs.pose, "torque": outputs.torque}
         if outputs.load is not None:
             found["load_kg"] = jnp.expm1(outputs.load)
         return {name: value for name, value in found.items() if value is not None}
@@ -233,7 +233,7 @@ def _results(opened: Run) -> list[str]:
 def inputs_of(opened: Run, batch: int) -> dict[str, np.ndarray]:
     """What the program is given, by name, with no camera on."""
     empty = nothing(opened.window, batch)
-    return {name: empty[name] for name in INPUTS}
+    return {name: empty[name] for name in onnx_lib.inputs(opened)}
 
 
 def _flat(params: Any) -> dict[str, np.ndarray]:

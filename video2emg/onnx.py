@@ -12,12 +12,18 @@ import numpy as np
 from video2emg.inference.run import Run, nothing
 
 # In the order of the graph's inputs; its output is `emg`.
-INPUTS = ("video", "video_mask", "view", "muscle", "side")
+_ALWAYS = ("video", "video_mask", "view", "muscle", "side")
 
 
 def available() -> bool:
     """Whether the converter, and a runtime to check what it makes, are installed."""
     return all(importlib.util.find_spec(name) for name in ("jax2onnx", "onnxruntime"))
+
+
+def inputs(opened: Run) -> tuple[str, ...]:
+    """Names of the fields that the model reads, in the order of the program's inputs."""
+    extra = opened.config.model.get("extra_inputs", ())
+    return _ALWAYS + tuple(field for name in extra for field in (name, f"{name}_mask"))
 
 
 def convert(opened: Run) -> bytes:
@@ -30,6 +36,7 @@ def convert(opened: Run) -> bytes:
     """
     import jax2onnx  # pyright: ignore
 
+    names = inputs(opened)
     batch, muscles = jax.export.symbolic_shape("B, M")
     empty = nothing(opened.window, 1)
     shapes = [
@@ -37,15 +44,15 @@ def convert(opened: Run) -> bytes:
             (batch, muscles) if name in ("muscle", "side") else (batch, *empty[name].shape[1:]),
             empty[name].dtype,
         )
-        for name in INPUTS
+        for name in names
     ]
 
     def emg(*values: jax.Array) -> jax.Array:
-        inputs = dict(zip(INPUTS, values, strict=True))
+        inputs = dict(zip(names, values, strict=True))
         return opened.model.apply({"params": opened.params}, inputs, train=False)[0].emg  # pyright: ignore
 
     made = jax2onnx.to_onnx(
-        emg, inputs=shapes, model_name="video2emg", input_names=list(INPUTS), output_names=["emg"]
+        emg, inputs=shapes, model_name="video2emg", input_names=list(names), output_names=["emg"]
     )
     return made.SerializeToString()
 

@@ -190,7 +190,7 @@ def test_neighbouring_answers_meet_without_a_step():
     kernel = params["params"]["samples"]["kernel"]
     smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each answer is a straight line
     params["params"]["samples"]["kernel"] = smooth
-    emg = np.asarray(decoder.apply(params, *args, train=False))[0]
+    emg = np.asarray(decoder.apply(params, *args, train=False)[0])[0]
     steps = np.abs(np.diff(emg, axis=0))
     seams = np.arange(1, 8) * 20 - 1
     inside = np.delete(steps, seams, axis=0)

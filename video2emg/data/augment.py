@@ -2,13 +2,15 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from video2emg import vocabulary
+from video2emg.data.inputs import INPUTS
+from video2emg.errors import UserError
 
 Example = dict[str, typing.Any]  # arrays and NumPy scalars
 
@@ -25,6 +27,9 @@ class Augmentation:
       repeat: probability that the window shows a set: the repetition again and again, from any
         instant of it on. Live video does not begin where a repetition does. Examples with labels
         are left as they are, for these speak of one repetition.
+      hide: probabilities with which a view (`views`) or what else a model is given (`INPUTS`) is
+        hidden, each by itself, so that one model serves every subset. To be named here is to be an
+        input: what is hidden is no target either. A view or the pose always stays.
     """
 
     flip: float = 0.5
@@ -32,10 +37,17 @@ class Augmentation:
     colour: float = 0.15
     time: float = 0.2
     repeat: float = 0.0
+    hide: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        unknown = sorted({*self.hide} - {"views", *INPUTS})
+        if unknown:
+            raise UserError(f"config.augment.hide: {', '.join(unknown)} is none of views, "
+                            f"{', '.join(INPUTS)}")  # fmt: skip
 
     def __call__(self, example: Example, rng: np.random.Generator, mirror: "Mirror") -> Example:
         """Returns a changed copy; `example` is left alone."""
-        example = dict(example)
+        example = self._hidden(dict(example), rng)
         if self.repeat and "phase" not in example and rng.random() < self.repeat:
             example |= _repeated(example, rng)
         if self.flip and rng.random() < self.flip:
@@ -51,6 +63,19 @@ class Augmentation:
         if self.colour:
             video = np.stack([_recolour(v, self.colour, rng) for v in video])
         return example | {"video": video}
+
+    def _hidden(self, example: Example, rng: np.random.Generator) -> Example:
+        if not any(self.hide.values()):
+            return example
+        names = {name: f"{name}_mask" for name in INPUTS if self.hide.get(name)}
+        gone = {name for name in names if rng.random() < self.hide[name]}
+        seen = example["video_mask"].any(1)
+        views = seen & (rng.random(len(seen)) < self.hide.get("views", 0.0))
+        pose = "pose" in names and "pose" not in gone and example["pose_mask"].any()
+        if seen.any() and (views == seen).all() and not pose:
+            views[rng.choice(np.flatnonzero(seen))] = False
+        example["video_mask"] = example["video_mask"] & ~views[:, None]
+        return example | {names[n]: np.zeros_like(example[names[n]]) for n in gone}
 
 
 class Mirror:

@@ -5,6 +5,7 @@ masked. Letters: B batch, V views, T frames, S pixels, N EMG samples, M channels
 D degrees of freedom.
 """
 
+import copy
 import dataclasses
 import threading
 import typing
@@ -20,6 +21,7 @@ from video2emg.data import emg as emg_lib
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Augmentation, Example, Mirror
 from video2emg.data.clip import Clip
+from video2emg.data.inputs import hide, person
 from video2emg.data.labels import Labels
 from video2emg.errors import UserError
 
@@ -103,6 +105,7 @@ class Examples:
         """
         self.source, self.window, self.chain, self.reference = source, window, chain, reference
         self.labels = labels
+        self.hidden: tuple[str, ...] = ()
         self.mirror = Mirror(window.joints, window.dofs, labels and labels.mirror)
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._clips: dict[int, Clip] = {}
@@ -143,7 +146,8 @@ class Examples:
           video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
           `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
           [T, J, 3] m relative to the hips and pose_mask [T, J]; torque [T, D] N·m and torque_mask
-          [T]; load [] kg and load_mask; index [], start [] s; what `labels` adds, if given.
+          [T]; load [] kg and load_mask; vitals [2] and traits [3], see `data.inputs`, and
+          their masks; index [], start [] s; what `labels` adds, if given.
 
         Raises:
           UserError: the clip has none of the views in this window, or, without views, no pose.
@@ -162,7 +166,7 @@ class Examples:
                 f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
             )
         labels = {} if self.labels is None else self.labels(clip, start)
-        return labels | {
+        example = labels | {
             "video": video,
             "video_mask": video_mask,
             "view": view,
@@ -179,6 +183,14 @@ class Examples:
             "index": np.int32(index),
             "start": np.float32(start),
         }
+        example |= person(clip, start, start + window.seconds)
+        return hide(example, window.views, self.hidden) if self.hidden else example
+
+    def without(self, hidden: Sequence[str]) -> "Examples":
+        """The same, sharing what is decoded, without some views or `data.inputs.INPUTS`."""
+        other = copy.copy(self)
+        other.hidden = tuple(hidden)
+        return other
 
     def _video(self, index: int, clip: Clip, times: np.ndarray):
         size, n_views = self.window.size, len(self.window.views)

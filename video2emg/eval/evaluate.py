@@ -93,19 +93,34 @@ def predict(
     Returns:
       On every process, one [N, C] array per clip, on the time grid of `series_of`.
     """
+    return predict_with_spread(predict_fn, params, examples, batch, mesh, clips)[0]
+
+
+def predict_with_spread(
+    predict_fn: Callable[[Any, dict[str, jax.Array]], Outputs],
+    params: Any,
+    examples: Examples,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    clips: Sequence[int] | None = None,
+) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    """As `predict`, with the mean absolute error to be expected, [N, C] per clip, if it is said."""
     pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
     rows = mesh_lib.local_rows(mesh, batch)
     for host in eval_batches(examples, batch, rows.tolist(), clips):
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
+        said = [outputs.emg] if outputs.spread is None else [outputs.emg, outputs.spread]
         with jax.transfer_guard("allow"):
-            emg = np.asarray(jax.device_get(outputs.emg), np.float32)
+            value = np.stack([np.asarray(jax.device_get(x), np.float32) for x in said], -1)
         for row in np.flatnonzero(host["_mask"]):
             times = float(host["_start"][row]) + examples.window.emg_time
-            pieces[int(host["_index"][row])].append((times, emg[row]))
-    predictions = []
+            pieces[int(host["_index"][row])].append((times, value[row]))
+    found: list[np.ndarray] = []
     for index in range(len(examples)) if clips is None else clips:
         target, time = examples.target(index)
         times, values = (np.concatenate(part) for part in zip(*pieces[index], strict=True))
-        on_clock, _ = emg_lib.resample(values[:, : target.shape[1]], times, time)
-        predictions.append(on_clock)
-    return predictions
+        values = values[:, : target.shape[1]]
+        on_clock, _ = emg_lib.resample(values.reshape(len(times), -1), times, time)
+        found.append(on_clock.reshape(len(time), *values.shape[1:]))
+    spread = [x[..., 1] for x in found] if found and found[0].shape[-1] > 1 else None
+    return [x[..., 0] for x in found], spread

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from video2emg.errors import UserError
-from video2emg.eval import baselines, scores
+from video2emg.eval import baselines, intervals, scores
 from video2emg.eval.series import ClipSeries
 from video2emg.files import write_text
 
@@ -352,6 +352,8 @@ def format_table(results: Results, split: str = "test") -> str:
     lines.insert(2, "-" * max(len(line) for line in lines[1:]))
     if any(found.get("uses_test_emg") for _, found in order):
         lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
+    if told := intervals.in_words(part.get("calibration", {})):
+        lines.append(told)
     return "\n".join(lines)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from video2emg import vocabulary
 from video2emg.errors import UserError
+from video2emg.eval import intervals
 from video2emg.files import write_atomically
 
 FILE = "domain.npz"
@@ -25,8 +25,6 @@ LEVEL = 0.9  # of the intervals
 # person moves not at all.
 _STILLER = 0.5
 _NEIGHBOURS = 5
-_LEVELS = 6  # of predicted EMG at which errors are tabulated
-_LEAST = 200  # samples at each of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Domain:
           action: of each, a place in `about["muscles"]`.
           validation: of validation clips, of other subjects.
           validation_action: of each.
-          errors: `tabulate`'s.
+          errors: of `eval.intervals.tabulate`.
           about: see the class, without what is added here.
         """
         mean, scale = train.feature.mean(0), train.feature.std(0) + 1e-6
@@ -180,21 +178,7 @@ class Domain:
         self, emg: Float[np.ndarray, "N C"], muscles: tuple[str, ...]
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Bounds [N, C] between which `LEVEL` of the validation samples lie; None if unknown."""
-        rows = [vocabulary.MUSCLES.index(vocabulary.split_channel(m)[1]) for m in muscles]
-        if not rows or np.isnan(self.level[rows]).any():
-            return None
-        low, high = (
-            np.stack(
-                [
-                    emg[:, c] + np.interp(emg[:, c], self.level[row], table[row])
-                    for c, row in enumerate(rows)
-                ],
-                axis=1,
-            )
-            for table in (self.low, self.high)
-        )
-        # A prediction beyond its own interval would help nobody; EMG is not negative.
-        return np.clip(low, 0, emg), np.maximum(high, emg)
+        return intervals.bounds((self.level, self.low, self.high), emg, None, muscles)
 
     def _nearest(self, feature: np.ndarray) -> np.ndarray:
         """[K, V, n] distances to the training clips in order of size."""
@@ -238,34 +222,3 @@ class Domain:
             return cls(about=about, **arrays)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: missing or damaged ({error})") from None
-
-
-def tabulate(
-    predicted: Float[np.ndarray, " K"], error: Float[np.ndarray, " K"], muscle: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quantiles of errors at several levels of predicted EMG, muscle by muscle.
-
-    Errors grow with activity, so one quantile for all of it would be too wide at rest and too
-    narrow at the peak.
-
-    Args:
-      predicted: [K] samples of all clips.
-      error: [K] measured minus predicted.
-      muscle: [K] int, place in the vocabulary.
-
-    Returns:
-      level, low, high: [M, B].
-    """
-    level, low, high = (
-        np.full((len(vocabulary.MUSCLES), _LEVELS), np.nan, np.float32) for _ in range(3)
-    )
-    tail = (1 - LEVEL) / 2
-    for row in np.unique(muscle):
-        own = np.flatnonzero(muscle == row)
-        if len(own) < _LEAST * _LEVELS:
-            continue
-        own = own[np.argsort(predicted[own], kind="stable")]
-        for b, part in enumerate(np.array_split(own, _LEVELS)):
-            level[row, b] = np.median(predicted[part])
-            low[row, b], high[row, b] = np.quantile(error[part], [tail, 1 - tail])
-    return level, low, high

@@ -65,7 +65,7 @@ class Predictor:
           videos: files (or folders of pictures), `view=path` or in the order of the model's views;
             or frames in memory, [F, H, W, 3] uint8 by view. All views begin at the same instant.
           action: the exercise; recognised if it is not told.
-          load: kg; only handed on, no model uses it.
+          load: kg; handed on, and shown to a model that is given loads (`extra_inputs`).
           rate: of frames in memory or folders of pictures, Hz.
           name: of the recording; else that of the first file.
           progress: told what is being done.
@@ -109,7 +109,8 @@ class Predictor:
         slow = _Overlap(len(time), len(self._asked), rate)
         body = _Overlap(round(footage.seconds * window.frame_rate), 0, window.frame_rate)
         slides = []
-        for (start, _), seen, row in self._look(footage, [(s, math.inf) for s in footage.sliding]):
+        sliding = [(start, math.inf) for start in footage.sliding]
+        for (start, _), seen, row in self._look(footage, sliding, load):
             slow.add(start, seen.emg[row])
             body.add(start, _movement(seen, row))
             slides.append(_row(seen.look, row))
@@ -118,7 +119,7 @@ class Predictor:
         emg = slow.value
         fits = [(start, end) for start, end in spans if end - start <= window.seconds + 1e-6]
         looks: dict[tuple[float, float], Seen] = {}
-        for span, seen, row in self._look(footage, fits):
+        for span, seen, row in self._look(footage, fits, load):
             looks[span] = _only(seen, row)
             _blend(emg, seen.emg[row], time, span, rate)
         verdicts = {
@@ -162,17 +163,18 @@ class Predictor:
         )
 
     def _look(
-        self, footage: Footage, spans: Sequence[tuple[float, float]]
+        self, footage: Footage, spans: Sequence[tuple[float, float]], load: float | None
     ) -> Iterator[tuple[tuple[float, float], Seen, int]]:
         """(span, what the model says of its batch, its row there) for windows that start there."""
-        empty = nothing(self.run.window, 1, self._asked)
+        empty = nothing(self.run.window, BATCH, self._asked)
+        if load is not None:
+            empty["load"][:], empty["load_mask"][:] = load, True
         for first in range(0, len(spans), BATCH):
             chosen = list(spans[first : first + BATCH])
             cuts = [footage.cut(*span) for span in chosen]
             cuts += [cuts[-1]] * (BATCH - len(cuts))
-            batch = {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
-            for field in ("muscle", "side", "emg_mask"):
-                batch[field] = np.repeat(empty[field], BATCH, 0)
+            batch = empty | {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
+            batch["emg_mask"] = empty["emg_mask"].copy()
             for row, (start, end) in enumerate(chosen):
                 known = start + self.run.window.emg_time < min(end, footage.seconds)
                 batch["emg_mask"][row] = known[:, None]

@@ -164,7 +164,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
 
 
 def nothing(window: Window, batch: int, muscles: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """A batch in which no camera was on; for shapes."""
+    """A batch in which no camera was on and nothing else is known; for shapes."""
     views, times, size = len(window.views), len(window.frame_time), window.size
     muscle, side = queries(muscles)
     if not len(muscles):
@@ -176,6 +176,14 @@ def nothing(window: Window, batch: int, muscles: Sequence[str] = ()) -> dict[str
         "muscle": np.tile(muscle, (batch, 1)),
         "side": np.tile(side, (batch, 1)),
         "emg_mask": np.zeros((batch, len(window.emg_time), len(muscle)), bool),
+        "pose": np.zeros((batch, times, len(window.joints), 3), np.float32),
+        "pose_mask": np.zeros((batch, times, len(window.joints)), bool),
+        "load": np.zeros(batch, np.float32),
+        "load_mask": np.zeros(batch, bool),
+        "vitals": np.zeros((batch, 2), np.float32),
+        "vitals_mask": np.zeros((batch, 2), bool),
+        "traits": np.zeros((batch, 3), np.float32),
+        "traits_mask": np.zeros((batch, 3), bool),
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from video2emg import vocabulary
 from video2emg.data.pipeline import Examples, eval_batches
-from video2emg.inference.domain import Domain, Look, tabulate
+from video2emg.eval.intervals import tabulate
+from video2emg.inference.domain import LEVEL, Domain, Look
 from video2emg.models.aqa import evidence_of
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train.finetune import Model
@@ -120,7 +121,7 @@ def survey(
         np.array([names.index(a) for a in actions["train"]], np.int32),
         looks["validation"],
         np.array([names.index(a) for a in actions["validation"]], np.int32),
-        tabulate(*map(np.concatenate, (predicted, error, muscle))),
+        tabulate(np.concatenate(predicted), np.concatenate(error), np.concatenate(muscle), LEVEL),
         dict(about)
         | {
             "joints": window.joints,

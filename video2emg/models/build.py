@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from video2emg.config import Config
 from video2emg.errors import UserError
-from video2emg.models import encoders
+from video2emg.models import encoders, fusion
 from video2emg.models.blocks import REMAT
 from video2emg.models.reference import pose_to_emg
 from video2emg.models.reference.i3d import I3D
@@ -62,6 +62,7 @@ def build(
     if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
         raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
                         f"1; {config.encoder.name} looks ahead")  # fmt: skip
+    extra = _extra_inputs(config, encoder, causal)
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
         raise UserError(
@@ -73,6 +74,7 @@ def build(
             f"config.data.size: {size} px is not a multiple of {encoder.granularity} px, as "
             f"config.model.encoder ({config.encoder.name}) needs"
         )
+    sees_pose = isinstance(encoder, encoders.PoseMLP) or "pose" in extra
     return Video2EMG(
         encoder=encoder,
         dim=config.dim,
@@ -82,12 +84,37 @@ def build(
         frame_rate=frame_rate,
         emg_rate=emg_rate,
         # What is given need not be predicted.
-        joints=joints if config.auxiliary and not isinstance(encoder, encoders.PoseMLP) else 0,
+        joints=joints if config.auxiliary and not sees_pose else 0,
         dofs=dofs if config.auxiliary else 0,
+        load="load" not in extra,
+        spread=config.get("spread", False),
         dropout=config.dropout,
         causal=causal,
+        extra_inputs=extra,
+        fusion=config.get("fusion", "joint"),
+        bottlenecks=config.get("bottlenecks", 4),
+        tell_view=config.get("tell_view", True),
         dtype=jnp.dtype(config.dtype),
     )
+
+
+def _extra_inputs(config: Config, encoder: nn.Module, causal: bool) -> tuple[str, ...]:
+    """What is given beside frames, once it is known to make sense."""
+    extra = tuple(config.get("extra_inputs", ()))
+    known = [name for name in fusion.INPUTS if not isinstance(encoder, encoders.PoseMLP) or
+             name != "pose"]  # fmt: skip
+    for name in extra:
+        if name not in known or extra.count(name) > 1:
+            raise UserError(f"config.model.extra_inputs: {extra} is not a choice of {known}")
+        if causal and name not in fusion.OF_ALL_TIMES:
+            raise UserError(f"config.model.extra_inputs: {name} of a whole window is not known to "
+                            "a causal model while it lasts")  # fmt: skip
+    mode = config.get("fusion", "joint")
+    if mode not in fusion.MODES:
+        raise UserError(f"config.model.fusion: {mode!r} is not one of {', '.join(fusion.MODES)}")
+    if causal and mode != "joint":
+        raise UserError("config.model.causal: needs config.model.fusion=joint")
+    return extra
 
 
 def token_rate(config: Config, frame_rate: float) -> float:

@@ -10,12 +10,14 @@ class Outputs:
 
     Attributes:
       emg: [B, N, M] envelope in units of the reference (1 = e.g. MVC), not negative.
+      spread: [B, N, M] mean absolute error to be expected of `emg`, or None.
       pose: [B, T, J, 3] m, relative to the hips, or None.
       torque: [B, T, D] N·m, or None.
       load: [B] log(1 + kg), or None.
     """
 
     emg: jax.Array
+    spread: jax.Array | None = None
     pose: jax.Array | None = None
     torque: jax.Array | None = None
     load: jax.Array | None = None

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from video2emg import vocabulary
 from video2emg.models.blocks import Block, Dtype, time_embedding
 from video2emg.models.encoders import PoseMLP
+from video2emg.models.fusion import Beside, Mixer
 from video2emg.models.outputs import Outputs
 
 Batch = Mapping[str, jax.typing.ArrayLike]
@@ -26,6 +27,7 @@ class MuscleDecoder(nn.Module):
       dim, layers, heads: of the cross-attention.
       samples: EMG samples per query instant.
       output_scale: initial scale of the output; learned (a fixed one decides the result).
+      spread: whether it also says how far off it may be.
       causal: see `Video2EMG`.
     """
 
@@ -35,6 +37,7 @@ class MuscleDecoder(nn.Module):
     samples: int
     dropout: float = 0.0
     output_scale: float = 0.3
+    spread: bool = False
     causal: bool = False
     dtype: Dtype = jnp.float32
 
@@ -49,10 +52,10 @@ class MuscleDecoder(nn.Module):
         side: Int[Array, "B M"],
         *,
         train: bool,
-    ) -> Float[Array, "B N M"]:
+    ) -> tuple[Float[Array, "B N M"], Float[Array, "B N M"] | None]:
         """Answers each (muscle, side) query at `instants` s from tokens of `told` s.
 
-        N = Q · samples.
+        N = Q · samples. Returns the EMG, and with `spread` the mean absolute error to be expected.
         """
         b, m = muscle.shape
         who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
@@ -66,16 +69,23 @@ class MuscleDecoder(nn.Module):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
             x = block(x, tokens, mask, when, train=train)
         x = nn.LayerNorm(dtype=self.dtype)(x)
-        # Every query answers for its own interval and the next, and neighbours are cross-faded: cut
-        # side by side, their answers would meet in steps that no muscle makes.
-        x = nn.Dense(2 * self.samples, name="samples")(x.astype(jnp.float32))
-        own, next_one = jnp.split(x.reshape(b, m, -1, 2 * self.samples), 2, axis=-1)
-        rise = (jnp.arange(self.samples) + 0.5) / self.samples
-        before = jnp.concatenate([own[:, :, :1], next_one[:, :, :-1]], axis=2)
-        x = rise * own + (1 - rise) * before
+
+        def answers(name: str, x: jax.Array) -> jax.Array:
+            # Every query answers for its own interval and the next, and neighbours are cross-faded:
+            # cut side by side, their answers would meet in steps that no muscle makes.
+            y = nn.Dense(2 * self.samples, name=name)(x.astype(jnp.float32))
+            own, next_one = jnp.split(y.reshape(b, m, -1, 2 * self.samples), 2, axis=-1)
+            rise = (jnp.arange(self.samples) + 0.5) / self.samples
+            before = jnp.concatenate([own[:, :, :1], next_one[:, :, :-1]], axis=2)
+            y = rise * own + (1 - rise) * before
+            return nn.softplus(y).reshape(b, m, -1).transpose(0, 2, 1)
+
         scale = self.param("output_scale", nn.initializers.constant(self.output_scale), ())
-        emg = scale * nn.softplus(x)
-        return emg.reshape(b, m, -1).transpose(0, 2, 1)
+        emg = scale * answers("samples", x)
+        if not self.spread:
+            return emg, None
+        # Learned beside the EMG, which is the same with and without it.
+        return emg, 0.1 * answers("spread", jax.lax.stop_gradient(x)) + 1e-3
 
 
 class Video2EMG(nn.Module):
@@ -88,9 +98,16 @@ class Video2EMG(nn.Module):
       decoder_layers: of the muscle decoder.
       frame_rate, emg_rate: Hz; of the window.
       joints, dofs: how many joints and torques the auxiliary heads predict; 0 leaves one out.
+      load: whether the load is predicted.
+      spread: whether it is predicted how far off the EMG may be.
       causal: whether nothing that is said of an instant depends on frames after it (but the load,
         which is said of the whole window). Time within the window then means nothing, only how
         long ago things were. The encoder must be causal too.
+      extra_inputs: what else is given, names of `fusion.INPUTS`.
+      fusion: how these and the pictures meet, see `fusion.Mixer`.
+      bottlenecks: likewise.
+      tell_view: whether tokens say which camera they come from. A model that is not told can be
+        shown cameras that it has never seen.
     """
 
     encoder: nn.Module
@@ -102,8 +119,14 @@ class Video2EMG(nn.Module):
     emg_rate: float
     joints: int = 0
     dofs: int = 0
+    load: bool = True
+    spread: bool = False
     dropout: float = 0.0
     causal: bool = False
+    extra_inputs: Sequence[str] = ()
+    fusion: str = "joint"
+    bottlenecks: int = 4
+    tell_view: bool = True
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -112,8 +135,8 @@ class Video2EMG(nn.Module):
 
         Args:
           batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T] and view [B, V] int, or pose
-            [B, T, J, 3] and pose_mask [B, T, J]; muscle and side [B, M] int; see
-            `data.pipeline.Examples.cut`.
+            [B, T, J, 3] and pose_mask [B, T, J]; muscle and side [B, M] int; what `extra_inputs`
+            names; see `data.pipeline.Examples.cut`.
           train: whether to drop out.
 
         Returns:
@@ -136,29 +159,56 @@ class Video2EMG(nn.Module):
         instants = jnp.arange(t // stride) * (stride / self.frame_rate)
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(b, v, t // stride, self.dim)
-        if not isinstance(self.encoder, PoseMLP):
+        if self.tell_view and not isinstance(self.encoder, PoseMLP):
             view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
             x = x + view[:, :, None]
         if not self.causal:
             x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
         x = x.astype(self.dtype).reshape(b, -1, self.dim)
-        told = jnp.tile(instants, v)
-        when = (told, told) if self.causal else None
         mask = mask.reshape(b, v, t // stride, stride).any(-1).reshape(b, -1)
-        for i in range(self.layers):
-            block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = block(x, mask=mask, when=when, train=train)
-        emg = MuscleDecoder(
+        groups = {"frames": (x, mask, jnp.tile(instants, v))}
+        if self.extra_inputs:
+            groups |= Beside(
+                self.extra_inputs,
+                self.dim,
+                self.frame_rate,
+                timed=not self.causal,
+                dtype=self.dtype,
+                name="beside",
+            )(batch, train=train)
+        told = jnp.concatenate([of[2] for of in groups.values()])
+        known = jnp.concatenate([of[1] for of in groups.values()], 1)
+        mix = Mixer(
+            self.layers, self.heads, self.dropout, self.fusion, self.bottlenecks, self.dtype
+        )
+        nn.share_scope(self, mix)  # its layers are this module's, as in runs from before fusion
+        mixed = mix(
+            {name: of[0] for name, of in groups.items()},
+            {name: of[1] for name, of in groups.items()},
+            (told, told) if self.causal else None,
+            train=train,
+        )
+        emg, spread = MuscleDecoder(
             self.dim,
             self.decoder_layers,
             self.heads,
             samples=round(stride * self.emg_rate / self.frame_rate),
             dropout=self.dropout,
+            spread=self.spread,
             causal=self.causal,
             dtype=self.dtype,
             name="decoder",
-        )(x, mask, told, instants, batch["muscle"], batch["side"], train=train)
-        outputs = self._auxiliary(Outputs(emg=emg), x, mask, (b, v, t, stride))
+        )(
+            jnp.concatenate(list(mixed.values()), 1),
+            known,
+            told,
+            instants,
+            batch["muscle"],
+            batch["side"],
+            train=train,
+        )
+        x = mixed["frames"]
+        outputs = self._auxiliary(Outputs(emg=emg, spread=spread), x, mask, (b, v, t, stride))
         return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
 
     def _auxiliary(
@@ -185,4 +235,6 @@ class Video2EMG(nn.Module):
         if self.dofs:
             # Torques reach 200 N·m; the head's outputs should not have to.
             outputs = outputs.replace(torque=100.0 * per_frame(self.dofs, "torque"))
-        return outputs.replace(load=nn.Dense(1, name="load")(clip)[:, 0])
+        if self.load:
+            outputs = outputs.replace(load=nn.Dense(1, name="load")(clip)[:, 0])
+        return outputs
