@@ -162,7 +162,7 @@ def main() -> None:
     examples = splits["train"]
     model = experiment.build_model(config, examples.window)
     data = Feed(
-        train_batches(examples, Augmentation(**config.augment), config.train.batch_size, 0,
+        train_batches(examples, Augmentation(**config.augment.to_dict()), config.train.batch_size, 0,
                       threads=config.data.threads)
     )  # fmt: skip
     host = next(data)

@@ -52,6 +52,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # anybody else doing anything) | from_other_subject (predicted, of somebody else doing the same)
     config.emg_source = "predicted_frozen"
     config.video = True  # False hides the video tokens: EMG only
+    config.views = ()  # cameras that are looked through; empty: all of the Video→EMG model's
+    config.extra_inputs = ()  # shown to the head as well: pose (measured), load, vitals, traits
     config.copies = 8  # augmented versions of each training clip that a frozen model is shown
     config.model = dict(
         score="errors",  # errors | regression | usdl | relative

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from configs import aqa
+from configs.tables import aqa_granularity, aqa_modalities
 from video2emg import assessment
 from video2emg.errors import UserError
 from video2emg.eval import quality_report
+from video2emg.parallel import mesh as mesh_lib
 
 
 def tiny_config(data_dir):
@@ -103,3 +105,26 @@ def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
     assert one["provenance"]["reference"]["leaves_as_published"] is True
     assert one["test"]["model"]["boundary_ms"] is None
     assert not (tmp_path / "table" / "3" / "feedback.json").exists()
+
+
+def test_the_rows_of_the_tables_are_what_the_job_understands():
+    for module in (aqa_modalities, aqa_granularity):
+        for override in module.sweep():
+            config = module.get_config("debug")
+            override.pop("row")
+            config.update_from_flattened_dict(override)
+            assessment._check(config, mesh_lib.make_mesh())
+
+
+def test_one_camera_and_pose_and_nothing_learned_of_errors(tiny_dir, tmp_path):
+    config = tiny_config(tiny_dir)
+    config.update(views=("front",), extra_inputs=("pose", "load"), emg_source="none")
+    config.update_from_flattened_dict(aqa_granularity.ROWS["score"])
+    found = assessment.run(config, tmp_path / "run")["test"]["model"]
+    assert np.isfinite(found["mae"]) and not np.isfinite(found["map"])
+    assert not (tmp_path / "run/judge.json").exists()
+    config = tiny_config(tiny_dir)
+    config.train.loss.error = 0.0
+    with pytest.raises(UserError, match=r"loss\.error"):
+        assessment.run(config, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()

@@ -27,7 +27,7 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.heads import head_of, judge_of
-from video2emg.models import aqa
+from video2emg.models import aqa, fusion
 from video2emg.models.reference import judges
 from video2emg.models.reference.flex import MODALITIES
 from video2emg.parallel import mesh as mesh_lib
@@ -75,8 +75,8 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
         )
     validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
     log_odds = log_odds_of(bench)
-    score_only = bool(config.reference.system)
-    head = judge_of(config, bench) if score_only else head_of(
+    score_only = _score_only(config)
+    head = judge_of(config, bench) if config.reference.system else head_of(
         config, bench.rubric, log_odds, bench.main
     )  # fmt: skip
     judge, params = _train(
@@ -134,7 +134,7 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
         )
         said = quality_report.load(workdir / str(n) / "judgements.npz")
         groups.setdefault(name or "model", []).append(said)
-        if variant.reference.system:
+        if _score_only(variant):
             score_only.add(name)
     assert bench is not None
     examiner = quality_report.Examiner(
@@ -260,7 +260,7 @@ def _train_jointly(
         train,
         lambda step: train_batches(
             bench.splits["train"],
-            Augmentation(**bench.main.augment),
+            Augmentation(**bench.main.augment.to_dict()),
             train.batch_size,
             train.seed,
             start=step,
@@ -318,8 +318,15 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     if config.reference.system and config.emg_source == "predicted":
         raise UserError(f"config.reference.system={config.reference.system} needs a frozen "
                         "Video→EMG model, so not config.emg_source=predicted")  # fmt: skip
+    for name in config.extra_inputs:
+        choose("extra_inputs", name, fusion.INPUTS)
+    for view in config.views:
+        choose("views", view, tuple(config.main.data.views))
     if config.emg_source == "none" and not config.video:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
+    if config.model.score == "errors" and not config.train.loss.error:
+        raise UserError("config.model.score=errors makes the score of errors, which are not learned "
+                        "with config.train.loss.error=0")  # fmt: skip
     if config.model.score == "relative" and config.emg_source == "predicted":
         raise UserError(
             "config.model.score=relative needs a frozen Video→EMG model, so not "
@@ -332,6 +339,11 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     if config.video2emg:
         experiment.read_config(config.video2emg)
     return graph, Rubric.of(graph)
+
+
+def _score_only(config: Config) -> bool:
+    """Whether nothing is learned of single errors."""
+    return bool(config.reference.system) or not config.train.loss.error
 
 
 def _provenance(config: Config, bench: Bench) -> dict[str, Any]:

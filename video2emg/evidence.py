@@ -30,7 +30,8 @@ from video2emg.parallel import mesh as mesh_lib
 SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")
 _ACTIVITY = ("activity", "activity_mask", "muscle", "side")
 _KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "error_mask", "score",
-         "score_mask", "phase", "phase_mask", "boundary", "index", "pose", "pose_mask")  # fmt: skip
+         "score_mask", "phase", "phase_mask", "boundary", "index", "pose", "pose_mask",
+         "load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask")  # fmt: skip
 
 Fields = dict[str, np.ndarray]
 
@@ -68,7 +69,10 @@ class Bench:
         self.rate = token_rate(self.main.model, self.main.data.frame_rate)
         labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
-        self.splits, _ = experiment.prepare(self.main, dataset, labels)
+        splits, _ = experiment.prepare(self.main, dataset, labels)
+        shown = tuple(config.get("views", ())) or self.main.data.views
+        hidden = [view for view in self.main.data.views if view not in shown]
+        self.splits = {name: examples.without(hidden) for name, examples in splits.items()}
         self.model = experiment.build_model(self.main, self.splits["train"].window)
         like = next(eval_batches(self.splits["test"], 1))
         self.params = load_params(workdir, experiment.abstract_params(self.model, like, mesh))
@@ -102,7 +106,7 @@ class Bench:
         stream = iter(
             train_batches(
                 examples,
-                Augmentation(**self.main.augment),
+                Augmentation(**self.main.augment.to_dict()),
                 batch,
                 seed=0,
                 threads=self.main.data.threads,
@@ -146,6 +150,7 @@ class Bench:
 def key_of(config: Config) -> str:
     """What runs must have in common to share a bench."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
+    parts += (tuple(config.get("views", ())),)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
 

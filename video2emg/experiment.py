@@ -97,7 +97,7 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     def data(step: int) -> Iterable[Any]:
         return train_batches(
             splits["train"],
-            Augmentation(**config.augment),
+            Augmentation(**config.augment.to_dict()),
             config.train.batch_size,
             config.train.seed,
             rows=mesh_lib.local_rows(mesh, config.train.batch_size).tolist(),

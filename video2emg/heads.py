@@ -30,6 +30,7 @@ def head_of(
         rate=token_rate(main.model, main.data.frame_rate),
         views=max(len(main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
+        extra_inputs=tuple(config.get("extra_inputs", ())),
         **settings,
     )
 

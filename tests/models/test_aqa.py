@@ -215,3 +215,26 @@ def test_usdl_loss_is_least_at_the_labels_distribution():
     perfect = out.replace(score_logits=-0.5 * z**2)
     assert quality_losses(perfect, labels, weights())[1]["score"] == pytest.approx(0, abs=1e-5)
     assert quality_losses(out, labels, weights())[1]["score"] > 0.1
+
+
+def test_what_else_is_given_is_heard_unless_it_is_masked():
+    rng = np.random.default_rng(5)
+    inputs = evidence() | {
+        "pose": rng.normal(size=(B, 2 * T, 4, 3)).astype(np.float32),  # twice as often as tokens
+        "pose_mask": np.ones((B, 2 * T, 4), bool),
+        "load": np.array([10, 20, 40], np.float32),
+        "load_mask": np.ones(B, bool),
+    }
+    model = assessor(extra_inputs=("pose", "load"))
+    params = shaken(model, inputs)
+    before = apply(model, params, inputs)
+    for name in model.extra_inputs:
+        other = inputs | {name: inputs[name] + 1}
+        hidden = {f"{name}_mask": np.zeros_like(inputs[f"{name}_mask"])}
+        assert np.abs(apply(model, params, other).error_logits - before.error_logits).max() > 1e-4
+        for field in ("error_logits", "score", "phase_logits"):
+            np.testing.assert_allclose(
+                getattr(apply(model, params, other | hidden), field),
+                getattr(apply(model, params, inputs | hidden), field),
+                atol=1e-6,
+            )

@@ -107,6 +107,9 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             raise UserError(f"{workdir}: its head was trained on {config.emg_source} EMG, which a "
                             "video does not have; use one with emg_source=predicted or "
                             "predicted_frozen")  # fmt: skip
+        if config.get("extra_inputs"):
+            raise UserError(f"{workdir}: its head is also shown {', '.join(config.extra_inputs)}, "
+                            "which a video does not have")  # fmt: skip
         if config.reference.system:
             raise UserError(f"{workdir}: its head ({config.reference.system}) gives a score "
                             "and no errors; use a run of ours")  # fmt: skip

@@ -8,7 +8,7 @@ finer instants.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -21,6 +21,7 @@ from video2emg import vocabulary
 from video2emg.fkg.rubric import Rubric
 from video2emg.fkg.scoring import compositional_score
 from video2emg.models.blocks import Block, time_embedding
+from video2emg.models.fusion import Beside
 from video2emg.models.outputs import Outputs
 
 Batch = Mapping[str, Any]
@@ -58,22 +59,27 @@ class Assessment:
 class Evidence(nn.Module):
     """Video tokens and EMG as one grid of tokens, rows × instants.
 
-    Rows are views as they come, then electrodes in the order of the vocabulary.
+    Rows are views as they come, then electrodes in the order of the vocabulary, then what else is
+    given.
 
     Attributes:
       dim: of the tokens.
       rate: instants per second, Hz.
       views: rows of video, 0 for none.
       emg: whether there are rows of EMG.
+      extra_inputs: what else is given, names of `fusion.INPUTS`; a row each.
     """
 
     dim: int
     rate: float
     views: int
     emg: bool
+    extra_inputs: Sequence[str] = ()
 
     @nn.compact
-    def __call__(self, batch: Batch) -> tuple[Float[Array, "B R T D"], Bool[Array, "B R T"]]:
+    def __call__(
+        self, batch: Batch, *, train: bool
+    ) -> tuple[Float[Array, "B R T D"], Bool[Array, "B R T"]]:
         """Tokens and where they are known."""
         grids, masks = [], []
         b, k = batch["token_mask"].shape
@@ -108,6 +114,21 @@ class Evidence(nn.Module):
             both = jnp.concatenate([pieces(emg), pieces(gap)], -1)
             grids.append(nn.Dense(self.dim, name="from_emg")(both) + who[:, :, None])
             masks.append(pieces(known).any(-1))
+        if self.extra_inputs:
+            frames = batch["pose_mask"].shape[1] if "pose" in self.extra_inputs else instants
+            look = Beside(
+                self.extra_inputs,
+                self.dim,
+                self.rate * frames / instants,
+                timed=False,
+                name="beside",
+            )
+            for tokens, known, _ in look(batch, train=train).values():
+                per = max(tokens.shape[1], instants)
+                tokens = jnp.broadcast_to(tokens, (b, per, self.dim))
+                known = jnp.broadcast_to(known, (b, per))
+                grids.append(tokens.reshape(b, 1, instants, -1, self.dim).mean(3))
+                masks.append(known.reshape(b, 1, instants, -1).any(-1))
         x, mask = jnp.concatenate(grids, 1), jnp.concatenate(masks, 1)
         when = jnp.arange(instants) / self.rate
         return x + nn.Dense(self.dim, name="when")(time_embedding(when, self.dim)), mask
@@ -213,7 +234,7 @@ class Assessor(nn.Module):
       dim, heads, layers, dropout: of the attention.
       instants, width: of the templates.
       rate: of the evidence, instants per second; views: rows of video, 0 hides it; emg: whether
-        EMG is looked at.
+        EMG is looked at; extra_inputs: what else is.
       phase_samples: Q / T.
     """
 
@@ -231,6 +252,7 @@ class Assessor(nn.Module):
     views: int
     emg: bool
     phase_samples: int
+    extra_inputs: Sequence[str] = ()
 
     @nn.compact
     def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
@@ -238,16 +260,18 @@ class Assessor(nn.Module):
 
         Args:
           batch: tokens [B, V·T, D], token_mask and view [B, V]; activity and activity_mask
-            [B, N, M], muscle and side [B, M]; action [B]. For `relative` the same of an exemplar,
-            under `exemplar_…`, and exemplar_score [B].
+            [B, N, M], muscle and side [B, M]; action [B]; what `extra_inputs` names. For
+            `relative` the same of an exemplar, under `exemplar_…`, and exemplar_score [B].
           train: whether to drop out.
 
         Returns:
           The assessment and a dictionary of intermediate tensors for inspection.
         """
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
-        look = Evidence(self.dim, self.rate, self.views, self.emg, name="evidence")
-        evidence, mask = look(batch)
+        look = Evidence(
+            self.dim, self.rate, self.views, self.emg, self.extra_inputs, name="evidence"
+        )
+        evidence, mask = look(batch, train=train)
         weight = mask[..., None].astype(jnp.float32)
         instants = (evidence * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
         seen = mask.any(1)[..., None].astype(jnp.float32)
@@ -292,7 +316,7 @@ class Assessor(nn.Module):
                 for name, value in batch.items()
                 if name.startswith(EXEMPLAR)
             }
-            there = look(second)
+            there = look(second, train=train)
             other, _ = questions(*there, action, train=train)
             other += overall(*there, action, train=train)
             both = jnp.concatenate([whole, other, second["score"][:, None] / 100], -1)

@@ -1,0 +1,38 @@
+"""T3: what fine-grained annotation is worth: scores only, errors too, key steps too.
+
+    python launch.py --config configs/tables/aqa_granularity.py --workdir runs/t3 --sweep
+
+The first three rows regress the score, so that they differ in nothing but what annotators told;
+`by the graph` makes it of the errors. Expected result: docs/results.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_collections
+
+from configs import aqa
+
+_SCORES = {"model.score": "regression", "train.loss.error": 0.0, "train.loss.severity": 0.0,
+           "train.loss.phase": 0.0}  # fmt: skip
+_ERRORS = {"model.score": "regression", "train.loss.phase": 0.0}
+ROWS = {
+    "score": _SCORES,
+    "score, errors": _ERRORS,
+    "score, errors, key steps": {"model.score": "regression"},
+    "score, errors, key steps, by the graph": {},
+}
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """As `configs/aqa.py`, without EMG."""
+    config = aqa.get_config(arg)
+    config.emg_source = "none"
+    return config
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    """Every row with three seeds (`launch.py --sweep`)."""
+    for name, override in ROWS.items():
+        for seed in range(3):
+            yield {"row": name, **override, "train.seed": seed}

@@ -1,0 +1,42 @@
+"""T2: judging repetitions from more and more: one camera, pose, EMG, several cameras.
+
+    python launch.py --config configs/tables/aqa_modalities.py --workdir runs/t2 --sweep
+
+One Video→EMG model, which learns to do without either camera, gives the video tokens and the
+predicted EMG of all rows; `pose` is where the joints really were. Expected result: docs/results.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_collections
+
+from configs import aqa
+
+ONE = ("front",)
+ROWS = {
+    "RGB": dict(views=ONE, emg_source="none"),
+    "RGB + EMG predicted": dict(views=ONE),
+    "RGB + EMG measured": dict(views=ONE, emg_source="measured"),
+    "RGB + pose": dict(views=ONE, emg_source="none", extra_inputs=("pose",)),
+    "RGB + pose + EMG predicted": dict(views=ONE, extra_inputs=("pose",)),
+    "RGB + pose + EMG measured": dict(views=ONE, extra_inputs=("pose",), emg_source="measured"),
+    "multi-view": dict(emg_source="none"),
+    "multi-view + pose": dict(emg_source="none", extra_inputs=("pose",)),
+    "all, EMG predicted": dict(extra_inputs=("pose", "load")),
+    "all, EMG measured": dict(extra_inputs=("pose", "load"), emg_source="measured"),
+}
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """As `configs/aqa.py`, over a model that is used to missing a camera."""
+    config = aqa.get_config(arg)
+    config.main.augment.hide.views = 0.3
+    return config
+
+
+def sweep() -> Iterator[dict[str, Any]]:
+    """Every row with three seeds; rows that see the same come together (`launch.py --sweep`)."""
+    for name, override in ROWS.items():
+        for seed in range(3):
+            yield {"row": name, **override, "train.seed": seed}
