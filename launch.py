@@ -178,33 +178,29 @@ def main(argv: list[str]) -> None:
             videoqa.run(options, place, lambda: _CONFIG.value or aqa.get_config())
             sys.exit(0)
         _start_jax()
-        from video2emg import assessment, experiment, personalise, regression, table
+        from video2emg import assessment, experiment, personalise, regression, subsets, table
 
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
             return
+        task = _CONFIG.value.get("task") or ("regressor" if _CONFIG.value.get("regressor") else "")
         swept = _SWEEP.value or _SWEEP_COLLECT.value or _PROFILE.value
-        alone = _CONFIG.value.get("task") in ("table", "personalise")
-        if swept and (alone or _CONFIG.value.get("regressor")):
+        alone = {"personalise": personalise, "regressor": regression, "subsets": subsets}
+        if swept and (task in alone or task == "table"):
             raise UserError("--sweep, --sweep_collect and --profile are not for this config")
-        if _CONFIG.value.get("task") == "table":
-            rows = _of_module("rows")(_CONFIG.value)
-            table.run(_CONFIG.value, rows, _WORKDIR.value)
-            return
-        if _CONFIG.value.get("task") == "personalise" or _CONFIG.value.get("regressor"):
-            single = regression if _CONFIG.value.get("regressor") else personalise
-            single.run(_CONFIG.value, _WORKDIR.value)
-            return
-        job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
-        if _SWEEP.value:
-            job.sweep(_CONFIG.value, _variants(), _WORKDIR.value)
-        elif job is assessment:
-            if _SWEEP_COLLECT.value or _PROFILE.value:
-                raise UserError("--sweep_collect and --profile are for the main job; --sweep skips "
-                                "the variants that are finished")  # fmt: skip
-            job.run(_CONFIG.value, _WORKDIR.value)
-        elif _SWEEP_COLLECT.value:
-            experiment.sweep(_CONFIG.value, _variants(), _WORKDIR.value, collect=True)
+        if task in alone:
+            alone[task].run(_CONFIG.value, _WORKDIR.value)
+        elif task == "table":
+            table.run(_CONFIG.value, _of_module("rows")(_CONFIG.value), _WORKDIR.value)
+        elif task == "aqa" and (_SWEEP_COLLECT.value or _PROFILE.value):
+            raise UserError("--sweep_collect and --profile are for the main job; --sweep skips "
+                            "the variants that are finished")  # fmt: skip
+        elif task == "aqa" and _SWEEP.value:
+            assessment.sweep(_CONFIG.value, _variants(), _WORKDIR.value)
+        elif task == "aqa":
+            assessment.run(_CONFIG.value, _WORKDIR.value)
+        elif _SWEEP.value or _SWEEP_COLLECT.value:
+            experiment.sweep(_CONFIG.value, _variants(), _WORKDIR.value, _SWEEP_COLLECT.value)
         else:
             experiment.run(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
     except Interrupted as error:

@@ -161,8 +161,9 @@ def main() -> None:
     splits, _ = experiment.prepare(config, open_dataset(config.data.name, args.data))
     examples = splits["train"]
     model = experiment.build_model(config, examples.window)
+    augmentation = Augmentation(**config.augment.to_dict())
     data = Feed(
-        train_batches(examples, Augmentation(**config.augment.to_dict()), config.train.batch_size, 0,
+        train_batches(examples, augmentation, config.train.batch_size, 0,
                       threads=config.data.threads)
     )  # fmt: skip
     host = next(data)

@@ -325,8 +325,8 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     if config.emg_source == "none" and not config.video:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
     if config.model.score == "errors" and not config.train.loss.error:
-        raise UserError("config.model.score=errors makes the score of errors, which are not learned "
-                        "with config.train.loss.error=0")  # fmt: skip
+        raise UserError("config.model.score=errors makes the score of errors, of which nothing is "
+                        "learned with config.train.loss.error=0")  # fmt: skip
     if config.model.score == "relative" and config.emg_source == "predicted":
         raise UserError(
             "config.model.score=relative needs a frozen Video→EMG model, so not "

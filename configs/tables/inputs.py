@@ -1,0 +1,41 @@
+"""Video→EMG by what is known beside the video: load, pose, heart and breath, height and mass.
+
+    python launch.py --config configs/tables/inputs.py --workdir runs/inputs
+
+One model per seed, trained to do without any of its inputs; each row hides the others from it.
+Expected result: docs/results.md.
+"""
+
+import ml_collections
+
+from configs import v2emg
+
+_BOTH = ("front", "front_left")
+ROWS = (
+    ("front camera", ("front",)),
+    ("front left camera", ("front_left",)),
+    ("both cameras", _BOTH),
+    ("both, traits", (*_BOTH, "traits")),
+    ("both, vitals", (*_BOTH, "vitals")),
+    ("both, load", (*_BOTH, "load")),
+    ("both, load, vitals, traits", (*_BOTH, "load", "vitals", "traits")),
+    ("pose", ("pose",)),
+    ("pose, load", ("pose", "load")),
+    ("both, pose", (*_BOTH, "pose")),
+    ("all", (*_BOTH, "pose", "load", "vitals", "traits")),
+)
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is `debug` for a run of a minute, or nothing."""
+    if arg not in ("", "debug"):
+        raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; there is debug")
+    main = v2emg.get_config(arg)
+    if not arg:
+        main.data.name = "gymsim/gym"  # where all of these are known
+    main.model.extra_inputs = ("pose", "load", "vitals", "traits")
+    main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
+    return ml_collections.ConfigDict(
+        dict(task="subsets", main=main, seeds=(0, 1, 2) if not arg else (0,), rows=ROWS,
+             reference="both cameras", bootstrap=1000)
+    )  # fmt: skip
