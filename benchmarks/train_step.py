@@ -5,7 +5,7 @@
 The PyTorch model is written on our own parameters, so that before anything is timed both are shown
 to give the same outputs: the comparison is of like with like. Both take the same batch and AdamW,
 and use all cores. Needs `pip install torch==2.13.0` (a development tool only) and
-`data/gymsim/default`, which the main job builds.
+`data/gymsim/default`, which `configs/v2emg.py:six` builds.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--data", default="data")
     args = parser.parse_args()
-    config = v2emg.get_config()
+    config = v2emg.get_config("six")
     splits, _ = experiment.prepare(config, open_dataset(config.data.name, args.data))
     examples = splits["train"]
     model = experiment.build_model(config, examples.window)

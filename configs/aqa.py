@@ -42,7 +42,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     main = v2emg.get_config("debug" if arg == "debug" else "")
     if arg != "debug":
         main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
-        main.train.steps = 2000
+        main.train.update(steps=2000, eval_every=200, save_every=200)
     config = ml_collections.ConfigDict()
     config.task = "aqa"
     config.graph = "gymsim"

@@ -68,7 +68,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if name not in {*OURS, *SYSTEMS, *REGRESSORS, *ENCODERS}:
         known = ", ".join([*OURS, *SYSTEMS, *REGRESSORS, *ENCODERS])
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
-    config = v2emg.get_config("debug" if arg.endswith("_debug") else "")
+    config = v2emg.get_config("debug" if arg.endswith("_debug") else "six")
     if name in REGRESSORS:
         config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
@@ -95,5 +95,5 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
 
 
 def sweep():
-    """The same three seeds as `configs/v2emg.py`, of one system."""
+    """Three seeds of one system."""
     return v2emg.sweep()

@@ -17,7 +17,7 @@ from configs import v2emg
 
 PRESETS = ("", "pose", "debug")
 PEOPLE = (5, 10, 20)
-ACTIONS = (  # of gymsim/default
+ACTIONS = (  # of the preset `six`
     "barbell_squat",
     "barbell_overhead_press",
     "barbell_romanian_deadlift",
@@ -41,7 +41,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
     """The rows of the table."""
 
     def row(**select) -> ml_collections.ConfigDict:
-        one = v2emg.get_config("debug" if config.preset == "debug" else "")
+        one = v2emg.get_config("debug" if config.preset == "debug" else "six")
         if config.preset == "pose":
             one.model.encoder.name = "pose"
             one.data.views = ()

@@ -21,7 +21,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is `debug` for a run of a minute on two views."""
     if arg not in ("", "debug"):
         raise ValueError(f"configs/tables/views.py: unknown preset {arg!r}; there is debug")
-    main = v2emg.get_config(arg)
+    main = v2emg.get_config(arg or "six")
     rows, seeds, main.augment.hide.views = ROWS, (0, 1, 2), 0.5
     if not arg:
         main.data.update(name="gymsim/views", views=FIVE)
