@@ -1,7 +1,11 @@
-"""Puts the numbers of a finished assessment sweep into results/aqa.json and docs/aqa.md.
+"""Puts the numbers of a finished assessment sweep where readers look.
 
-python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep
-python -m benchmarks.publish_aqa --workdir runs/aqa_table
+    python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep
+    python -m benchmarks.publish_aqa --workdir runs/aqa_table
+
+writes results/aqa.json and the text in docs/aqa.md. With `--name`, `results/<name>.json` and the
+text between the marks `<name>` of `--page`; `--minus` names rows and baselines that the others are
+compared with.
 """
 
 import argparse
@@ -15,17 +19,17 @@ from video2emg.files import write_text
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=pathlib.Path, required=True, help="of a --sweep")
-    found = results.read_results(parser.parse_args().workdir / "results.json")
-    results.write_results(ROOT / "results" / "aqa.json", found)
-    text = "\n\n".join(
-        [
-            quality_report.format_table(found),
-            quality_report.format_differences(found, "none"),
-            quality_report.format_differences(found, "emg_only"),
-        ]
-    )
-    page = ROOT / "docs" / "aqa.md"
-    write_text(page, between(page.read_text(encoding="utf-8"), f"```text\n{text}\n```"))
+    parser.add_argument("--name", default="aqa")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/aqa.md")
+    parser.add_argument("--minus", nargs="*", default=["none", "emg_only"])
+    args = parser.parse_args()
+    found = results.read_results(args.workdir / "results.json")
+    differences = [quality_report.format_differences(found, name) for name in args.minus]
+    text = "\n\n".join([quality_report.format_table(found), *differences])
+    page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```",
+                   "results" if args.name == "aqa" else args.name)  # fmt: skip
+    results.write_results(ROOT / f"results/{args.name}.json", found)
+    write_text(args.page, page)
     print(text)
 
 

@@ -6,7 +6,7 @@ Every row is tested on the same repetitions of the same unseen people: `cross_su
 job; `leave_one_action_out`, each exercise by a model that has never seen it, asked by muscle
 queries; `people_<n>`, learned from fewer people. Skill is over the template of `cross_subject`
 throughout. `pose` (after the colon) does the same on joint positions, which is faster; `debug` is a
-run of minutes on next to nothing. Expected result: docs/protocols.md.
+run of minutes on next to nothing. Expected result: docs/results.md.
 """
 
 from collections.abc import Iterator

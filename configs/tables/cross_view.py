@@ -1,0 +1,41 @@
+"""T1, across cameras: learned from two cameras, tested through two others.
+
+    python launch.py --config configs/tables/cross_view.py --workdir runs/cross_view
+
+The same clips of the same unseen people in every row. `other_cameras` are named to the model, which
+has never seen their names in training; `other_cameras_untold` are not. Expected result:
+docs/results.md.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+from configs import v2emg
+
+OTHERS = ("front_right", "right")  # of the ones learned from, one is the mirror image
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is `debug` for a run of minutes, or nothing."""
+    if arg not in ("", "debug"):
+        raise ValueError(f"configs/tables/cross_view.py: unknown preset {arg!r}; there is debug")
+    return ml_collections.ConfigDict(
+        dict(task="table", reference="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
+             preset=arg)
+    )  # fmt: skip
+
+
+def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
+    """The rows of the table."""
+    debug = config.preset == "debug"
+    for name in ("same_cameras", "other_cameras", "other_cameras_untold"):
+        one = v2emg.get_config("debug" if debug else "six")
+        one.model.tell_view = not name.endswith("untold")
+        if debug:
+            one.data.views = ("front",)
+        else:
+            one.data.name = "gymsim/views"
+        if name != "same_cameras":
+            one.data.select.test_views = ("front_left",) if debug else OTHERS
+        yield name, one
