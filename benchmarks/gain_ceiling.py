@@ -1,0 +1,73 @@
+"""What unknown electrode gains leave to be reached, for each meaning of one unit of EMG.
+
+    python -m benchmarks.gain_ceiling --name gymsim/gym
+
+A seer knows the envelope of every test clip in % MVC exactly, which no camera tells, but not how
+loud the person's electrodes are; in the units of another reference it can only multiply by what is
+usual for the muscle among training people. Its skill is the ceiling of any model that sees neither
+EMG nor MVC of the person. Writes results/gain_ceiling.json and the table in docs/results.md.
+"""
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+
+from benchmarks.publish import ROOT, between
+from configs import v2emg
+from video2emg import experiment
+from video2emg.data.emg import KINDS
+from video2emg.data.store import open_dataset
+from video2emg.eval import baselines, evaluate, results, scores
+from video2emg.files import write_text
+from video2emg.vocabulary import split_channel
+
+
+def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
+    """Scores of the seer in units of the reference `kind`."""
+    config.data.reference = kind
+    splits, _ = experiment.prepare(config, dataset)
+    series = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
+    pairs = defaultdict(list)
+    for clip, known in zip(series["train"], mvc["train"], strict=True):
+        for c, name in enumerate(clip.muscles):
+            own = clip.mask[:, c]
+            pairs[split_channel(name)[1]].append((known.target[own, c], clip.target[own, c]))
+    gain = {}
+    for muscle, of in pairs.items():
+        x, y = (np.concatenate(part) for part in zip(*of, strict=True))
+        gain[muscle] = float(x @ y / (x @ x))
+    guess = [
+        known.target * np.array([gain[split_channel(name)[1]] for name in known.muscles], "f4")
+        for known in mvc["test"]
+    ]
+    template = baselines.predict_baselines(series["train"], series["test"], ["template"])
+    return scores.score_with_intervals(scores.tabulate(series["test"], guess, template["template"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", default="gymsim/gym")
+    parser.add_argument("--data_dir", default="data")
+    args = parser.parse_args()
+    config = v2emg.get_config()
+    config.data.update(name=args.name, dir=args.data_dir)
+    dataset = open_dataset(args.name, args.data_dir)
+    splits, _ = experiment.prepare(config, dataset)
+    mvc = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
+    rows = {kind: ceiling(dataset, config, kind, mvc) for kind in KINDS}
+    facts = dict(dataset=args.name, simulated=dataset.simulated, rows=rows)
+    results.write_results(ROOT / "results/gain_ceiling.json", facts)
+    lines = ["| one unit is | skill of the seer | 95 % | amplitude r |", "|---|---|---|---|"]
+    for kind, row in rows.items():
+        low, high = row["skill_ci95"]
+        lines.append(f"| `{kind}` | {row['skill']:.3f} | {low:.3f} to {high:.3f} | "
+                     f"{row['amplitude_r']:.3f} |")  # fmt: skip
+    page = ROOT / "docs/results.md"
+    text = page.read_text(encoding="utf-8")
+    write_text(page, between(text, "\n".join(lines), "gain_ceiling"))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
