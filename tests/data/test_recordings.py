@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2emg.data import emg, pipeline, store
+from video2emg.data import emg, inputs, pipeline, store
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.readers import film
@@ -60,13 +60,15 @@ def folder(tmp_path, subjects=4, header="", cells="", **more):
 
 def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
     (tmp_path / "own").mkdir()
-    own = folder(tmp_path / "own", header=",load,score", cells=",60,87.5")
+    own = folder(tmp_path / "own", header=",load,score,height,sex", cells=",60,87.5,1.7,female")
     dataset = store.open_dataset("recordings/default", tmp_path / "data", own)
     clips = [clip for split in dataset.splits.values() for clip in split]
     assert len(clips) == 4 and not dataset.simulated
     assert {len(split) > 0 for split in dataset.splits.values()} == {True}
     clip = clips[0]
     assert clip.load == 60 and clip.score == 87.5 and clip.emg_unit == "mV"
+    np.testing.assert_allclose(inputs.traits(clip)[0], [1.7, 0, 1])
+    np.testing.assert_array_equal(inputs.traits(clip)[1], [True, False, True])
     assert clip.emg.shape == (2000, 2) and clip.emg_rate == pytest.approx(1000)
     assert 18 <= len(clip.frames) <= 21 and clip.frame_time[0] == 0  # 10 Hz of 30
     table = own / "clips.csv"
@@ -241,3 +243,13 @@ def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
         assert "broken.mp4" in str(error) and "\n" not in str(error)
     else:
         assert len(frames) == len(times) > 0 and (np.diff(times) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [("height", "170", "not within 0.5-2.5 m"), ("mass", "0", "not within"), ("sex", "f", "female")],
+)
+def test_people_are_measured_in_metres_and_kilograms(tmp_path, column, cell, says):
+    own = folder(tmp_path, 1, header=f",{column}", cells=f",{cell}")
+    with pytest.raises(UserError, match=f"{column}: .*{says}"):
+        list(read_table(own))

@@ -55,11 +55,21 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
             "emg_drift": row.emg_drift,
             "licence": row.licence,
         }
-        | ({"graph": row.graph} if row.graph else {}),
+        | ({"graph": row.graph} if row.graph else {})
+        | _subject(row),
         **fields,
     )
     rates = {k: v for kind in ("heart", "breath") for k, v in _rate(row, kind, clip.end).items()}
     return validate(dataclasses.replace(clip, **rates))
+
+
+def _subject(row: Row) -> dict:
+    """What is known of the person, as `data.inputs.traits` reads it."""
+    told = {"height_m": row.height, "mass_kg": row.mass}
+    known = {name: value for name, value in told.items() if not math.isnan(value)}
+    if row.sex:
+        known["female"] = row.sex == "female"
+    return {"subject": known} if known else {}
 
 
 def _videos(row: Row, fps: float, size: int) -> dict:

@@ -3,8 +3,8 @@
 Columns (docs/bring_your_data.md explains each): subject, action; video_<view> and video_rate; emg,
 emg_channels, emg_rate, emg_unit, emg_kind, emg_max, emg_offset, emg_drift; pose, pose_skeleton,
 pose_joints, pose_axes, pose_rate, pose_offset; keypoints_<view>, keypoints_first, keypoints_person;
-heart_rate, heart_channel, heart_offset, and the same for breath; start, end; load, score, errors,
-phases, graph; clip_id, split, licence.
+heart_rate, heart_channel, heart_offset, and the same for breath; start, end; height, mass, sex;
+load, score, errors, phases, graph; clip_id, split, licence.
 """
 
 import csv
@@ -27,10 +27,11 @@ _NUMBERS = {
     "emg_rate": math.nan, "emg_offset": 0.0, "emg_drift": 0.0, "video_rate": math.nan,
     "pose_rate": math.nan, "pose_offset": 0.0, "start": 0.0, "end": math.inf, "load": math.nan,
     "score": math.nan, "heart_offset": 0.0, "breath_offset": 0.0, "keypoints_first": 0.0,
+    "height": math.nan, "mass": math.nan,
 }  # fmt: skip
 _TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
           "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate",
-          "breath_channel", "keypoints_person")  # fmt: skip
+          "breath_channel", "keypoints_person", "sex")  # fmt: skip
 _FILES = ("emg", "pose")
 _LISTS = ("emg_channels", "emg_max", "errors", "phases", "pose_joints")
 _NO_VIEWS = ("video_rate", "keypoints_first", "keypoints_person")
@@ -82,6 +83,7 @@ class Row:
       keypoints_largest: of several people in a frame, take the largest.
       heart, breath: rates, or None.
       start, end: of the repetition on the video's clock (without video: on the EMG's).
+      height, mass: of the subject, m and kg; NaN if unknown. sex: `female`, `male` or empty.
       load: kg.
       score: 0-100.
       errors: (key step, error type, severity).
@@ -123,6 +125,9 @@ class Row:
     pose_offset: float = 0.0
     start: float = 0.0
     end: float = math.inf
+    height: float = math.nan
+    mass: float = math.nan
+    sex: str = ""
     load: float = math.nan
     score: float = math.nan
 
@@ -214,13 +219,21 @@ def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
         column: _number(text(column), f"{where}, {column}") if text(column) else default
         for column, default in _NUMBERS.items()
     }
-    fields |= {c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action", "graph")}
+    fields |= {
+        c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action", "graph", "sex")
+    }
     for column in ("subject", "action"):
         if not _NAME.match(fields[column]):
             raise UserError(f"{where}, {column}: {fields[column]!r} is not a name (letters, digits "
                             "and _ - .)")  # fmt: skip
     if fields["split"] not in ("", *SPLITS):
         raise UserError(f"{where}, split: {fields['split']!r} is not one of {SPLITS}")
+    if fields["sex"] not in ("", "female", "male"):
+        raise UserError(f"{where}, sex: {fields['sex']!r} is not female or male")
+    for column, least, most, unit in (("height", 0.5, 2.5, "m"), ("mass", 10, 400, "kg")):
+        if not (math.isnan(fields[column]) or least <= fields[column] <= most):
+            raise UserError(f"{where}, {column}: {fields[column]:g} {unit} is not within "
+                            f"{least:g}-{most:g} {unit}")  # fmt: skip
     fields["emg_kind"] = text("emg_kind") or "raw"
     if fields["emg_kind"] not in ("raw", "envelope"):
         raise UserError(f"{where}, emg_kind: {fields['emg_kind']!r} is not raw or envelope")
