@@ -16,6 +16,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.task = "personalise"
     config.run = "runs/v2emg"
+    config.hidden = ()  # views and inputs of that run that are not shown to it
     config.data_dir = ""  # where built datasets live, if not where the run's config says
     config.repetitions = (1, 2, 5)
     config.methods = ("gain", "head", "lora")

@@ -47,6 +47,10 @@ def test_every_method_on_the_smallest_run(tiny_dir, tmp_path):
     assert rows["head, 2 repetitions"]["skill"] > rows["nothing"]["skill"]
     assert set(found["provenance"]["settings"]) == set(personalise.METHODS)
     assert (tmp_path / "personal" / "table.png").exists()
+    assert personalise.run(config, tmp_path / "personal")["test"] == found["test"]  # at once
+    config.hidden = ("smell",)
+    with pytest.raises(UserError, match="not given smell; it is given front, front_left"):
+        personalise.run(config, tmp_path / "other")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from video2emg.config import Config
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
-from video2emg.eval import comparison, evaluate, scores
+from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.calibration import GainOffset
 from video2emg.eval.series import ClipSeries
@@ -45,9 +45,10 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     """Runs the job.
 
     Args:
-      config: `run`, the workdir of a finished main job; `repetitions`, how many are revealed;
-        `methods`, of `METHODS`; `draws`, how often others are revealed; `strengths`, candidates of
-        `GainOffset`; `steps`, candidates; `learning_rate`, `rank`; `data_dir`; `bootstrap`.
+      config: `run`, the workdir of a finished main job; `hidden`, which of its views and inputs
+        are not shown; `repetitions`, how many are revealed; `methods`, of `METHODS`; `draws`, how
+        often others are revealed; `strengths`, candidates of `GainOffset`; `steps`, candidates;
+        `learning_rate`, `rank`; `data_dir`; `bootstrap`.
       workdir: receives config.json, results.json, table.txt and table.png.
 
     Returns:
@@ -60,10 +61,18 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     if not config.repetitions or min(config.repetitions) < 1:
         raise UserError(f"config.repetitions: {tuple(config.repetitions)}; positive numbers wanted")
     main = experiment.read_config(config.run)
+    inputs = (*main.data.views, *main.model.get("extra_inputs", ()))
+    if unknown := sorted({*config.hidden} - {*inputs}):
+        raise UserError(f"config.hidden: the run is not given {', '.join(unknown)}; it is given "
+                        f"{', '.join(inputs)}")  # fmt: skip
     experiment.claim(workdir, config)
+    if (workdir / "results.json").exists():
+        say("finished before; to run again, choose another --workdir")
+        return table.finish(results.read_results(workdir / "results.json"), workdir)
     main.data.dir = config.data_dir or main.data.dir
     dataset = open_dataset(main.data.name, main.data.dir, main.data.manual_dir)
     splits, _ = experiment.prepare(main, dataset)
+    splits = {name: examples.without(config.hidden) for name, examples in splits.items()}
     train = evaluate.series_of(splits["train"])
     person = _Person(config, main, splits)
     chosen: dict[str, dict[str, Any]] = {}
@@ -85,7 +94,8 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         "test": comparison.compare(tables, "nothing", config.bootstrap),
     }
     for name, row in found["test"]["rows"].items():
-        row["sees"] = "video" if name == "nothing" else "video, EMG"
+        shown = [name for name in inputs if name not in config.hidden]
+        row["sees"] = ", ".join(shown + ([] if name == "nothing" else ["EMG"]))
     return table.finish(found, workdir)
 
 
