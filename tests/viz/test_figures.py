@@ -9,6 +9,7 @@ from tests.eval.clips import make_clip, make_set
 from video2emg.errors import UserError
 from video2emg.eval import baselines, results
 from video2emg.viz import figures
+from video2emg.viz.calibration import calibration
 
 TRAIN = make_set(["a", "b", "c"], seed=1)
 TEST = make_set(["x", "y"], seed=2)
@@ -20,6 +21,17 @@ def run():
     facts = {"dataset": "gymsim/tiny", "simulated": True, "normalisation": "mvc", "seed": 0}
     part = results.evaluate(results.tables(TRAIN, TEST, MODEL), {"a", "b", "c"}, samples=20)
     return {"provenance": facts, "test": part}
+
+
+def test_intervals_show_what_was_promised_and_the_worst_exercise(run, tmp_path):
+    part = {"coverage": 0.8, "coverage_ci95": [0.7, 0.9], "width": 0.2,
+            "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9}}  # fmt: skip
+    levels = {f"{x:g}": {**part, "coverage": x, "without_spread": part} for x in (0.5, 0.8, 0.95)}
+    run = run | {"test": run["test"] | {"calibration": levels}}
+    figure = calibration(run, tmp_path / "calibration.png")
+    said = texts(figure)
+    assert "barbell squat" in said and "simulated" in said and "curl" not in said
+    check_png(tmp_path / "calibration.png")
 
 
 def texts(figure):

@@ -11,6 +11,7 @@ from video2emg.data.pipeline import Examples
 from video2emg.eval.baselines import Template
 from video2emg.eval.series import ClipSeries
 from video2emg.viz import figures as draw
+from video2emg.viz.calibration import calibration
 
 _STRIP_PIXELS = 96
 
@@ -23,7 +24,7 @@ def figures(
     predictions: Sequence[np.ndarray],
     template: Template,
 ) -> None:
-    """Draws envelopes of one clip per action, amplitudes, skill and the course of training.
+    """Draws envelopes of one clip per action, amplitudes, skill, intervals, course of training.
 
     Args:
       workdir: of the run.
@@ -57,6 +58,8 @@ def figures(
         )
     draw.scatter_by_muscle(series, predictions, folder / "amplitude.png", **about)
     draw.skill_by_action(results, folder / "skill.png")
+    if results["test"].get("calibration"):
+        calibration(results, folder / "calibration.png")
     draw.training_curves(workdir / "metrics.jsonl", folder / "training.png")
 
 
