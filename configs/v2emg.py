@@ -61,7 +61,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.train = dict(
         seed=0,
-        steps=3000,
+        steps=1800,
         batch_size=16,
         accumulate=1,  # parts of a batch that pass one after the other, for less memory
         optimiser="muon",
@@ -71,8 +71,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         clip=1.0,
         average_decay=0.99,
         loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1),
-        eval_every=500,
-        save_every=500,
+        eval_every=300,
+        save_every=300,
         patience_s=600.0,  # s, that one batch of input may take
         log_every=20,
     )
