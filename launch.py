@@ -192,15 +192,13 @@ def main(argv: list[str]) -> None:
             alone[task].run(_CONFIG.value, _WORKDIR.value)
         elif task == "table":
             table.run(_CONFIG.value, _of_module("rows")(_CONFIG.value), _WORKDIR.value)
-        elif task == "aqa" and (_SWEEP_COLLECT.value or _PROFILE.value):
-            raise UserError("--sweep_collect and --profile are for the main job; --sweep skips "
-                            "the variants that are finished")  # fmt: skip
-        elif task == "aqa" and _SWEEP.value:
-            assessment.sweep(_CONFIG.value, _variants(), _WORKDIR.value)
+        elif task == "aqa" and _PROFILE.value:
+            raise UserError("--profile is for the main job")
+        elif _SWEEP.value or _SWEEP_COLLECT.value:
+            job = assessment if task == "aqa" else experiment
+            job.sweep(_CONFIG.value, _variants(), _WORKDIR.value, _SWEEP_COLLECT.value)
         elif task == "aqa":
             assessment.run(_CONFIG.value, _WORKDIR.value)
-        elif _SWEEP.value or _SWEEP_COLLECT.value:
-            experiment.sweep(_CONFIG.value, _variants(), _WORKDIR.value, _SWEEP_COLLECT.value)
         else:
             experiment.run(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
     except Interrupted as error:

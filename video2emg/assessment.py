@@ -105,8 +105,12 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
     return found
 
 
-def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) -> dict[str, Any]:
+def sweep(
+    config: Config, overrides: list[dict[str, Any]], workdir: str | Path, collect: bool = False
+) -> dict[str, Any]:
     """Runs every variant into `workdir/<n>` and writes their comparison to `workdir/results.json`.
+
+    With `collect` none is run: the comparison is of those that are finished.
 
     Variants that differ in their seed only are one row of the table, called `row` if an override
     has that. One Video→EMG model serves all; it is trained into `workdir/video2emg` if none is
@@ -116,15 +120,21 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
     mesh = mesh_lib.make_mesh(**config.main.parallel)
     _, rubric = _check(config, mesh)
     source = _video2emg(config, workdir)
-    bench, groups, score_only = None, {}, set()
+    benches: dict[str, Bench] = {}
+    bench, groups, score_only, done = None, {}, set(), set()
     for n, override in enumerate(overrides):
+        if collect and not (workdir / str(n) / "results.json").exists():
+            say(f"variant {n + 1} of {len(overrides)} is not finished: {override}")
+            continue
         override = dict(override)
         row = override.pop("row", "")
         variant = config.copy_and_resolve_references()
         variant.video2emg = str(source)
         variant.update_from_flattened_dict(override)
-        if bench is None or bench.key != key_of(variant):
-            bench = Bench(variant, rubric, Path(variant.video2emg), mesh)
+        key = key_of(variant)
+        if key not in benches:
+            benches[key] = Bench(variant, rubric, Path(variant.video2emg), mesh)
+        bench = benches[key]
         say(f"variant {n + 1} of {len(overrides)}: {override}")
         run(variant, workdir / str(n), bench)
         name = row or ", ".join(
@@ -134,15 +144,16 @@ def sweep(config: Config, overrides: list[dict[str, Any]], workdir: str | Path) 
         )
         said = quality_report.load(workdir / str(n) / "judgements.npz")
         groups.setdefault(name or "model", []).append(said)
+        done.add(variant.train.seed)
         if _score_only(variant):
             score_only.add(name)
-    assert bench is not None
+    if bench is None:
+        raise UserError(f"{workdir}: no variant is finished")
     examiner = quality_report.Examiner(
         truth_of(bench, "validation"), truth_of(bench, "test"), config.eval.bootstrap
     )
-    seeds = sorted({override.get("train.seed", config.train.seed) for override in overrides})
     found = {
-        "provenance": _provenance(config, bench) | {"seeds": seeds},
+        "provenance": _provenance(config, bench) | {"seeds": sorted(done)},
         "test": quality_report.compare(
             examiner,
             groups,

@@ -36,7 +36,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def sweep() -> Iterator[dict[str, Any]]:
-    """Every row with three seeds; rows that see the same come together (`launch.py --sweep`)."""
-    for name, override in ROWS.items():
-        for seed in range(3):
+    """Every row with three seeds (`launch.py --sweep`)."""
+    for seed in range(3):
+        for name, override in ROWS.items():
             yield {"row": name, **override, "train.seed": seed}

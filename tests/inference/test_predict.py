@@ -322,10 +322,10 @@ def test_intervals_hold_on_samples_they_have_not_seen():
         look, labels, look, labels, tabulate(predicted, error, muscle, LEVEL), about
     )
     predicted, error = draw()
-    low, high = domain.interval(predicted[:, None], ("left_vastus_lateralis",))
+    low, high = domain.interval(predicted[:, None], None, ("left_vastus_lateralis",))
     measured = np.maximum(predicted + error, 0)
     inside = (measured >= low[:, 0]) & (measured <= high[:, 0])
     for part in (predicted > 0.9, predicted >= 0):
         assert inside[part].mean() == pytest.approx(0.9, abs=0.06)
     assert inside[predicted < 0.1].mean() > 0.84  # more: nothing is measured below zero
-    assert domain.interval(predicted[:, None], ("left_soleus",)) is None
+    assert domain.interval(predicted[:, None], None, ("left_soleus",)) is None

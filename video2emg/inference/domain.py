@@ -75,7 +75,8 @@ class Domain:
 
     Attributes:
       about: what else is needed to use the run without its data: joints, dofs, muscles by action,
-        dataset, reference, share of validation clips whose action is recognised, counts.
+        dataset, reference, share of validation clips whose action is recognised, counts; `spread`:
+        whether `low` and `high` are multiples of the spread that the model predicts.
       feature: [n, V, F] float32 of training clips, standardised.
       action: [n] place in `actions`.
       mean, scale: [V, F] that standardise.
@@ -175,10 +176,20 @@ class Domain:
         return votes.argmax(1), votes.max(1)
 
     def interval(
-        self, emg: Float[np.ndarray, "N C"], muscles: tuple[str, ...]
+        self,
+        emg: Float[np.ndarray, "N C"],
+        spread: Float[np.ndarray, "N C"] | None,
+        muscles: tuple[str, ...],
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Bounds [N, C] between which `LEVEL` of the validation samples lie; None if unknown."""
-        return intervals.bounds((self.level, self.low, self.high), emg, None, muscles)
+        """Bounds [N, C] between which `LEVEL` of the validation samples lie; None if unknown.
+
+        Args:
+          emg: predicted.
+          spread: predicted with it; counts only if the run's own intervals are made of it.
+          muscles: of the channels.
+        """
+        width = spread if self.about.get("spread") else None
+        return intervals.bounds((self.level, self.low, self.high), emg, width, muscles)
 
     def _nearest(self, feature: np.ndarray) -> np.ndarray:
         """[K, V, n] distances to the training clips in order of size."""

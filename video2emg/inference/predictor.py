@@ -106,12 +106,12 @@ class Predictor:
         duration = min(footage.end, footage.seconds)
         time = np.arange(round(duration * rate)) / rate
         progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
-        slow = _Overlap(len(time), len(self._asked), rate)
+        slow = _Overlap(len(time), 2 * len(self._asked), rate)
         body = _Overlap(round(footage.seconds * window.frame_rate), 0, window.frame_rate)
         slides = []
         sliding = [(start, math.inf) for start in footage.sliding]
         for (start, _), seen, row in self._look(footage, sliding, load):
-            slow.add(start, seen.emg[row])
+            slow.add(start, _said(seen, row))
             body.add(start, _movement(seen, row))
             slides.append(_row(seen.look, row))
         spans = self._spans(footage, body.value)
@@ -121,7 +121,7 @@ class Predictor:
         looks: dict[tuple[float, float], Seen] = {}
         for span, seen, row in self._look(footage, fits, load):
             looks[span] = _only(seen, row)
-            _blend(emg, seen.emg[row], time, span, rate)
+            _blend(emg, _said(seen, row), time, span, rate)
         verdicts = {
             span: run.domain.judge(
                 looks[span].look if span in looks else _nearest(slides, footage.sliding, span[0])
@@ -133,9 +133,9 @@ class Predictor:
             action, votes = self._recognise([s.look for s in looks.values()] or slides)
         muscles = tuple(run.domain.about["muscles"][action])
         columns = [self._asked.index(m) for m in muscles]
-        emg = emg[:, columns]
+        emg, spread = emg[:, columns], emg[:, len(self._asked) :][:, columns]
         complete = set(footage.frames) == set(window.views)
-        bounds = run.domain.interval(emg, muscles) if complete else None
+        bounds = run.domain.interval(emg, spread, muscles) if complete else None
         found = self._judge(spans, looks, verdicts, action, columns)
         inside = _inside(time, found, slides, footage.sliding, run)
         prediction = Prediction(
@@ -351,6 +351,12 @@ def _blend(
     emg[within] += share * (own[index] - emg[within])
 
 
+def _said(seen: Seen, row: int) -> np.ndarray:
+    """[N, 2 M] EMG of one window, then its spread, 1 if the model says none."""
+    spread = np.ones_like(seen.emg[row]) if seen.spread is None else seen.spread[row]
+    return np.concatenate([seen.emg[row], spread], axis=1)
+
+
 def _movement(seen: Seen, row: int) -> np.ndarray:
     """[T, D] how the body moves in one window: the predicted pose, else the predicted EMG."""
     if seen.pose is not None:
@@ -367,6 +373,7 @@ def _only(seen: Seen, row: int) -> Seen:
     keep = slice(row, row + 1)
     return Seen(
         emg=seen.emg[keep],
+        spread=None,
         look=_row(seen.look, row),
         evidence={name: value[keep].copy() for name, value in seen.evidence.items()},
         pose=None,

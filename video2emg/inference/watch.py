@@ -28,6 +28,7 @@ class Seen:
 
     Attributes:
       emg: [K, N, M].
+      spread: [K, N, M] mean absolute error to be expected, or None.
       look: for the domain.
       evidence: what an assessment head reads.
       pose: [K, T, J, 3] m, or None.
@@ -35,6 +36,7 @@ class Seen:
     """
 
     emg: np.ndarray
+    spread: np.ndarray | None
     look: Look
     evidence: Mapping[str, np.ndarray]
     pose: np.ndarray | None
@@ -57,7 +59,7 @@ class Watcher:
             found = jax.tree.map(np.asarray, jax.device_get(found))
         look = Look(found["feature"], found["motion"], np.asarray(inputs["video_mask"].any(-1)))
         load = None if found["load"] is None else np.expm1(found["load"])
-        return Seen(found["emg"], look, found["evidence"], found["pose"], load)
+        return Seen(found["emg"], found["spread"], look, found["evidence"], found["pose"], load)
 
     def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, Any]:
         outputs, tensors = self._model.apply({"params": params}, batch, train=False)  # pyright: ignore
@@ -75,6 +77,7 @@ class Watcher:
         motion = (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
         return {
             "emg": outputs.emg,
+            "spread": outputs.spread,
             "feature": jnp.concatenate([mean, spread], -1),
             "motion": motion,
             "evidence": evidence_of(outputs, tensors, batch),
@@ -96,7 +99,7 @@ def survey(
     """
     muscles: dict[str, dict[str, None]] = collections.defaultdict(dict)
     looks, actions = {}, {}
-    predicted, error, muscle = [], [], []
+    predicted, error, muscle, spread = [], [], [], False
     for split in ("train", "validation"):
         examples = splits[split]
         chosen = _spread(len(examples), MOST)
@@ -111,7 +114,9 @@ def survey(
             if split == "validation":
                 known = host["emg_mask"] & real[:, None, None]
                 predicted.append(seen.emg[known])
-                error.append(host["emg"][known] - seen.emg[known])
+                width = 1.0 if seen.spread is None else seen.spread[known]
+                error.append((host["emg"][known] - seen.emg[known]) / width)
+                spread = seen.spread is not None
                 muscle.append(np.broadcast_to(host["muscle"][:, None], known.shape)[known])
         looks[split], actions[split] = Look.join(parts), labels
     names = sorted(muscles)
@@ -124,6 +129,7 @@ def survey(
         tabulate(np.concatenate(predicted), np.concatenate(error), np.concatenate(muscle), LEVEL),
         dict(about)
         | {
+            "spread": spread,
             "joints": window.joints,
             "dofs": window.dofs,
             "muscles": {name: list(muscles[name]) for name in names},
