@@ -74,6 +74,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     if arg == "causal":
         config.model.causal = True
+        config.model.lookahead_s = 0.0  # how long it may wait before it speaks of an instant
         config.augment.repeat = 0.75  # live video does not begin where a repetition does
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)

@@ -107,10 +107,11 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             raise UserError(f"{workdir}: its head was trained on {config.emg_source} EMG, which a "
                             "video does not have; use one with emg_source=predicted or "
                             "predicted_frozen")  # fmt: skip
-        if config.reference.system:
-            raise UserError(f"{workdir}: its head ({config.reference.system}) gives a score "
-                            "and no errors; use a run of ours")  # fmt: skip
-        if config.model.score == "relative":
+        # Runs from before there were other systems and scores do not say that theirs is ours.
+        if system := config.get("reference", {}).get("system"):
+            raise UserError(f"{workdir}: its head ({system}) gives a score and no errors; use a "
+                            "run of ours")  # fmt: skip
+        if config.model.get("score") == "relative":
             raise UserError(f"{workdir}: its head (score=relative) compares with repetitions of "
                             "the training data, which a checkpoint does not hold")  # fmt: skip
     mesh = jax.make_mesh(

@@ -62,6 +62,11 @@ def build(
     if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
         raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
                         f"1; {config.encoder.name} looks ahead")  # fmt: skip
+    lookahead = config.get("lookahead_s", 0.0)
+    late = lookahead * frame_rate  # frames
+    if lookahead and not (causal and late == round(late) and 0 < late < frames):
+        raise UserError(f"config.model.lookahead_s: {lookahead:g} s; of a causal model, a whole "
+                        f"number of frames at {frame_rate:g} Hz, less than a window")  # fmt: skip
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
         raise UserError(
@@ -86,6 +91,7 @@ def build(
         dofs=dofs if config.auxiliary else 0,
         dropout=config.dropout,
         causal=causal,
+        lookahead_s=lookahead,
         dtype=jnp.dtype(config.dtype),
     )
 

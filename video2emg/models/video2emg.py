@@ -26,7 +26,7 @@ class MuscleDecoder(nn.Module):
       dim, layers, heads: of the cross-attention.
       samples: EMG samples per query instant.
       output_scale: initial scale of the output; learned (a fixed one decides the result).
-      causal: see `Video2EMG`.
+      causal, lookahead_s: see `Video2EMG`.
     """
 
     dim: int
@@ -36,6 +36,7 @@ class MuscleDecoder(nn.Module):
     dropout: float = 0.0
     output_scale: float = 0.3
     causal: bool = False
+    lookahead_s: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -61,7 +62,7 @@ class MuscleDecoder(nn.Module):
         if not self.causal:
             x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
         x = x.reshape(b, -1, self.dim).astype(self.dtype)
-        when = (jnp.tile(instants, m), told) if self.causal else None
+        when = (jnp.tile(instants + self.lookahead_s, m), told) if self.causal else None
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
             x = block(x, tokens, mask, when, train=train)
@@ -91,6 +92,8 @@ class Video2EMG(nn.Module):
       causal: whether nothing that is said of an instant depends on frames after it (but the load,
         which is said of the whole window). Time within the window then means nothing, only how
         long ago things were. The encoder must be causal too.
+      lookahead_s: how far a causal model is late: what it says of an instant may depend on frames
+        up to so much later, s. Tokens stay causal, so that layers add nothing to it.
     """
 
     encoder: nn.Module
@@ -104,6 +107,7 @@ class Video2EMG(nn.Module):
     dofs: int = 0
     dropout: float = 0.0
     causal: bool = False
+    lookahead_s: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -155,6 +159,7 @@ class Video2EMG(nn.Module):
             samples=round(stride * self.emg_rate / self.frame_rate),
             dropout=self.dropout,
             causal=self.causal,
+            lookahead_s=self.lookahead_s,
             dtype=self.dtype,
             name="decoder",
         )(x, mask, told, instants, batch["muscle"], batch["side"], train=train)
