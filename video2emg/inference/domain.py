@@ -186,7 +186,7 @@ class Domain:
         low, high = (
             np.stack(
                 [
-                    emg[:, c] + np.interp(emg[:, c], self.level[row], table[row])
+                    emg[:, c] + np.interp(emg[:, c], self.level[row], table[row]).astype(np.float32)
                     for c, row in enumerate(rows)
                 ],
                 axis=1,
