@@ -82,7 +82,7 @@ def bounds(
     low, high = (
         np.stack(
             [
-                emg[:, c] + width[:, c] * np.interp(emg[:, c], at[row], end[row])
+                emg[:, c] + width[:, c] * np.interp(emg[:, c], at[row], end[row]).astype(np.float32)
                 for c, row in enumerate(rows)
             ],
             axis=1,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from video2emg.errors import UserError
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
 from video2emg.inference.domain import Look, Verdict
 from video2emg.inference.footage import Footage, assign, places
+from video2emg.inference.gather import Aside, Overlap, blend
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.inference.run import Run, nothing, open_run
 from video2emg.inference.watch import Seen, queries
@@ -106,37 +106,42 @@ class Predictor:
         duration = min(footage.end, footage.seconds)
         time = np.arange(round(duration * rate)) / rate
         progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
-        slow = _Overlap(len(time), 2 * len(self._asked), rate)
-        body = _Overlap(round(footage.seconds * window.frame_rate), 0, window.frame_rate)
+        slow = Overlap(len(time), rate)
+        body = Overlap(round(footage.seconds * window.frame_rate), window.frame_rate)
         slides = []
         sliding = [(start, math.inf) for start in footage.sliding]
         for (start, _), seen, row in self._look(footage, sliding, load):
             slow.add(start, _said(seen, row))
             body.add(start, _movement(seen, row))
             slides.append(_row(seen.look, row))
-        spans = self._spans(footage, body.value)
+        spans = self._spans(footage, body.finish())
         progress(f"{name}: {len(spans)} repetitions, looking at each")
-        emg = slow.value
+        emg = slow.finish()
+        del slow, body  # an hour of all channels would be held to the end
         fits = [(start, end) for start, end in spans if end - start <= window.seconds + 1e-6]
-        looks: dict[tuple[float, float], Seen] = {}
+        looks: dict[tuple[float, float], Look] = {}
+        aside = Aside()  # what is judged when the action is known
         for span, seen, row in self._look(footage, fits, load):
-            looks[span] = _only(seen, row)
-            _blend(emg, _said(seen, row), time, span, rate)
+            looks[span] = _row(seen.look, row)
+            aside.put(_only(seen, row))
+            blend(emg, _said(seen, row), time, span, _FADE_S)
         verdicts = {
             span: run.domain.judge(
-                looks[span].look if span in looks else _nearest(slides, footage.sliding, span[0])
+                looks[span] if span in looks else _nearest(slides, footage.sliding, span[0])
             )
             for span in spans
         }
         votes = None
         if not action:
-            action, votes = self._recognise([s.look for s in looks.values()] or slides)
+            action, votes = self._recognise(list(looks.values()) or slides)
         muscles = tuple(run.domain.about["muscles"][action])
         columns = [self._asked.index(m) for m in muscles]
         emg, spread = emg[:, columns], emg[:, len(self._asked) :][:, columns]
         complete = set(footage.frames) == set(window.views)
         bounds = run.domain.interval(emg, spread, muscles) if complete else None
-        found = self._judge(spans, looks, verdicts, action, columns)
+        kept = iter(aside)
+        seen_at = ((span, next(kept) if span in looks else None) for span in spans)
+        found = self._judge(seen_at, verdicts, action, columns)
         inside = _inside(time, found, slides, footage.sliding, run)
         prediction = Prediction(
             name=name,
@@ -198,22 +203,23 @@ class Predictor:
 
     def _recognise(self, looks: Sequence[Look]) -> tuple[str, float]:
         """The action with most votes, and its share."""
-        guess, share = self.run.domain.recognise(Look.join(looks))
+        # One after the other: all distances to all training clips would not fit for long videos.
+        each = (self.run.domain.recognise(look) for look in looks)
+        guess, share = map(np.concatenate, zip(*each, strict=True))
         votes = np.bincount(guess, share, len(self.actions))
         return self.actions[int(votes.argmax())], float(votes.max() / votes.sum())
 
     def _judge(
         self,
-        spans: Sequence[tuple[float, float]],
-        looks: Mapping[tuple[float, float], Seen],
+        seen_at: Iterator[tuple[tuple[float, float], Seen | None]],
         verdicts: Mapping[tuple[float, float], Verdict],
         action: str,
         columns: Sequence[int],
     ) -> list[Repetition]:
         """Every repetition, with score and feedback where that is honest."""
         found = []
-        for span in spans:
-            seen, verdict = looks.get(span), verdicts[span]
+        for span, seen in seen_at:
+            verdict = verdicts[span]
             one = Repetition(
                 start=span[0],
                 end=span[1],
@@ -311,46 +317,6 @@ class Predictor:
                    f"{share:.0%} of validation clips are recognised)")  # fmt: skip
 
 
-class _Overlap:
-    """Averages overlapping windows, each weighted by its distance from the window's ends."""
-
-    def __init__(self, length: int, width: int, rate: float) -> None:
-        self._sum = np.zeros((length, width), np.float64) if width else None
-        self._weight = np.zeros(length)
-        self._length, self._rate = length, rate
-
-    def add(self, start: float, values: Float[np.ndarray, "n D"]) -> None:
-        """Adds a window that begins at `start` s."""
-        if self._sum is None:
-            self._sum = np.zeros((self._length, values.shape[1]))
-        first = round(start * self._rate)
-        n = min(len(values), self._length - first)
-        ramp = np.minimum(np.arange(len(values)) + 1, len(values) - np.arange(len(values)))[:n]
-        self._sum[first : first + n] += ramp[:, None] * values[:n]
-        self._weight[first : first + n] += ramp
-
-    @property
-    def value(self) -> np.ndarray:
-        """[length, D] float32."""
-        assert self._sum is not None
-        return (self._sum / np.maximum(self._weight, 1e-9)[:, None]).astype(np.float32)
-
-
-def _blend(
-    emg: np.ndarray, own: np.ndarray, time: np.ndarray, span: tuple[float, float], rate: float
-) -> None:
-    """Lets a repetition's own window take over between its ends, in place."""
-    # Its own window knows a little more than the repetition: where the next one begins at once, the
-    # two are cross-faded there, and what the sliding windows say shows through nowhere.
-    beyond = span[1] + 2 * _FADE_S
-    within = np.flatnonzero((time >= span[0] - 1e-9) & (time < beyond - 1e-9))
-    index = within - round(span[0] * rate)
-    within, index = within[index < len(own)], index[index < len(own)]
-    edge = np.minimum(time[within] - span[0], beyond - time[within])
-    share = np.clip(edge / _FADE_S, 0, 1)[:, None].astype(np.float32)
-    emg[within] += share * (own[index] - emg[within])
-
-
 def _said(seen: Seen, row: int) -> np.ndarray:
     """[N, 2 M] EMG of one window, then its spread, 1 if the model says none."""
     spread = np.ones_like(seen.emg[row]) if seen.spread is None else seen.spread[row]
@@ -394,7 +360,7 @@ def _inside(
     run: Run,
 ) -> np.ndarray:
     """[N] of each sample: by its repetition, between them by the nearest sliding window."""
-    verdict = run.domain.judge(Look.join(slides)).distance <= 1
+    verdict = np.array([run.domain.judge(look).distance[0] <= 1 for look in slides])
     middle = np.array(starts) + run.window.seconds / 2
     inside = verdict[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
     for one in found:

@@ -60,9 +60,9 @@ def depth_of(trajectory: Float[np.ndarray, "T D"], rate: float) -> Float[np.ndar
     x = ndimage.gaussian_filter1d(
         np.asarray(trajectory, np.float64), _SMOOTH_S * rate, axis=0, mode="nearest"
     )
-    x = x - x.mean(0)
-    _, _, axes = np.linalg.svd(x, full_matrices=False)
-    along = x @ axes[0]
+    x -= x.mean(0)
+    _, axes = np.linalg.eigh(x.T @ x)  # of a small matrix, however long the movement
+    along = x @ axes[:, -1]
     low, high = np.percentile(along, [2, 98])
     reach = high - low
     # A lifter rests longer standing than at the turn.

@@ -110,10 +110,11 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
         if config.get("extra_inputs"):
             raise UserError(f"{workdir}: its head is also shown {', '.join(config.extra_inputs)}, "
                             "which a video does not have")  # fmt: skip
-        if config.reference.system:
-            raise UserError(f"{workdir}: its head ({config.reference.system}) gives a score "
-                            "and no errors; use a run of ours")  # fmt: skip
-        if config.model.score == "relative":
+        # Runs from before there were other systems and scores do not say that theirs is ours.
+        if system := config.get("reference", {}).get("system"):
+            raise UserError(f"{workdir}: its head ({system}) gives a score and no errors; use a "
+                            "run of ours")  # fmt: skip
+        if config.model.get("score") == "relative":
             raise UserError(f"{workdir}: its head (score=relative) compares with repetitions of "
                             "the training data, which a checkpoint does not hold")  # fmt: skip
     mesh = jax.make_mesh(

@@ -4,13 +4,15 @@ import csv
 import importlib.util
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from video2emg.files import write_atomically, write_json, write_text
+from video2emg.files import write_atomically, write_json
 from video2emg.inference.prediction import Prediction
 
 JSON, TABLE = "prediction.json", "emg"
+_ROWS = 10_000  # of a CSV, written at a time
 
 
 def columns(prediction: Prediction) -> dict[str, np.ndarray]:
@@ -30,12 +32,8 @@ def columns(prediction: Prediction) -> dict[str, np.ndarray]:
 def write(prediction: Prediction, folder: Path) -> list[Path]:
     """Writes the tables and, last, the JSON; returns what was written."""
     table = columns(prediction)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(table)
-    rows.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
     written = [folder / f"{TABLE}.csv"]
-    write_text(written[0], text.getvalue())
+    write_atomically(written[0], lambda file: _write_csv(table, file))
     if importlib.util.find_spec("pyarrow"):
         import pyarrow
         from pyarrow import parquet
@@ -45,6 +43,17 @@ def write(prediction: Prediction, folder: Path) -> list[Path]:
         written.append(path)
     write_json(folder / JSON, prediction.to_json())
     return [*written, folder / JSON]
+
+
+def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table)
+    # As text a table is many times larger.
+    for first in range(0, len(table["time_s"]), _ROWS):
+        cells = (_cells(column[first : first + _ROWS]) for column in table.values())
+        rows.writerows(zip(*cells, strict=True))
+    text.detach()  # flushed; the file is not ours to close
 
 
 def _cells(column: np.ndarray) -> list[str]:

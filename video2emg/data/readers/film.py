@@ -1,5 +1,6 @@
 """Videos and folders of pictures → upright pictures with presentation times."""
 
+import array
 import functools
 import io
 import math
@@ -119,7 +120,7 @@ def sample_shown(
       rate: Hz.
       size: S, px; the picture is fitted into the square, with black beside it.
     """
-    times: list[float] = []
+    times = array.array("d")
     before: Look | None = None
     fitted: tuple[Look, np.ndarray] | None = None
     count = 0
