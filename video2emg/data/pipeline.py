@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from video2emg import vocabulary
 from video2emg.data import emg as emg_lib
 from video2emg.data import video as video_lib
+from video2emg.data.alike import Alike
 from video2emg.data.augment import Augmentation, Example, Mirror
 from video2emg.data.clip import Clip
 from video2emg.data.labels import Labels
@@ -323,6 +324,7 @@ def train_batches(
     rows: Sequence[int] | None = None,
     start: int = 0,
     threads: int = 4,
+    alike: int = 1,
 ) -> grain.IterDataset:
     """Endless shuffled batches of augmented windows, see `stream`.
 
@@ -334,6 +336,7 @@ def train_batches(
       rows: of each batch, those of this process.
       start: the first batch.
       threads: that decode.
+      alike: clips of one action that stand side by side in a batch, which they divide.
     """
     if len(examples) < batch:
         raise UserError(
@@ -351,6 +354,8 @@ def train_batches(
     # The slice takes everything; but grain's randomness depends on the chain of operations, and
     # published runs had one here.
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
+    if alike > 1:
+        clips = Alike(clips, [examples.clip(i).action for i in range(len(examples))], alike, seed)
     return stream(clips, random_window, batch, rows, start, threads)
 
 
