@@ -178,24 +178,35 @@ def main(argv: list[str]) -> None:
             videoqa.run(options, place, lambda: _CONFIG.value or aqa.get_config())
             sys.exit(0)
         _start_jax()
-        from video2emg import assessment, experiment, personalise, regression, table
+        from video2emg import (
+            assessment,
+            experiment,
+            personalise,
+            regression,
+            represent,
+            represent_table,
+            table,
+        )
 
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
             return
         swept = _SWEEP.value or _SWEEP_COLLECT.value or _PROFILE.value
-        alone = _CONFIG.value.get("task") in ("table", "personalise")
+        tables = {"table": table, "representations": represent_table}
+        singles = {"personalise": personalise, "represent": represent}
+        task = _CONFIG.value.get("task")
+        alone = task in (*tables, *singles)
         if swept and (alone or _CONFIG.value.get("regressor")):
             raise UserError("--sweep, --sweep_collect and --profile are not for this config")
-        if _CONFIG.value.get("task") == "table":
+        if task in tables:
             rows = _of_module("rows")(_CONFIG.value)
-            table.run(_CONFIG.value, rows, _WORKDIR.value)
+            tables[task].run(_CONFIG.value, rows, _WORKDIR.value)
             return
-        if _CONFIG.value.get("task") == "personalise" or _CONFIG.value.get("regressor"):
-            single = regression if _CONFIG.value.get("regressor") else personalise
+        if task in singles or _CONFIG.value.get("regressor"):
+            single = regression if _CONFIG.value.get("regressor") else singles[task]
             single.run(_CONFIG.value, _WORKDIR.value)
             return
-        job = assessment if _CONFIG.value.get("task") == "aqa" else experiment
+        job = assessment if task == "aqa" else experiment
         if _SWEEP.value:
             job.sweep(_CONFIG.value, _variants(), _WORKDIR.value)
         elif job is assessment:

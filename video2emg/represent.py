@@ -111,7 +111,7 @@ def build(config: Config, window: Window) -> Representing:
         raise UserError("representations are learned by our model from its own weights: no "
                         "config.model.pretrained, no config.model.system, no LoRA")  # fmt: skip
     weights, spec = config.train.loss, config.represent
-    stride = getattr(model, "encoder").stride
+    stride = model.encoder.stride
     masked = weights.masked_emg > 0 or weights.masked_pose > 0
     return Representing(
         model=model,
@@ -203,8 +203,8 @@ def without_padding(host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _look(model: Representing, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """The mean token of each window, how many there were, and embeddings if there are any."""
     outputs, intermediates = model.apply({"params": params}, batch, train=False)  # pyright: ignore
-    mask = intermediates["token_mask"]
-    seen = {"mean": pool(intermediates["tokens"], mask), "count": mask.sum(1)}
+    tokens, mask = jnp.asarray(intermediates["tokens"]), jnp.asarray(intermediates["token_mask"])
+    seen = {"mean": pool(tokens, mask), "count": mask.sum(1)}
     if outputs.video is None:
         return seen
     measured = batch["emg_mask"].any((1, 2))
@@ -264,6 +264,11 @@ def save(
     for name, of in [*clips.items(), *([("windows", windows)] if windows else [])]:
         for field in dataclasses.fields(of):
             arrays[f"{name}/{field.name}"] = getattr(of, field.name)
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes an npz in one step."""
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 

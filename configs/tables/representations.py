@@ -40,7 +40,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     name, _, preset = arg.partition("_")
     if name not in OBJECTIVES or preset not in PRESETS:
         known = ", ".join([*PRESETS[1:], *OBJECTIVES])
-        raise ValueError(f"configs/tables/representations.py: unknown {arg!r}; choose one of {known}")
+        raise ValueError(
+            f"configs/tables/representations.py: unknown {arg!r}; choose one of {known}"
+        )
     config = v2emg.get_config("debug" if preset == "debug" else "")
     config.task = "represent"
     config.graph = "gymsim"  # whose errors probes are asked about; empty: none
@@ -49,7 +51,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.views = ("front_left",)
         config.train.update(steps=300, batch_size=32, eval_every=150, save_every=150)
         config.eval.batch_size = 32
-    config.train.same_action = 2 if preset == "debug" else 4  # clips of one action side by side in a batch
+    config.train.same_action = (
+        2 if preset == "debug" else 4
+    )  # clips of one action side by side in a batch
     weights = dict.fromkeys(
         ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
     )

@@ -1,5 +1,7 @@
-"""What pre-training puts beside a Video→EMG model: an encoder of EMG, a space shared by both, and
-a model of what was hidden. B examples, K video tokens, N samples, M channels, T instants of tokens.
+"""What pre-training puts beside a Video→EMG model.
+
+An encoder of EMG, a space that video and EMG share, and a model of what was hidden. B examples, K
+tokens, N samples, M channels, T instants of tokens, F video frames.
 """
 
 from collections.abc import Mapping
@@ -143,8 +145,9 @@ def pool(tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]) -> Float[Array
 
 
 class Filling(nn.Module):
-    """Guesses hidden EMG and pose from what is left of them and from the video (MultiMAE's idea,
-    Bachmann et al. 2022), all as tokens of one transformer.
+    """Guesses hidden EMG and pose from what is left of them and from the video.
+
+    All are tokens of one transformer (MultiMAE, Bachmann et al. 2022), here with the video whole.
 
     Attributes:
       dim, layers, heads: of the transformer.
@@ -246,7 +249,9 @@ class Representing(nn.Module):
     def setup(self) -> None:
         """Makes the parts that an objective asks for."""
         nn.share_scope(self, self.model)
-        sizes = dict(dim=self.dim, heads=self.heads, layers=self.layers, dropout=self.dropout)
+        sizes: dict[str, Any] = dict(
+            dim=self.dim, heads=self.heads, layers=self.layers, dropout=self.dropout
+        )
         sizes |= dict(samples=self.samples, token_s=self.token_s, dtype=self.dtype)
         if self.space or self.span_s:
             self.emg_encoder = EMGEncoder(**sizes)
@@ -271,6 +276,7 @@ class Representing(nn.Module):
         Returns:
           The outputs and the model's intermediate tensors.
         """
+        batch = {name: jnp.asarray(value) for name, value in batch.items()}
         main, intermediates = self.model(batch, train=train)
         tokens, mask = intermediates["tokens"], intermediates["token_mask"]
         found = Represented(main=main)

@@ -24,7 +24,8 @@ def info_nce(
     to this EMG. The batch is the global one, however it lies on the devices.
 
     Args:
-      video, emg: unit vectors; row i of both belongs to one window.
+      video: unit vectors.
+      emg: unit vectors; row i of both belongs to one window.
       scale: 1 / temperature.
       measured: false where a window has no EMG: it is neither asked about nor a candidate.
       clip: which recording; another window of the same one is no negative, since it may overlap.
@@ -47,12 +48,12 @@ def hidden_parts(
 
     In units of 1 reference² (`masked_emg`) and (0.1 m)² (`masked_pose`).
     """
-    assert outputs.hidden is not None and outputs.hidden_emg is not None
-    instants = outputs.hidden.shape[1]
+    instants = outputs.hidden
+    assert instants is not None and outputs.hidden_emg is not None
 
     def hidden(mask: jax.Array) -> jax.Array:
         """Of a mask [B, samples, ...] what was hidden."""
-        each = jnp.repeat(outputs.hidden, mask.shape[1] // instants, axis=1)
+        each = jnp.repeat(instants, mask.shape[1] // instants.shape[1], axis=1)
         return mask & each[..., None]
 
     error = (outputs.hidden_emg - batch["emg"]) ** 2
