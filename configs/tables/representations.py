@@ -7,8 +7,9 @@
 
 The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is
 a mix of weights in `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps
-and batches. `debug` is a run of minutes on next to nothing, `crowd` has fewer exercises of more
-people; `<objective>_debug` is one row of the first. Expected result: docs/representations.md.
+and batches. `pose` (after the colon) sees joint positions instead of video, which is faster;
+`crowd` has fewer exercises of more people; `debug` is a run of minutes on next to nothing;
+`<objective>_debug` is one row of it. Expected result: docs/representations.md.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import ml_collections
 
 from configs import v2emg
 
-PRESETS = ("", "crowd", "debug")
+PRESETS = ("", "pose", "crowd", "debug")
 _BODY = dict(pose=0.3, torque=0.3, load=0.3)
 OBJECTIVES = {
     "none": {},  # the encoder as it was drawn
@@ -51,9 +52,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.views = ("front_left",)
         config.train.update(steps=300, batch_size=32, eval_every=150, save_every=150)
         config.eval.batch_size = 32
-    config.train.same_action = (
-        2 if preset == "debug" else 4
-    )  # clips of one action side by side in a batch
+    # Clips of one action side by side in a batch.
+    config.train.same_action = 2 if preset == "debug" else 4
     weights = dict.fromkeys(
         ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
     )
