@@ -31,7 +31,7 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     rows = [(name, small(tiny_dir, name)) for name in representations.OBJECTIVES]
     found = represent_table.run(config, rows, tmp_path)
     part = found["test"]
-    assert list(part["rows"]) == [
+    assert part["order"] == [
         "none", "emg+contrastive", "nothing", "duration", "small pictures", "measured EMG",
     ]  # fmt: skip
     learned = part["rows"]["emg+contrastive"]
@@ -71,7 +71,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     people = [set(of.subject.tolist()) for of in clips.values()]
     assert not people[0] & people[2]
     assert represent.run(config, tmp_path)["test"].keys() >= set(PROBES)
-    with pytest.raises(UserError, match="cannot load the parameters|no trained model"):
+    with pytest.raises(UserError, match=r"no trained model"):
         load_params(tmp_path / "nowhere", {})
 
 
@@ -94,7 +94,7 @@ def test_mistakes_are_found_before_anything_runs(changes, says, tiny_dir, tmp_pa
 
 def test_a_broken_file_of_features_is_named(tmp_path):
     (tmp_path / "features.npz").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="features.npz: not the features of a run"):
+    with pytest.raises(UserError, match=r"features.npz: not the features of a run"):
         represent.read(tmp_path / "features.npz")
 
 

@@ -41,5 +41,5 @@ def test_a_stream_can_be_started_and_shared_anywhere():
 
 
 def test_an_action_with_too_few_clips_is_named():
-    with pytest.raises(UserError, match="same_action=4.*only 3 training clips of 'c'"):
+    with pytest.raises(UserError, match=r"same_action=4.*only 3 training clips of 'c'"):
         order(count=4)

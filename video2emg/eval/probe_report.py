@@ -46,14 +46,14 @@ def compare(
 
     Returns:
       `rows[name]`: every metric with `_ci95` and `_per_seed`; `reference`; `minus_reference[name]`:
-      differences with `_ci95`; `clips`, `subjects`.
+      differences with `_ci95`; `order` of the rows; `clips`, `subjects`.
     """
     subjects, owner = np.unique(clips.subject, return_inverse=True)
     weight = scores.subject_weights(len(subjects), samples, seed)[:, owner]
     points: dict[str, dict[str, float]] = {}
     draws: dict[str, dict[str, np.ndarray]] = {}
     found: Results = {"clips": len(clips.clip_id), "subjects": len(subjects), "rows": {},
-                      "reference": reference, "minus_reference": {}}  # fmt: skip
+                      "reference": reference, "minus_reference": {}, "order": list(rows)}  # fmt: skip
     for name, seeds in rows.items():
         each = [score(of, clips, train) for of in seeds]
         drawn = [score(of, clips, train, weight) for of in seeds]
@@ -88,7 +88,7 @@ def format_table(results: Results) -> str:
         f"test: {part['clips']} clips of {part['subjects']} subjects",
         f"seeds {facts['seeds']}",
     ])  # fmt: skip
-    rows, minus = part["rows"], part["minus_reference"]
+    rows, minus = {n: part["rows"][n] for n in part["order"]}, part["minus_reference"]
     probed = {n: row for n, row in rows.items() if any(_known(row[m]) for m in PROBES)}
     found = {n: row for n, row in rows.items() if _known(row[_RECALLS[0]])}
     blocks = [about, _block("linear probes", list(PROBES.values()), {

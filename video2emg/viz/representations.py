@@ -21,7 +21,8 @@ def representations(results: Mapping[str, Any], path: Path) -> Figure:
       path: of the PNG.
     """
     facts, part = results["provenance"], results["test"]
-    rows = {n: r for n, r in part["rows"].items() if any(r[m] is not None for m in PROBES)}
+    rows = {n: part["rows"][n] for n in part["order"]}
+    rows = {n: row for n, row in rows.items() if any(row[m] is not None for m in PROBES)}
     names = list(rows)[::-1]
     width, height = 9.0, 1.3 + 0.26 * len(names)
     figure = style.new_figure(width, height)
