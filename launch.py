@@ -178,20 +178,31 @@ def main(argv: list[str]) -> None:
             videoqa.run(options, place, lambda: _CONFIG.value or aqa.get_config())
             sys.exit(0)
         _start_jax()
-        from video2emg import assessment, experiment, personalise, regression, subsets, table
+        from video2emg import (
+            assessment,
+            experiment,
+            personalise,
+            regression,
+            represent,
+            represent_table,
+            subsets,
+            table,
+        )
 
         if _PRINT_SHARDING.value:
             print(experiment.sharding_table(_CONFIG.value))
             return
         task = _CONFIG.value.get("task") or ("regressor" if _CONFIG.value.get("regressor") else "")
         swept = _SWEEP.value or _SWEEP_COLLECT.value or _PROFILE.value
-        alone = {"personalise": personalise, "regressor": regression, "subsets": subsets}
-        if swept and (task in alone or task == "table"):
+        tables = {"table": table, "representations": represent_table}
+        alone = {"personalise": personalise, "regressor": regression, "represent": represent,
+                 "subsets": subsets}  # fmt: skip
+        if swept and (task in alone or task in tables):
             raise UserError("--sweep, --sweep_collect and --profile are not for this config")
         if task in alone:
             alone[task].run(_CONFIG.value, _WORKDIR.value)
-        elif task == "table":
-            table.run(_CONFIG.value, _of_module("rows")(_CONFIG.value), _WORKDIR.value)
+        elif task in tables:
+            tables[task].run(_CONFIG.value, _of_module("rows")(_CONFIG.value), _WORKDIR.value)
         elif task == "aqa" and _PROFILE.value:
             raise UserError("--profile is for the main job")
         elif _SWEEP.value or _SWEEP_COLLECT.value:

@@ -12,7 +12,7 @@ import pathlib
 import shutil
 
 from benchmarks.publish import ROOT, between
-from video2emg.eval import comparison, results
+from video2emg.eval import results
 from video2emg.files import write_text
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/reference.md")
     args = parser.parse_args()
     found = results.read_results(args.workdir / "results.json")
-    text = comparison.format_table(found)
+    text = (args.workdir / "table.txt").read_text(encoding="utf-8").rstrip()
     page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```", args.name)
     results.write_results(ROOT / f"results/{args.name}.json", found)
     write_text(args.page, page)

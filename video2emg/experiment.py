@@ -53,7 +53,7 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     workdir = folder(workdir, "--workdir")
     jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.parallel)
-    _check(config, mesh)
+    check(config, mesh)
     hosts.agree(_flat(json.loads(config.to_json()), "config.") | {"packages": results.packages()})
     hosts.main_only(lambda: claim(workdir, config))
     finished = workdir / "results.json"
@@ -176,7 +176,7 @@ def sharding_table(config: Config) -> str:
     """How the training state would lie on the devices that are here, without any data."""
     main = config.main if "main" in config else config
     mesh = mesh_lib.make_mesh(**main.parallel)
-    _check(main, mesh)
+    check(main, mesh)
     # A dataset's own joints and torques change the last layers of the auxiliary heads only.
     window = dataclasses.replace(window_of(main), joints=vocabulary.FLEX_21)
     model = build_model(main, window)
@@ -287,7 +287,7 @@ def sweep(
     return merged
 
 
-def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
+def check(config: Config, mesh: jax.sharding.Mesh) -> None:
     """Finds the mistakes of a config before a dataset is built or a folder made."""
     parts = config.train.accumulate
     if parts < 1 or config.train.batch_size % (parts * mesh_lib.batch_parts(mesh)):

@@ -1,6 +1,7 @@
 """The Clip: one synchronised repetition, whatever recorded it. Every builder emits these fields."""
 
 import dataclasses
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,15 @@ class Clip:
     def emg_time(self) -> np.ndarray:
         """[N] float64, time of each EMG sample, s."""
         return self.emg_start + np.arange(len(self.emg)) / self.emg_rate
+
+
+@typing.runtime_checkable
+class Clips(typing.Protocol):
+    """Clips at random: a `store.ClipSource`, or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Clip: ...
 
 
 def validate(clip: Clip) -> Clip:

@@ -8,7 +8,6 @@ D degrees of freedom.
 import copy
 import dataclasses
 import threading
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,8 +18,9 @@ from jaxtyping import Bool, Float
 from video2emg import vocabulary
 from video2emg.data import emg as emg_lib
 from video2emg.data import video as video_lib
+from video2emg.data.alike import Alike
 from video2emg.data.augment import Augmentation, Example, Mirror
-from video2emg.data.clip import Clip
+from video2emg.data.clip import Clip, Clips
 from video2emg.data.inputs import hide, person
 from video2emg.data.labels import Labels
 from video2emg.errors import UserError
@@ -66,15 +66,6 @@ class Window:
     def emg_time(self) -> Float[np.ndarray, " N"]:
         """[N] s from the start of the window."""
         return np.arange(round(self.seconds * self.emg_rate)) / self.emg_rate
-
-
-@typing.runtime_checkable
-class Clips(typing.Protocol):
-    """Clips at random: a `store.ClipSource`, or a list."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Clip: ...
 
 
 class Examples:
@@ -335,6 +326,7 @@ def train_batches(
     rows: Sequence[int] | None = None,
     start: int = 0,
     threads: int = 4,
+    alike: int = 1,
 ) -> grain.IterDataset:
     """Endless shuffled batches of augmented windows, see `stream`.
 
@@ -346,6 +338,7 @@ def train_batches(
       rows: of each batch, those of this process.
       start: the first batch.
       threads: that decode.
+      alike: clips of one action that stand side by side in a batch, which they divide.
     """
     if len(examples) < batch:
         raise UserError(
@@ -363,6 +356,8 @@ def train_batches(
     # The slice takes everything; but grain's randomness depends on the chain of operations, and
     # published runs had one here.
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
+    if alike > 1:
+        clips = Alike(clips, [examples.clip(i).action for i in range(len(examples))], alike, seed)
     return stream(clips, random_window, batch, rows, start, threads)
 
 

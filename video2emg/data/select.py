@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from video2emg.data.clip import Clip
-from video2emg.data.pipeline import Clips
+from video2emg.data.clip import Clip, Clips
 from video2emg.errors import UserError
 
 

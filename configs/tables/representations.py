@@ -1,0 +1,74 @@
+"""T4: what representations of video know, by the objective that they were learned with.
+
+    python launch.py --config configs/tables/representations.py --workdir runs/representations
+    python launch.py --config configs/tables/representations.py:contrastive --workdir runs/aligned
+    python -m benchmarks.publish_table --workdir runs/representations --name representations \
+      --page docs/representations.md
+
+The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is
+a mix of weights in `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps
+and batches. `pose` (after the colon) sees joint positions instead of video, which is faster;
+`crowd` has fewer exercises of more people; `debug` is a run of minutes on next to nothing;
+`<objective>_debug` is one row of it. Expected result: docs/representations.md.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+from configs import v2emg
+
+PRESETS = ("", "pose", "crowd", "debug")
+_BODY = dict(pose=0.3, torque=0.3, load=0.3)
+OBJECTIVES = {
+    "none": {},  # the encoder as it was drawn
+    "emg": dict(emg=10.0),
+    "biomechanics": _BODY,
+    "emg+biomechanics": dict(emg=10.0, **_BODY),  # as the main job
+    "contrastive": dict(contrastive=1.0),
+    "masked": dict(masked_emg=10.0, masked_pose=0.3),
+    "emg+contrastive": dict(emg=10.0, contrastive=0.3),
+}
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is a preset of the table, or an objective."""
+    if arg in PRESETS:
+        return ml_collections.ConfigDict(
+            dict(task="representations", reference="biomechanics", seeds=(0, 1, 2), only="",
+                 bootstrap=1000, preset=arg)
+        )  # fmt: skip
+    name, _, preset = arg.partition("_")
+    if name not in OBJECTIVES or preset not in PRESETS:
+        known = ", ".join([*PRESETS[1:], *OBJECTIVES])
+        raise ValueError(
+            f"configs/tables/representations.py: unknown {arg!r}; choose one of {known}"
+        )
+    config = v2emg.get_config("debug" if preset == "debug" else "")
+    config.task = "represent"
+    config.graph = "gymsim"  # whose errors probes are asked about; empty: none
+    if preset != "debug":
+        config.data.name = "gymsim/crowd" if preset == "crowd" else "gymsim/gym"
+        config.data.views = ("front_left",)
+        config.train.update(steps=300, batch_size=32, eval_every=150, save_every=150)
+        config.eval.batch_size = 32
+    # Clips of one action side by side in a batch.
+    config.train.same_action = 2 if preset == "debug" else 4
+    weights = dict.fromkeys(
+        ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
+    )
+    config.train.loss = weights | OBJECTIVES[name]
+    config.model.spread = False  # nobody asks for intervals here
+    config.represent = dict(
+        layers=2,  # of the transformer that reads EMG, and of the one that fills in
+        space=64,  # dimensions that video and EMG share
+        span_s=0.6,  # s, hidden at a time
+        hidden=0.6,  # share of the instants
+    )
+    return config
+
+
+def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
+    """The rows of the table."""
+    for name in OBJECTIVES:
+        yield name, get_config(f"{name}_{config.preset}")
