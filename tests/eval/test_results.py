@@ -158,8 +158,12 @@ def test_seeds_are_merged(run):
     np.testing.assert_allclose(by_action["rmse"], run["test"]["model"]["by_action"]["curl"]["rmse"])
 
 
-def test_one_seed_has_no_spread(run):
-    assert np.isnan(results.merge_seeds([run])["test"]["model"]["skill_sd"])
+def test_one_seed_has_no_spread_and_keeps_its_intervals(run):
+    alone = results.merge_seeds([run])
+    assert alone["test"] == run["test"] and "skill_ci95" in alone["test"]["model"]
+    assert alone["provenance"]["seeds"] == [0] and "sd over seeds" not in results.format_table(
+        alone
+    )
 
 
 def test_an_undefined_score_is_not_left_out_of_the_mean(run):

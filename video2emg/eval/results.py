@@ -267,6 +267,7 @@ def merge_seeds(runs: Sequence[Results]) -> Results:
     Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an
     interval over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined.
     Intervals over subjects are dropped: an average of end points is not the interval of an average.
+    A single run stays as it is, with its intervals.
 
     Raises:
       UserError: no runs, or runs of different datasets, configurations or splits.
@@ -285,7 +286,10 @@ def merge_seeds(runs: Sequence[Results]) -> Results:
     for split in splits:
         if any(split not in run for run in runs):
             raise UserError(f"cannot merge results: not all have the split {split!r}")
-    merged = {split: _merge([run[split] for run in runs]) for split in splits}
+    if len(runs) == 1:
+        merged = {split: runs[0][split] for split in splits}
+    else:
+        merged = {split: _merge([run[split] for run in runs]) for split in splits}
     return {
         "schema_version": SCHEMA_VERSION,
         "provenance": {k: v for k, v in facts[0].items() if k != "seed"} | {"seeds": seeds},
