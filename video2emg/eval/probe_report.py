@@ -52,14 +52,8 @@ def compare(
     weight = scores.subject_weights(len(subjects), samples, seed)[:, owner]
     points: dict[str, dict[str, float]] = {}
     draws: dict[str, dict[str, np.ndarray]] = {}
-    found: Results = {
-        "clips": len(clips.clip_id),
-        "subjects": len(subjects),
-        "rows": {},
-        "reference": reference,
-        "minus_reference": {},
-        "order": list(rows),
-    }
+    found: Results = {"clips": len(clips.clip_id), "subjects": len(subjects), "order": list(rows)}
+    found |= {"rows": {}, "reference": reference, "minus_reference": {}}
     for name, seeds in rows.items():
         each = [score(of, clips, train) for of in seeds]
         drawn = [score(of, clips, train, weight) for of in seeds]
