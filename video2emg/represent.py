@@ -176,7 +176,7 @@ def _train(
         config.train,
         lambda step: train_batches(
             splits["train"],
-            Augmentation(**config.augment),
+            Augmentation(**config.augment.to_dict()),
             config.train.batch_size,
             config.train.seed,
             start=step,
