@@ -3,7 +3,8 @@
     python launch.py --config configs/v2emg.py --workdir runs/seeds --sweep
     python -m benchmarks.publish --workdir runs/seeds
 
-writes results/v2emg.json, the table in README.md and docs/img/{envelopes,skill}.png.
+writes results/v2emg.json, the table in README.md, docs/img/{envelopes,skill,calibration}.png and in
+docs/results.md where skill is highest and lowest, and what intervals hold.
 """
 
 import argparse
@@ -25,6 +26,30 @@ def between(page: str, text: str, name: str = "results") -> str:
     return f"{before}{start}\n{text}\n{end}{after}"
 
 
+def extremes(found: dict) -> str:
+    """Table of the groups with the highest and the lowest skill."""
+    model = found["test"]["model"]
+    lines = ["| by | highest skill | lowest skill |", "|---|---|---|"]
+    for group in ("action", "muscle", "subject"):
+        order = sorted(model[f"by_{group}"].items(), key=lambda item: -item[1]["skill"])
+        ends = (order[:3], order[:-4:-1])
+        cells = (", ".join(f"{name} {row['skill']:.2f}" for name, row in end) for end in ends)
+        lines.append(f"| {group} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def coverage(found: dict) -> str:
+    """Table of what intervals hold, by the share that they promise."""
+    head = "| promised | hold | 95 % | mean width | by level of EMG alone: hold | mean width |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for level, row in sorted(found["test"]["calibration"].items(), key=lambda item: float(item[0])):
+        plain, ends = row["without_spread"], row.get("coverage_ci95")
+        interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "–"
+        lines.append(f"| {level} | {row['coverage']:.3f} | {interval} | {row['width']:.3f} | "
+                     f"{plain['coverage']:.3f} | {plain['width']:.3f} |")  # fmt: skip
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=pathlib.Path, required=True, help="of a --sweep")
@@ -34,10 +59,14 @@ def main() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     table = f"```text\n{results.format_table(found)}\n```"
     write_text(ROOT / "README.md", between(page, table))
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    page = between(page, extremes(found), "extremes")
+    write_text(ROOT / "docs/results.md", between(page, coverage(found), "calibration"))
     figures.skill_by_action(found, ROOT / "docs/img/skill.png")
     shutil.copyfile(
         workdir / "0/figures/envelopes_barbell_squat.png", ROOT / "docs/img/envelopes.png"
     )
+    shutil.copyfile(workdir / "0/figures/calibration.png", ROOT / "docs/img/calibration.png")
     print(results.format_table(found))
 
 
