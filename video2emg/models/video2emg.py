@@ -64,7 +64,9 @@ class MuscleDecoder(nn.Module):
         if not self.causal:
             x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
         x = x.reshape(b, -1, self.dim).astype(self.dtype)
-        when = (jnp.tile(instants, m), told) if self.causal else None
+        # Not jnp.tile, which the converter to ONNX cannot do for any number of muscles.
+        asked = jnp.broadcast_to(instants, (m, len(instants))).reshape(-1)
+        when = (asked, told) if self.causal else None
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
             x = block(x, tokens, mask, when, train=train)
