@@ -59,8 +59,16 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         "test": comparison.compare(systems, config.reference, config.bootstrap),
     }
     for name, shown in rows.items():
-        found["test"]["rows"][name]["sees"] = ", ".join(shown)
+        found["test"]["rows"][name] |= {"sees": _kind(shown, config.main), "shown": list(shown)}
     return table.finish(found, workdir)
+
+
+def _kind(shown: tuple[str, ...], main: Config) -> str:
+    """What is seen, in a word that several rows share."""
+    views = set(main.data.views)
+    if not views & set(shown):
+        return "no camera"
+    return "video" if set(shown) <= views else "video and more"
 
 
 def _rows(config: Config) -> dict[str, tuple[str, ...]]:
