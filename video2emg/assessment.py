@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from video2emg import experiment
+from video2emg import experiment, vocabulary
 from video2emg.annotations import baselines, log_odds_of, truth_of
 from video2emg.checkpoint import load_params
 from video2emg.config import Config
@@ -27,7 +27,7 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.heads import head_of, judge_of
-from video2emg.models import aqa, fusion
+from video2emg.models import aqa
 from video2emg.models.reference import judges
 from video2emg.models.reference.flex import MODALITIES
 from video2emg.parallel import mesh as mesh_lib
@@ -330,7 +330,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
         raise UserError(f"config.reference.system={config.reference.system} needs a frozen "
                         "Video→EMG model, so not config.emg_source=predicted")  # fmt: skip
     for name in config.extra_inputs:
-        choose("extra_inputs", name, fusion.INPUTS)
+        choose("extra_inputs", name, vocabulary.INPUTS)
     for view in config.views:
         choose("views", view, tuple(config.main.data.views))
     if config.emg_source == "none" and not config.video:

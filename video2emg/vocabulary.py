@@ -89,6 +89,10 @@ def mirror_order(names: Sequence[str]) -> list[int]:
         raise ValueError(f"no mirror image of a channel: {missing} is not in {names}") from None
 
 
+# What a model may be given beside views: joints over time; kg moved; heart and breath rate; height,
+# mass and sex. Each is a field of an example of that name, and has a mask.
+INPUTS = ("pose", "load", "vitals", "traits")
+
 # Camera placements, seen from the subject; a left-right flip turns one into its mirror image.
 VIEWS = (
     "front", "front_left", "front_right", "left", "right", "back", "back_left", "back_right",

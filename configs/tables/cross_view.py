@@ -3,8 +3,8 @@
     python launch.py --config configs/tables/cross_view.py --workdir runs/cross_view
 
 The same clips of the same unseen people in every row. `other_cameras` are named to the model, which
-has never seen their names in training; `other_cameras_untold` are not. Expected result:
-docs/results.md.
+knows `front_right` as the mirror image of what it learned from, and `right` not at all;
+`other_cameras_untold` are not named. Expected result: docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import ml_collections
 
 from configs import v2emg
 
-OTHERS = ("front_right", "right")  # of the ones learned from, one is the mirror image
+OTHERS = ("front_right", "right")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:

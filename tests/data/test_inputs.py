@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from tests.data.test_pipeline import WINDOW, examples, same
 from video2emg.data import inputs
 from video2emg.data.augment import Augmentation, Mirror
-from video2emg.data.inputs import INPUTS
 from video2emg.errors import UserError
-from video2emg.models import fusion
+from video2emg.vocabulary import INPUTS
 
 from ..conftest import make_clip
 
@@ -30,10 +29,6 @@ def worn(**fields):
         breath_time=times,
     )
     return dataclasses.replace(clip, **fields)
-
-
-def test_both_sides_agree_on_the_names():
-    assert INPUTS == fusion.INPUTS
 
 
 def test_vitals_are_of_the_window_or_the_nearest():

@@ -7,9 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from video2emg.data.clip import Clip
-
-# Each is a field of an example of that name, and has a mask.
-INPUTS = ("pose", "load", "vitals", "traits")
+from video2emg.vocabulary import INPUTS
 
 
 def person(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]:

@@ -178,7 +178,7 @@ class Examples:
         return hide(example, window.views, self.hidden) if self.hidden else example
 
     def without(self, hidden: Sequence[str]) -> "Examples":
-        """The same, sharing what is decoded, without some views or `data.inputs.INPUTS`."""
+        """The same, sharing what is decoded, without some views or `vocabulary.INPUTS`."""
         other = copy.copy(self)
         other.hidden = tuple(hidden)
         return other

@@ -114,25 +114,24 @@ def calibrate(
       reference, `by_muscle` and `by_action` coverage; and `without_spread`, the same with intervals
       that know the level of predicted EMG only. Empty if there are too few samples to fit.
     """
+    plain = _errors(validation, said[0], None)
+    scaled = None if said[1] is None else _errors(validation, *said)
     found: dict[str, Any] = {}
-    kinds = {"with": said[1] is not None, "without": True}
     for level in LEVELS:
-        by_kind = {}
-        for kind, there in kinds.items():
-            if there:
-                spreads = (said[1], said_of_test[1]) if kind == "with" else (None, None)
-                fitted = _fit(validation, said[0], spreads[0], level)
-                by_kind[kind] = _measure(test, said_of_test[0], spreads[1], fitted, samples)
-        if not by_kind["without"]:
+        without = _measure(test, said_of_test[0], None, tabulate(*plain, level), samples)
+        if not without:
             return {}
-        best = by_kind.get("with") or by_kind["without"]
-        found[f"{level:g}"] = best | {"without_spread": by_kind["without"]}
+        best = without
+        if scaled is not None:
+            best = _measure(test, *said_of_test, tabulate(*scaled, level), samples) or without
+        found[f"{level:g}"] = best | {"without_spread": without}
     return found
 
 
-def _fit(
-    series: Sequence[ClipSeries], emg: Predictions, spread: Predictions | None, level: float
+def _errors(
+    series: Sequence[ClipSeries], emg: Predictions, spread: Predictions | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples, errors and muscles of all clips, as `tabulate` takes them."""
     columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for i, clip in enumerate(series):
         width = np.ones_like(emg[i]) if spread is None else spread[i]
@@ -142,7 +141,7 @@ def _fit(
             off = (clip.target[known, c] - emg[i][known, c]) / width[known, c]
             columns.append((emg[i][known, c], off, np.full(len(off), row)))
     predicted, error, muscle = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return tabulate(predicted, error, muscle, level)
+    return predicted, error, muscle
 
 
 def _measure(

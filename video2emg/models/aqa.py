@@ -67,7 +67,7 @@ class Evidence(nn.Module):
       rate: instants per second, Hz.
       views: rows of video, 0 for none.
       emg: whether there are rows of EMG.
-      extra_inputs: what else is given, names of `fusion.INPUTS`; a row each.
+      extra_inputs: what else is given, names of `vocabulary.INPUTS`; a row each.
     """
 
     dim: int

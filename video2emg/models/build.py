@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
+from video2emg import vocabulary
 from video2emg.config import Config
 from video2emg.errors import UserError
 from video2emg.models import encoders, fusion
@@ -101,7 +102,7 @@ def build(
 def _extra_inputs(config: Config, encoder: nn.Module, causal: bool) -> tuple[str, ...]:
     """What is given beside frames, once it is known to make sense."""
     extra = tuple(config.get("extra_inputs", ()))
-    known = [name for name in fusion.INPUTS if not isinstance(encoder, encoders.PoseMLP) or
+    known = [name for name in vocabulary.INPUTS if not isinstance(encoder, encoders.PoseMLP) or
              name != "pose"]  # fmt: skip
     for name in extra:
         if name not in known or extra.count(name) > 1:

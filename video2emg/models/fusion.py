@@ -13,8 +13,6 @@ from jaxtyping import Array, Bool, Float
 from video2emg.models.blocks import Block, Dtype, When, time_embedding
 from video2emg.models.encoders import PoseMLP
 
-# Joints over time; kg moved; heart and breath rate; height, mass and sex.
-INPUTS = ("pose", "load", "vitals", "traits")
 OF_ALL_TIMES = ("load", "traits")  # known before the movement begins
 MODES = ("joint", "bottleneck")
 _TYPICAL = {  # centre and spread that bring numbers to order one
@@ -27,7 +25,7 @@ class Beside(nn.Module):
     """Tokens of what is given beside pictures.
 
     Attributes:
-      inputs: names of `INPUTS`.
+      inputs: names of `vocabulary.INPUTS`.
       dim: D.
       frame_rate: Hz, of the pose.
       timed: whether tokens carry when they were (causal models reckon with differences of time).

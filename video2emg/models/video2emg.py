@@ -105,7 +105,7 @@ class Video2EMG(nn.Module):
       causal: whether nothing that is said of an instant depends on frames after it (but the load,
         which is said of the whole window). Time within the window then means nothing, only how
         long ago things were. The encoder must be causal too.
-      extra_inputs: what else is given, names of `fusion.INPUTS`.
+      extra_inputs: what else is given, names of `vocabulary.INPUTS`.
       fusion: how these and the pictures meet, see `fusion.Mixer`.
       bottlenecks: likewise.
       tell_view: whether tokens say which camera they come from. A model that is not told can be
