@@ -4,8 +4,8 @@
 
 Presets (after a colon): `debug` checks the machinery in under a minute; the default learns twenty
 exercises, `six` six of them in a third of the time, both on two CPU cores; `causal` is the default
-for live video (docs/predict.md); `base` is ViT-B sized, for one
-large GPU; `flex` is the default on FLEX's files, `mia` reads the pose of Muscles in Action (set
+for live video, late by 0.4 s (docs/predict.md); `base` is ViT-B sized, for one large GPU; `flex` is
+the default on FLEX's files, `mia` reads the pose of Muscles in Action (set
 `--config.data.manual_dir`). Any value can be changed: `--config.train.steps=2000`. Expected result
 and run time: see the table in README.md, which is written from `results/v2emg.json`.
 """
@@ -50,7 +50,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         layers=2,
         decoder_layers=1,
         dropout=0.1,
-        causal=False,  # nothing said of an instant depends on frames after it, for live video
+        causal=False,  # for live video: what is said of an instant depends on no frame after it,
+        lookahead_s=0.0,  # or on those of so many seconds, by which it is then late
         extra_inputs=(),  # beside the video: pose, load, vitals (heart, breath), traits (height …)
         fusion="joint",  # how they meet: joint | bottleneck
         bottlenecks=4,  # tokens through which they do
@@ -84,8 +85,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.name = "gymsim/default"
         config.train.update(steps=800, eval_every=200, save_every=200)
     if arg == "causal":
-        config.model.causal = True
+        config.model.update(causal=True, lookahead_s=0.4)
         config.augment.repeat = 0.75  # live video does not begin where a repetition does
+        config.augment.hide.views = 0.3  # and comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)

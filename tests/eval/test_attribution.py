@@ -13,28 +13,29 @@ from video2emg.eval import attribution
 from video2emg.viz import attribution as draw
 
 
-def made(causal: bool):
+def made(causal: bool, late: float = 0.0):
     settings = config()
-    settings.causal = causal
+    settings.update(causal=causal, lookahead_s=late)
     model = models.build(settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
     inputs = batch() | {"emg_mask": np.ones((2, 50, 4), bool)}
     return model, model.init(jax.random.key(0), inputs, train=False)["params"], inputs
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention_is_what_the_layer_used(causal):
+@pytest.mark.parametrize(("causal", "late"), [(False, 0.0), (True, 0.0), (True, 0.2)])
+def test_attention_is_what_the_layer_used(causal, late):
     """Its values, weighted by it and sent through its output layer, are its output."""
-    model, params, inputs = made(causal)
+    model, params, inputs = made(causal, late)
     inputs["video_mask"][:, 1, 7:] = False
     weight = attribution.decoder_attention(model, params, inputs)
     assert weight.shape == (2, 4, 10, 2, 10)
     np.testing.assert_allclose(weight.sum((3, 4)), 1, atol=1e-5)
     assert weight[:, :, :, 1, 7:].max() == 0 and (weight.max(-1) > weight.min(-1)).all()
     if causal:
-        assert weight[:, :, :, 0][..., ~np.tri(10, dtype=bool)].max() == 0
+        ahead = ~np.tri(10, k=round(late * 10), dtype=bool)
+        assert weight[:, :, :, 0][..., ahead].max() == 0 < weight[:, :, :, 0][..., ~ahead].min()
     # One head, so that the average over heads is the layer's own.
     settings = config()
-    settings.update(heads=1, causal=causal)
+    settings.update(heads=1, causal=causal, lookahead_s=late)
     model = models.build(settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
     params = model.init(jax.random.key(1), inputs, train=False)["params"]
     weight = attribution.decoder_attention(model, params, inputs).reshape(2, 40, 20)

@@ -1,5 +1,8 @@
 """A small trained run and a head on top of it, made once, and pictures of an empty gym."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -36,6 +39,16 @@ def causal_dir(tiny_dir, run_dir):
     _small(config)
     workdir = run_dir.with_name("causal")
     experiment.run(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def late_dir(causal_dir):
+    """The same run, of a model that waits for two frames; it has the same parameters."""
+    workdir = shutil.copytree(causal_dir, causal_dir.with_name("late"))
+    config = json.loads((workdir / "config.json").read_text())
+    config["model"]["lookahead_s"] = 0.4
+    (workdir / "config.json").write_text(json.dumps(config))
     return workdir
 
 

@@ -65,18 +65,20 @@ def test_gaps_are_filled_and_pauses_begin_anew():
     assert [b.number for b in beats if b.anew] == [0, 45]
 
 
-def test_what_is_said_live_is_what_the_model_says_of_the_whole(causal_dir, opened, tmp_path,
-                                                              tiny_dir):  # fmt: skip
-    from video2emg.data.store import open_dataset
-
-    clip = open_dataset("gymsim/tiny", tiny_dir).splits["test"][0]
+@pytest.mark.parametrize("workdir", ["causal_dir", "late_dir"])
+def test_what_is_said_live_is_what_the_model_says_of_the_whole(workdir, test_split, tmp_path,
+                                                              request):  # fmt: skip
+    workdir = request.getfixturevalue(workdir)
+    clip = test_split[0]
     path = files_of(clip, tmp_path)[0].partition("=")[2]
-    stream = Stream(opened, clip.action)
+    stream = Stream(open_run(workdir), clip.action)
     moments = list(stream.follow(path))
-    whole = video2emg.load(causal_dir).predict(f"{clip.views[0]}={path}", action=clip.action)
+    assert [len(m.emg) for m in moments[:3]] == ([10] * 3 if stream.late == 0 else [0, 0, 10])
+    whole = video2emg.load(workdir).predict(f"{clip.views[0]}={path}", action=clip.action)
     said = np.concatenate([moment.emg for moment in moments])
     n = min(len(said), len(whole.emg))
     assert n >= len(whole.emg) - 10 and stream.muscles == whole.muscles
+    n -= 10 * stream.late  # what a late model says of the end depends on which frame is the last
     np.testing.assert_allclose(said[:n], whole.emg[:n], atol=1e-5)
     np.testing.assert_allclose(np.concatenate([m.time for m in moments])[:n], whole.time[:n])
     assert np.ptp(said, axis=0).min() > 0
@@ -96,6 +98,27 @@ def test_only_the_last_window_counts(opened):
         said.append([stream.push(frame)[0] for frame in frames])
     np.testing.assert_allclose(said[0][-1], said[1][-1], atol=1e-6)
     assert np.abs(said[0][0] - said[1][0]).max() > 1e-6
+
+
+def test_what_a_late_model_owes_is_said_before_a_pause_and_at_the_end(late_dir, monkeypatch):
+    stream = Stream(open_run(late_dir))
+    size, window = stream._run.window.size, stream._run.window.seconds
+    rng = np.random.default_rng(0)
+    look = [Image.fromarray(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
+            for _ in range(9)]  # fmt: skip
+    times = [0.0, 0.2, 0.4, 0.6, 0.8, window + 2, window + 2.2, window + 2.4]
+    arrivals = [live.Arrival(time.perf_counter(), t, lambda n=n: look[n])
+                for n, t in enumerate(times)]  # fmt: skip
+    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals))
+    said = list(stream.follow("camera"))
+    assert [len(m.emg) for m in said] == [0, 0, 10, 10, 10, 20, 0, 0, 10, 20]
+    instants = np.concatenate([m.time for m in said])
+    expected = np.concatenate([np.arange(50), np.arange(30) + 50 * (window + 2)]) / 50
+    np.testing.assert_allclose(instants, expected, atol=1e-9)
+    # A pause forgets: what is said after it is what is said of these frames alone.
+    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals[5:]))
+    alone = np.concatenate([m.emg for m in stream.follow("camera")])
+    np.testing.assert_allclose(np.concatenate([m.emg for m in said])[50:], alone, atol=1e-6)
 
 
 def transport_stream(count=50, rate=10.0):

@@ -32,9 +32,9 @@ def batch(b=2, v=2, t=10, s=16, m=4):
     }
 
 
-def make(causal=False, **encoder):
+def make(causal=False, late=0.0, **encoder):
     settings = config(**encoder)
-    settings.causal = causal
+    settings.update(causal=causal, lookahead_s=late)
     model = models.build(
         settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
     )
@@ -112,6 +112,23 @@ def test_a_causal_model_does_not_look_ahead(encoder):
                 near = np.abs(a - b)[:, :until].max()
                 assert near < 1e-5 if causal else near > 1e-4, name
                 assert np.abs(a - b)[:, until:].max() > 1e-4
+
+
+def test_a_late_model_waits_so_long_and_no_longer():
+    """Two frames late, it has said all of the first 5 (of 5 samples each) when 7 have come."""
+    model, params, inputs = make(True, late=0.2)
+    first, _ = model.apply(params, inputs, train=False)
+    for seen in (6, 7):
+        absent = inputs | {"video_mask": inputs["video_mask"].copy()}
+        absent["video_mask"][:, :, seen:] = False
+        second, _ = model.apply(params, absent, train=False)
+        off = np.abs(second.emg - first.emg).max((0, 2)).reshape(10, 5).max(-1)
+        assert off[: seen - 2].max() < 1e-5 < 1e-4 < off[seen - 2]
+        # The tokens, of which the pose is read, are not late.
+        assert np.abs(second.pose - first.pose)[:, :seen].max() < 1e-5
+    for causal, late in ((False, 0.2), (True, 0.25), (True, 1.0), (True, -0.1)):
+        with pytest.raises(UserError, match=r"config\.model\.lookahead_s: .* s; only a causal"):
+            make(causal, late)
 
 
 def test_to_a_causal_model_only_the_past_counts_not_the_clock():

@@ -59,7 +59,7 @@ def decoder_attention(
     seen = mask[:, None, None]
     if model.causal:
         time = jnp.arange(instants) / model.frame_rate
-        asked, told = jnp.tile(time, muscles), jnp.tile(time, views)
+        asked, told = jnp.tile(time + model.lookahead_s, muscles), jnp.tile(time, views)
         query, key = rotate(query, asked), rotate(key, told)
         seen = seen & (told <= asked[:, None] + 1e-6)
     products = jnp.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(query.shape[-1])

@@ -26,13 +26,15 @@ from video2emg.inference.write import TABLE
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """What is said when a frame has come. n samples until the next frame is due, C channels.
+    """What is said when a frame has come. C channels; n samples, as many as between two frames.
+
+    A model that is late says nothing (n = 0) of its first frames, and at the end what it owes.
 
     Attributes:
       time: [n] s from the first frame.
       emg: [n, C] predicted envelope, in units of the run's reference.
       inside: whether the last seconds look like what the run has learned from.
-      latency: s from the frame's arrival.
+      latency: s from the newest frame's arrival.
     """
 
     time: Float[np.ndarray, " n"]
@@ -49,6 +51,7 @@ class Stream:
 
     Attributes:
       muscles: C channels.
+      late: frames after an instant that are waited for (`config.model.lookahead_s`).
     """
 
     def __init__(self, run: Run, action: str = "", view: str = "") -> None:
@@ -74,6 +77,7 @@ class Stream:
         several = [action] if action else list(known)
         self.muscles = tuple(dict.fromkeys(m for name in several for m in known[name]))
         self._run, self._view = run, views.index(view) if view else 0
+        self.late = round(run.config.model.get("lookahead_s", 0.0) * run.window.frame_rate)
         self._frames: collections.deque[np.ndarray] = collections.deque(
             maxlen=len(run.window.frame_time)
         )
@@ -85,7 +89,10 @@ class Stream:
     def push(
         self, pixels: UInt8[np.ndarray, "S S 3"], anew: bool = False
     ) -> tuple[Float[np.ndarray, "n C"], bool]:
-        """The EMG from this frame's instant until the next, and whether it is in domain.
+        """The EMG of the time between two frames, and whether the last window is in domain.
+
+        It is the time from the instant of the frame before which `late` others have come. So the
+        first `late` frames bring nothing (n = 0); `owed` says the rest.
 
         Args:
           pixels: the frame, fitted into the model's square.
@@ -98,18 +105,37 @@ class Stream:
         batch["video"][0, self._view, :count] = np.stack(self._frames)
         batch["video_mask"][0, self._view, :count] = True
         seen = self._run.watcher(batch)
-        samples = seen.emg.shape[1] // self._frames.maxlen  # pyright: ignore
-        emg = seen.emg[0, (count - 1) * samples : count * samples]
-        return emg, bool(self._run.domain.judge(seen.look).inside[0])
+        self._said = seen.emg[0]
+        inside = bool(self._run.domain.judge(seen.look).inside[0])
+        return self._of(max(count - 1 - self.late, 0), max(count - self.late, 0)), inside
+
+    def owed(self) -> Float[np.ndarray, "n C"]:
+        """The EMG of the last `late` frames, as far as it can be said without those to come."""
+        return self._of(max(len(self._frames) - self.late, 0), len(self._frames))
+
+    def _of(self, first: int, end: int) -> Float[np.ndarray, "n C"]:
+        """What was last said of some frames of the window."""
+        samples = len(self._said) // len(self._run.window.frame_time)
+        return self._said[first * samples : end * samples]
 
     def follow(self, source: str) -> Iterator[Moment]:
         """Yields what is to be said of a camera or stream, as it comes; see `readers.live`."""
         window = self._run.window
         per_frame = round(window.emg_rate / window.frame_rate)
+        last, inside = None, False
+
+        def moment(beat: live.Beat, emg: np.ndarray, end: int) -> Moment:
+            time = (end * per_frame + np.arange(-len(emg), 0)) / window.emg_rate
+            return Moment(time, emg, inside, clock.perf_counter() - beat.at)
+
         for beat in live.on_beat(live.arrivals(source), window.frame_rate, window.seconds):
+            if beat.anew and last is not None and self.late:
+                yield moment(last, self.owed(), last.number + 1)
             emg, inside = self.push(film.fit(beat.look(), window.size), beat.anew)
-            time = (beat.number * per_frame + np.arange(len(emg))) / window.emg_rate
-            yield Moment(time, emg, inside, clock.perf_counter() - beat.at)
+            yield moment(beat, emg, beat.number + 1 - self.late)
+            last = beat
+        if last is not None and self.late:
+            yield moment(last, self.owed(), last.number + 1)
 
 
 def run(
@@ -157,8 +183,10 @@ def run(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if latencies:
             middle, high = 1e3 * np.percentile(latencies, [50, 95])
+            late = stream.late / opened.window.frame_rate
+            waits = f", of what was seen {late:g} s before" if late else ""
             say(f"{len(latencies)} frames; from arrival to EMG {middle:.0f} ms (median), "
-                f"{high:.0f} ms (95 %)")  # fmt: skip
+                f"{high:.0f} ms (95 %){waits}")  # fmt: skip
     return 0
 
 

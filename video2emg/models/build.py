@@ -63,6 +63,11 @@ def build(
     if causal and (config.encoder.name not in CAUSAL or encoder.stride > 1):
         raise UserError(f"config.model.causal: needs the encoder {' or '.join(CAUSAL)} with stride "
                         f"1; {config.encoder.name} looks ahead")  # fmt: skip
+    lookahead = config.get("lookahead_s", 0.0)
+    late = lookahead * frame_rate  # frames
+    if lookahead and not (causal and abs(late - round(late)) < 1e-6 and 0 < late < frames):
+        raise UserError(f"config.model.lookahead_s: {lookahead:g} s; only a causal model is late, "
+                        f"by whole frames ({frame_rate:g} Hz) and less than a window")  # fmt: skip
     extra = _extra_inputs(config, encoder, causal)
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
@@ -91,6 +96,7 @@ def build(
         spread=config.get("spread", False),
         dropout=config.dropout,
         causal=causal,
+        lookahead_s=lookahead,
         extra_inputs=extra,
         fusion=config.get("fusion", "joint"),
         bottlenecks=config.get("bottlenecks", 4),

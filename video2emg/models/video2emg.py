@@ -28,7 +28,7 @@ class MuscleDecoder(nn.Module):
       samples: EMG samples per query instant.
       output_scale: initial scale of the output; learned (a fixed one decides the result).
       spread: whether it also says how far off it may be.
-      causal: see `Video2EMG`.
+      causal, lookahead_s: see `Video2EMG`.
     """
 
     dim: int
@@ -39,6 +39,7 @@ class MuscleDecoder(nn.Module):
     output_scale: float = 0.3
     spread: bool = False
     causal: bool = False
+    lookahead_s: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -65,7 +66,7 @@ class MuscleDecoder(nn.Module):
             x = x + nn.Dense(self.dim, name="when")(time_embedding(instants, self.dim))
         x = x.reshape(b, -1, self.dim).astype(self.dtype)
         # Not jnp.tile, which the converter to ONNX cannot do for any number of muscles.
-        asked = jnp.broadcast_to(instants, (m, len(instants))).reshape(-1)
+        asked = jnp.broadcast_to(instants, (m, len(instants))).reshape(-1) + self.lookahead_s
         when = (asked, told) if self.causal else None
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
@@ -105,6 +106,9 @@ class Video2EMG(nn.Module):
       causal: whether nothing that is said of an instant depends on frames after it (but the load,
         which is said of the whole window). Time within the window then means nothing, only how
         long ago things were. The encoder must be causal too.
+      lookahead_s: by how much a causal model is late: what it says of the EMG of an instant may
+        depend on frames up to so many seconds after it. Tokens stay causal, so that layers add
+        nothing to it.
       extra_inputs: what else is given, names of `vocabulary.INPUTS`.
       fusion: how these and the pictures meet, see `fusion.Mixer`.
       bottlenecks: likewise.
@@ -125,6 +129,7 @@ class Video2EMG(nn.Module):
     spread: bool = False
     dropout: float = 0.0
     causal: bool = False
+    lookahead_s: float = 0.0
     extra_inputs: Sequence[str] = ()
     fusion: str = "joint"
     bottlenecks: int = 4
@@ -198,6 +203,7 @@ class Video2EMG(nn.Module):
             dropout=self.dropout,
             spread=self.spread,
             causal=self.causal,
+            lookahead_s=self.lookahead_s,
             dtype=self.dtype,
             name="decoder",
         )(
