@@ -177,41 +177,7 @@ def main(argv: list[str]) -> None:
             )
             videoqa.run(options, place, lambda: _CONFIG.value or aqa.get_config())
             sys.exit(0)
-        _start_jax()
-        from video2emg import (
-            assessment,
-            experiment,
-            personalise,
-            regression,
-            represent,
-            represent_table,
-            subsets,
-            table,
-        )
-
-        if _PRINT_SHARDING.value:
-            print(experiment.sharding_table(_CONFIG.value))
-            return
-        task = _CONFIG.value.get("task") or ("regressor" if _CONFIG.value.get("regressor") else "")
-        swept = _SWEEP.value or _SWEEP_COLLECT.value or _PROFILE.value
-        tables = {"table": table, "representations": represent_table}
-        alone = {"personalise": personalise, "regressor": regression, "represent": represent,
-                 "subsets": subsets}  # fmt: skip
-        if swept and (task in alone or task in tables):
-            raise UserError("--sweep, --sweep_collect and --profile are not for this config")
-        if task in alone:
-            alone[task].run(_CONFIG.value, _WORKDIR.value)
-        elif task in tables:
-            tables[task].run(_CONFIG.value, _of_module("rows")(_CONFIG.value), _WORKDIR.value)
-        elif task == "aqa" and _PROFILE.value:
-            raise UserError("--profile is for the main job")
-        elif _SWEEP.value or _SWEEP_COLLECT.value:
-            job = assessment if task == "aqa" else experiment
-            job.sweep(_CONFIG.value, _variants(), _WORKDIR.value, _SWEEP_COLLECT.value)
-        elif task == "aqa":
-            assessment.run(_CONFIG.value, _WORKDIR.value)
-        else:
-            experiment.run(_CONFIG.value, _WORKDIR.value, _PROFILE.value)
+        _train()
     except Interrupted as error:
         sys.exit(_fail(str(error), 75))
     except UserError as error:
@@ -223,6 +189,55 @@ def main(argv: list[str]) -> None:
                        "room and run the same command again, it resumes"))  # fmt: skip
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command resumes from the last checkpoint", 130))
+
+
+def _train() -> None:
+    """Runs the job that the config describes."""
+    _start_jax()
+    import jax
+
+    from video2emg import (
+        assessment,
+        experiment,
+        personalise,
+        regression,
+        remote,
+        represent,
+        represent_table,
+        subsets,
+        table,
+    )
+
+    config = _CONFIG.value
+    if _PRINT_SHARDING.value:
+        print(experiment.sharding_table(config))
+        return
+    task = config.get("task") or ("regressor" if config.get("regressor") else "")
+    collect = _SWEEP_COLLECT.value
+    swept = _SWEEP.value or collect
+    tables = {"table": table, "representations": represent_table}
+    alone = {"personalise": personalise, "regressor": regression, "represent": represent,
+             "subsets": subsets}  # fmt: skip
+    if (swept or _PROFILE.value) and (task in alone or task in tables):
+        raise UserError("--sweep, --sweep_collect and --profile are not for this config")
+    if task == "aqa" and _PROFILE.value:
+        raise UserError("--profile is for the main job")
+    if remote.is_remote(_WORKDIR.value) and jax.process_count() > 1:
+        raise UserError(f"--workdir={_WORKDIR.value}: several processes write one checkpoint "
+                        "together, so all must see one folder: mount the bucket "
+                        "(docs/scaling.md)")  # fmt: skip
+    with remote.workdir(_WORKDIR.value) as workdir:
+        if task in alone:
+            alone[task].run(config, workdir)
+        elif task in tables:
+            tables[task].run(config, _of_module("rows")(config), workdir)
+        elif swept:
+            job = assessment if task == "aqa" else experiment
+            job.sweep(config, _variants(), workdir, collect)
+        elif task == "aqa":
+            assessment.run(config, workdir)
+        else:
+            experiment.run(config, workdir, _PROFILE.value)
 
 
 def _start_jax() -> None:

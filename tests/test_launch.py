@@ -97,9 +97,9 @@ def test_a_bucket_is_not_taken_for_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="--workdir=gs://bucket/run: not a folder"):
         experiment.run(tiny_config("data"), "gs://bucket/run")
-    with pytest.raises(UserError, match=r"config.data.dir=gs:/.*: not a folder"):
-        experiment.run(tiny_config("gs://bucket/data"), tmp_path / "run")
-    assert not (tmp_path / "gs:").exists()
+    with pytest.raises(UserError, match=r"config.data.dir=s3:/.*: not a folder"):
+        experiment.run(tiny_config("s3://bucket/data"), tmp_path / "run")
+    assert not list(tmp_path.glob("*:"))
 
 
 def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):

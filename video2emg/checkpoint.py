@@ -11,7 +11,6 @@ import contextlib
 import json
 import shutil
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
@@ -21,10 +20,8 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from video2emg.errors import UserError
-from video2emg.files import write_json
+from video2emg.files import checksum, write_json
 from video2emg.parallel import hosts
-
-_CHUNK = 2**22
 
 
 class Checkpoints:
@@ -247,14 +244,8 @@ class _Reachable:
 
 def checksums(folder: Path) -> dict[str, list[int]]:
     """Size in bytes and CRC-32 of every file in a folder, by relative name."""
-    found = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        value = 0
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                value = zlib.crc32(chunk, value)
-        found[path.relative_to(folder).as_posix()] = [path.stat().st_size, value]
-    return found
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in paths}
 
 
 def _read_sums(path: Path) -> dict[str, Any]:

@@ -7,10 +7,13 @@ import pathlib
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from video2emg.errors import UserError
+
+_CHUNK = 2**22
 
 
 def folder(path: str | os.PathLike[str], field: str) -> pathlib.Path:
@@ -20,8 +23,8 @@ def folder(path: str | os.PathLike[str], field: str) -> pathlib.Path:
       UserError: an address such as gs://…, of which pathlib would make a folder called `gs:`.
     """
     if re.match(r"[a-z][a-z0-9]+:/", str(path)):
-        raise UserError(f"{field}={path}: not a folder; mount the bucket and name the folder it "
-                        "appears in (docs/scaling.md)")  # fmt: skip
+        raise UserError(f"{field}={path}: not a folder; gs:// is for --workdir of one process and "
+                        "config.data.dir; else mount the bucket (docs/scaling.md)")  # fmt: skip
     return pathlib.Path(path).expanduser()
 
 
@@ -82,3 +85,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes JSON in one step, see `write_atomically`."""
     write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def checksum(path: pathlib.Path) -> list[int]:
+    """Size of a file in bytes, and its CRC-32."""
+    size = value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            size, value = size + len(chunk), zlib.crc32(chunk, value)
+    return [size, value]

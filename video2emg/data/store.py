@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from video2emg import remote
 from video2emg.data import build
 from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
@@ -114,15 +115,17 @@ def open_dataset(
 
     Args:
       name: e.g. `gymsim/default`, `recordings/default`.
-      data_dir: where built datasets live.
+      data_dir: where built datasets live; a folder, or gs://… for those that are built.
       manual_dir: the source's own files, for datasets that are made of some.
       beam: options of the Apache Beam pipeline that builds it; empty: processes of this machine.
 
     Raises:
       UserError: unknown name, damaged files, no room to build, or a source that has changed.
     """
-    data_dir = local(data_dir, "config.data.dir")
     builder_class, config = _builder(name)
+    if remote.is_remote(data_dir):
+        return _open(_fetched(name, str(data_dir), builder_class, config))
+    data_dir = local(data_dir, "config.data.dir")
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
     if not folder.exists():
@@ -131,8 +134,25 @@ def open_dataset(
             raise UserError(f"config.data.manual_dir: {name!r} is made of your own files; say "
                             f"where they are. {instructions}")  # fmt: skip
         folder = build.build(builder_class, config, data_dir, source, beam)
-    _verify(folder)
+    found = _open(folder)
     _same_source(builder_class, folder, source)
+    return found
+
+
+def _fetched(name: str, address: str, builder: type, config: str) -> Path:
+    """The folder of a dataset that was built somewhere and uploaded."""
+    place = Path(builder(config=config, data_dir="/").data_dir).relative_to("/").as_posix()
+    try:
+        return remote.fetch(f"{address.rstrip('/')}/{place}", build.SIZES)
+    except UserError as error:
+        raise UserError(f"config.data.dir={address}: {error}; datasets are built in a folder and "
+                        f"then uploaded: python launch.py prepare-data --name {name} --data_dir "
+                        f"data; gcloud storage rsync -r data {address}") from None  # fmt: skip
+
+
+def _open(folder: Path) -> Dataset:
+    """A dataset that is built."""
+    _verify(folder)
     # Reopened from what was written: the features on disk are those that count.
     builder = tfds.builder_from_directory(folder)
     splits = {
