@@ -7,8 +7,10 @@
 
 A Video→EMG model is trained first (into `workdir/video2emg`) unless `--config.video2emg=` names the
 workdir of a finished one. Presets (after a colon): `debug` checks the machinery; `core`,
-`core_pose`, `core_as_published`, `usdl` and `mlp` are systems of others; the default is for two CPU
-cores: the people are simulated in 5 minutes, Video→EMG trains in 10, a head on top of it in one.
+`core_pose`, `core_as_published`, `usdl` and `mlp` are systems of others; `core_i3d` is FLEX's, over
+an I3D of whose weights `--config.main.model.pretrained.weights=` names the file, and wants a GPU;
+the default is for two CPU cores: the people are simulated in 5 minutes, Video→EMG trains in 10, a
+head on top of it in one.
 Expected result: docs/aqa.md.
 """
 
@@ -17,7 +19,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import v2emg
+from configs import baselines, v2emg
 
 # Systems of others on the same evidence, see docs/reference.md.
 SYSTEMS = {
@@ -32,14 +34,15 @@ SYSTEMS = {
     "usdl": dict(system="usdl"),
     "mlp": dict(system="mlp"),
 }
-PRESETS = ("", "debug", *SYSTEMS)
+PRESETS = ("", "debug", "core_i3d", *SYSTEMS)
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is the preset."""
     if arg not in PRESETS:
         raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
-    main = v2emg.get_config("debug" if arg == "debug" else "")
+    i3d = arg == "core_i3d"
+    main = baselines.get_config("i3d") if i3d else v2emg.get_config(arg if arg == "debug" else "")
     if arg != "debug":
         main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
         main.train.update(steps=2000, eval_every=200, save_every=200)
@@ -76,7 +79,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         skeleton_per_frame=False,
         ranges_of_whole_dataset=False,
     )
-    config.reference.update(SYSTEMS.get(arg, {}))
+    config.reference.update(SYSTEMS["core_pose" if i3d else arg] if arg in PRESETS[2:] else {})
     config.train = dict(
         seed=0,
         steps=1000,

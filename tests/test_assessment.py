@@ -7,9 +7,10 @@ import pytest
 
 from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities
-from video2emg import assessment
+from video2emg import assessment, experiment
 from video2emg.errors import UserError
 from video2emg.eval import quality_report
+from video2emg.models.reference.i3d import I3D
 from video2emg.parallel import mesh as mesh_lib
 
 
@@ -105,6 +106,16 @@ def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
     assert one["provenance"]["reference"]["leaves_as_published"] is True
     assert one["test"]["model"]["boundary_ms"] is None
     assert not (tmp_path / "table" / "3" / "feedback.json").exists()
+
+
+def test_flex_over_an_i3d_is_understood():
+    """All but running it: compiling an I3D takes minutes."""
+    config = aqa.get_config("core_i3d")
+    assessment._check(config, mesh_lib.make_mesh())
+    model = experiment.build_model(config.main, experiment.window_of(config.main))
+    assert isinstance(model.encoder, I3D) and model.encoder.pixels == "symmetric"
+    assert config.reference.system == "core"
+    assert set(config.reference.modalities) == {"video", "pose", "emg"}
 
 
 def test_the_rows_of_the_tables_are_what_the_job_understands():

@@ -19,15 +19,23 @@ from video2emg.parallel import mesh as mesh_lib
 _INSTANTS, _PIXELS = 8, 12
 
 
-def series_of(examples: Examples, descriptors: bool = False) -> list[ClipSeries]:
+def evenly(count: int, most: int) -> Sequence[int]:
+    """All places below `count`, or `most` of them at even distances."""
+    return range(count) if count <= most else np.linspace(0, count - 1, most).round().astype(int)  # pyright: ignore
+
+
+def series_of(
+    examples: Examples, descriptors: bool = False, clips: Sequence[int] | None = None
+) -> list[ClipSeries]:
     """The measured envelopes of a split, one series per clip.
 
     Args:
       examples: the split.
       descriptors: whether to add what the nearest-neighbour baseline searches.
+      clips: places of the clips; all by default.
     """
     found = []
-    for index in range(len(examples)):
+    for index in range(len(examples)) if clips is None else clips:
         clip = examples.clip(index)
         target, time = examples.target(index)
         found.append(

@@ -11,6 +11,7 @@ import numpy as np
 
 from video2emg import vocabulary
 from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.eval.evaluate import evenly
 from video2emg.eval.intervals import tabulate
 from video2emg.inference.domain import LEVEL, Domain, Look
 from video2emg.models.aqa import evidence_of
@@ -102,7 +103,7 @@ def survey(
     predicted, error, muscle, spread = [], [], [], False
     for split in ("train", "validation"):
         examples = splits[split]
-        chosen = _spread(len(examples), MOST)
+        chosen = evenly(len(examples), MOST)
         parts, labels = [], []
         for host in eval_batches(examples, batch, clips=chosen):
             seen, real = watcher(host), host["_mask"]
@@ -135,10 +136,6 @@ def survey(
             "muscles": {name: list(muscles[name]) for name in names},
         },
     )
-
-
-def _spread(count: int, most: int) -> Sequence[int]:
-    return range(count) if count <= most else np.linspace(0, count - 1, most).round().astype(int)  # pyright: ignore
 
 
 def queries(muscles: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
