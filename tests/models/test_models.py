@@ -1,3 +1,6 @@
+import functools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -6,6 +9,7 @@ import pytest
 
 from video2emg import models
 from video2emg.errors import UserError
+from video2emg.models import encoders
 from video2emg.models.build import token_rate
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
@@ -90,6 +94,50 @@ def test_masked_frames_change_nothing(encoder):
     second, _ = model.apply(params, changed, train=False)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_stem_sees_pixels_and_what_is_left_without_their_mean(causal):
+    """Against the definition: both pictures as channels, cut into patches, one dense layer."""
+    rng = np.random.default_rng(0)
+    video = rng.normal(size=(2, 5, 8, 8, 3)).astype(np.float32)
+    mask = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 1]], bool)
+    video[~mask] = 0
+    stem = encoders.Stem(6, 4, True, causal)
+    shown = jnp.asarray(video), jnp.asarray(mask)
+    params = stem.init(jax.random.key(0), *shown)["params"]
+    mean = np.zeros_like(video)
+    for b, t in np.ndindex(mask.shape):
+        seen = np.flatnonzero(mask[b] & ((np.arange(5) <= t) | (not causal)))
+        mean[b, t] = video[b, seen].mean(0) if len(seen) else 0
+    both = np.concatenate([video, video - mean], -1)
+    for y, x in np.ndindex(2, 2):
+        patch = both[:, :, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].reshape(2, 5, -1)
+        expected = patch @ params["kernel"] + params["bias"]
+        found = stem.apply({"params": params}, *shown)[:, :, y, x]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_convolution_is_one(monkeypatch):
+    """As a product of pixels, as on CPUs, and as XLA's convolution, as elsewhere."""
+    x = jax.random.normal(jax.random.key(1), (3, 8, 12, 5))
+    theirs, ours = nn.Conv(7, (3, 3), strides=2), encoders.HalvingConv(7)
+    params = theirs.init(jax.random.key(0), x)
+    np.testing.assert_array_equal(
+        params["params"]["kernel"], ours.init(jax.random.key(0), x)["params"]["kernel"]
+    )
+
+    def loss(module, params, x):
+        return (module.apply(params, x) ** 3).sum()
+
+    expected = jax.grad(functools.partial(loss, theirs), (0, 1))(params, x)
+    for backend in ("cpu", "tpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), atol=1e-5)
+        found = jax.grad(functools.partial(loss, ours), (0, 1))(params, x)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), found, expected
+        )
 
 
 FRAMES = TUBELET | dict(stride=1)
@@ -257,6 +305,7 @@ def test_motion_channels_show_what_differs_from_the_background():
     blind["params"]["encoder"]["stem"]["kernel"] = kernel.at[:, :, :3].set(0).reshape(96, -1)
     first, _ = model.apply(blind, still, train=False)
     second, _ = model.apply(blind, still | {"video": still["video"] + 100}, train=False)
-    np.testing.assert_allclose(first.emg, second.emg, atol=1e-5)
+    # The layer norm behind it makes more of the rounding of what cancels.
+    np.testing.assert_allclose(first.emg, second.emg, atol=5e-3)
     third, _ = model.apply(blind, inputs, train=False)
-    assert not np.allclose(first.emg, third.emg, atol=1e-3)
+    assert np.abs(first.emg - third.emg).max() > 5e-2

@@ -7,10 +7,89 @@ T' = T / `stride`; `PoseMLP` takes joints instead.
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from video2emg.models.blocks import MLP, Dtype, stack
+
+
+class Stem(nn.Module):
+    """Patches of pixels, and what moves in them, into `width` channels by a matrix product.
+
+    With `motion` the product is of a patch and of the patch minus its mean over time. Both are
+    linear, so the two kernels are added for the patch and the mean is multiplied by itself: half
+    the work.
+
+    Attributes:
+      width: W.
+      patch: px.
+      motion, causal: see `FrameCNN`.
+    """
+
+    width: int
+    patch: int
+    motion: bool
+    causal: bool
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"]
+    ) -> Float[Array, "B T P P W"]:
+        """Multiplies; P = S / patch."""
+        b, t, s, _, c = video.shape
+        p, parts = self.patch, 2 if self.motion else 1
+        shape = (p * p * c * parts, self.width)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.width,)).astype(self.dtype)
+        kernel = kernel.reshape(p * p, parts, c, self.width)
+
+        def patches(video: jax.Array) -> jax.Array:
+            t = video.shape[1]
+            x = video.astype(self.dtype).reshape(b, t, s // p, p, s // p, p, c)
+            return x.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, s // p, s // p, p * p * c)
+
+        y = patches(video) @ kernel.sum(1).reshape(-1, self.width) + bias
+        if not self.motion:
+            return y
+        weight = mask.astype(video.dtype)[:, None]
+        if self.causal:
+            weight = weight * jnp.tri(t, dtype=video.dtype)
+        weight = weight / jnp.maximum(weight.sum(2, keepdims=True), 1.0)
+        background = jnp.einsum("but,bthwc->buhwc", weight, video)
+        return y - patches(background) @ kernel[:, 1].reshape(-1, self.width)
+
+
+class HalvingConv(nn.Module):
+    """A 3 × 3 convolution with stride 2 and `SAME` padding: `[N, H, W, C] → [N, H/2, W/2, D]`.
+
+    On CPUs it is computed as a product of the nine pixels under the kernel: the gradients of XLA's
+    own convolution take twice as long there.
+
+    Attributes:
+      features: D.
+    """
+
+    features: int
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N H2 W2 {self.features}"]:
+        """Convolves; H and W are even."""
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        if jax.default_backend() != "cpu":
+            layout = ("NHWC", "HWIO", "NHWC")
+            return (
+                jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=layout)
+                + bias
+            )
+        h, w = x.shape[1:3]
+        x = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
+        under = [x[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
+        return jnp.concatenate(under, -1) @ kernel.reshape(-1, self.features) + bias
 
 
 class FrameCNN(nn.Module):
@@ -47,21 +126,14 @@ class FrameCNN(nn.Module):
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
         """Encodes every frame by itself."""
-        if self.motion:
-            weight = mask.astype(video.dtype)[:, None]
-            if self.causal:
-                weight = weight * jnp.tri(mask.shape[1], dtype=video.dtype)
-            count = jnp.maximum(weight.sum(2), 1.0)[:, :, None, None, None]
-            background = jnp.einsum("but,bthwc->buhwc", weight, video) / count
-            video = jnp.concatenate([video, video - background], axis=-1)
-        b, t, s, _, c = video.shape
-        p = self.patch
-        x = video.astype(self.dtype).reshape(b * t, s // p, p, s // p, p, c)
-        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(b * t, s // p, s // p, p * p * c)
-        x = nn.Dense(self.widths[0], dtype=self.dtype, name="stem")(x)
+        b, t = mask.shape
+        x = Stem(self.widths[0], self.patch, self.motion, self.causal, self.dtype, name="stem")(
+            video, mask
+        )
+        x = x.reshape(b * t, *x.shape[2:])
         x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
-        for width in self.widths[1:]:
-            x = nn.Conv(width, (3, 3), strides=2, dtype=self.dtype)(x)
+        for i, width in enumerate(self.widths[1:]):
+            x = HalvingConv(width, self.dtype, name=f"Conv_{i}")(x)
             x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
         # Where things are matters (a bent arm, a deep squat), so positions are kept, not pooled.
         return nn.Dense(self.dim, dtype=self.dtype)(x.reshape(b, t, -1))
