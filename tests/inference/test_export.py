@@ -57,9 +57,11 @@ def test_a_program_that_differs_is_refused(run_dir):
 
 
 @pytest.mark.skipif(not onnx.available(), reason="no ONNX converter here; see docs/predict.md")
-def test_the_onnx_file_is_the_model_in_another_runtime(run_dir, tmp_path):
-    assert export.run(str(run_dir), str(tmp_path)) == 0
-    opened = open_run(run_dir)
+@pytest.mark.parametrize("workdir", ["run_dir", "late_dir"])
+def test_the_onnx_file_is_the_model_in_another_runtime(workdir, tmp_path, request):
+    workdir = request.getfixturevalue(workdir)
+    assert export.run(str(workdir), str(tmp_path)) == 0
+    opened = open_run(workdir)
     empty = nothing(opened.window, 5, ("left_biceps_brachii", "right_soleus"))
     inputs = {name: empty[name] for name in onnx.inputs(opened)}
     rng = np.random.default_rng(1)
