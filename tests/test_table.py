@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from configs import baselines
-from configs.tables import protocols
-from video2emg import regression, table
+from configs.tables import cross_view, protocols, views
+from video2emg import experiment, regression, table
 from video2emg.errors import UserError
 
 
@@ -117,3 +117,19 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
         (tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text()
     )["test"]  # fmt: skip
     assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]
+
+
+@pytest.mark.parametrize("preset", ["", "debug"])
+def test_other_cameras_than_those_learned_from(preset):
+    """What differs between the rows, and that each can be built."""
+    rows = dict(cross_view.rows(cross_view.get_config(preset)))
+    for row in rows.values():
+        experiment.build_model(row, experiment.window_of(row))
+    own, other, untold = rows.values()
+    learned, tested = own.data.views, other.data.select.test_views
+    assert own.data.select.test_views == () and not set(learned) & set(tested)
+    assert tested == untold.data.select.test_views
+    assert (own.model.tell_view, other.model.tell_view, untold.model.tell_view) == (1, 1, 0)
+    shown = views.get_config(preset)
+    experiment.build_model(shown.main, experiment.window_of(shown.main))
+    assert {view for _, row in shown.rows for view in row} == set(shown.main.data.views)

@@ -89,8 +89,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         chosen[method] = max(found, key=lambda c: found[c])
     tables = person.tables("test", train, chosen, config.draws)
     found = {
-        "provenance": experiment.provenance(main, dataset)
-        | {"settings": chosen, "run": str(config.run)},
+        "provenance": experiment.provenance(main, dataset) | {"settings": chosen},
         "test": comparison.compare(tables, "nothing", config.bootstrap),
     }
     for name, row in found["test"]["rows"].items():
