@@ -1,15 +1,20 @@
-"""What unknown electrode gains leave to be reached, for each meaning of one unit of EMG.
+r"""What unknown electrode gains leave to be reached, for each meaning of one unit of EMG.
 
-    python -m benchmarks.gain_ceiling --name gymsim/gym
+    python launch.py --config configs/v2emg.py:six --config.data.reference=train \
+      --workdir runs/train
+    python -m benchmarks.gain_ceiling --name gymsim/default --run train=runs/train …
 
 A seer knows the envelope of every test clip in % MVC exactly, which no camera tells, but not how
 loud the person's electrodes are; in the units of another reference it can only multiply by what is
 usual for the muscle among training people. Its skill is the ceiling of any model that sees neither
-EMG nor MVC of the person. Writes results/gain_ceiling.json and the table in docs/results.md.
+EMG nor MVC of the person. Beside it stands what a finished run has reached in that unit. Writes
+results/gain_ceiling.json and the table in docs/results.md.
 """
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +23,7 @@ from configs import v2emg
 from video2emg import experiment
 from video2emg.data.emg import KINDS
 from video2emg.data.store import open_dataset
+from video2emg.errors import UserError
 from video2emg.eval import baselines, evaluate, results, scores
 from video2emg.files import write_text
 from video2emg.vocabulary import split_channel
@@ -45,24 +51,50 @@ def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
     return scores.score_with_intervals(scores.tabulate(series["test"], guess, template["template"]))
 
 
+def reached(runs: Sequence[str], name: str) -> dict[str, dict]:
+    """Scores of the models of finished runs, by their unit; `runs` are unit=workdir."""
+    found = {}
+    for kind, _, workdir in (run.partition("=") for run in runs):
+        read = results.read_results(Path(workdir) / "results.json")
+        facts = read["provenance"]
+        if (facts["dataset"], facts["normalisation"]) != (name, kind):
+            raise UserError(f"--run {kind}={workdir}: is of {facts['dataset']} in units of "
+                            f"{facts['normalisation']!r}, not of {name} in {kind!r}")  # fmt: skip
+        found[kind] = {
+            key: value
+            for key, value in read["test"]["model"].items()
+            if key.removesuffix("_ci95") in scores.METRICS
+        }
+    return found
+
+
+def cells(row: dict | None) -> str:
+    """Skill, its interval and the amplitude correlation, for the table."""
+    if row is None:
+        return "– | – | –"
+    low, high = row["skill_ci95"]
+    return f"{row['skill']:.3f} | {low:.3f} to {high:.3f} | {row['amplitude_r']:.3f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="gymsim/gym")
     parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--run", action="append", default=[], help="unit=workdir, finished")
     args = parser.parse_args()
+    models = reached(args.run, args.name)
     config = v2emg.get_config()
     config.data.update(name=args.name, dir=args.data_dir)
     dataset = open_dataset(args.name, args.data_dir)
     splits, _ = experiment.prepare(config, dataset)
     mvc = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
     rows = {kind: ceiling(dataset, config, kind, mvc) for kind in KINDS}
-    facts = dict(dataset=args.name, simulated=dataset.simulated, rows=rows)
+    facts = dict(dataset=args.name, simulated=dataset.simulated, rows=rows, models=models)
     results.write_results(ROOT / "results/gain_ceiling.json", facts)
-    lines = ["| one unit is | skill of the seer | 95 % | amplitude r |", "|---|---|---|---|"]
-    for kind, row in rows.items():
-        low, high = row["skill_ci95"]
-        lines.append(f"| `{kind}` | {row['skill']:.3f} | {low:.3f} to {high:.3f} | "
-                     f"{row['amplitude_r']:.3f} |")  # fmt: skip
+    head = " | ".join(f"{who}: skill | 95 % | amplitude r" for who in ("seer", "model"))
+    lines = [f"| one unit is | {head} |", "|---|---|---|---|---|---|---|"]
+    for kind in rows:
+        lines.append(f"| `{kind}` | {cells(rows[kind])} | {cells(models.get(kind))} |")
     page = ROOT / "docs/results.md"
     text = page.read_text(encoding="utf-8")
     write_text(page, between(text, "\n".join(lines), "gain_ceiling"))
