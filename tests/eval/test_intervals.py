@@ -88,6 +88,32 @@ def test_people_unlike_those_that_were_fitted_on_are_not_covered():
     assert "0.8" in found and "cover" in intervals.in_words(found)
 
 
+def test_what_few_people_do_not_show_of_the_next_is_allowed_for():
+    """Six people with a bias each: what holds for their samples is too narrow for others."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        person = np.repeat(np.arange(count), 1500)
+        bias = 0.1 * rng.normal(size=count)
+        error = bias[person] + 0.05 * rng.normal(size=len(person))
+        guess = rng.random(len(person)).astype(np.float32)
+        return intervals.Samples(guess, error, np.zeros(len(person), int), person)
+
+    plain, raised = [], []
+    for _ in range(10):
+        known, new = draw(6), draw(100)
+        at, low, high = intervals._quantiles(known, np.array([0.8]))
+        tables = (at, low[0], high[0]), intervals.tabulate(known, 0.8)
+        for found, (at, low, high) in zip((plain, raised), tables, strict=True):
+            ends = [np.interp(new.predicted, at[0], end[0]) for end in (low, high)]
+            found.append(((new.error >= ends[0]) & (new.error <= ends[1])).mean())
+    assert np.mean(plain) < 0.77 < np.mean(raised) < 0.83
+    alone = draw(1)
+    at, low, high = intervals._quantiles(alone, np.array([0.8]))
+    for one, other in zip(intervals.tabulate(alone, 0.8), (at, low[0], high[0]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_too_few_samples_give_no_intervals():
     rng = np.random.default_rng(0)
     series, said = people("a", rng, lambda guess, hidden: 0.05 + 0 * hidden, clips=1, n=100)
@@ -101,7 +127,9 @@ def test_bounds_hold_the_prediction_and_no_negative_emg(seed, level):
     rng = np.random.default_rng(seed)
     predicted = rng.random(2400).astype(np.float32)
     error = rng.normal(size=2400) * 0.1
-    table = intervals.tabulate(predicted, error, np.repeat([0, 1], 1200), level)
+    person = rng.integers(0, 3, 2400)
+    samples = intervals.Samples(predicted, error, np.repeat([0, 1], 1200), person)
+    table = intervals.tabulate(samples, level)
     names = (f"left_{intervals.vocabulary.MUSCLES[0]}", f"right_{intervals.vocabulary.MUSCLES[1]}")
     emg = rng.random((30, 2)).astype(np.float32)
     found = intervals.bounds(table, emg, None, names)

@@ -19,7 +19,7 @@ from video2emg.data.readers import film
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import evaluate
-from video2emg.eval.intervals import tabulate
+from video2emg.eval.intervals import Samples, tabulate
 from video2emg.experiment import prepare, read_config
 from video2emg.inference import command
 from video2emg.inference.domain import LEVEL, Domain, Look
@@ -318,9 +318,8 @@ def test_intervals_hold_on_samples_they_have_not_seen():
     look = Look(nothing + rng.normal(size=nothing.shape), np.ones((30, 1)), np.ones((30, 1), bool))
     about = {"muscles": {"squat": ["left_vastus_lateralis"]}}
     labels = np.zeros(30, np.int32)
-    domain = Domain.fit(
-        look, labels, look, labels, tabulate(predicted, error, muscle, LEVEL), about
-    )
+    samples = Samples(predicted, error, muscle, rng.integers(0, 5, len(muscle)))
+    domain = Domain.fit(look, labels, look, labels, tabulate(samples, LEVEL), about)
     predicted, error = draw()
     low, high = domain.interval(predicted[:, None], None, ("left_vastus_lateralis",))
     measured = np.maximum(predicted + error, 0)

@@ -3,15 +3,17 @@
 Pose or video to EMG is one-to-many, so a prediction should say how far off it may be. Errors of the
 validation people, as multiples of the spread that the model predicts, give the bounds (locally
 weighted split conformal prediction: Lei et al., JASA 2018), muscle by muscle and at several levels
-of predicted EMG. Samples of one person are not exchangeable with those of the next; so what is
-promised for exchangeable data has to be measured here. K samples, N of a clip, C channels.
+of predicted EMG. Samples of one person are not exchangeable with those of the next; so the promise
+is kept for people who are left out of the fit, and what it is worth on others has to be measured.
+K samples, N of a clip, C channels.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from video2emg import vocabulary
 from video2emg.eval import scores
@@ -20,48 +22,95 @@ from video2emg.eval.series import ClipSeries
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 _BINS = 6  # of predicted EMG at which errors are tabulated
 _LEAST = 200  # samples at each of them
+_RAISED = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])  # of what would lie outside
+_FOLDS = 10  # in which people are left out
 
+# Predicted EMG, lower and upper error.
+TableOfErrors = tuple[np.ndarray, np.ndarray, np.ndarray]
 Predictions = Sequence[np.ndarray]  # [N, C] per clip
 
 
-def tabulate(
-    predicted: Float[np.ndarray, " K"],
-    error: Float[np.ndarray, " K"],
-    muscle: Int[np.ndarray, " K"],
-    level: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """What intervals are fitted on. K samples of all clips and channels.
+
+    Attributes:
+      predicted: EMG.
+      error: measured minus predicted, in whatever unit the bounds are wanted.
+      muscle: place in the vocabulary.
+      person: a number for each.
+    """
+
+    predicted: Float[np.ndarray, " K"]
+    error: Float[np.ndarray, " K"]
+    muscle: Int[np.ndarray, " K"]
+    person: Int[np.ndarray, " K"]
+
+    def of(self, which: Bool[np.ndarray, " K"]) -> "Samples":
+        """Some of them."""
+        return Samples(*(getattr(self, f.name)[which] for f in dataclasses.fields(self)))
+
+
+def tabulate(samples: Samples, level: float) -> TableOfErrors:
     """Quantiles of errors at several levels of predicted EMG, muscle by muscle.
 
     Errors grow with activity, so one quantile for all of it would be too wide at rest and too
-    narrow at the peak.
+    narrow at the peak. People differ, and a few of them differ less from each other than from the
+    next: the share between the quantiles is raised until people who are left out, some at a time,
+    are covered as promised.
 
     Args:
-      predicted: samples of all clips.
-      error: measured minus predicted, in whatever unit the bounds are wanted.
-      muscle: place in the vocabulary.
-      level: share of the samples that should lie between the bounds.
+      samples: of validation people.
+      level: share of a new person's samples that should lie between the bounds.
 
     Returns:
       Predicted EMG and lower and upper error there, each [muscles of the vocabulary, 6]; NaN for
       muscles of which there are too few samples.
     """
-    at, low, high = (
-        np.full((len(vocabulary.MUSCLES), _BINS), np.nan, np.float32) for _ in range(3)
-    )
-    tail = (1 - level) / 2
-    for row in np.unique(muscle):
-        own = np.flatnonzero(muscle == row)
+    shares = level + (1 - level) * _RAISED
+    hits, count = np.zeros(len(shares)), 0
+    people = np.unique(samples.person)
+    for left_out in np.array_split(people, min(len(people), _FOLDS)) if len(people) > 1 else ():
+        out = np.isin(samples.person, left_out)
+        at, low, high = _quantiles(samples.of(~out), shares)
+        new = samples.of(out)
+        for row in np.unique(new.muscle):
+            own = new.of(new.muscle == row)
+            if np.isnan(at[row]).any():
+                continue
+            count += len(own.error)
+            for i in range(len(shares)):
+                below, above = (
+                    np.interp(own.predicted, at[row], end[i, row]) for end in (low, high)
+                )
+                # As in `bounds`, a prediction lies in its own interval.
+                inside = (own.error >= np.minimum(below, 0)) & (own.error <= np.maximum(above, 0))
+                hits[i] += inside.sum()
+    share = level if not count else float(np.interp(level, hits / count, shares))
+    at, low, high = _quantiles(samples, np.array([share]))
+    return at, low[0], high[0]
+
+
+def _quantiles(samples: Samples, shares: Float[np.ndarray, " S"]) -> TableOfErrors:
+    """As `tabulate`, for each share of these samples; errors are [S, muscles, 6]."""
+    size = (len(vocabulary.MUSCLES), _BINS)
+    at = np.full(size, np.nan, np.float32)
+    low, high = (np.full((len(shares), *size), np.nan, np.float32) for _ in range(2))
+    tail = (1 - shares) / 2
+    for row in np.unique(samples.muscle):
+        own = np.flatnonzero(samples.muscle == row)
         if len(own) < _LEAST * _BINS:
             continue
-        own = own[np.argsort(predicted[own], kind="stable")]
+        own = own[np.argsort(samples.predicted[own], kind="stable")]
         for b, part in enumerate(np.array_split(own, _BINS)):
-            at[row, b] = np.median(predicted[part])
-            low[row, b], high[row, b] = np.quantile(error[part], [tail, 1 - tail])
+            at[row, b] = np.median(samples.predicted[part])
+            ends = np.quantile(samples.error[part], np.concatenate([tail, 1 - tail]))
+            low[:, row, b], high[:, row, b] = np.split(ends, 2)
     return at, low, high
 
 
 def bounds(
-    table: tuple[np.ndarray, np.ndarray, np.ndarray],
+    table: TableOfErrors,
     emg: Float[np.ndarray, "N C"],
     spread: Float[np.ndarray, "N C"] | None,
     muscles: Sequence[str],
@@ -118,37 +167,36 @@ def calibrate(
     scaled = None if said[1] is None else _errors(validation, *said)
     found: dict[str, Any] = {}
     for level in LEVELS:
-        without = _measure(test, said_of_test[0], None, tabulate(*plain, level), samples)
+        without = _measure(test, said_of_test[0], None, tabulate(plain, level), samples)
         if not without:
             return {}
         best = without
         if scaled is not None:
-            best = _measure(test, *said_of_test, tabulate(*scaled, level), samples) or without
+            best = _measure(test, *said_of_test, tabulate(scaled, level), samples) or without
         found[f"{level:g}"] = best | {"without_spread": without}
     return found
 
 
-def _errors(
-    series: Sequence[ClipSeries], emg: Predictions, spread: Predictions | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Samples, errors and muscles of all clips, as `tabulate` takes them."""
-    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+def _errors(series: Sequence[ClipSeries], emg: Predictions, spread: Predictions | None) -> Samples:
+    """All that was measured in some clips."""
+    people = sorted({clip.subject for clip in series})
+    columns: list[tuple[np.ndarray, ...]] = []
     for i, clip in enumerate(series):
         width = np.ones_like(emg[i]) if spread is None else spread[i]
         for c, name in enumerate(clip.muscles):
             known = clip.mask[:, c]
             row = vocabulary.MUSCLES.index(vocabulary.split_channel(name)[1])
             off = (clip.target[known, c] - emg[i][known, c]) / width[known, c]
-            columns.append((emg[i][known, c], off, np.full(len(off), row)))
-    predicted, error, muscle = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    return predicted, error, muscle
+            who = people.index(clip.subject)
+            columns.append((emg[i][known, c], off, *(np.full(len(off), x) for x in (row, who))))
+    return Samples(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
 
 
 def _measure(
     series: Sequence[ClipSeries],
     emg: Predictions,
     spread: Predictions | None,
-    table: tuple[np.ndarray, np.ndarray, np.ndarray],
+    table: TableOfErrors,
     samples: int,
 ) -> dict[str, Any]:
     """Coverage and width; empty if a muscle is unknown everywhere."""

@@ -12,7 +12,7 @@ import numpy as np
 from video2emg import vocabulary
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.eval.evaluate import evenly
-from video2emg.eval.intervals import tabulate
+from video2emg.eval.intervals import Samples, tabulate
 from video2emg.inference.domain import LEVEL, Domain, Look
 from video2emg.models.aqa import evidence_of
 from video2emg.parallel import mesh as mesh_lib
@@ -100,7 +100,9 @@ def survey(
     """
     muscles: dict[str, dict[str, None]] = collections.defaultdict(dict)
     looks, actions = {}, {}
-    predicted, error, muscle, spread = [], [], [], False
+    people: dict[str, int] = {}
+    columns: list[tuple[np.ndarray, ...]] = []
+    spread = False
     for split in ("train", "validation"):
         examples = splits[split]
         chosen = evenly(len(examples), MOST)
@@ -114,11 +116,19 @@ def survey(
                 labels.append(clip.action)
             if split == "validation":
                 known = host["emg_mask"] & real[:, None, None]
-                predicted.append(seen.emg[known])
                 width = 1.0 if seen.spread is None else seen.spread[known]
-                error.append((host["emg"][known] - seen.emg[known]) / width)
+                error = (host["emg"][known] - seen.emg[known]) / width
                 spread = seen.spread is not None
-                muscle.append(np.broadcast_to(host["muscle"][:, None], known.shape)[known])
+                who = [examples.clip(int(index)).subject for index in host["index"]]
+                person = np.array([people.setdefault(name, len(people)) for name in who])
+                columns.append(
+                    (
+                        seen.emg[known],
+                        error,
+                        np.broadcast_to(host["muscle"][:, None], known.shape)[known],
+                        np.broadcast_to(person[:, None, None], known.shape)[known],
+                    )
+                )
         looks[split], actions[split] = Look.join(parts), labels
     names = sorted(muscles)
     window = splits["train"].window
@@ -127,7 +137,7 @@ def survey(
         np.array([names.index(a) for a in actions["train"]], np.int32),
         looks["validation"],
         np.array([names.index(a) for a in actions["validation"]], np.int32),
-        tabulate(np.concatenate(predicted), np.concatenate(error), np.concatenate(muscle), LEVEL),
+        tabulate(Samples(*(np.concatenate(parts) for parts in zip(*columns, strict=True))), LEVEL),
         dict(about)
         | {
             "spread": spread,
