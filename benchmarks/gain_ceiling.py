@@ -8,8 +8,8 @@ A seer knows the envelope of every test clip in % MVC exactly, which no camera t
 loud the person's electrodes are; in the units of another reference it can only multiply by what is
 usual for the muscle among training people. Its skill is what unknown gains leave to a model that
 sees neither EMG nor MVC of the person (in units of `subject`, which depend on how hard the person
-worked, a model may know more). Beside it stands what a finished run has reached in that unit. Writes
-results/gain_ceiling.json and the table in docs/results.md.
+worked, a model may know more). Beside it stands what a finished run has reached in that unit.
+Writes results/gain_ceiling.json and the table in docs/results.md.
 """
 
 import argparse
