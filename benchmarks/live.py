@@ -26,7 +26,7 @@ from video2emg.data.pipeline import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.files import write_json, write_text
+from video2emg.files import write_text
 from video2emg.inference.live import Stream
 from video2emg.inference.run import Run, open_run
 from video2emg.parallel import mesh as mesh_lib
@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the results into the repository")
     given = parser.parse_args()
     systems, facts = {}, {}
+    differs = ("config_hash", "parameters")  # from model to model
     for number, (name, config) in enumerate(models(given.preset).items()):
         experiment.say(f"{name}: {given.workdir / str(number)}")
         facts = experiment.run(config, given.workdir / str(number))["provenance"]
@@ -146,8 +147,9 @@ def main() -> None:
             row: [scored] for row, scored in rows(name, config, given.workdir / str(number)).items()
         }
     test = comparison.compare(systems, f"{WHOLE}: both cameras, whole clips")
-    found = {"provenance": facts, "test": test}
-    write_json(given.workdir / "results.json", found)
+    common = {name: fact for name, fact in facts.items() if name not in differs}
+    found = {"provenance": common, "test": test}
+    results.write_results(given.workdir / "results.json", found)
     text = table(found)
     print(text)
     if given.write:

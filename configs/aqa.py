@@ -79,7 +79,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         skeleton_per_frame=False,
         ranges_of_whole_dataset=False,
     )
-    config.reference.update(SYSTEMS["core_pose" if i3d else arg] if arg in PRESETS[2:] else {})
+    config.reference.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
     config.train = dict(
         seed=0,
         steps=1000,

@@ -94,7 +94,7 @@ def fetch(address: str, seal: str) -> Path:
                         unit_scale=True)  # fmt: skip
         with bar:
             for name, size in sizes.items():
-                if Path(name).name != name:
+                if Path(name).name != name or name.startswith("."):
                     raise UserError(f"{address}/{seal}: {name!r} is not the name of a file")
                 store.get_file(f"{root}/{name}", str(temporary / name))
                 found = (temporary / name).stat().st_size

@@ -32,7 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; there is debug")
     main = v2emg.get_config(arg)
     if not arg:
-        main.train.steps = 1800
+        main.train.steps = 1800  # what its results were made with
     main.model.extra_inputs = ("pose", "load", "vitals", "traits")
     main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
     return ml_collections.ConfigDict(

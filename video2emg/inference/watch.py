@@ -110,8 +110,10 @@ def survey(
         for host in eval_batches(examples, batch, clips=chosen):
             seen, real = watcher(host), host["_mask"]
             parts.append(Look(*(x[real] for x in dataclasses.astuple(seen.look))))
+            person = np.zeros(len(real), np.int32)
             for row in np.flatnonzero(real):
                 clip = examples.clip(int(host["index"][row]))
+                person[row] = people.setdefault(clip.subject, len(people))
                 muscles[clip.action].update(dict.fromkeys(clip.muscles))
                 labels.append(clip.action)
             if split == "validation":
@@ -119,8 +121,6 @@ def survey(
                 width = 1.0 if seen.spread is None else seen.spread[known]
                 error = (host["emg"][known] - seen.emg[known]) / width
                 spread = seen.spread is not None
-                who = [examples.clip(int(index)).subject for index in host["index"]]
-                person = np.array([people.setdefault(name, len(people)) for name in who])
                 columns.append(
                     (
                         seen.emg[known],
