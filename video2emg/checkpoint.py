@@ -43,11 +43,13 @@ class Checkpoints:
             self._workdir / "checkpoints",
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
             cleanup_tmp_directories=True,
+            context=_barriers("state"),
         )
         self._best = ocp.training.Checkpointer(
             self._workdir / "best",
             preservation_policy=_Reachable(self._states),
             cleanup_tmp_directories=True,
+            context=_barriers("best"),
         )
         self._background = futures.ThreadPoolExecutor(1)
         self._saving: dict[str, tuple[int, futures.Future]] = {}
@@ -225,6 +227,15 @@ class Checkpoints:
                 self._best.close()
         finally:
             self._background.shutdown()
+
+
+def _barriers(name: str) -> ocp.Context:
+    """Several processes meet at barriers, which must not be taken for another checkpointer's.
+
+    Orbax names some of them after the step alone, and one step may have two saves under way.
+    """
+    options = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
+    return ocp.Context(multiprocessing_options=options)
 
 
 class _Reachable:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from video2emg import checkpoint
 from video2emg.data import emg, pipeline
 from video2emg.errors import Interrupted, UserError
 from video2emg.eval import evaluate
@@ -84,7 +85,26 @@ def _first(process, folder, changes):
     return hosts.main_first(work)
 
 
-JOBS = {"train": _train, "disagree": _disagree, "one_fails": _one_fails, "first": _first}
+def _save_both(process, folder, changes):
+    rename = os.rename
+    os.rename = lambda a, b: (time.sleep(0.5), rename(a, b))  # long enough for the two to meet
+    saves = checkpoint.Checkpoints(folder)
+    everywhere = mesh_lib.replicated(mesh_lib.make_mesh())
+    state = {"w": jax.make_array_from_callback((3,), everywhere, lambda _: np.zeros(3))}
+    for step in range(1, 3):
+        saves.save(step, state)
+        saves.save_best(step, state)
+    saves.close()
+    return saves.latest_step
+
+
+JOBS = {
+    "train": _train,
+    "save_both": _save_both,
+    "disagree": _disagree,
+    "one_fails": _one_fails,
+    "first": _first,
+}
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +172,11 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step_and_they_resume(alon
     assert found[0] == found[1]
     outcome(start("train", 2, tmp_path, **CHANGES), tmp_path)
     assert_same_curve(alone[0], tmp_path / "run")
+
+
+def test_state_and_best_of_one_step_are_saved_at_once(start, tmp_path):
+    assert outcome(start("save_both", 4, tmp_path), tmp_path) == [{"found": 2}] * 4
+    assert (tmp_path / "best/2").exists()
 
 
 def test_processes_that_disagree_all_stop_and_name_the_difference(start, tmp_path):
