@@ -61,8 +61,10 @@ def test_rows_that_make_no_sense_are_refused(rows, reference, message, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("module", [inputs, views])
-@pytest.mark.parametrize("preset", ["", "debug"])
+@pytest.mark.parametrize(
+    ("module", "preset"),
+    [(inputs, ""), (inputs, "large"), (inputs, "debug"), (views, ""), (views, "debug")],
+)
 def test_the_rows_of_the_configs_make_sense(module, preset):
     config = module.get_config(preset)
     assert config.reference in subsets._rows(config)

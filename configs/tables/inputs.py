@@ -3,7 +3,8 @@
     python launch.py --config configs/tables/inputs.py --workdir runs/inputs
 
 One model per seed, trained to do without any of its inputs; each row hides the others from it.
-Expected result: docs/results.md.
+`large` (after the colon) is the main job's larger preset, given the load or not. Expected result:
+docs/results.md.
 """
 
 import ml_collections
@@ -24,18 +25,23 @@ ROWS = (
     ("both, pose", (*_BOTH, "pose")),
     ("all", (*_BOTH, "pose", "load", "vitals", "traits")),
 )
+LARGE = (("both cameras", _BOTH), ("both, load", (*_BOTH, "load")))
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """Returns the configuration; `arg` is `debug` for a run of a minute, or nothing."""
-    if arg not in ("", "debug"):
-        raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; there is debug")
+    """Returns the configuration; `arg` is `large`, `debug` for a run of a minute, or nothing."""
+    if arg not in ("", "large", "debug"):
+        raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; large or debug")
     main = v2emg.get_config(arg)
     if not arg:
         main.train.steps = 1800  # what its results were made with
-    main.model.extra_inputs = ("pose", "load", "vitals", "traits")
-    main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
+    if arg == "large":
+        main.model.extra_inputs = ("load",)
+        main.augment.hide.load = 0.5
+    else:
+        main.model.extra_inputs = ("pose", "load", "vitals", "traits")
+        main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
     return ml_collections.ConfigDict(
-        dict(task="subsets", main=main, seeds=(0, 1, 2) if not arg else (0,), rows=ROWS,
-             reference="both cameras", bootstrap=1000)
+        dict(task="subsets", main=main, seeds=(0, 1, 2) if not arg else (0,),
+             rows=LARGE if arg == "large" else ROWS, reference="both cameras", bootstrap=1000)
     )  # fmt: skip

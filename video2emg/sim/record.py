@@ -4,6 +4,7 @@ import dataclasses
 import io
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from video2emg import vocabulary
@@ -15,7 +16,7 @@ from video2emg.sim.plan import Trial, plan
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
 
-__all__ = ["Performance", "Studio", "Trial", "perform", "plan", "record", "try_once"]
+__all__ = ["Performance", "Studio", "Trial", "perform", "plan", "record", "surface_emg", "try_once"]
 
 # Direction of view, degrees; see `raster.Camera`.
 VIEWS = {"front": 180.0, "front_left": 225.0, "left": 270.0, "front_right": 135.0, "right": 90.0}
@@ -183,11 +184,38 @@ def try_once(trial: Trial, attempt: int, montage: tuple[str, ...] = ()) -> Perfo
     return perform(trial.subject, exercise, load, errors, seed, montage, before)
 
 
+def surface_emg(
+    done: Performance, who: Subject, studio: Studio, rng: np.random.Generator
+) -> Float[np.ndarray, "N C"]:
+    """Raw sEMG in mV under all electrodes; float32. Other random numbers give other noise."""
+    velocity = np.gradient(done.motion.joints, 1 / POSE_RATE, axis=0)
+    shake = np.linalg.norm(np.gradient(velocity, 1 / POSE_RATE, axis=0), axis=-1)
+    columns = []
+    for channel, lost in zip(done.channels, _lost(done), strict=True):
+        side, muscle = vocabulary.split_channel(channel)
+        joint = vocabulary.FLEX_21.index(f"{side}_{semg.SITES[muscle].joint}")
+        columns.append(
+            semg.record(
+                done.drives,
+                done.lifter.muscles,
+                done.draft.time,
+                shake[:, joint],
+                channel,
+                who,
+                studio.emg_rate,
+                rng,
+                speed=1 - effort.SLOWING * lost,
+                units=studio.units,
+            )
+        )
+    return np.stack(columns, -1).astype(np.float32)
+
+
 def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Clip:
     """Puts electrodes on and turns the cameras on."""
     who, draft, motion = trial.subject, done.draft, done.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
-    emg = _emg(done, who, studio, rng)
+    emg = surface_emg(done, who, studio, rng)
     placing = rng if studio.camera_seed is None else np.random.default_rng(studio.camera_seed)
     frames, frame_view, frame_time = _film(done, studio, placing)
     upright = np.array(
@@ -254,31 +282,6 @@ def _lost(done: Performance) -> list[float]:
     """Share of the force that is lost under each electrode."""
     left, muscles = done.capacity[None], done.lifter.muscles
     return [1 - float(semg.drive_under(left, muscles, c)[0]) for c in done.channels]
-
-
-def _emg(done: Performance, who: Subject, studio: Studio, rng: np.random.Generator) -> np.ndarray:
-    """[N, C] float32 raw sEMG, mV."""
-    velocity = np.gradient(done.motion.joints, 1 / POSE_RATE, axis=0)
-    shake = np.linalg.norm(np.gradient(velocity, 1 / POSE_RATE, axis=0), axis=-1)
-    columns = []
-    for channel, lost in zip(done.channels, _lost(done), strict=True):
-        side, muscle = vocabulary.split_channel(channel)
-        joint = vocabulary.FLEX_21.index(f"{side}_{semg.SITES[muscle].joint}")
-        columns.append(
-            semg.record(
-                done.drives,
-                done.lifter.muscles,
-                done.draft.time,
-                shake[:, joint],
-                channel,
-                who,
-                studio.emg_rate,
-                rng,
-                speed=1 - effort.SLOWING * lost,
-                units=studio.units,
-            )
-        )
-    return np.stack(columns, -1).astype(np.float32)
 
 
 def _film(

@@ -90,6 +90,15 @@ class Builder(ClipBuilder):
             studio=sim.Studio(size=64, units=True),
         ),
         GymSimConfig(
+            name="gym_crowd",
+            description="Like `gym`, two repetitions of each of 160 people: 6400 clips.",
+            subjects=160,
+            repetitions=2,
+            exercises=tuple(EXERCISES),
+            of=10,
+            studio=sim.Studio(size=64, units=True),
+        ),
+        GymSimConfig(
             name="gym16",
             description="Like `gym`, with the same 16 electrodes in all exercises.",
             subjects=40,
