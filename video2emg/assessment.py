@@ -154,13 +154,7 @@ def sweep(
     )
     found = {
         "provenance": _provenance(config, bench) | {"seeds": sorted(done)},
-        "test": quality_report.compare(
-            examiner,
-            groups,
-            baselines(bench),
-            reference="none" if "none" in groups else next(iter(groups)),
-            score_only=score_only,
-        ),
+        "test": quality_report.compare(examiner, groups, baselines(bench), score_only),
     }
     results.write_results(workdir / "results.json", found)
     print(quality_report.format_table(found))

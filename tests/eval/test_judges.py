@@ -98,6 +98,7 @@ def test_a_judge_minus_itself_is_nothing_and_the_better_one_wins():
     assert found["minus"]["none"]["prior"]["mae_ci95"] == [0, 0]
     gap = found["minus"]["good"]["none"]
     assert gap["srcc"] > 0 and gap["srcc_ci95"][0] > 0 and gap["srcc_p"] < 0.05
+    assert found["minus"]["none"]["good"]["mae"] == -gap["mae"]
     assert gap["mae"] < 0 and found["sources"]["none"]["mae_sd"] == 0
     assert "good: SRCC +" in quality_report.format_differences({"test": found})
     assert "prior" in quality_report.format_table({"test": found})

@@ -148,7 +148,6 @@ def compare(
     examiner: Examiner,
     runs: Mapping[str, Sequence[Mapping[str, Judgement]]],
     baselines: Mapping[str, Mapping],
-    reference: str = "none",
     score_only: Collection[str] = (),
 ) -> Results:
     """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
@@ -174,11 +173,10 @@ def compare(
         found["baselines"][name] = judgement.with_intervals(point, draws)
         points[name], samples[name] = point, draws
     for name in runs:
-        rivals = [reference, *baselines] if name != reference else list(baselines)
         found["minus"][name] = {
             rival: judgement.difference(points[name], points[rival], samples[name], samples[rival])
-            for rival in rivals
-            if rival in points
+            for rival in points
+            if rival != name
         }
     return found
 
