@@ -1,6 +1,5 @@
-"""MIA's layout: GymSim written in it and read again, and trees that are not as they should be."""
+"""MIA's layout read, also from trees that are not as they should be."""
 
-import dataclasses
 import pickle
 import re
 import shutil
@@ -11,63 +10,26 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs import v2emg
-from video2emg import experiment, vocabulary
-from video2emg.data import check, emg, pose, store
+from video2emg.data import emg, pose, store
 from video2emg.data.datasets.mia import Builder, layout, splits
 from video2emg.data.datasets.mia.load import load_clip
-from video2emg.data.datasets.mia.write import columns_of, to_mia, windows
 from video2emg.errors import UserError
 
-from ..conftest import make_clip
+from .mia_tree import EXERCISES, clips_of, grow, read
 
-EXERCISES = ("Squat", "Running", "Shuffle")
 LOOSE = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
-def write_clip(root, key, seed=0):
-    rng = np.random.default_rng(seed)
-    folder = root / "MIADatasetOfficial" / key
-    folder.mkdir(parents=True)
-    np.save(folder / "emgvalues.npy", rng.integers(1, 200, (30, 8)).astype(float))
-    np.save(folder / "joints3d.npy", rng.normal(size=(30, 49, 3)).astype(np.float32))
-    # What our builder must never open.
-    (folder / "verts.npy").write_bytes(b"poison")
-
-
 @pytest.fixture
 def tree(tmp_path):
-    """Three people, three exercises, four clips each in train and two in val, with the same ids."""
-    seed = 0
-    for subject in range(3):
-        for exercise in EXERCISES:
-            for name, count in (("train", 4), ("val", 2)):
-                for number in range(count):
-                    seed += 1
-                    write_clip(tmp_path, f"{name}/Subject{subject}/{exercise}/{number + 9}", seed)
-    return tmp_path
+    return grow(tmp_path)
 
 
 def keys(root, config):
     parts = Builder.source(root, config)
     return {split: [clip.clip_id for clip in read(part)] for split, part in parts.items()}
-
-
-def read(clips):
-    for clip in clips:
-        if isinstance(clip, UserError):
-            raise clip
-        yield clip
-
-
-def clips_of(root, config="cross_subject"):
-    return [c for part in Builder.source(root, config).values() for c in read(part)]
-
-
-def hips_of(clip):
-    return [clip.joints.index(f"{side}_hip") for side in vocabulary.SIDES]
 
 
 def write_lists(root, folder, **lists):
@@ -312,113 +274,6 @@ def test_without_files_or_people_the_way_to_them_is_said(tree, tmp_path_factory)
     shutil.rmtree(tree / "MIADatasetOfficial/val/Subject0")
     with pytest.raises(UserError, match="2 subjects; three are needed"):
         keys(tree, "cross_subject")
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_dir, tmp_path_factory):
-    root = tmp_path_factory.mktemp("mia") / "tree"
-    parts = store.open_dataset("gymsim/tiny", tiny_dir).splits
-    assert to_mia(parts, root) == 24
-    return root, [clip for part in parts.values() for clip in part]
-
-
-def test_the_tree_has_the_published_names_and_shapes(exported):
-    root, _ = exported
-    lines = (root / "datasetsplits/train.txt").read_text().splitlines()
-    assert len(lines) == 18 and all((root / line).is_dir() for line in lines)
-    shapes = {p.stem: np.load(p, mmap_mode="r").shape for p in (root / lines[0]).iterdir()}
-    assert shapes == {
-        "emgvalues": (30, 8), "joints3d": (30, 49, 3), "joints2d": (30, 49, 2), "pose": (30, 72),
-        "joints2dsmpl": (30, 49, 2), "betas": (30, 10), "verts": (30, 6890, 3), "bboxes": (30, 4),
-        "predcam": (30, 3), "origcam": (30, 4),
-    }  # fmt: skip
-    assert "Zero, because it is not known" in (root / "README.txt").read_text()
-
-
-def test_what_is_read_again_is_what_was_written(exported):
-    root, originals = exported
-    found = {(c.subject, c.action): c for c in clips_of(root)}
-    assert len(found) == 24
-    for clip in originals:
-        again = found[clip.subject, clip.action]
-        [times] = windows(clip)
-        wanted, _ = emg.resample(1e3 * emg.clip_envelope(clip), clip.emg_time, times)
-        assert set(again.muscles) == set(clip.muscles) and again.emg_unit == "uV"
-        own = [again.muscles.index(name) for name in clip.muscles]
-        np.testing.assert_allclose(again.emg[:, own], wanted, rtol=1e-5, atol=1e-4)
-        hips, old_hips = hips_of(again), hips_of(clip)
-        for name in ("left_knee", "right_wrist", "left_toe"):
-            own = clip.pose[:, clip.joints.index(name)] - clip.pose[:, old_hips].mean(1)
-            moved, _ = emg.resample(own, clip.pose_time, times)
-            now = again.pose[:, again.joints.index(name)] - again.pose[:, hips].mean(1)
-            np.testing.assert_allclose(now, moved, atol=1e-5)
-        assert np.isnan(again.pose[:, again.joints.index("left_eye")]).all()
-        assert again.provenance["simulated"] is True
-
-
-def test_mia_written_as_mia_loses_nothing(tree, tmp_path_factory):
-    root = tmp_path_factory.mktemp("again") / "tree"
-    parts = {k: list(read(v)) for k, v in Builder.source(tree, "official").items()}
-    assert to_mia(parts, root) == 54
-    first = sorted(clips_of(tree), key=lambda c: c.emg.tobytes())
-    second = sorted(clips_of(root), key=lambda c: c.emg.tobytes())
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a.emg, b.emg)
-        assert (a.subject, a.action, a.muscles) == (b.subject, b.action, b.muscles)
-        centred = a.pose - a.pose[:, hips_of(a)].mean(1, keepdims=True)
-        np.testing.assert_allclose(centred, b.pose, atol=1e-6)
-    assert yaml.safe_load((root / "mia.yaml").read_text())["muscles"] == {}
-
-
-def test_muscles_go_where_mia_has_them():
-    clip = dataclasses.replace(make_clip(), muscles=("left_biceps_brachii", "right_soleus"))
-    assert columns_of(clip) == [None, None, None, "left_biceps_brachii", "right_soleus",
-                                None, None, None]  # fmt: skip
-
-
-def test_what_does_not_fit_the_layout_is_refused_and_leaves_nothing(tmp_path):
-    long = make_clip(seconds=4.0)
-    for change, says in (
-        (dict(joints=(), pose=np.zeros((0, 0, 3)), torque=np.zeros((0, 0)), dofs=(),
-              pose_time=np.zeros(0), drive=np.zeros((0, 0))), "has no pose"),
-        (dict(action="a/../b"), "no folder name"),
-        (dict(joints=long.joints[::-1]), "not a named skeleton"),
-    ):  # fmt: skip
-        with pytest.raises(UserError, match=says):
-            to_mia({"train": [long, dataclasses.replace(long, **change)]}, tmp_path / "new")
-        assert not list(tmp_path.iterdir())
-    with pytest.raises(UserError, match="no clip has 3 s"):
-        to_mia({"train": [make_clip(seconds=2.0)]}, tmp_path / "new")
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "x").write_text("")
-    with pytest.raises(UserError, match="not empty"):
-        to_mia({"train": [long]}, tmp_path / "full")
-
-
-def test_checks_find_nothing_in_an_exported_tree_and_a_change_is_noticed(exported, tree):
-    report = check.check_dataset(Builder.source(exported[0], "cross_subject"))
-    assert not report.errors and report.clips["train"]
-    before = Builder.fingerprint(tree)
-    write_clip(tree, "train/Subject0/Squat/99")
-    assert Builder.fingerprint(tree) != before
-
-
-def test_builds_and_trains_through_the_preset(exported, tmp_path):
-    root, _ = exported
-    config = v2emg.get_config("mia")
-    config.model.update(dim=16, heads=2, layers=1)
-    config.model.encoder.update(dim=16, depth=1)
-    config.data.update(dir=str(tmp_path / "data"), manual_dir=str(root))
-    config.train.update(
-        steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
-    )
-    config.eval.batch_size = 8
-    found = experiment.run(config, tmp_path / "run")
-    assert found["provenance"]["simulated"] is True
-    model = found["test"]["model"]
-    assert np.isfinite(model["skill"]) and "nearest_neighbour" in found["test"]["baselines"]
-    # Raw units: of another size than ours, and in proportion to the references of the channels.
-    assert 10 * model["rmse"] < model["rmse_source"]
 
 
 def test_every_published_split_has_a_config():
