@@ -68,6 +68,9 @@ def build(
     if lookahead and not (causal and abs(late - round(late)) < 1e-6 and 0 < late < frames):
         raise UserError(f"config.model.lookahead_s: {lookahead:g} s; only a causal model is late, "
                         f"by whole frames ({frame_rate:g} Hz) and less than a window")  # fmt: skip
+    if causal and config.get("body_layers", 0):
+        raise UserError("config.model.body_layers: of a causal model must be 0; how fast a joint "
+                        "moves is known only after the next frame")  # fmt: skip
     extra = _extra_inputs(config, encoder, causal)
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
@@ -101,6 +104,8 @@ def build(
         fusion=config.get("fusion", "joint"),
         bottlenecks=config.get("bottlenecks", 4),
         tell_view=config.get("tell_view", True),
+        body_layers=config.get("body_layers", 0),
+        teacher=config.get("teacher", 0.0),
         dtype=jnp.dtype(config.dtype),
     )
 

@@ -91,6 +91,64 @@ class MuscleDecoder(nn.Module):
         return emg, 0.1 * answers("spread", jax.lax.stop_gradient(x)) + 1e-3
 
 
+class Body(nn.Module):
+    """A second look: at the body that was found in the pictures.
+
+    What muscles do is easier to read off joints in metres and their speed than off tokens of
+    pictures (docs/choices.md), so tokens of the predicted pose join all others.
+
+    Attributes:
+      layers, heads, dropout: of the transformer over all tokens.
+      frame_rate: Hz, of the pose.
+      teacher: share of the training examples that are shown where the joints really were.
+    """
+
+    layers: int
+    heads: int
+    frame_rate: float
+    teacher: float = 0.0
+    dropout: float = 0.0
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Float[Array, "B K D"],
+        known: Bool[Array, "B K"],
+        pose: Float[Array, "B T J 3"],
+        seen: Bool[Array, "B T"],
+        batch: Mapping[str, jax.Array],
+        *,
+        train: bool,
+    ) -> tuple[Float[Array, "B K2 D"], Bool[Array, "B K2"], Float[Array, " T"]]:
+        """All tokens after the second look, K2 = K + T, which are known, and when the new ones are.
+
+        Args:
+          tokens: of the first look.
+          known: which of them are.
+          pose: predicted, m relative to the hips.
+          seen: at which instants there are pictures.
+          batch: pose [B, T, J, 3] m and pose_mask, in training.
+          train: whether to drop out, and to show the true pose to some.
+        """
+        # Where the joints are is for the pose's own loss to say.
+        pose = jax.lax.stop_gradient(pose)
+        b, t, j, _ = pose.shape
+        if train and self.teacher:
+            shown = jax.random.bernoulli(self.make_rng("dropout"), self.teacher, (b, 1, 1))
+            pose = jnp.where((shown & batch["pose_mask"])[..., None], batch["pose"], pose)
+        look = PoseMLP(tokens.shape[-1], self.frame_rate, dtype=self.dtype, name="pose")
+        x = look(pose, jnp.broadcast_to(seen[..., None], (b, t, j)), train=train)
+        when = jnp.arange(t) / self.frame_rate
+        x = x + nn.Dense(x.shape[-1], name="when")(time_embedding(when, x.shape[-1]))
+        x = jnp.concatenate([tokens, x.astype(self.dtype)], 1)
+        known = jnp.concatenate([known, seen], 1)
+        for i in range(self.layers):
+            block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = block(x, mask=known, train=train)
+        return x, known, when
+
+
 class Video2EMG(nn.Module):
     """The whole model.
 
@@ -114,6 +172,7 @@ class Video2EMG(nn.Module):
       bottlenecks: likewise.
       tell_view: whether tokens say which camera they come from. A model that is not told can be
         shown cameras that it has never seen.
+      body_layers, teacher: of `Body`, which looks at the predicted pose; 0 layers leave it out.
     """
 
     encoder: nn.Module
@@ -134,6 +193,8 @@ class Video2EMG(nn.Module):
     fusion: str = "joint"
     bottlenecks: int = 4
     tell_view: bool = True
+    body_layers: int = 0
+    teacher: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -195,6 +256,23 @@ class Video2EMG(nn.Module):
             (told, told) if self.causal else None,
             train=train,
         )
+        x = mixed["frames"]
+        read = self._auxiliary(x, mask, (b, v, t, stride))
+        tokens = jnp.concatenate(list(mixed.values()), 1)
+        if self.body_layers and self.joints:
+            look = Body(
+                self.body_layers,
+                self.heads,
+                self.frame_rate,
+                self.teacher,
+                self.dropout,
+                self.dtype,
+                name="body",
+            )
+            seen = batch["video_mask"].any(1)
+            tokens, known, when = look(tokens, known, read["pose"], seen, batch, train=train)
+            told = jnp.concatenate([told, when])
+            x = tokens[:, : x.shape[1]]
         emg, spread = MuscleDecoder(
             self.dim,
             self.decoder_layers,
@@ -206,27 +284,17 @@ class Video2EMG(nn.Module):
             lookahead_s=self.lookahead_s,
             dtype=self.dtype,
             name="decoder",
-        )(
-            jnp.concatenate(list(mixed.values()), 1),
-            known,
-            told,
-            instants,
-            batch["muscle"],
-            batch["side"],
-            train=train,
-        )
-        x = mixed["frames"]
-        outputs = self._auxiliary(Outputs(emg=emg, spread=spread), x, mask, (b, v, t, stride))
+        )(tokens, known, told, instants, batch["muscle"], batch["side"], train=train)
+        outputs = Outputs(emg=emg, spread=spread, **read)
         return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
 
     def _auxiliary(
         self,
-        outputs: Outputs,
         tokens: Float[Array, "B K D"],
         mask: Bool[Array, "B K"],
         shape: Sequence[Any],  # numbers; a symbol for the batch when the model is exported
-    ) -> Outputs:
-        """Adds pose, torque and load, read from the same tokens."""
+    ) -> dict[str, jax.Array]:
+        """Pose, torque and load, as far as they are asked for, read from the same tokens."""
         b, v, t, stride = shape
         x = nn.LayerNorm(name="auxiliary_norm")(tokens.astype(jnp.float32))
         weight = mask.astype(jnp.float32).reshape(b, v, -1, 1)
@@ -237,12 +305,12 @@ class Video2EMG(nn.Module):
         def per_frame(width: int, name: str) -> jax.Array:
             return nn.Dense(stride * width, name=name)(instants).reshape(b, t, width)
 
+        found = {}
         if self.joints:
-            pose = per_frame(3 * self.joints, "pose").reshape(b, t, self.joints, 3)
-            outputs = outputs.replace(pose=pose)
+            found["pose"] = per_frame(3 * self.joints, "pose").reshape(b, t, self.joints, 3)
         if self.dofs:
             # Torques reach 200 N·m; the head's outputs should not have to.
-            outputs = outputs.replace(torque=100.0 * per_frame(self.dofs, "torque"))
+            found["torque"] = 100.0 * per_frame(self.dofs, "torque")
         if self.load:
-            outputs = outputs.replace(load=nn.Dense(1, name="load")(clip)[:, 0])
-        return outputs
+            found["load"] = nn.Dense(1, name="load")(clip)[:, 0]
+        return found
