@@ -8,8 +8,10 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from video2emg.errors import UserError
 
@@ -94,3 +96,30 @@ def checksum(path: pathlib.Path) -> list[int]:
         while chunk := file.read(_CHUNK):
             size, value = size + len(chunk), zlib.crc32(chunk, value)
     return [size, value]
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    """Writes an npz in one step, see `write_atomically`."""
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+@contextlib.contextmanager
+def arrays_of(path: str | os.PathLike[str], what: str) -> Iterator[dict[str, dict[str, Any]]]:
+    """The arrays of an npz whose names are `part/name`, by part and name.
+
+    Args:
+      path: of the file.
+      what: it should be, for the message.
+
+    Raises:
+      UserError: there is no such file, or what is done with it here shows that it is another one.
+    """
+    try:
+        parts: dict[str, dict[str, Any]] = {}
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                part, name = key.split("/")
+                parts.setdefault(part, {})[name] = arrays[key]
+        yield parts
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not {what} ({error})") from None

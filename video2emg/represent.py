@@ -28,7 +28,7 @@ from video2emg.errors import UserError
 from video2emg.eval import probes, results
 from video2emg.eval.probes import Clips, Windows
 from video2emg.experiment import say
-from video2emg.files import folder, write_atomically
+from video2emg.files import arrays_of, folder, write_arrays
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.align import Representing, pool
@@ -267,24 +267,12 @@ def save(
     write_arrays(path, arrays)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes an npz in one step."""
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
-
-
 def read(path: Path) -> tuple[dict[str, np.ndarray], Windows | None, dict[str, Clips]]:
     """Features [K, D] of every split, embeddings of the test windows or None, and the clips.
 
     Raises:
       UserError: there is no such file, or it is another one.
     """
-    parts: dict[str, dict[str, Any]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                name, field = key.split("/")
-                parts.setdefault(name, {})[field] = arrays[key]
+    with arrays_of(path, "the features of a run") as parts:
         windows = Windows(**parts["windows"]) if "windows" in parts else None
         return parts["features"], windows, {name: Clips(**parts[name]) for name in _SPLITS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the features of a run ({error})") from None

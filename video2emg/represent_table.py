@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from video2emg import experiment, represent
+from video2emg import experiment, represent, table
 from video2emg.config import Config
 from video2emg.data.pipeline import Examples
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
-from video2emg.eval import evaluate, judges, probe_report, probes, results
+from video2emg.eval import evaluate, judges, probe_report, probes
 from video2emg.eval.probes import Answers, Clips, Windows
 from video2emg.experiment import say
-from video2emg.files import folder, write_text
+from video2emg.files import folder, write_arrays
 from video2emg.viz import representations as picture
 
 PICTURES, MEASURED = "small pictures", "measured EMG"
@@ -35,7 +35,8 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
       The results, as written.
     """
     workdir = folder(workdir, "--workdir")
-    chosen = _choose(config, dict(rows))
+    every = dict(rows)
+    chosen = {name: every[name] for name in table.choose(config, list(every))}
     experiment.claim(workdir, config)
     answers: dict[str, list[Answers]] = {}
     facts: dict[str, dict[str, Any]] = {}
@@ -66,26 +67,7 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
     }
     for name in facts:
         found["test"]["rows"][name]["objective"] = facts[name]["objective"]
-    path = workdir / "results.json"
-    results.write_results(path, found)
-    found = results.read_results(path)
-    text = probe_report.format_table(found)
-    write_text(workdir / "table.txt", text + "\n")
-    picture.representations(found, workdir / "table.png")
-    print(text)
-    say(f"results: {path}; picture: {workdir / 'table.png'}")
-    return found
-
-
-def _choose(config: Config, rows: dict[str, Config]) -> dict[str, Config]:
-    """The rows that are wanted, the reference among them; finds mistakes early."""
-    only = [name for name in config.only.split(",") if name]
-    unknown = sorted({*only, config.reference} - set(rows))
-    if unknown:
-        raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(rows)}")
-    if not config.seeds:
-        raise UserError("config.seeds: at least one is needed")
-    return {n: row for n, row in rows.items() if not only or n in {*only, config.reference}}
+    return table.finish(found, workdir, probe_report.format_table, picture.representations)
 
 
 def _common(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -110,7 +92,7 @@ def _trivial(config: Config, clips: Mapping[str, Clips], workdir: Path) -> dict[
             felt = judges.emg_features(series)
             if len({len(f) for f in felt}) == 1:
                 seen[f"{MEASURED}/{split}"] = np.stack(felt)
-        represent.write_arrays(path, seen | _durations(splits["test"]))
+        write_arrays(path, seen | _durations(splits["test"]))
     with np.load(path) as arrays:
         seen = dict(arrays)
     windows = Windows(**{f: seen[f"duration/{f}"] for f in ("clip", "video", "emg")})

@@ -1,7 +1,7 @@
 """The table job: several systems, several seeds each, tested on the same clips."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
       The results, as written.
     """
     workdir = folder(workdir, "--workdir")
-    chosen = _choose(config, list(rows))
+    every: dict[str, list[Config]] = {}
+    for name, part in rows:
+        every.setdefault(name, []).append(part)
+    chosen = {name: every[name] for name in choose(config, list(every))}
     experiment.claim(workdir, config)
     systems: dict[str, list[scores.Table]] = {}
     facts: dict[str, dict[str, Any]] = {}
@@ -90,12 +93,38 @@ def _one(part: Config, seed: int, at: Path, workdir: Path) -> dict[str, Any]:
     return regression.run(variant, at)["provenance"]
 
 
-def finish(found: dict[str, Any], workdir: Path) -> dict[str, Any]:
+def choose(config: Config, names: Sequence[str]) -> list[str]:
+    """The rows that are wanted, the reference among them; finds mistakes early.
+
+    Args:
+      config: of a table, see `run`.
+      names: of all rows.
+
+    Raises:
+      UserError: there is no such row, or no seed.
+    """
+    only = {name for name in config.only.split(",") if name}
+    unknown = sorted({*only, config.reference} - set(names))
+    if unknown:
+        raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(names)}")
+    if not config.seeds:
+        raise UserError("config.seeds: at least one is needed")
+    return [name for name in names if not only or name in {*only, config.reference}]
+
+
+def finish(
+    found: dict[str, Any],
+    workdir: Path,
+    as_text: Callable[[dict[str, Any]], str] = comparison.format_table,
+    draw: Callable[[dict[str, Any], Path], Any] = picture.systems,
+) -> dict[str, Any]:
     """Writes a table as results.json, table.txt and table.png, and prints it.
 
     Args:
-      found: `provenance`, and `test` from `comparison.compare` with `sees` in every row.
+      found: `provenance`, and `test` with `rows`, as `as_text` and `draw` know it.
       workdir: where to.
+      as_text: the table as text.
+      draw: the table as a picture.
 
     Returns:
       The results, as written.
@@ -103,27 +132,12 @@ def finish(found: dict[str, Any], workdir: Path) -> dict[str, Any]:
     path = workdir / "results.json"
     results.write_results(path, found)
     found = results.read_results(path)
-    text = comparison.format_table(found)
+    text = as_text(found)
     write_text(workdir / "table.txt", text + "\n")
-    picture.systems(found, workdir / "table.png")
+    draw(found, workdir / "table.png")
     print(text)
     say(f"results: {path}; picture: {workdir / 'table.png'}")
     return found
-
-
-def _choose(config: Config, rows: list[tuple[str, Config]]) -> dict[str, list[Config]]:
-    """The parts of the rows that are wanted, the reference among them; finds mistakes early."""
-    parts: dict[str, list[Config]] = {}
-    for name, part in rows:
-        parts.setdefault(name, []).append(part)
-    only = {name for name in config.only.split(",") if name}
-    unknown = sorted({*only, config.reference} - set(parts))
-    if unknown:
-        raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(parts)}")
-    if not config.seeds:
-        raise UserError("config.seeds: at least one is needed")
-    wanted = {*only, config.reference} if only else set(parts)
-    return {name: of for name, of in parts.items() if name in wanted}
 
 
 def _common(facts: dict[str, dict[str, Any]]) -> dict[str, Any]:

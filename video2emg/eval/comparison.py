@@ -13,7 +13,7 @@ from video2emg.errors import UserError
 from video2emg.eval import scores
 from video2emg.eval.metrics import Moments
 from video2emg.eval.scores import METRICS, Table
-from video2emg.files import write_atomically
+from video2emg.files import arrays_of, write_arrays
 
 Results = dict[str, Any]
 
@@ -38,7 +38,7 @@ def save(path: Path, tables: Mapping[str, Table]) -> None:
                 arrays[f"{name}/{field.name}"] = np.asarray(getattr(table, field.name))
         for moment in _MOMENTS:
             arrays[f"{name}/moments.{moment}"] = getattr(table.moments, moment)
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+    write_arrays(path, arrays)
 
 
 def load(path: Path) -> dict[str, Table]:
@@ -47,20 +47,13 @@ def load(path: Path) -> dict[str, Table]:
     Raises:
       UserError: there is no such file, or it is another one.
     """
-    parts: dict[str, dict[str, Any]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                name, field = key.split("/")
-                parts.setdefault(name, {})[field] = arrays[key]
+    with arrays_of(path, "the scores of a run") as parts:
         found = {}
         for name, fields in parts.items():
             moments = Moments(**{m: fields.pop(f"moments.{m}") for m in _MOMENTS})
             channels = tuple(str(c) for c in fields.pop("channels"))
             found[name] = Table(**fields, channels=channels, moments=moments)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the scores of a run ({error})") from None
-    return found
+        return found
 
 
 def check_same_clips(systems: Mapping[str, Sequence[Table]], reference: str) -> None:

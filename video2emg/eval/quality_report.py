@@ -9,7 +9,7 @@ import numpy as np
 
 from video2emg.eval import judgement, quality
 from video2emg.eval.judgement import METRICS, Judgement, Truth
-from video2emg.files import write_atomically
+from video2emg.files import arrays_of, write_arrays
 
 Results = dict[str, Any]
 
@@ -31,17 +31,17 @@ def save(path: Path, said: Mapping[str, Judgement]) -> None:
     arrays = {
         f"{split}/{name}": value for split, of in said.items() for name, value in vars(of).items()
     }
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+    write_arrays(path, arrays)
 
 
 def load(path: Path) -> dict[str, Judgement]:
-    """Reads what `save` wrote."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    with np.load(path) as arrays:
-        for key in arrays.files:
-            split, name = key.split("/")
-            found.setdefault(split, {})[name] = arrays[key]
-    return {split: Judgement(**fields) for split, fields in found.items()}
+    """Reads what `save` wrote.
+
+    Raises:
+      UserError: there is no such file, or it is another one.
+    """
+    with arrays_of(path, "the judgements of a run") as parts:
+        return {split: Judgement(**fields) for split, fields in parts.items()}
 
 
 class Examiner:
