@@ -5,7 +5,7 @@ import fractions
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -229,6 +229,7 @@ def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(cut=st.floats(0, 1), noise=st.binary(max_size=60), at=st.floats(0, 1))
+@example(cut=1.0, noise=b"\x80", at=0.9921875)  # metadata that are no UTF-8
 def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
     whole = tmp_path / "whole.mp4"
     if not whole.exists():

@@ -6,10 +6,13 @@ import csv
 import dataclasses
 import json
 import os
+import signal
 import sys
+import threading
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
@@ -167,8 +170,11 @@ def run(
         tables = [csv.DictWriter(file, header, lineterminator="\n") for file in files]
         for table in tables:
             table.writeheader()
+        asked = stack.enter_context(_interrupts())
         try:
             for moment in stream.follow(source if named else camera):
+                if asked:
+                    raise KeyboardInterrupt
                 latencies.append(moment.latency)
                 for row in _rows(moment, stream.muscles):
                     print(json.dumps(row))
@@ -188,6 +194,25 @@ def run(
             say(f"{len(latencies)} frames; from arrival to EMG {middle:.0f} ms (median), "
                 f"{high:.0f} ms (95 %){waits}")  # fmt: skip
     return 0
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Keeps every Ctrl-C in the list, for those that come in a library's callback and are lost."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Python allows handlers in the main thread only
+        return
+
+    def remember(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _opened(path: Path) -> TextIO:

@@ -44,7 +44,7 @@ def shown(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Look]]:
         raise UserError(f"{path}: no such file")
     first = None
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserError(f"{path}: no video stream in it")
             for frame in container.decode(container.streams.video[0]):

@@ -69,7 +69,7 @@ def arrivals(source: str) -> Iterator[Arrival]:
     av = readers.library("av", Path("--camera"))
     first = last = None
     try:
-        with av.open(**_opening(source)) as container:
+        with av.open(metadata_errors="replace", **_opening(source)) as container:
             if not container.streams.video:
                 raise UserError(f"--camera {source}: no video stream in it")
             stream = container.streams.video[0]
