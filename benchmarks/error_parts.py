@@ -67,7 +67,7 @@ def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndar
     studio = Builder.builder_configs[version].studio
     row = {int(clip.rsplit("_")[-1]): k for k, clip in enumerate(table.clip_id)}
     people = np.unique(table.subject)
-    avoidable, reference = np.zeros(len(people)), np.zeros(len(people))
+    unavoidable, reference = np.zeros(len(people)), np.zeros(len(people))
     plan = Builder.plan(None, version)["test"]
     for index in np.random.default_rng(0).permutation(len(plan))[:trials]:
         trial = plan[index]
@@ -81,9 +81,9 @@ def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndar
         apart = (envelope(first, studio.emg_rate) - envelope(second, studio.emg_rate)) / full
         k = row[trial.index]
         who = np.searchsorted(people, trial.subject.id)
-        avoidable[who] += (apart**2).sum() / 2 * EMG_RATE / studio.emg_rate
-        reference[who] += table.reference_sq_error[k].sum()
-    return avoidable, reference
+        unavoidable[who] += (apart**2).sum() / 2 * EMG_RATE / studio.emg_rate
+        reference[who] += np.nansum(table.reference_sq_error[k])
+    return unavoidable, reference
 
 
 def skill(left: np.ndarray, reference: np.ndarray) -> dict:

@@ -60,7 +60,8 @@ def test_the_tokens_for_judges_have_seen_the_body_too():
     bent = jax.tree.map(lambda x: x, params)
     bent["params"]["pose"] = jax.tree.map(lambda x: x + 0.1, params["params"]["pose"])
     tokens, others = (model.apply(p, fields, train=False)[1]["tokens"] for p in (params, bent))
-    plain = make()[0].apply(make()[1], fields, train=False)[1]["tokens"]
+    without, its_params = make()
+    plain = without.apply(its_params, fields, train=False)[1]["tokens"]
     assert tokens.shape == plain.shape and np.abs(tokens - others).max() > 1e-5
 
 

@@ -6,25 +6,23 @@ import csv
 import dataclasses
 import json
 import os
-import signal
 import sys
-import threading
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from video2emg.data.readers import film, live
-from video2emg.errors import UserError
+from video2emg.errors import Interrupted, UserError
 from video2emg.experiment import say
 from video2emg.files import folder
 from video2emg.inference.footage import places
 from video2emg.inference.run import Run, nothing, open_run
 from video2emg.inference.write import TABLE
+from video2emg.train.stop import Stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,19 +168,19 @@ def run(
         tables = [csv.DictWriter(file, header, lineterminator="\n") for file in files]
         for table in tables:
             table.writeheader()
-        asked = stack.enter_context(_interrupts())
+        stop = stack.enter_context(Stop())
         try:
-            for moment in stream.follow(source if named else camera):
-                if asked:
-                    raise KeyboardInterrupt
-                latencies.append(moment.latency)
-                for row in _rows(moment, stream.muscles):
-                    print(json.dumps(row))
-                    for table in tables:
-                        table.writerow(row | {"in_domain": str(row["in_domain"]).lower()})
-                for file in (sys.stdout, *files):
-                    file.flush()
-        except KeyboardInterrupt:
+            with stop.at_once():
+                for moment in stream.follow(source if named else camera):
+                    stop.agreed()  # a signal in the midst of a library's callback was lost there
+                    latencies.append(moment.latency)
+                    for row in _rows(moment, stream.muscles):
+                        print(json.dumps(row))
+                        for table in tables:
+                            table.writerow(row | {"in_domain": str(row["in_domain"]).lower()})
+                    for file in (sys.stdout, *files):
+                        file.flush()
+        except (Interrupted, KeyboardInterrupt):
             say("stopped")  # as a camera is
         except BrokenPipeError:
             # Whoever read has had enough; what is still buffered must not fail at exit.
@@ -194,25 +192,6 @@ def run(
             say(f"{len(latencies)} frames; from arrival to EMG {middle:.0f} ms (median), "
                 f"{high:.0f} ms (95 %){waits}")  # fmt: skip
     return 0
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Keeps every Ctrl-C in the list, for those that come in a library's callback and are lost."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # Python allows handlers in the main thread only
-        return
-
-    def remember(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _opened(path: Path) -> TextIO:

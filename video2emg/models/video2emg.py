@@ -172,7 +172,8 @@ class Video2EMG(nn.Module):
       bottlenecks: likewise.
       tell_view: whether tokens say which camera they come from. A model that is not told can be
         shown cameras that it has never seen.
-      body_layers, teacher: of `Body`, which looks at the predicted pose; 0 layers leave it out.
+      body_layers, teacher: of `Body`, which looks at the predicted pose; without layers, or
+        without a pose to learn from, there is none.
     """
 
     encoder: nn.Module

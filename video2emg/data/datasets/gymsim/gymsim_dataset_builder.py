@@ -40,7 +40,8 @@ class GymSimConfig(tfds.core.BuilderConfig):
 class Builder(ClipBuilder):
     """GymSim: `tiny` (tests), `default` (two cores), `crowd` (assessment), `full` (like FLEX).
 
-    These are six standing exercises; `gym` has all twenty, on and off the bench, in sets of ten.
+    These are six standing exercises; `gym` has all twenty, on and off the bench, in sets of ten,
+    `gym_crowd` of four times the people.
     """
 
     VERSION = tfds.core.Version("1.2.0")
