@@ -29,6 +29,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         dir="data",  # where datasets are built and found
         manual_dir="",  # the source's own files, for datasets made of some (recordings)
         reference="mvc",  # what one unit of EMG means: mvc | subject | train
+        torque="source",  # joint torques: the source's, or static (those that hold the posture)
         views=("front", "front_left"),
         seconds=4.0,
         frame_rate=5.0,  # Hz, video given to the model
@@ -60,6 +61,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         body_layers=0,  # of a second look, at the predicted pose
         teacher=0.5,  # how often, in training, it is at the true one
         spread=True,  # also say how far off the EMG may be
+        levers=False,  # also have the EMG explain joint torques (train.loss.consistency)
         auxiliary=True,  # also predict pose, joint torques and load, where the data has them
         dtype="float32",
     )
@@ -74,7 +76,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         weight_decay=0.02,
         clip=1.0,
         average_decay=0.99,
-        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1),
+        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1, consistency=0.1),
         eval_every=300,
         save_every=300,
         patience_s=600.0,  # s, that one batch of input may take

@@ -36,6 +36,7 @@ from video2emg.train.step import predict_step
 from video2emg.viz import report
 
 SCORES = "scores.npz"  # of the test clips, for tables of several runs
+TORQUES = ("source", "static")  # of config.data.torque
 _FITTED_ON = (
     20_000  # training clips at most, evenly spread, for the baselines: 13 kB each in memory
 )
@@ -214,7 +215,9 @@ def prepare(
     test_views = tuple(wanted.pop("test_views", ()))
     sources = select(dataset.splits, **wanted)
     first = sources["train"][0]
-    window = dataclasses.replace(window_of(config), joints=first.joints, dofs=first.dofs)
+    window = dataclasses.replace(window_of(config), joints=first.joints)
+    if not window.statics:
+        window = dataclasses.replace(window, dofs=first.dofs)
     chain = emg_lib.Chain(notch=config.data.notch)
 
     def envelopes() -> Iterator[tuple[Clip, np.ndarray]]:
@@ -240,6 +243,11 @@ def prepare(
 
 def window_of(config: Config) -> Window:
     """The window that `config.data` describes; joints and torques are for the dataset to name."""
+    # Runs from before there was a choice do not say.
+    kind = config.data.get("torque", "source")
+    if kind not in TORQUES:
+        raise UserError(f"config.data.torque: {kind!r} is not one of {', '.join(TORQUES)}")
+    statics = kind == "static"
     return Window(
         seconds=config.data.seconds,
         frame_rate=config.data.frame_rate,
@@ -247,6 +255,8 @@ def window_of(config: Config) -> Window:
         size=config.data.size,
         views=tuple(config.data.views),
         channels=config.data.channels,
+        dofs=vocabulary.DOFS if statics else (),
+        statics=statics,
     )
 
 

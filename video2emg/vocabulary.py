@@ -54,6 +54,24 @@ FLEX_21 = (
     "left_hip", "left_knee", "left_ankle", "left_heel", "left_toe",
 )  # fmt: skip
 
+# Joint torques, positive in the named direction on both sides.
+DOFS = (
+    *(
+        f"{side}_{name}"
+        for side in SIDES
+        for name in (
+            "shoulder_flexion",
+            "shoulder_abduction",
+            "elbow_flexion",
+            "hip_extension",
+            "hip_abduction",
+            "knee_extension",
+            "ankle_plantarflexion",
+        )
+    ),
+    "lumbar_extension",
+)
+
 
 def channel(side: str, muscle: str) -> str:
     """Returns the name of an EMG channel, e.g. `left_vastus_lateralis`."""

@@ -100,7 +100,7 @@ def test_what_is_given_is_not_predicted():
 def test_the_spread_follows_the_errors_and_leaves_the_emg_alone():
     model, params = make(spread=True)
     fields = inputs() | {"torque": np.zeros((2, 10, 3), np.float32)}
-    fields["torque_mask"] = np.ones((2, 10), bool)
+    fields["torque_mask"] = np.ones((2, 10, 3), bool)
     fields = jax.tree.map(jnp.asarray, fields)
     weights = ml_collections.ConfigDict(dict(emg=0.0, pose=0.0, torque=0.0, load=0.0, spread=1.0))
 

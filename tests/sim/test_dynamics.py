@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tests.sim.people import PERSON
+from video2emg import vocabulary
 from video2emg.sim import body, dynamics, kinematics, posture
 from video2emg.sim.exercises import EXERCISES, Draft
 
@@ -30,7 +31,7 @@ def test_static_elbow_torque_is_the_hand_calculation(load):
         + 0.0162 * mass * 0.457 * fore
         + 0.0061 * mass * (fore + 0.6 * hand)
     )
-    found = motion.named_torque[4, dynamics.DOFS.index("left_elbow_flexion")]
+    found = motion.named_torque[4, vocabulary.DOFS.index("left_elbow_flexion")]
     assert found == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -66,7 +67,7 @@ def test_torque_of_a_swing_follows_inertia():
     angle = np.pi / 2 + 0.3 * np.sin(2 * np.pi * time)
     qpos = np.repeat(still(lifter)[:1], 51, axis=0)
     qpos[:, lifter.model.joint("elbow_left").qposadr[0]] = angle
-    at = dynamics.DOFS.index("left_elbow_flexion")
+    at = vocabulary.DOFS.index("left_elbow_flexion")
     moving = dynamics.analyse(lifter, qpos, 50.0).named_torque[:, at]
     data, dense = mujoco.MjData(lifter.model), np.zeros((lifter.model.nv, lifter.model.nv))
     expected = np.zeros(51)

@@ -51,7 +51,7 @@ def examples(size: int = 8) -> dict[str, np.ndarray]:
         "pose": rng.normal(size=(size, 10, 21, 3)).astype(np.float32),
         "pose_mask": rng.random((size, 10, 21)) > 0.5,
         "torque": rng.normal(size=(size, 10, 3)).astype(np.float32),
-        "torque_mask": rng.random((size, 10)) > 0.5,
+        "torque_mask": rng.random((size, 10, 3)) > 0.5,
         "load": rng.random(size).astype(np.float32),
         "load_mask": np.arange(size) > 2,
     }

@@ -120,6 +120,7 @@ class Mirror:
                 "pose": pose,
                 "pose_mask": example["pose_mask"][:, self._joints],
                 "torque": example["torque"][:, self._dofs] * self._sign,
+                "torque_mask": example["torque_mask"][:, self._dofs],
             }
         )
 

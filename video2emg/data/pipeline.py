@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 
 from video2emg import vocabulary
 from video2emg.data import emg as emg_lib
+from video2emg.data import statics
 from video2emg.data import video as video_lib
 from video2emg.data.alike import Alike
 from video2emg.data.augment import Augmentation, Example, Mirror
@@ -39,6 +40,7 @@ class Window:
       channels: M, the most EMG channels that a clip may have.
       joints: names of the J joints, as in the clips.
       dofs: names of the D joint torques, as in the clips.
+      statics: torques are those that hold the posture (`data.statics`), whatever the clips have.
     """
 
     seconds: float
@@ -49,6 +51,7 @@ class Window:
     channels: int
     joints: tuple[str, ...] = ()
     dofs: tuple[str, ...] = ()
+    statics: bool = False
 
     def __post_init__(self):
         if not all(isinstance(view, str) for view in self.views):
@@ -136,8 +139,8 @@ class Examples:
         Returns:
           video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
           `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
-          [T, J, 3] m relative to the hips and pose_mask [T, J]; torque [T, D] N·m and torque_mask
-          [T]; load [] kg and load_mask; vitals [2] and traits [3], see `data.inputs`, and
+          [T, J, 3] m relative to the hips and pose_mask [T, J]; torque [T, D] N·m and torque_mask;
+          load [] kg and load_mask; vitals [2] and traits [3], see `data.inputs`, and
           their masks; index [], start [] s; what `labels` adds, if given.
 
         Raises:
@@ -148,7 +151,10 @@ class Examples:
         video, video_mask, view = self._video(index, clip, frame_time)
         emg, emg_mask, muscle, side = self._emg(index, clip, emg_time)
         pose, pose_mask = self.pose(clip, frame_time)
-        torque, torque_mask = self._torque(clip, frame_time)
+        if window.statics:
+            torque, torque_mask = statics.of_clip(clip, window.joints, pose, pose_mask)
+        else:
+            torque, torque_mask = self._torque(clip, frame_time)
         seen = video_mask if window.views else pose_mask
         if not seen.any():
             wanted = f"none of the views {window.views}" if window.views else "no pose"
@@ -246,10 +252,13 @@ class Examples:
     def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         dofs = self.window.dofs
         if not clip.dofs or not len(clip.pose_time):
-            return np.zeros((len(times), len(dofs)), np.float32), np.zeros(len(times), bool)
+            shape = len(times), len(dofs)
+            return np.zeros(shape, np.float32), np.zeros(shape, bool)
         if clip.dofs != dofs:
             raise UserError(f"clip {clip.clip_id!r}, field dofs: differs from the dataset's")
-        return emg_lib.resample(clip.torque, clip.pose_time, times)
+        torque, inside = emg_lib.resample(clip.torque, clip.pose_time, times)
+        mask = inside[:, None] & np.isfinite(torque)
+        return np.where(mask, torque, 0), mask
 
     def _keep(self, cache: dict, key, value, weight: int) -> None:
         with self._lock:

@@ -71,6 +71,9 @@ def build(
     if causal and config.get("body_layers", 0):
         raise UserError("config.model.body_layers: of a causal model must be 0; how fast a joint "
                         "moves is known only after the next frame")  # fmt: skip
+    if config.get("levers", False) and dofs not in (0, len(vocabulary.DOFS)):
+        raise UserError("config.model.levers: the dataset names its torques otherwise than we do; "
+                        "try config.data.torque=static")  # fmt: skip
     extra = _extra_inputs(config, encoder, causal)
     per_token = encoder.stride * emg_rate / frame_rate
     if per_token != round(per_token) or frames % encoder.stride:
@@ -104,6 +107,7 @@ def build(
         fusion=config.get("fusion", "joint"),
         bottlenecks=config.get("bottlenecks", 4),
         tell_view=config.get("tell_view", True),
+        levers=bool(dofs) and config.get("levers", False),
         body_layers=config.get("body_layers", 0),
         teacher=config.get("teacher", 0.0),
         dtype=jnp.dtype(config.dtype),

@@ -14,6 +14,7 @@ class Outputs:
       pose: [B, T, J, 3] m, relative to the hips, or None.
       torque: [B, T, D] N·m, or None.
       load: [B] log(1 + kg), or None.
+      explained: [B, 2, T, D] N·m that the predicted EMG, and the measured, explain; or None.
     """
 
     emg: jax.Array
@@ -21,3 +22,4 @@ class Outputs:
     pose: jax.Array | None = None
     torque: jax.Array | None = None
     load: jax.Array | None = None
+    explained: jax.Array | None = None

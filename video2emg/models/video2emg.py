@@ -12,6 +12,7 @@ from video2emg import vocabulary
 from video2emg.models.blocks import Block, Dtype, time_embedding
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.fusion import Beside, Mixer
+from video2emg.models.levers import Levers
 from video2emg.models.outputs import Outputs
 
 Batch = Mapping[str, jax.typing.ArrayLike]
@@ -172,6 +173,7 @@ class Video2EMG(nn.Module):
       bottlenecks: likewise.
       tell_view: whether tokens say which camera they come from. A model that is not told can be
         shown cameras that it has never seen.
+      levers: whether, in training, the EMG is also asked to explain the joint torques.
       body_layers, teacher: of `Body`, which looks at the predicted pose; without layers, or
         without a pose to learn from, there is none.
     """
@@ -194,6 +196,7 @@ class Video2EMG(nn.Module):
     fusion: str = "joint"
     bottlenecks: int = 4
     tell_view: bool = True
+    levers: bool = False
     body_layers: int = 0
     teacher: float = 0.0
     dtype: Dtype = jnp.float32
@@ -286,8 +289,19 @@ class Video2EMG(nn.Module):
             dtype=self.dtype,
             name="decoder",
         )(tokens, known, told, instants, batch["muscle"], batch["side"], train=train)
+        if self.levers:
+            read["explained"] = self._explained(emg, batch, t)
         outputs = Outputs(emg=emg, spread=spread, **read)
         return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
+
+    def _explained(
+        self, emg: Float[Array, "B N M"], batch: Mapping[str, jax.Array], frames: int
+    ) -> Float[Array, "B 2 T D"]:
+        """Joint torques by the predicted EMG, and by the measured, of which levers are learned."""
+        mask = batch.get("emg_mask", jnp.ones_like(emg, bool))
+        levers, of = Levers(name="levers"), (batch["muscle"], batch["side"], mask.any(1), frames)
+        ours = levers(emg, *of, learn=False)
+        return jnp.stack([ours, levers(batch.get("emg", emg), *of, learn=True)], 1)
 
     def _auxiliary(
         self,

@@ -33,24 +33,6 @@ _LET_GO = 1e4  # factor on the cost of a contact that would have to pull, or is 
 _NEAR = 0.045  # m from the pad, within which soft tissue still touches it
 _AXIAL = 5.0  # factor for rotation about a long bone, which ligaments share
 
-# Torques of a clip. Positive in the named direction on both sides.
-DOFS = (
-    *(
-        f"{side}_{name}"
-        for side in ("left", "right")
-        for name in (
-            "shoulder_flexion",
-            "shoulder_abduction",
-            "elbow_flexion",
-            "hip_extension",
-            "hip_abduction",
-            "knee_extension",
-            "ankle_plantarflexion",
-        )
-    ),
-    "lumbar_extension",
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
@@ -63,7 +45,7 @@ class Motion:
       axial: [R] bool, rotations about a long bone.
       length: [T, n] muscle lengths, m.
       speed: [T, n] lengthening, m/s.
-      named_torque: [T, D] N·m, in the order of `DOFS`.
+      named_torque: [T, D] N·m, in the order of `vocabulary.DOFS`.
       pressure: [T] m, centre of pressure in front of the ankles.
       joints: [T, J, 3] positions of `vocabulary.FLEX_21`, m, in the room.
       geom_position: [T, G, 3] m.
@@ -137,7 +119,7 @@ def analyse(
     qvel, qacc = _derivatives(model, qpos, rate)
     torque, lever = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
     length, pressure = np.zeros((n, model.ntendon)), np.zeros(n)
-    joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(DOFS)))
+    joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(vocabulary.DOFS)))
     position, rotation = np.zeros((n, model.ngeom, 3)), np.zeros((n, model.ngeom, 3, 3))
     where, read = _joint_reader(model), _TorqueReader(model)
     ground = Ground(model, rest.contacts if rest else (), heading)
@@ -311,7 +293,7 @@ def _joint_reader(model: mujoco.MjModel):
 
 
 class _TorqueReader:
-    """Reads the torques of `DOFS` out of a generalised force."""
+    """Reads the torques of `vocabulary.DOFS` out of a generalised force."""
 
     def __init__(self, model: mujoco.MjModel):
         def address(name: str) -> int:
@@ -343,10 +325,10 @@ class _TorqueReader:
                 )
 
     def __call__(self, data: mujoco.MjData, torque: np.ndarray) -> np.ndarray:
-        """[D] N·m in the order of `DOFS`; ball joints about the axes of the parent segment."""
+        """[D] N·m, as `vocabulary.DOFS`; ball joints about the axes of the parent segment."""
         values = {name: factor * torque[dof] for name, (dof, factor) in self._hinges.items()}
         for dof, child, parent, (forward, about_y), (sideways, about_x) in self._balls:
             turned = data.xmat[child].reshape(3, 3) @ torque[dof : dof + 3]
             x, y, _ = data.xmat[parent].reshape(3, 3).T @ turned
             values[forward], values[sideways] = about_y * y, about_x * x
-        return np.array([values[name] for name in DOFS])
+        return np.array([values[name] for name in vocabulary.DOFS])

@@ -251,7 +251,7 @@ def _clip(trial: Trial, studio: Studio, done: Performance, attempts: int) -> Cli
         joints=vocabulary.FLEX_21,
         pose=(motion.joints @ upright.T).astype(np.float32),
         pose_time=draft.time,
-        dofs=dynamics.DOFS,
+        dofs=vocabulary.DOFS,
         torque=motion.named_torque.astype(np.float32),
         drive=done.drive.astype(np.float32),
         load=done.load,

@@ -1,0 +1,232 @@
+"""Joint torques of slow movement, from joint positions, body mass and load alone.
+
+For recordings without force plates and inverse dynamics: each torque is what holds the weight of
+the segments and of the load beyond the joint, as if the body stood still (statics; Winter,
+Biomechanics and Motor Control of Human Movement, ch. 5, without inertia). Segment masses and
+centres after de Leva, J. Biomech. 29 (1996).
+
+What is not known is NaN, not guessed: arms without the load they hold; legs and back where the
+centre of mass is not above the feet, so that a bench carries what would be their torque; and hip
+abduction, since legs that push apart on the floor look like legs that do not.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from video2emg import vocabulary
+from video2emg.data import pose as pose_lib
+from video2emg.data.clip import Clip
+from video2emg.data.inputs import traits
+
+GRAVITY = 9.81  # m/s²
+ADULT_KG = 70.0  # of who does not tell; legs and back scale with it, arms mostly with the load
+BEYOND_FEET_M = 0.05  # how far outside heel and toe the centre of mass may be for a standing body
+
+# What a weight hangs on: two joints, how far from the first to the second, share of body mass.
+_LIMBS = (
+    ("shoulder", "elbow", 0.577, 0.0271),
+    ("elbow", "wrist", 0.457, 0.0162),
+    ("wrist", "hand", 0.75, 0.0061),
+    ("hip", "knee", 0.410, 0.1416),
+    ("knee", "ankle", 0.446, 0.0433),
+    ("heel", "toe", 0.442, 0.0137),
+)
+_TRUNK = (("head", 0.0, 0.0694), ("chest", 0.72, 0.1596), ("abdomen", 0.38, 0.1633),
+          ("pelvis", 0.05, 0.1117))  # fmt: skip
+_PARTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "toe")
+_LUMBAR = 0.26  # of the way from the hips to the shoulders
+_GRIP = 0.75  # of the way from the wrist to the fingers
+_ARM, _LEG = _LIMBS[:3], _LIMBS[3:]
+
+# Barbell exercises whose bar is not in the hands: it lies on the shoulders, or on the hips.
+_ON_SHOULDERS = ("squat", "good_morning", "lunge", "split_squat", "calf_raise")
+_BEHIND_M = 0.1  # the bar behind the line of the shoulders
+_ON_HIPS = ("hip_thrust", "glute_bridge")
+
+
+def static_torque(
+    pose: Float[np.ndarray, "P J 3"], joints: Sequence[str], action: str, load: float, mass: float
+) -> Float[np.ndarray, "P D"]:
+    """What muscles must exert to hold each posture.
+
+    Args:
+      pose: m, z up, relative to any point.
+      joints: their names; those that are lacking are made up for as by `pose.arrange`.
+      action: the exercise. `barbell_…` is lifted by both arms, or lies on the body; all else is
+        held in each hand.
+      load: kg; total for barbells, else per hand.
+      mass: kg, of the body; `ADULT_KG` if it is not finite.
+
+    Returns:
+      float32, N·m, in the order of `vocabulary.DOFS`; NaN where it is not known.
+    """
+    posture = _Posture(pose, joints, action, load, mass if np.isfinite(mass) else ADULT_KG)
+    found = {"lumbar_extension": posture.lumbar()}
+    for side in vocabulary.SIDES:
+        found |= {f"{side}_{name}": value for name, value in posture.arm(side).items()}
+        found |= {f"{side}_{name}": value for name, value in posture.leg(side).items()}
+    return np.stack([found[name] for name in vocabulary.DOFS], -1).astype(np.float32)
+
+
+def of_clip(
+    clip: Clip,
+    joints: Sequence[str],
+    pose: Float[np.ndarray, "T J 3"],
+    mask: Bool[np.ndarray, "T J"],
+) -> tuple[Float[np.ndarray, "T D"], Bool[np.ndarray, "T D"]]:
+    """`static_torque` of a window of a clip, zero where it is not known, and where it is."""
+    (_, mass, _), (_, told, _) = traits(clip)
+    pose = np.where(mask[..., None], pose, np.nan)
+    torque = static_torque(pose, joints, clip.action, clip.load, float(mass) if told else np.nan)
+    known = np.isfinite(torque)
+    return np.where(known, torque, 0), known
+
+
+class _Posture:
+    """Where everything that has weight is. Vectors are [P, 3] m, forces N."""
+
+    def __init__(self, pose, joints, action, load, mass):
+        names = ["head", *(f"{side}_{part}" for side in vocabulary.SIDES for part in _PARTS)]
+        placed = pose_lib.arrange(np.asarray(pose, np.float64), joints, names)
+        self.at = dict(zip(names, placed.swapaxes(0, 1), strict=True))
+        self.hips, self.shoulders = (self._middle(part) for part in ("hip", "shoulder"))
+        self.mass = mass
+        left, right = (self.at[f"{side}_shoulder"] for side in vocabulary.SIDES)
+        self.chest = _axes(self.shoulders - self.hips, left - right)
+        left, right = (self.at[f"{side}_hip"] for side in vocabulary.SIDES)
+        self.pelvis = _axes(self.shoulders - self.hips, left - right)
+        barbell = action.startswith("barbell")
+        name = action.removeprefix("barbell_")
+        self.in_hands = np.nan_to_num(load) * (0.5 if barbell else 1.0)  # kg per hand
+        self.on_trunk = []
+        if barbell and name.endswith((*_ON_SHOULDERS, *_ON_HIPS)):
+            self.in_hands = 0.0
+            back = self.shoulders - _BEHIND_M * self.chest[:, 0]
+            where = self.hips if name.endswith(_ON_HIPS) else back
+            self.on_trunk = [(where, np.nan_to_num(load))]
+        self.known = np.where(np.isfinite(load), 0.0, np.nan)  # added to whatever bears the load
+
+    def _middle(self, part: str) -> np.ndarray:
+        return (self.at[f"left_{part}"] + self.at[f"right_{part}"]) / 2
+
+    def _limb(self, side: str, parts) -> list[tuple[np.ndarray, float]]:
+        """Places and kg of the segments of a limb, from the trunk outwards."""
+        weights = []
+        for first, second, share, of_body in parts:
+            a, b = self.at[f"{side}_{first}"], self.at[f"{side}_{second}"]
+            weights.append((a + share * (b - a), of_body * self.mass))
+        return weights
+
+    def _arm(self, side: str) -> list[tuple[np.ndarray, float]]:
+        wrist, hand = self.at[f"{side}_wrist"], self.at[f"{side}_hand"]
+        grip = wrist + _GRIP * (hand - wrist)
+        return [*self._limb(side, _ARM), (grip, self.in_hands)]
+
+    def _above_legs(self, from_pelvis: bool = True) -> list[tuple[np.ndarray, float]]:
+        weights = [weight for side in vocabulary.SIDES for weight in self._arm(side)]
+        for name, share, of_body in _TRUNK[: 4 if from_pelvis else 3]:
+            place = self.at["head"] if name == "head" else self.hips + share * (
+                self.shoulders - self.hips)  # fmt: skip
+            weights.append((place, of_body * self.mass))
+        return weights + self.on_trunk
+
+    def arm(self, side: str) -> dict[str, np.ndarray]:
+        """Torques [P] of shoulder and elbow, whatever the rest of the body leans on."""
+        weights, sign = self._arm(side), 1.0 if side == "left" else -1.0
+        shoulder = _holding(self.at[f"{side}_shoulder"], weights)
+        elbow = _holding(self.at[f"{side}_elbow"], weights[1:])
+        # Hands may lie on a bar that something else carries.
+        known = np.nan if self.on_trunk else self.known
+        upper = _unit(self.at[f"{side}_shoulder"] - self.at[f"{side}_elbow"])
+        fore = _unit(self.at[f"{side}_wrist"] - self.at[f"{side}_elbow"])
+        # The hinge of a straight arm cannot be seen; a hanging one bends forwards.
+        hinge = _unit(np.cross(fore, upper) - 0.05 * self.chest[:, 1])
+        return {
+            "shoulder_flexion": known - _dot(shoulder, self.chest[:, 1]),
+            "shoulder_abduction": known + sign * _dot(shoulder, self.chest[:, 0]),
+            "elbow_flexion": known + _dot(elbow, hinge),
+        }
+
+    def _legs(self) -> list[tuple[np.ndarray, float]]:
+        return [weight for side in vocabulary.SIDES for weight in self._limb(side, _LEG)]
+
+    def _stands(self) -> np.ndarray:
+        """Zero where the centre of mass is above the feet, else NaN. [P]."""
+        forward = _level(self._middle("toe") - self._middle("heel"))
+        length = np.linalg.norm((self._middle("toe") - self._middle("heel"))[:, :2], axis=-1)
+        ahead = _dot(self._centre() - self._middle("heel"), forward)
+        inside = (ahead > -BEYOND_FEET_M) & (ahead < length + BEYOND_FEET_M)
+        return np.where(inside, 0.0, np.nan)
+
+    def _centre(self) -> np.ndarray:
+        weights = self._above_legs() + self._legs()
+        total = sum(kg for _, kg in weights)
+        return sum((place * kg for place, kg in weights), np.zeros(3)) / total
+
+    def leg(self, side: str) -> dict[str, np.ndarray]:
+        """Torques [P] of hip, knee and ankle of a body that stands on both feet."""
+        centre = self._centre()
+        own, other = (
+            (self.at[f"{s}_heel"] + self.at[f"{s}_toe"]) / 2
+            for s in (side, {"left": "right", "right": "left"}[side])
+        )
+        # The floor pushes under the centre of mass: on each foot, at the same distance forward,
+        # and more on the nearer foot.
+        forward, apart = _level(self._middle("toe") - self._middle("heel")), other - own
+        apart[:, 2] = 0.0
+        share = 1 - _dot(centre - own, apart) / np.maximum(_dot(apart, apart), 1e-4)
+        pushed = own + _dot(centre - own, forward)[:, None] * forward
+        pushed[:, 2] = np.minimum(own[:, 2], other[:, 2])
+        total = sum(kg for _, kg in self._above_legs() + self._legs())
+        floor = (pushed, -np.clip(share, 0, 1) * total)
+        weights = self._limb(side, _LEG)
+        hip = _holding(self.at[f"{side}_hip"], [*weights, floor])
+        knee = _holding(self.at[f"{side}_knee"], [*weights[1:], floor])
+        ankle = _holding(self.at[f"{side}_ankle"], [*weights[2:], floor])
+        shank = self.at[f"{side}_knee"] - self.at[f"{side}_ankle"]
+        foot = self.at[f"{side}_toe"] - self.at[f"{side}_heel"]
+        hinge = _unit(np.cross(shank, foot))  # to the left, as knees point where toes do
+        known = self.known + self._stands()
+        return {
+            "hip_extension": known + _dot(hip, self.pelvis[:, 1]),
+            "hip_abduction": np.full(len(centre), np.nan),
+            "knee_extension": known - _dot(knee, hinge),
+            "ankle_plantarflexion": known + _dot(ankle, hinge),
+        }
+
+    def lumbar(self) -> np.ndarray:
+        """Torque [P] that holds the trunk of a body that stands."""
+        joint = self.hips + _LUMBAR * (self.shoulders - self.hips)
+        held = _holding(joint, self._above_legs(from_pelvis=False))
+        return self.known + self._stands() - _dot(held, self.pelvis[:, 1])
+
+
+def _holding(joint: np.ndarray, weights) -> np.ndarray:
+    """Torque [P, 3] N·m at `joint` that holds `weights` (places and kg) against gravity."""
+    torque = np.zeros_like(joint)
+    for place, kg in weights:
+        force = np.zeros_like(joint)
+        force[:, 2] = -GRAVITY * kg
+        torque -= np.cross(place - joint, force)
+    return torque
+
+
+def _axes(up: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """[P, 3, 3] unit vectors forward, left and up of a segment."""
+    up = _unit(up)
+    left = _unit(left - _dot(left, up)[:, None] * up)
+    return np.stack([np.cross(left, up), left, up], 1)
+
+
+def _level(vector: np.ndarray) -> np.ndarray:
+    return _unit(vector * [1.0, 1.0, 0.0])
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(-1)
