@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from configs import baselines
-from configs.tables import cross_view, protocols, views
+from configs.tables import cross_view, protocols, torques, views
 from video2emg import experiment, regression, table
 from video2emg.errors import UserError
 
@@ -117,6 +117,22 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
         (tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text()
     )["test"]  # fmt: skip
     assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]
+
+
+def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tmp_path):
+    config = torques.get_config("debug")
+    config.update(seeds=(0,), bootstrap=20)
+    rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + levers")]
+    for _, row in rows:
+        row.data.dir = str(tiny_dir)
+        row.data.frame_rate = 2.5
+        row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+        row.train.batch_size = row.eval.batch_size = 8
+    found = table.run(config, rows, tmp_path / "torques")["test"]["rows"]
+    assert found["none"]["skill"] != found["statics + levers"]["skill"]
+    log = (tmp_path / "torques/statics + levers/0/metrics.jsonl").read_text().splitlines()
+    parts = json.loads(log[0])
+    assert parts["loss_consistency"] > 0 and parts["loss_torque"] > 0
 
 
 @pytest.mark.parametrize("preset", ["", "debug"])

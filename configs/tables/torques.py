@@ -1,0 +1,44 @@
+"""What joint torques are worth as targets, and whether postures' own will do.
+
+    python launch.py --config configs/tables/torques.py --workdir runs/torques
+    python -m benchmarks.publish_table --workdir runs/torques --name torques \
+      --page docs/representations.md
+
+Six exercises of ten people, from joint positions; the same test people in every row. `none` learns
+EMG and load alone, `dynamics` also the source's torques, `statics` those that hold the postures
+(`data.statics`), `… + levers` also has the EMG explain them (`models.levers`). `video` (after the
+colon) sees pictures, and learns the pose; `debug` is a run of minutes on next to nothing. Expected
+result: docs/representations.md.
+"""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+from configs import v2emg
+
+PRESETS = ("", "video", "debug")
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        raise ValueError(f"configs/tables/torques.py: unknown {arg!r}; choose one of {PRESETS}")
+    return ml_collections.ConfigDict(
+        dict(task="table", reference="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
+    )
+
+
+def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
+    """The rows of the table."""
+    for name in ("none", "dynamics", "statics", "statics + levers", "dynamics + levers"):
+        one = v2emg.get_config("debug" if config.preset == "debug" else "six")
+        if config.preset != "video":
+            one.model.encoder.name = "pose"
+            one.data.views = ()
+        one.data.select.people = 2 if config.preset == "debug" else 10
+        one.data.torque = "static" if "statics" in name else "source"
+        one.model.levers = name.endswith("levers")
+        if name == "none":
+            one.train.loss.torque = 0.0
+        yield name, one
