@@ -3,8 +3,8 @@
     python launch.py --config configs/baselines.py --workdir runs/baselines
     python -m benchmarks.publish_table --workdir runs/baselines --name baselines
 
-writes results/<name>.json, docs/img/<name>.png and the text between the marks `<name>` of
-docs/reference.md (or another --page).
+writes results/<name>.json, the text between the marks `<name>` of docs/reference.md (or another
+--page), and docs/img/<name>.png where the page shows it.
 """
 
 import argparse
@@ -27,7 +27,8 @@ def main() -> None:
     page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```", args.name)
     results.write_results(ROOT / f"results/{args.name}.json", found)
     write_text(args.page, page)
-    shutil.copyfile(args.workdir / "table.png", ROOT / f"docs/img/{args.name}.png")
+    if f"img/{args.name}.png" in page:
+        shutil.copyfile(args.workdir / "table.png", ROOT / f"docs/img/{args.name}.png")
     print(text)
 
 
