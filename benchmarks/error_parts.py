@@ -1,4 +1,4 @@
-r"""What the errors of a run consist of: loudness of whom, course in time, noise of the EMG itself.
+"""What the errors of a run consist of: loudness of whom, course in time, noise of the EMG itself.
 
     python -m benchmarks.error_parts --run runs/seeds/0
 
@@ -7,7 +7,7 @@ best, for each person, each person and muscle, … down to each channel of each 
 gains is what was wrong with the loudness; what no factor mends is the course in time. Of that,
 noise of the EMG is nobody's fault: simulated repetitions are recorded a second time, the same
 movement and the same electrodes with other noise, and half of the squared difference is out of
-anybody's reach. Writes results/error_parts.json and the table in docs/results.md.
+anybody's reach. `--write` makes results/error_parts.json and the table in docs/results.md.
 """
 
 import argparse
@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import Builder
 from video2emg.data.emg import envelope
 from video2emg.eval import comparison, results, scores
 from video2emg.experiment import SCORES
-from video2emg.files import write_text
 from video2emg.sim import record, semg
 
 # Whose factor; each row's groups lie within those of the row before.
@@ -97,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="a finished Video→EMG run")
     parser.add_argument("--trials", type=int, default=300, help="recorded a second time")
+    parser.add_argument("--write", action="store_true", help="into the published results")
     args = parser.parse_args()
     facts = results.read_results(args.run / "results.json")["provenance"]
     table = comparison.load(args.run / SCORES)["model"]
@@ -109,15 +109,14 @@ def main() -> None:
     if family == "gymsim":
         rows["all but noise"] = skill(*noise(table, version, args.trials))
     found = {"provenance": facts, "trials": args.trials, "rows": rows}
-    results.write_results(ROOT / "results/error_parts.json", found)
     lines = ["| | skill | 95 % |", "|---|---|---|"]
     for name, row in rows.items():
         low, high = row["skill_ci95"]
         lines.append(f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} |")
-    page = ROOT / "docs/results.md"
-    text = page.read_text(encoding="utf-8")
-    write_text(page, between(text, "\n".join(lines), "error_parts"))
     print("\n".join(lines))
+    if args.write:
+        results.write_results(ROOT / "results/error_parts.json", found)
+        put(ROOT / "docs/results.md", "\n".join(lines), "error_parts")
 
 
 if __name__ == "__main__":

@@ -19,14 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from configs import v2emg
 from video2emg import experiment
 from video2emg.data.emg import KINDS
 from video2emg.data.store import open_dataset
 from video2emg.errors import UserError
 from video2emg.eval import baselines, evaluate, results, scores
-from video2emg.files import write_text
 from video2emg.vocabulary import split_channel
 
 
@@ -96,9 +95,7 @@ def main() -> None:
     lines = [f"| one unit is | {head} |", "|---|---|---|---|---|---|---|"]
     for kind in rows:
         lines.append(f"| `{kind}` | {cells(rows[kind])} | {cells(models.get(kind))} |")
-    page = ROOT / "docs/results.md"
-    text = page.read_text(encoding="utf-8")
-    write_text(page, between(text, "\n".join(lines), "gain_ceiling"))
+    put(ROOT / "docs/results.md", "\n".join(lines), "gain_ceiling")
     print("\n".join(lines))
 
 

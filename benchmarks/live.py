@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import tqdm
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from configs import v2emg
 from video2emg import experiment
 from video2emg.config import Config
@@ -26,7 +26,6 @@ from video2emg.data.pipeline import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.files import write_text
 from video2emg.inference.live import Stream
 from video2emg.inference.run import Run, open_run
 from video2emg.parallel import mesh as mesh_lib
@@ -154,8 +153,7 @@ def main() -> None:
     print(text)
     if given.write:
         results.write_results(ROOT / f"results/{NAME}.json", found)
-        page = ROOT / "docs/predict.md"
-        write_text(page, between(page.read_text(encoding="utf-8"), text, NAME))
+        put(ROOT / "docs/predict.md", text, NAME)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import video2emg
-from benchmarks.publish import ROOT, between
-from video2emg.files import write_text
+from benchmarks.publish import ROOT, put
 
 PAGE, MARK = ROOT / "docs" / "predict.md", "measured"
 
@@ -179,7 +178,7 @@ def main() -> None:
     table = "\n".join(head + rows)
     print(table)
     if given.write:
-        write_text(PAGE, between(PAGE.read_text(encoding="utf-8"), table, MARK))
+        put(PAGE, table, MARK)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ def between(page: str, text: str, name: str = "results") -> str:
     return f"{before}{start}\n{text}\n{end}{after}"
 
 
+def put(page: pathlib.Path, text: str, name: str = "results") -> None:
+    """Writes `text` between the two marks of that name on a page."""
+    write_text(page, between(page.read_text(encoding="utf-8"), text, name))
+
+
 def extremes(found: dict) -> str:
     """Table of the groups with the highest and the lowest skill."""
     model = found["test"]["model"]
@@ -56,12 +61,9 @@ def main() -> None:
     workdir = parser.parse_args().workdir
     found = results.read_results(workdir / "results.json")
     results.write_results(ROOT / "results" / "v2emg.json", found)
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = f"```text\n{results.format_table(found)}\n```"
-    write_text(ROOT / "README.md", between(page, table))
-    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    page = between(page, extremes(found), "extremes")
-    write_text(ROOT / "docs/results.md", between(page, coverage(found), "calibration"))
+    put(ROOT / "README.md", f"```text\n{results.format_table(found)}\n```")
+    put(ROOT / "docs/results.md", extremes(found), "extremes")
+    put(ROOT / "docs/results.md", coverage(found), "calibration")
     figures.skill_by_action(found, ROOT / "docs/img/skill.png")
     shutil.copyfile(
         workdir / "0/figures/envelopes_barbell_squat.png", ROOT / "docs/img/envelopes.png"

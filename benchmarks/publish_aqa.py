@@ -11,9 +11,8 @@ compared with.
 import argparse
 import pathlib
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from video2emg.eval import quality_report, results
-from video2emg.files import write_text
 
 
 def main() -> None:
@@ -26,10 +25,9 @@ def main() -> None:
     found = results.read_results(args.workdir / "results.json")
     differences = [quality_report.format_differences(found, name) for name in args.minus]
     text = "\n\n".join([quality_report.format_table(found), *differences])
-    page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```",
-                   "results" if args.name == "aqa" else args.name)  # fmt: skip
+    mark = "results" if args.name == "aqa" else args.name
+    put(args.page, f"```text\n{text}\n```", mark)
     results.write_results(ROOT / f"results/{args.name}.json", found)
-    write_text(args.page, page)
     print(text)
 
 

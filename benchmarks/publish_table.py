@@ -11,9 +11,8 @@ import argparse
 import pathlib
 import shutil
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from video2emg.eval import results
-from video2emg.files import write_text
 
 
 def main() -> None:
@@ -24,10 +23,9 @@ def main() -> None:
     args = parser.parse_args()
     found = results.read_results(args.workdir / "results.json")
     text = (args.workdir / "table.txt").read_text(encoding="utf-8").rstrip()
-    page = between(args.page.read_text(encoding="utf-8"), f"```text\n{text}\n```", args.name)
+    put(args.page, f"```text\n{text}\n```", args.name)
     results.write_results(ROOT / f"results/{args.name}.json", found)
-    write_text(args.page, page)
-    if f"img/{args.name}.png" in page:
+    if f"img/{args.name}.png" in args.page.read_text(encoding="utf-8"):
         shutil.copyfile(args.workdir / "table.png", ROOT / f"docs/img/{args.name}.png")
     print(text)
 

@@ -7,9 +7,8 @@ python -m benchmarks.publish_videoqa --out runs/qa
 import argparse
 import pathlib
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from video2emg.eval import results
-from video2emg.files import write_text
 from video2emg.videoqa import leaderboard
 
 
@@ -19,8 +18,7 @@ def main() -> None:
     found = results.read_results(parser.parse_args().out / "leaderboard.json")
     results.write_results(ROOT / "results" / "videoqa.json", found)
     text = leaderboard.format_table(found, "test")
-    page = ROOT / "docs" / "videoqa.md"
-    write_text(page, between(page.read_text(encoding="utf-8"), f"```text\n{text}\n```"))
+    put(ROOT / "docs/videoqa.md", f"```text\n{text}\n```")
     print(text)
 
 

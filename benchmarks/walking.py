@@ -22,12 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.publish import ROOT, between
+from benchmarks.publish import ROOT, put
 from video2emg.data import readers
 from video2emg.eval import comparison, results, scores
 from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
-from video2emg.files import write_text
 from video2emg.models.blocks import Block, time_embedding
 from video2emg.models.reference.mia import MIATransformer
 from video2emg.models.reference.tds import TDS, TemporalCNN
@@ -245,9 +244,7 @@ def main() -> None:
     print(text)
     if args.publish:
         results.write_results(ROOT / "results/walking.json", found)
-        page = ROOT / "docs/reference.md"
-        old = page.read_text(encoding="utf-8")
-        write_text(page, between(old, f"```text\n{text}\n```", "walking"))
+        put(ROOT / "docs/reference.md", f"```text\n{text}\n```", "walking")
 
 
 if __name__ == "__main__":
