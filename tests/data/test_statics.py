@@ -44,7 +44,7 @@ def test_a_posture_held_still_is_what_inverse_dynamics_says(name, share):
     found = statics(name, pose, load)
     known = np.isfinite(found)
     # Where on the back a bar lies, joints do not say.
-    slack = 2.0 if name == "barbell_squat" else 1.0
+    slack = 2.5 if name == "barbell_squat" else 1.0
     np.testing.assert_allclose(found[known], true[known], atol=8.0 * slack, rtol=0.15)
     error = np.abs(found - true)[known]
     assert not known.any() or error.mean() < 4.0 * slack
@@ -69,9 +69,10 @@ def test_what_is_carried_by_something_else_is_not_known(name, arms, legs):
     assert not known["left_hip_abduction"] and not known["right_hip_abduction"]
 
 
-def test_without_the_load_nothing_is_known():
-    pose, _, _ = held("dumbbell_curl", 0.5)
+def test_without_the_load_or_where_it_is_nothing_is_known():
+    pose, load, _ = held("dumbbell_curl", 0.5)
     assert np.isnan(statics("dumbbell_curl", pose, np.nan)).all()
+    assert np.isnan(statics("A07", pose, load)).all()
 
 
 def test_who_does_not_tell_weighs_seventy_kilogrammes():

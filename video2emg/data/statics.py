@@ -5,9 +5,9 @@ the segments and of the load beyond the joint, as if the body stood still (stati
 Biomechanics and Motor Control of Human Movement, ch. 5, without inertia). Segment masses and
 centres after de Leva, J. Biomech. 29 (1996).
 
-What is not known is NaN, not guessed: arms without the load they hold; legs and back where the
-centre of mass is not above the feet, so that a bench carries what would be their torque; and hip
-abduction, since legs that push apart on the floor look like legs that do not.
+What is not known is NaN, not guessed: everything without the load or how it is held; legs and back
+where the centre of mass is not above the feet, so that a bench carries what would be their torque;
+and hip abduction, since legs that push apart on the floor look like legs that do not.
 """
 
 from collections.abc import Sequence
@@ -36,13 +36,15 @@ _LIMBS = (
 _TRUNK = (("head", 0.0, 0.0694), ("chest", 0.72, 0.1596), ("abdomen", 0.38, 0.1633),
           ("pelvis", 0.05, 0.1117))  # fmt: skip
 _PARTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "toe")
+_LEVEL = np.array([1.0, 1.0, 0.0])  # times a vector: its level part
 _LUMBAR = 0.26  # of the way from the hips to the shoulders
 _GRIP = 0.75  # of the way from the wrist to the fingers
 _ARM, _LEG = _LIMBS[:3], _LIMBS[3:]
 
+_IN_EACH_HAND = ("dumbbell", "kettlebell")
 # Barbell exercises whose bar is not in the hands: it lies on the shoulders, or on the hips.
 _ON_SHOULDERS = ("squat", "good_morning", "lunge", "split_squat", "calf_raise")
-_BEHIND_M = 0.1  # the bar behind the line of the shoulders
+_BEHIND_M = 0.07  # the bar behind the line of the shoulders
 _ON_HIPS = ("hip_thrust", "glute_bridge")
 
 
@@ -54,9 +56,9 @@ def static_torque(
     Args:
       pose: m, z up, relative to any point.
       joints: their names; those that are lacking are made up for as by `pose.arrange`.
-      action: the exercise. `barbell_…` is lifted by both arms, or lies on the body; all else is
-        held in each hand.
-      load: kg; total for barbells, else per hand.
+      action: the exercise. A barbell is lifted by both arms, or lies on the body; a dumbbell is
+        held in each hand. Of other names it is not known where the load is.
+      load: kg; total for barbells, per hand for dumbbells.
       mass: kg, of the body; `ADULT_KG` if it is not finite.
 
     Returns:
@@ -97,16 +99,33 @@ class _Posture:
         self.chest = _axes(self.shoulders - self.hips, left - right)
         left, right = (self.at[f"{side}_hip"] for side in vocabulary.SIDES)
         self.pelvis = _axes(self.shoulders - self.hips, left - right)
-        barbell = action.startswith("barbell")
-        name = action.removeprefix("barbell_")
-        self.in_hands = np.nan_to_num(load) * (0.5 if barbell else 1.0)  # kg per hand
-        self.on_trunk = []
-        if barbell and name.endswith((*_ON_SHOULDERS, *_ON_HIPS)):
-            self.in_hands = 0.0
+        self._place(action, load)
+        every = self._above_legs() + self._limb("left", _LEG) + self._limb("right", _LEG)
+        self.total = sum(kg for _, kg in every)
+        self.centre = sum((place * kg for place, kg in every), np.zeros(3)) / self.total
+        heel, toe = self._middle("heel"), self._middle("toe")
+        self.forward = _unit((toe - heel) * _LEVEL)
+        ahead = _dot(self.centre - heel, self.forward)
+        length = _dot(toe - heel, self.forward)
+        stands = (ahead > -BEYOND_FEET_M) & (ahead < length + BEYOND_FEET_M)
+        self.standing = self.known + np.where(stands, 0.0, np.nan)
+
+    def _place(self, action: str, load: float) -> None:
+        """Puts the load into the hands or onto the trunk.
+
+        `known` is zero, or NaN if nobody can say; it is added to whatever bears the load.
+        """
+        barbell, told = "barbell" in action, np.isfinite(load)
+        self.known = (
+            0.0 if told and (barbell or any(x in action for x in _IN_EACH_HAND)) else np.nan
+        )
+        load = load if told else 0.0
+        on_hips = barbell and action.endswith(_ON_HIPS)
+        self.on_trunk: list[tuple[np.ndarray, float]] = []
+        self.in_hands = load / 2 if barbell else load  # kg per hand
+        if on_hips or (barbell and action.endswith(_ON_SHOULDERS)):
             back = self.shoulders - _BEHIND_M * self.chest[:, 0]
-            where = self.hips if name.endswith(_ON_HIPS) else back
-            self.on_trunk = [(where, np.nan_to_num(load))]
-        self.known = np.where(np.isfinite(load), 0.0, np.nan)  # added to whatever bears the load
+            self.in_hands, self.on_trunk = 0.0, [(self.hips if on_hips else back, load)]
 
     def _middle(self, part: str) -> np.ndarray:
         return (self.at[f"left_{part}"] + self.at[f"right_{part}"]) / 2
@@ -149,38 +168,18 @@ class _Posture:
             "elbow_flexion": known + _dot(elbow, hinge),
         }
 
-    def _legs(self) -> list[tuple[np.ndarray, float]]:
-        return [weight for side in vocabulary.SIDES for weight in self._limb(side, _LEG)]
-
-    def _stands(self) -> np.ndarray:
-        """Zero where the centre of mass is above the feet, else NaN. [P]."""
-        forward = _level(self._middle("toe") - self._middle("heel"))
-        length = np.linalg.norm((self._middle("toe") - self._middle("heel"))[:, :2], axis=-1)
-        ahead = _dot(self._centre() - self._middle("heel"), forward)
-        inside = (ahead > -BEYOND_FEET_M) & (ahead < length + BEYOND_FEET_M)
-        return np.where(inside, 0.0, np.nan)
-
-    def _centre(self) -> np.ndarray:
-        weights = self._above_legs() + self._legs()
-        total = sum(kg for _, kg in weights)
-        return sum((place * kg for place, kg in weights), np.zeros(3)) / total
-
     def leg(self, side: str) -> dict[str, np.ndarray]:
         """Torques [P] of hip, knee and ankle of a body that stands on both feet."""
-        centre = self._centre()
         own, other = (
             (self.at[f"{s}_heel"] + self.at[f"{s}_toe"]) / 2
             for s in (side, {"left": "right", "right": "left"}[side])
         )
         # The floor pushes under the centre of mass: on each foot, at the same distance forward,
         # and more on the nearer foot.
-        forward, apart = _level(self._middle("toe") - self._middle("heel")), other - own
-        apart[:, 2] = 0.0
-        share = 1 - _dot(centre - own, apart) / np.maximum(_dot(apart, apart), 1e-4)
-        pushed = own + _dot(centre - own, forward)[:, None] * forward
-        pushed[:, 2] = np.minimum(own[:, 2], other[:, 2])
-        total = sum(kg for _, kg in self._above_legs() + self._legs())
-        floor = (pushed, -np.clip(share, 0, 1) * total)
+        apart = (other - own) * _LEVEL
+        share = 1 - _dot(self.centre - own, apart) / np.maximum(_dot(apart, apart), 1e-4)
+        pushed = own + _dot(self.centre - own, self.forward)[:, None] * self.forward
+        floor = (pushed, -np.clip(share, 0, 1) * self.total)
         weights = self._limb(side, _LEG)
         hip = _holding(self.at[f"{side}_hip"], [*weights, floor])
         knee = _holding(self.at[f"{side}_knee"], [*weights[1:], floor])
@@ -188,19 +187,18 @@ class _Posture:
         shank = self.at[f"{side}_knee"] - self.at[f"{side}_ankle"]
         foot = self.at[f"{side}_toe"] - self.at[f"{side}_heel"]
         hinge = _unit(np.cross(shank, foot))  # to the left, as knees point where toes do
-        known = self.known + self._stands()
         return {
-            "hip_extension": known + _dot(hip, self.pelvis[:, 1]),
-            "hip_abduction": np.full(len(centre), np.nan),
-            "knee_extension": known - _dot(knee, hinge),
-            "ankle_plantarflexion": known + _dot(ankle, hinge),
+            "hip_extension": self.standing + _dot(hip, self.pelvis[:, 1]),
+            "hip_abduction": np.full(len(hip), np.nan),
+            "knee_extension": self.standing - _dot(knee, hinge),
+            "ankle_plantarflexion": self.standing + _dot(ankle, hinge),
         }
 
     def lumbar(self) -> np.ndarray:
         """Torque [P] that holds the trunk of a body that stands."""
         joint = self.hips + _LUMBAR * (self.shoulders - self.hips)
         held = _holding(joint, self._above_legs(from_pelvis=False))
-        return self.known + self._stands() - _dot(held, self.pelvis[:, 1])
+        return self.standing - _dot(held, self.pelvis[:, 1])
 
 
 def _holding(joint: np.ndarray, weights) -> np.ndarray:
@@ -218,10 +216,6 @@ def _axes(up: np.ndarray, left: np.ndarray) -> np.ndarray:
     up = _unit(up)
     left = _unit(left - _dot(left, up)[:, None] * up)
     return np.stack([np.cross(left, up), left, up], 1)
-
-
-def _level(vector: np.ndarray) -> np.ndarray:
-    return _unit(vector * [1.0, 1.0, 0.0])
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
