@@ -99,9 +99,12 @@ def test_a_broken_file_of_features_is_named(tmp_path):
 
 
 def test_every_preset_makes_every_row():
+    seen = []
     for preset in representations.PRESETS:
         rows = dict(representations.rows(representations.get_config(preset)))
         assert list(rows) == list(representations.OBJECTIVES)
         assert all(row.train.loss.emg == (10.0 if "emg" in n else 0) for n, row in rows.items())
+        assert rows["emg"].to_dict() not in seen  # a preset that changes nothing is none
+        seen.append(rows["emg"].to_dict())
     with pytest.raises(ValueError, match="unknown 'emgg'"):
         representations.get_config("emgg")

@@ -7,9 +7,9 @@
 
 The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is
 a mix of weights in `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps
-and batches. `pose` (after the colon) sees joint positions instead of video, which is faster;
-`crowd` has fewer exercises of more people; `debug` is a run of minutes on next to nothing;
-`<objective>_debug` is one row of it. Expected result: docs/representations.md.
+and batches. `crowd` (after the colon) has fewer exercises of more people; `debug` is a run of
+minutes on next to nothing; `<objective>_debug` is one row of it. Expected result:
+docs/representations.md.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ import ml_collections
 
 from configs import v2emg
 
-PRESETS = ("", "pose", "crowd", "debug")
+PRESETS = ("", "crowd", "debug")
 _BODY = dict(pose=0.3, torque=0.3, load=0.3)
 OBJECTIVES = {
     "none": {},  # the encoder as it was drawn
