@@ -76,7 +76,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         weight_decay=0.02,
         clip=1.0,
         average_decay=0.99,
-        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1, consistency=0.1),
+        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1, consistency=0.01),
         eval_every=300,
         save_every=300,
         patience_s=600.0,  # s, that one batch of input may take

@@ -6,7 +6,8 @@
 
 Six exercises of ten people, from joint positions; the same test people in every row. `none` learns
 EMG and load alone, `dynamics` also the source's torques, `statics` those that hold the postures
-(`data.statics`), `… + levers` also has the EMG explain them (`models.levers`). `video` (after the
+(`data.statics`); `… + levers` also has the EMG explain them (`models.levers`), by a weight of the
+loss of 0.01 or 0.1. `video` (after the
 colon) sees pictures, and learns the pose; `debug` is a run of minutes on next to nothing. Expected
 result: docs/representations.md.
 """
@@ -31,7 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
     """The rows of the table."""
-    for name in ("none", "dynamics", "statics", "statics + levers", "dynamics + levers"):
+    for name in ("none", "dynamics", "statics", "statics + levers", "statics + strong levers"):
         one = v2emg.get_config("debug" if config.preset == "debug" else "six")
         if config.preset != "video":
             one.model.encoder.name = "pose"
@@ -39,6 +40,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         one.data.select.people = 2 if config.preset == "debug" else 10
         one.data.torque = "static" if "statics" in name else "source"
         one.model.levers = name.endswith("levers")
+        one.train.loss.consistency = 0.1 if "strong" in name else 0.01
         if name == "none":
             one.train.loss.torque = 0.0
         yield name, one
