@@ -1,8 +1,7 @@
 """Clips → windows → augmented batches, deterministic and resumable.
 
-One example is a window of fixed length on the clip clock; what lies outside the recording is
-masked. Letters: B batch, V views, T frames, S pixels, N EMG samples, M channels, J joints,
-D degrees of freedom.
+One example is a window of fixed length on the clip clock; what lies outside the clip is masked.
+B batch, V views, T frames, S pixels, N EMG samples, M channels, J joints, D degrees of freedom.
 """
 
 import copy
@@ -140,8 +139,8 @@ class Examples:
           video [V, T, S, S, 3] uint8 and video_mask [V, T]; view [V], place of each camera in
           `vocabulary.VIEWS`; emg [N, M] normalised envelope and emg_mask; muscle, side [M]; pose
           [T, J, 3] m relative to the hips and pose_mask [T, J]; torque [T, D] N·m and torque_mask;
-          load [] kg and load_mask; vitals [2] and traits [3], see `data.inputs`, and
-          their masks; index [], start [] s; what `labels` adds, if given.
+          load [] kg, vitals [2] and traits [3], see `data.inputs`, and their masks; index [],
+          start [] s; what `labels` adds, if given.
 
         Raises:
           UserError: the clip has none of the views in this window, or, without views, no pose.
@@ -235,14 +234,12 @@ class Examples:
         """
         joints = self.window.joints
         if not clip.joints or not len(clip.pose_time):
-            return np.zeros((len(times), len(joints), 3), np.float32), np.zeros(
-                (len(times), len(joints)), bool
-            )
+            nothing = np.zeros((len(times), len(joints), 3), np.float32)
+            return nothing, nothing.any(2)
         if clip.joints != joints:
             raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
-        flat, inside = emg_lib.resample(
-            clip.pose.reshape(len(clip.pose), -1), clip.pose_time, times
-        )
+        flat = clip.pose.reshape(len(clip.pose), -1)
+        flat, inside = emg_lib.resample(flat, clip.pose_time, times)
         pose = flat.reshape(len(times), len(joints), 3)
         hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
         pose = pose - pose[:, hips].mean(1, keepdims=True)
@@ -250,11 +247,10 @@ class Examples:
         return np.where(mask[..., None], pose, 0), mask
 
     def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        dofs = self.window.dofs
         if not clip.dofs or not len(clip.pose_time):
-            shape = len(times), len(dofs)
-            return np.zeros(shape, np.float32), np.zeros(shape, bool)
-        if clip.dofs != dofs:
+            nothing = np.zeros((len(times), len(self.window.dofs)), np.float32)
+            return nothing, nothing > 0
+        if clip.dofs != self.window.dofs:
             raise UserError(f"clip {clip.clip_id!r}, field dofs: differs from the dataset's")
         torque, inside = emg_lib.resample(clip.torque, clip.pose_time, times)
         mask = inside[:, None] & np.isfinite(torque)
