@@ -235,7 +235,7 @@ class Examples:
         joints = self.window.joints
         if not clip.joints or not len(clip.pose_time):
             nothing = np.zeros((len(times), len(joints), 3), np.float32)
-            return nothing, nothing.any(2)
+            return nothing, np.zeros(nothing.shape[:2], bool)
         if clip.joints != joints:
             raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
         flat = clip.pose.reshape(len(clip.pose), -1)
