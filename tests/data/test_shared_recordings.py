@@ -25,6 +25,7 @@ CEINMS = (
 MOCO = "opensim_core/Bindings/Java/Matlab/examples/Moco/exampleEMGTracking/"
 WALK = "opensim_core/OpenSim/Examples/Moco/example3DWalking/"
 ARM = "pyomeca/tests/data/"
+SQUAT = "msk_modelling_python/FullROMSquat01_emg.csv"
 
 
 def ceinms(run, action):
@@ -71,7 +72,18 @@ GOOD = [
      set()),
     ({"subject": "arm2", "action": "reaching", "emg": f"{ARM}analogs.csv", "emg_rate": 2000,
       "emg_channels": "EMG2=right_medial_deltoid; EMG4=right_biceps_brachii"}, set()),
+    ({"subject": "full_rom", "action": "squat", "emg": SQUAT, "emg_rate": 2000, "emg_unit": "uV",
+      "emg_channels": "EMG03_biceps_brachii_right=right_biceps_brachii; "
+                      "EMG04_biceps_brachii_left=left_biceps_brachii; "
+                      "EMG05_trapezius_trans_right=right_middle_trapezius; "
+                      "EMG06_trapezius_trans_left=left_middle_trapezius"}, set()),
     ({"subject": "statue", "action": "walking", "video_left": "videos/sports2d/demo.mp4"}, set()),
+    ({"subject": "phone", "action": "squat", "video_left": "videos/squat/squat_side.mp4"}, set()),
+    ({"subject": "pair", "action": "walking",
+      "video_front": "videos/pose2sim_multi/cam01.mp4",
+      "video_front_left": "videos/pose2sim_multi/cam02.mp4",
+      "video_left": "videos/pose2sim_multi/cam03.mp4",
+      "video_back": "videos/pose2sim_multi/cam04.mp4"}, set()),
     ({"subject": "balancer", "action": "balancing",
       "video_front": "videos/pose2sim/cam01.mp4", "video_front_left": "videos/pose2sim/cam02.mp4",
       "video_left": "videos/pose2sim/cam03.mp4", "video_back": "videos/pose2sim/cam04.mp4"}, set()),
@@ -98,6 +110,12 @@ REFUSED = [
     ({"emg": f"{ARM}analogs.csv", "emg_channels": f"EMG1={X}"}, "does not say its rate"),
     ({"emg": f"{ARM}analogs.csv", "emg_channels": f"EMG12={X}", "emg_rate": 2000},
      "check: constant at 0: not connected"),
+    ({"emg": SQUAT, "emg_channels": f"EMG03_biceps_brachii_right={X}", "emg_unit": "uV"},
+     "does not say its rate"),
+    ({"emg": SQUAT, "emg_channels": f"EMG07={X}", "emg_rate": 2000, "emg_unit": "uV"},
+     "check: constant at -3299.9: not connected"),
+    ({"emg": "videos/pose2sim/calibration/Calib.qca.txt", "emg_channels": f"E={X}"},
+     "no rows of numbers"),
     ({"emg": f"{ARM}is_expected_array_val.csv", "emg_channels": f"E={X}"}, "no rows of numbers"),
     ({"emg": f"{ARM}markers.csv", "emg_channels": f"E={X}"}, "no channel 'E'; it has 'column 1'"),
     ({"emg": f"{ARM}markers_without_header.csv", "emg_channels": f"E={X}"},
@@ -113,6 +131,7 @@ MOVEMENT = [
     *(f"{MOCO}{name}" for name in ("coordinates.mot", "grf.mot")),
     *(f"{WALK}{name}" for name in ("coordinates.sto", "grf_walk.mot", "markers_walk.trc")),
     *(f"{ARM}{name}" for name in ("inverse_dyn.sto", "inverse_kin.mot", "markers.trc")),
+    "opencap_processing/squats1_videoAndMocap.mot",
 ]
 DOCUMENTS = ("README", "LICENSE", "SOURCE", "METADATA", "Copyright", "sheet.png", "grf_walk.xml")
 
@@ -178,5 +197,5 @@ def test_all_good_ones_become_a_dataset(copy, tmp_path):
     dataset = store.open_dataset("recordings/default", tmp_path, copy)
     clips = [clip for split in dataset.splits.values() for clip in split]
     assert len(clips) == len(GOOD) and not dataset.simulated
-    assert sum(bool(clip.muscles) for clip in clips) == 10
-    assert sum(len(clip.views) for clip in clips) == 5
+    assert sum(bool(clip.muscles) for clip in clips) == 11
+    assert sum(len(clip.views) for clip in clips) == 10
