@@ -37,7 +37,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from video2emg.errors import Interrupted, UserError
+from video2emg.core.errors import Interrupted, UserError
 from video2emg.videoqa import flags as videoqa_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration file, with :preset.")
@@ -124,9 +124,9 @@ def main(argv: list[str]) -> None:
             return
         # Imported late: `--help` and mistakes should not wait for jax.
         if command == "check-data":
-            from video2emg import inspection
+            from video2emg.cli import check_data
 
-            sys.exit(inspection.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, out))
+            sys.exit(check_data.run(_NAME.value, _DATA_DIR.value, _MANUAL_DIR.value, out))
         if command == "prepare-data":
             from video2emg.data import store
 
@@ -137,15 +137,15 @@ def main(argv: list[str]) -> None:
             print(f"{_NAME.value} {made.version} in {_DATA_DIR.value}: clips: {counts}")
             sys.exit(0)
         if command == "graph":
-            from video2emg import graphs
+            from video2emg.cli import graph
 
-            sys.exit(graphs.run(_NAME.value, out))
+            sys.exit(graph.run(_NAME.value, out))
         if command == "predict" and _CAMERA.value:
-            from video2emg.inference import live
+            from video2emg.inference import stream
 
-            sys.exit(live.run(_CHECKPOINT.value, _CAMERA.value, _OUT.value, _ACTION.value, built))
+            sys.exit(stream.run(_CHECKPOINT.value, _CAMERA.value, _OUT.value, _ACTION.value, built))
         if command == "predict":
-            from video2emg.inference import command as predict
+            from video2emg.cli import predict
 
             sys.exit(
                 predict.run(
@@ -161,9 +161,9 @@ def main(argv: list[str]) -> None:
                 )
             )
         if command == "export":
-            from video2emg import export
+            from video2emg.export import stablehlo
 
-            sys.exit(export.run(_CHECKPOINT.value, out, built))
+            sys.exit(stablehlo.run(_CHECKPOINT.value, out, built))
         if command == "videoqa":
             options = videoqa_flags.options()
             from configs import aqa
@@ -196,28 +196,29 @@ def _train() -> None:
     _start_jax()
     import jax
 
-    from video2emg import (
-        assessment,
-        experiment,
+    from video2emg.core import remote
+    from video2emg.jobs import (
+        aqa,
+        compare,
+        modality_ablation,
         personalise,
-        regression,
-        remote,
-        represent,
-        represent_table,
-        subsets,
-        table,
+        regressor,
+        representation,
+        representation_table,
+        video2emg,
     )
+    from video2emg.run import setup
 
     config = _CONFIG.value
     if _PRINT_SHARDING.value:
-        print(experiment.sharding_table(config))
+        print(setup.sharding_table(config))
         return
     task = config.get("task") or ("regressor" if config.get("regressor") else "")
     collect = _SWEEP_COLLECT.value
     swept = _SWEEP.value or collect
-    tables = {"table": table, "representations": represent_table}
-    alone = {"personalise": personalise, "regressor": regression, "represent": represent,
-             "subsets": subsets}  # fmt: skip
+    tables = {"table": compare, "representations": representation_table}
+    alone = {"personalise": personalise, "regressor": regressor, "represent": representation,
+             "subsets": modality_ablation}  # fmt: skip
     if (swept or _PROFILE.value) and (task in alone or task in tables):
         raise UserError("--sweep, --sweep_collect and --profile are not for this config")
     if task == "aqa" and _PROFILE.value:
@@ -232,12 +233,12 @@ def _train() -> None:
         elif task in tables:
             tables[task].run(config, _of_module("rows")(config), workdir)
         elif swept:
-            job = assessment if task == "aqa" else experiment
+            job = aqa if task == "aqa" else video2emg
             job.sweep(config, _variants(), workdir, collect)
         elif task == "aqa":
-            assessment.run(config, workdir)
+            aqa.run(config, workdir)
         else:
-            experiment.run(config, workdir, _PROFILE.value)
+            video2emg.run(config, workdir, _PROFILE.value)
 
 
 def _start_jax() -> None:

@@ -20,8 +20,9 @@ import time
 import jax
 import numpy as np
 
-from video2emg import experiment, vocabulary
+from video2emg.core import vocabulary
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.run import setup
 from video2emg.train import state as state_lib
 from video2emg.train.step import train_step
 
@@ -53,7 +54,7 @@ def batch_of(window, size: int) -> dict[str, jax.ShapeDtypeStruct]:
         "load": ((), np.float32),
         "load_mask": ((), np.bool_),
     }
-    return experiment.blank_batch(window, size) | {
+    return setup.blank_batch(window, size) | {
         name: jax.ShapeDtypeStruct((size, *shape), dtype)
         for name, (shape, dtype) in targets.items()
     }
@@ -62,8 +63,8 @@ def batch_of(window, size: int) -> dict[str, jax.ShapeDtypeStruct]:
 def cost(config, fsdp: int, tensor: int, optimised: bool = True) -> dict:
     """Of one step; per device and step unless said otherwise."""
     mesh = mesh_lib.make_mesh(fsdp, tensor)
-    window = dataclasses.replace(experiment.window_of(config), joints=vocabulary.FLEX_21)
-    model = experiment.build_model(config, window)
+    window = dataclasses.replace(setup.window_from_config(config), joints=vocabulary.FLEX_21)
+    model = setup.build_model(config, window)
     tx = state_lib.optimiser(config.train)
     batch = batch_of(window, config.train.batch_size)
     one = {name: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype) for name, x in batch.items()}

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from benchmarks.publish import ROOT, put
+from video2emg.core.emg import envelope
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import Builder
-from video2emg.data.emg import envelope
 from video2emg.eval import comparison, results, scores
-from video2emg.experiment import SCORES
+from video2emg.run.workdir import SCORES
 from video2emg.sim import record, semg
 
 # Whose factor; each row's groups lie within those of the row before.

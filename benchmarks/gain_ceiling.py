@@ -21,18 +21,18 @@ import numpy as np
 
 from benchmarks.publish import ROOT, put
 from configs import v2emg
-from video2emg import experiment
-from video2emg.data.emg import KINDS
+from video2emg.core.emg import KINDS
+from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import split_channel
 from video2emg.data.store import open_dataset
-from video2emg.errors import UserError
 from video2emg.eval import baselines, evaluate, results, scores
-from video2emg.vocabulary import split_channel
+from video2emg.run import setup
 
 
 def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
     """Scores of the seer in units of the reference `kind`."""
     config.data.reference = kind
-    splits, _ = experiment.prepare(config, dataset)
+    splits, _ = setup.load_splits(config, dataset)
     series = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
     pairs = defaultdict(list)
     for clip, known in zip(series["train"], mvc["train"], strict=True):
@@ -86,7 +86,7 @@ def main() -> None:
     config = v2emg.get_config()
     config.data.update(name=args.name, dir=args.data_dir)
     dataset = open_dataset(args.name, args.data_dir)
-    splits, _ = experiment.prepare(config, dataset)
+    splits, _ = setup.load_splits(config, dataset)
     mvc = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
     rows = {kind: ceiling(dataset, config, kind, mvc) for kind in KINDS}
     facts = dict(dataset=args.name, simulated=dataset.simulated, rows=rows, models=models)

@@ -26,8 +26,9 @@ import tensorflow_datasets as tfds
 from etils import epath
 from PIL import Image
 
-from video2emg.data import build, emg, pipeline, store
-from video2emg.data.clip import Clip
+from video2emg.core import emg
+from video2emg.core.clip import Clip
+from video2emg.data import build, pipeline, store
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.builder import ClipBuilder
 from video2emg.data.readers import film

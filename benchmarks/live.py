@@ -19,16 +19,18 @@ import tqdm
 
 from benchmarks.publish import ROOT, put
 from configs import v2emg
-from video2emg import experiment
-from video2emg.config import Config
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core.config import Config
 from video2emg.data.pipeline import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.inference.live import Stream
 from video2emg.inference.run import Run, open_run
+from video2emg.inference.stream import Stream
+from video2emg.jobs import video2emg
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.parallel.hosts import log
+from video2emg.run import setup
 from video2emg.train.step import predict_step
 
 NAME = "live"
@@ -98,7 +100,7 @@ def rows(name: str, config: Config, workdir: Path) -> dict[str, scores.Table]:
     kept = workdir / "shown.npz"
     if kept.exists():
         return comparison.load(kept)
-    splits, _ = experiment.prepare(config, open_dataset(config.data.name, config.data.dir))
+    splits, _ = setup.load_splits(config, open_dataset(config.data.name, config.data.dir))
     test, run = splits["test"], open_run(workdir)
     series = evaluate.series_of(test)
     template = predict_baselines(evaluate.series_of(splits["train"]), series, ["template"])
@@ -140,8 +142,8 @@ def main() -> None:
     systems, facts = {}, {}
     differs = ("config_hash", "parameters")  # from model to model
     for number, (name, config) in enumerate(models(given.preset).items()):
-        experiment.say(f"{name}: {given.workdir / str(number)}")
-        facts = experiment.run(config, given.workdir / str(number))["provenance"]
+        log(f"{name}: {given.workdir / str(number)}")
+        facts = video2emg.run(config, given.workdir / str(number))["provenance"]
         systems |= {
             row: [scored] for row, scored in rows(name, config, given.workdir / str(number)).items()
         }

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg.data import emg as emg_lib
-from video2emg.data import movie
-from video2emg.files import write_json, write_text
+from video2emg.core import emg as emg_lib
+from video2emg.core.files import write_json, write_text
+from video2emg.inference.output import video
 from video2emg.sim import record as sim
 from video2emg.sim.exercises import EXERCISES
 from video2emg.sim.session import Session, record_set
@@ -42,7 +42,7 @@ def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> S
     studio = sim.Studio(size=size, fps=fps)
     session = record_set(STRANGER, SEED, exercise, load, made, studio)
     for view in studio.views:
-        movie.write(out / f"{view}.mp4", session.film(view), rate=fps)
+        video.write(out / f"{view}.mp4", session.film(view), rate=fps)
     time, value = envelopes(session)
     lines = [",".join(["time [s]", *session.clips[0].muscles])]
     lines += [

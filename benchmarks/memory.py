@@ -19,9 +19,10 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
 from benchmarks import input as input_benchmark
-from video2emg.data import build, emg, pipeline, store
+from video2emg.core import emg
+from video2emg.core.clip import Clip
+from video2emg.data import build, pipeline, store
 from video2emg.data.augment import Augmentation
-from video2emg.data.clip import Clip
 
 VIEWS, RATE, EMG_RATE, SIZE, BATCH = ("front",), 5.0, 500.0, 32, 20
 MUSCLES = ("left_vastus_lateralis", "right_vastus_lateralis")

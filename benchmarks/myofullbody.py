@@ -20,7 +20,7 @@ import sys
 import mujoco
 import numpy as np
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.sim import dynamics, record, semg
 from video2emg.sim.exercises import EXERCISES, POSE_RATE
 

@@ -107,14 +107,14 @@ def report(checkpoint: str, videos: list[str]) -> list[str]:
     """Time until the report stands in headless Chromium, and its weight."""
     from selenium import webdriver
 
-    from video2emg.viz import webpage
+    from video2emg.inference.output import report
 
     model = video2emg.load(checkpoint)
     found = model.predict(videos)
     graph = None if model.run.judge is None else model.run.judge.graph
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        webpage.write(found, path, graph=graph)
+        report.write(found, path, graph=graph)
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
         for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
@@ -140,8 +140,8 @@ def report(checkpoint: str, videos: list[str]) -> list[str]:
 
 def latency(checkpoint: str, video: str) -> list[str]:
     """From the arrival of a frame to its EMG, with frames coming as fast as they can be taken."""
-    from video2emg.inference.live import Stream
     from video2emg.inference.run import open_run
+    from video2emg.inference.stream import Stream
 
     view, _, path = video.partition("=")
     stream = Stream(open_run(checkpoint), view=view)

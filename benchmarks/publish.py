@@ -11,8 +11,8 @@ import argparse
 import pathlib
 import shutil
 
+from video2emg.core.files import write_text
 from video2emg.eval import results
-from video2emg.files import write_text
 from video2emg.viz import figures
 
 ROOT = pathlib.Path(__file__).parents[1]

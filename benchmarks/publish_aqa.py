@@ -12,7 +12,8 @@ import argparse
 import pathlib
 
 from benchmarks.publish import ROOT, put
-from video2emg.eval import quality_report, results
+from video2emg.aqa import report
+from video2emg.eval import results
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
     parser.add_argument("--minus", nargs="*", default=["none", "emg_only"])
     args = parser.parse_args()
     found = results.read_results(args.workdir / "results.json")
-    differences = [quality_report.format_differences(found, name) for name in args.minus]
-    text = "\n\n".join([quality_report.format_table(found), *differences])
+    differences = [report.format_differences(found, name) for name in args.minus]
+    text = "\n\n".join([report.format_table(found), *differences])
     mark = "results" if args.name == "aqa" else args.name
     put(args.page, f"```text\n{text}\n```", mark)
     results.write_results(ROOT / f"results/{args.name}.json", found)

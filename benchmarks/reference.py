@@ -72,7 +72,7 @@ def torch_step(system: str) -> Callable[[], object]:
     import transformers
 
     from tests.models.reference import test_core, test_heads_and_time, torch_models
-    from video2emg.models.reference import stgcn
+    from video2emg.models.published import stgcn
 
     arrays = tuple(torch.tensor(x) for x in inputs(system))
     (x,) = arrays
@@ -115,7 +115,7 @@ def jax_step(system: str) -> Callable[[], object]:
     import jax
     import jax.numpy as jnp
 
-    from video2emg.models.reference import core, i3d, mia, stgcn, tds, vit
+    from video2emg.models.published import core, i3d, mia, stgcn, tds, vit
 
     model, method = {
         "i3d": (i3d.I3D(), "features"),
@@ -185,7 +185,7 @@ def convolutions(steps: int) -> None:
     import torch
 
     from tests.models.reference.torch_models import same
-    from video2emg.models.reference import layers
+    from video2emg.models.published import layers
 
     print("conv3d: formulation, forward / PyTorch, forward and backward / PyTorch")
     for name, (shape, window, strides, outputs) in CONVOLUTIONS.items():

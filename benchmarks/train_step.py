@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 
 from configs import v2emg
-from video2emg import experiment
 from video2emg.data.augment import Augmentation
 from video2emg.data.pipeline import train_batches
 from video2emg.data.store import open_dataset
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.run import setup
 from video2emg.train import state as state_lib
 from video2emg.train.feed import Feed
 from video2emg.train.step import train_step
@@ -158,9 +158,9 @@ def main() -> None:
     parser.add_argument("--data", default="data")
     args = parser.parse_args()
     config = v2emg.get_config("six")
-    splits, _ = experiment.prepare(config, open_dataset(config.data.name, args.data))
+    splits, _ = setup.load_splits(config, open_dataset(config.data.name, args.data))
     examples = splits["train"]
-    model = experiment.build_model(config, examples.window)
+    model = setup.build_model(config, examples.window)
     augmentation = Augmentation(**config.augment.to_dict())
     data = Feed(
         train_batches(examples, augmentation, config.train.batch_size, 0,

@@ -28,8 +28,8 @@ from video2emg.eval import comparison, results, scores
 from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
 from video2emg.models.blocks import Block, time_embedding
-from video2emg.models.reference.mia import MIATransformer
-from video2emg.models.reference.tds import TDS, TemporalCNN
+from video2emg.models.published.mia import MIATransformer
+from video2emg.models.published.tds import TDS, TemporalCNN
 
 RECORDINGS = ("walk36", "walk45", "run81")
 # The lateral gastrocnemius is left out, as our vocabulary has one gastrocnemius; an electrode

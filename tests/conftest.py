@@ -1,8 +1,10 @@
 """Runs everything on eight fake CPU devices, and makes small clips."""
 
 import io
+import json
 import os
 import pathlib
+import shutil
 
 # Tests compile the same small programs again and again, also in processes that they start.
 _CACHE = pathlib.Path(__file__).parents[1] / ".pytest_cache" / "jax"
@@ -21,9 +23,12 @@ import pytest  # noqa: E402
 from absl import flags  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from video2emg import vocabulary  # noqa: E402
-from video2emg.data.clip import Clip, validate  # noqa: E402
+from configs import aqa, v2emg  # noqa: E402
+from video2emg.core import vocabulary  # noqa: E402
+from video2emg.core.clip import Clip, validate  # noqa: E402
 from video2emg.data.store import open_dataset  # noqa: E402
+from video2emg.jobs import aqa as aqa_job  # noqa: E402
+from video2emg.jobs import video2emg  # noqa: E402
 
 flags.FLAGS.mark_as_parsed()  # grain asks for a flag of its own
 
@@ -99,6 +104,56 @@ def tiny_dir(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("data")
     open_dataset("gymsim/tiny", folder)
     return folder
+
+
+def _small(config):
+    config.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+    config.train.batch_size = config.eval.batch_size = 8
+
+
+@pytest.fixture(scope="session")
+def run_dir(tiny_dir, tmp_path_factory):
+    """Workdir of a Video→EMG run on `gymsim/tiny`."""
+    config = v2emg.get_config("debug")
+    config.data.dir = str(tiny_dir)
+    _small(config)
+    workdir = tmp_path_factory.mktemp("runs") / "v2emg"
+    video2emg.run(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def causal_dir(tiny_dir, run_dir):
+    """Workdir of a run that does not look ahead."""
+    config = v2emg.get_config("debug")
+    config.data.dir, config.model.causal = str(tiny_dir), True
+    _small(config)
+    workdir = run_dir.with_name("causal")
+    video2emg.run(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def late_dir(causal_dir):
+    """The same run, of a model that waits for two frames; it has the same parameters."""
+    workdir = shutil.copytree(causal_dir, causal_dir.with_name("late"))
+    config = json.loads((workdir / "config.json").read_text())
+    config["model"]["lookahead_s"] = 0.4
+    (workdir / "config.json").write_text(json.dumps(config))
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def judge_dir(tiny_dir, run_dir):
+    """Workdir of an assessment run over it."""
+    config = aqa.get_config("debug")
+    config.main.data.dir = str(tiny_dir)
+    _small(config.main)
+    _small(config)
+    config.video2emg, config.joint.batch_size = str(run_dir), 8
+    workdir = run_dir.with_name("aqa")
+    aqa_job.run(config, workdir)
+    return workdir
 
 
 def shared(name: str) -> pathlib.Path:

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from configs import v2emg
-from video2emg import experiment
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.jobs import video2emg
+from video2emg.run.workdir import init_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = "configs/v2emg.py:debug"
@@ -96,15 +97,15 @@ def test_how_the_state_lies_on_devices_is_printed_without_data(tmp_path):
 def test_a_bucket_is_not_taken_for_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="--workdir=gs://bucket/run: not a folder"):
-        experiment.run(tiny_config("data"), "gs://bucket/run")
+        video2emg.run(tiny_config("data"), "gs://bucket/run")
     with pytest.raises(UserError, match=r"config.data.dir=s3:/.*: not a folder"):
-        experiment.run(tiny_config("s3://bucket/data"), tmp_path / "run")
+        video2emg.run(tiny_config("s3://bucket/data"), tmp_path / "run")
     assert not list(tmp_path.glob("*:"))
 
 
 def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
     config = tiny_config(tiny_dir)
-    found = experiment.run(config, tmp_path / "run")
+    found = video2emg.run(config, tmp_path / "run")
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     for name in ("skill", "pcc", "rmse"):
         assert isinstance(written["test"]["model"][name], float)
@@ -116,20 +117,20 @@ def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
     assert {"best", "checkpoints", "figures", "metrics.jsonl", "reference.json", "tensorboard"} <= {
         path.name for path in (tmp_path / "run").iterdir()
     }
-    again = experiment.run(config, tmp_path / "run")
+    again = video2emg.run(config, tmp_path / "run")
     assert again["test"] == written["test"]
     assert found["test"]["model"]["skill"] == written["test"]["model"]["skill"]
     assert "finished before" in capsys.readouterr().err
 
 
 def test_another_configs_workdir_is_refused_with_the_difference(tiny_dir, tmp_path):
-    experiment.claim(tmp_path / "run", tiny_config(tiny_dir))
+    init_workdir(tmp_path / "run", tiny_config(tiny_dir))
     with pytest.raises(UserError, match=r"belongs to another configuration.*train\.batch_size"):
-        experiment.run(tiny_config(tiny_dir, batch_size=16), tmp_path / "run")
+        video2emg.run(tiny_config(tiny_dir, batch_size=16), tmp_path / "run")
 
 
 def test_a_folder_of_something_else_is_refused(tiny_dir, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="not empty and holds no run"):
-        experiment.run(tiny_config(tiny_dir), tmp_path)
+        video2emg.run(tiny_config(tiny_dir), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

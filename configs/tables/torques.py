@@ -6,8 +6,8 @@
 
 Six exercises of ten people, from joint positions; the same test people in every row. `none` learns
 EMG and load alone, `dynamics` also the source's torques, `statics` those that hold the postures
-(`data.statics`); `… + levers` also has the EMG explain them (`models.levers`), by a weight of the
-loss of 0.01 or 0.1. `video` (after the
+(`data.statics`); `… + levers` also has the EMG explain them (`models.moment_arms`), by a weight
+of the loss of 0.01 or 0.1. `video` (after the
 colon) sees pictures, and learns the pose; `debug` is a run of minutes on next to nothing. Expected
 result: docs/representations.md.
 """

@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.mia import Builder
-from video2emg.errors import UserError
 
 EXERCISES = ("Squat", "Running", "Shuffle")
 

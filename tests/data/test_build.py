@@ -12,12 +12,12 @@ import time
 import numpy as np
 import pytest
 
+from video2emg.core.errors import UserError
 from video2emg.data import build, store
 from video2emg.data.datasets import builder as builder_lib
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
 from video2emg.data.datasets.recordings import Builder as Recordings
 from video2emg.data.datasets.workers import in_order
-from video2emg.errors import UserError
 
 from .test_recordings import folder as recordings
 

@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from video2emg import inspection
+from tests.conftest import make_clip
+from video2emg.cli import check_data
+from video2emg.core.errors import UserError
 from video2emg.data import check, store
 from video2emg.data.check import check_clip, check_dataset
-from video2emg.errors import UserError
-
-from ..conftest import make_clip
 
 
 def clean(index=0, **more):
@@ -173,7 +172,7 @@ def test_hum_is_the_share_of_power_at_the_mains():
 def test_the_command_writes_table_file_and_pictures(tmp_path, capsys, monkeypatch):
     clip, _ = planted("flat")
     monkeypatch.setattr(store, "source_clips", lambda *_: {"train": [clean(1), clip]})
-    assert inspection.run("some/thing", "data", "", str(tmp_path)) == 1
+    assert check_data.run("some/thing", "data", "", str(tmp_path)) == 1
     assert "error   flat" in capsys.readouterr().out
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.json", f"{clip.clip_id}.png"}

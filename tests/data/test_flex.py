@@ -10,13 +10,13 @@ import scipy.io
 import yaml
 
 from configs import v2emg
-from video2emg import experiment, vocabulary
+from tests.conftest import make_clip
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.data import store
 from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.write import to_flex
-from video2emg.errors import UserError
-
-from ..conftest import make_clip
+from video2emg.jobs import video2emg
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
     config.train.update(
         steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
     )
-    found = experiment.run(config, tmp_path / "run")
+    found = video2emg.run(config, tmp_path / "run")
     assert found["provenance"]["simulated"] is True  # the tree says where it comes from
     assert np.isfinite(found["test"]["model"]["skill"])
 

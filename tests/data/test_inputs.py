@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from tests.conftest import make_clip
 from tests.data.test_pipeline import WINDOW, examples, same
+from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import INPUTS
 from video2emg.data import inputs
 from video2emg.data.augment import Augmentation, Mirror
-from video2emg.errors import UserError
-from video2emg.vocabulary import INPUTS
-
-from ..conftest import make_clip
 
 
 def worn(**fields):

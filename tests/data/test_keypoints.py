@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from video2emg.data import check, pose
-from video2emg.data.clip import Clip, validate
+from video2emg.core import skeleton
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
+from video2emg.data import check
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.readers import keypoints
-from video2emg.errors import UserError
 
 from .test_recordings import folder, grey, write_video
 
@@ -47,7 +48,7 @@ def test_openpose_and_coco_say_the_same(tmp_path):
     first, second = person(25), person(25, seed=1)
     first[3] = 0  # not found
     found = keypoints.read(openpose(tmp_path / "o", {0: [first], 1: [], 7: [second]}))
-    assert found.joints == pose.OPENPOSE_25 and list(found.frame) == [0, 7]
+    assert found.joints == skeleton.OPENPOSE_25 and list(found.frame) == [0, 7]
     assert np.isnan(found.points[0, 3, :2]).all() and found.points[0, 3, 2] == 0
     np.testing.assert_allclose(found.points[1], second)
     one = person(17)
@@ -60,7 +61,7 @@ def test_openpose_and_coco_say_the_same(tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps(labels))
     for name in ("results.json", "labels.json"):
         found = keypoints.read(tmp_path / name)
-        assert found.joints == pose.COCO_17 and list(found.frame) == [4]
+        assert found.joints == skeleton.COCO_17 and list(found.frame) == [4]
         np.testing.assert_allclose(found.points[0], one)
 
 
@@ -145,7 +146,7 @@ def test_keypoints_lie_on_the_stored_square_at_their_frames_time(tmp_path):
     np.testing.assert_allclose(clip.keypoint_time, inside - 0.1, atol=1e-4)
     np.testing.assert_allclose(clip.keypoints[0, 0], [0.5, 0.5, 0.5])
     np.testing.assert_allclose(clip.keypoints[0, 1], [1.0, 0.75, 1.0])  # black above and below
-    assert clip.keypoint_joints == pose.OPENPOSE_25 and not clip.pose.size
+    assert clip.keypoint_joints == skeleton.OPENPOSE_25 and not clip.pose.size
     again = schema.from_example(stored(clip))
     np.testing.assert_array_equal(again.keypoints, clip.keypoints)
     assert again.keypoint_joints == clip.keypoint_joints
@@ -213,24 +214,24 @@ def test_points_outside_the_picture_are_suspected():
     clip = validate(Clip(
         clip_id="a", dataset="d", subject="s", action="x", views=("front",),
         frames=[b""], frame_view=np.zeros(1, np.int32), frame_time=np.zeros(1),
-        keypoint_joints=pose.COCO_17, keypoints=np.full((1, 17, 3), 1.4, np.float32),
+        keypoint_joints=skeleton.COCO_17, keypoints=np.full((1, 17, 3), 1.4, np.float32),
         keypoint_view=np.zeros(1, np.int32), keypoint_time=np.zeros(1)))  # fmt: skip
     assert "keypoints" in {f.code for f in check.check_clip(clip)}
 
 
-@pytest.mark.parametrize("source", pose.SKELETONS)
-@pytest.mark.parametrize("target", pose.SKELETONS)
+@pytest.mark.parametrize("source", skeleton.SKELETONS)
+@pytest.mark.parametrize("target", skeleton.SKELETONS)
 def test_shared_joints_survive_the_way_there_and_back(source, target):
-    values = RNG.normal(size=(3, len(pose.skeleton(source)), 3)).astype(np.float32)
-    there, names = pose.convert(values, source, target)
-    back, own = pose.convert(there, target, source)
+    values = RNG.normal(size=(3, len(skeleton.skeleton(source)), 3)).astype(np.float32)
+    there, names = skeleton.convert(values, source, target)
+    back, own = skeleton.convert(there, target, source)
     for j, joint in enumerate(own):
         if joint in names:
             np.testing.assert_array_equal(back[:, j], values[:, j])
 
 
 def test_joints_are_made_of_markers_in_a_motion_capture_file(tmp_path):
-    joints = pose.skeleton("flex_21")
+    joints = skeleton.skeleton("flex_21")
     names = [name for joint in joints for name in ((f"{joint}_m", f"{joint}_l"))]
     header = ",".join(["time", *(f"{n}_{a} [mm]" for n in names for a in "xyz")])
     values = RNG.normal(size=(20, len(names), 3)) * 1000

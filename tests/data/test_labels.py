@@ -3,12 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from video2emg.data import emg, pipeline
+from tests.conftest import make_clip
+from video2emg.core import emg
+from video2emg.core.errors import UserError
+from video2emg.data import pipeline
 from video2emg.data.augment import Augmentation
 from video2emg.data.labels import Labels
-from video2emg.errors import UserError
 
-from ..conftest import make_clip
 from ..fkg.rubrics import rubric
 from .test_pipeline import WINDOW
 

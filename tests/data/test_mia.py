@@ -10,10 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from video2emg.data import emg, pose, store
+from video2emg.core import emg, skeleton
+from video2emg.core.errors import UserError
+from video2emg.data import store
 from video2emg.data.datasets.mia import Builder, layout, splits
 from video2emg.data.datasets.mia.load import load_clip
-from video2emg.errors import UserError
 
 from .mia_tree import EXERCISES, clips_of, grow, read
 
@@ -45,7 +46,7 @@ def test_a_clip_is_what_the_files_hold(tree):
     assert clip.muscles[:2] == ("left_quadriceps", "left_hamstrings")
     assert clip.muscles[4] == "right_quadriceps" and clip.muscles[7] == "right_biceps_brachii"
     assert clip.emg_rate == 10 and clip.emg_unit == "unknown" and np.isnan(clip.emg_max).all()
-    assert (clip.subject, clip.action, clip.joints) == ("Subject1", "Squat", pose.OPENPOSE_25)
+    assert (clip.subject, clip.action, clip.joints) == ("Subject1", "Squat", skeleton.OPENPOSE_25)
     right, down, away = np.moveaxis(np.load(folder / "joints3d.npy")[:, :25], 2, 0)
     np.testing.assert_array_equal(clip.pose, np.stack([-away, right, -down], 2))
     np.testing.assert_allclose(np.linalg.det(layout.AXES), 1)  # no mirror

@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from configs import v2emg
-from video2emg import experiment
-from video2emg.data import check, emg, store
+from tests.conftest import make_clip
+from video2emg.core import emg
+from video2emg.core.errors import UserError
+from video2emg.data import check, store
 from video2emg.data.datasets.mia import Builder
 from video2emg.data.datasets.mia.write import columns_of, to_mia, windows
-from video2emg.errors import UserError
+from video2emg.jobs import video2emg
 
-from ..conftest import make_clip
 from .mia_tree import clips_of, grow, hips_of, read, write_clip
 
 
@@ -121,7 +122,7 @@ def test_builds_and_trains_through_the_preset(exported, tmp_path):
         steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
     )
     config.eval.batch_size = 8
-    found = experiment.run(config, tmp_path / "run")
+    found = video2emg.run(config, tmp_path / "run")
     assert found["provenance"]["simulated"] is True
     model = found["test"]["model"]
     assert np.isfinite(model["skill"]) and "nearest_neighbour" in found["test"]["baselines"]

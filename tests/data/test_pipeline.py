@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from video2emg import vocabulary
-from video2emg.data import augment, emg, pipeline, video
-from video2emg.data import clip as clip_lib
+from tests.conftest import jpeg, make_clip
+from video2emg.core import clip as clip_lib
+from video2emg.core import emg, vocabulary
+from video2emg.core.errors import UserError
+from video2emg.data import augment, pipeline, video
 from video2emg.data.augment import Augmentation, Mirror
 from video2emg.data.datasets import schema
-from video2emg.errors import UserError
-
-from ..conftest import jpeg, make_clip
 
 WINDOW = pipeline.Window(
     seconds=1.0,

@@ -13,11 +13,10 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import shared
+from video2emg.core.errors import UserError
 from video2emg.data import readers
 from video2emg.data.readers import text
-from video2emg.errors import UserError
-
-from ..conftest import shared
 
 RNG = np.random.default_rng(0)
 VALUES = np.round(RNG.normal(size=(300, 2)), 6)

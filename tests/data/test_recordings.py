@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2emg.data import emg, inputs, pipeline, store
+from video2emg.core import emg
+from video2emg.core.errors import UserError
+from video2emg.data import inputs, pipeline, store
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.readers import film
-from video2emg.errors import UserError
 
 PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
           "=", ":", '"', "nan", "1e999", "\0", "ü", "- ", "\ufeff"]  # fmt: skip

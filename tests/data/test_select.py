@@ -1,8 +1,8 @@
 import pytest
 
 from tests.conftest import make_clip
+from video2emg.core.errors import UserError
 from video2emg.data.select import select
-from video2emg.errors import UserError
 
 SPLITS = {
     "train": [make_clip(i, subject=f"t{i % 4}", action=("squat", "curl")[i % 2]) for i in range(8)],

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from video2emg.data import check, emg, readers, store
+from tests.conftest import shared
+from video2emg.core import emg
+from video2emg.core.errors import UserError
+from video2emg.data import check, readers, store
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
-from video2emg.errors import UserError
-
-from ..conftest import shared
 
 CEINMS = (
     "soleus_r=right_soleus; med_gas_r=right_gastrocnemius; tib_ant_r=right_tibialis_anterior; "

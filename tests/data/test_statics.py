@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from tests.conftest import make_clip
 from tests.sim.people import PERSON
 from tests.train import tiny
-from video2emg import vocabulary
-from video2emg.data import emg
-from video2emg.data import pose as pose_lib
+from video2emg.core import emg, vocabulary
+from video2emg.core import skeleton as pose_lib
 from video2emg.data.pipeline import Examples
 from video2emg.data.statics import static_torque
 from video2emg.sim import body, dynamics, posture

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from video2emg.core.errors import UserError
 from video2emg.data import build, store
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
-from video2emg.errors import UserError
 from video2emg.sim import record as sim
 
 VERSION = gymsim.Builder.VERSION

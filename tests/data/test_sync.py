@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from video2emg.core.errors import UserError
 from video2emg.data import sync
-from video2emg.errors import UserError
 
 
 def effort(time, seed=0):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.models.test_models import batch, config
 from video2emg import models
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import attribution
 from video2emg.viz import attribution as draw
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.eval.clips import make_clip, make_set
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import baselines, scores
 
 TRAIN = make_set(["a", "b", "c", "d"], seed=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
 

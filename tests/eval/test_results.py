@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.eval.clips import make_set
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import baselines, results, scores
 
 TRAIN = make_set(["a", "b", "c"], seed=1)

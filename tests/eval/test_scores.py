@@ -4,7 +4,7 @@ import scipy.stats
 from sklearn import metrics as sk
 
 from tests.eval.clips import make_clip, make_set
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import scores
 from video2emg.eval.baselines import predict_baselines
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.fkg.feedback import feedback
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric

@@ -6,12 +6,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from video2emg import vocabulary
-from video2emg.errors import UserError
+from tests.conftest import shared
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.fkg.load import load, shipped
 from video2emg.sim.exercises import EXERCISES
-
-from ..conftest import shared
 
 SMALL = """\
 format: 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 from .rubrics import rubric
 

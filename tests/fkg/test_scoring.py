@@ -8,12 +8,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2emg.errors import UserError
+from tests.conftest import shared
+from video2emg.core.errors import UserError
 from video2emg.fkg import scoring
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 
-from ..conftest import shared
 from .rubrics import rubric
 
 GYM = Rubric.of(load("gymsim"))

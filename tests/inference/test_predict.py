@@ -13,18 +13,19 @@ from PIL import Image
 import video2emg
 from tests.conftest import shared
 from tests.data.test_recordings import turn_clockwise
-from video2emg.data import movie
+from video2emg.cli import predict
+from video2emg.core.errors import UserError
 from video2emg.data import video as video_lib
 from video2emg.data.readers import film
 from video2emg.data.store import open_dataset
-from video2emg.errors import UserError
 from video2emg.eval import evaluate
 from video2emg.eval.intervals import Samples, tabulate
-from video2emg.experiment import prepare, read_config
-from video2emg.inference import command
-from video2emg.inference.domain import LEVEL, Domain, Look
-from video2emg.inference.footage import Footage, assign
+from video2emg.eval.out_of_domain import LEVEL, Domain, Look
+from video2emg.inference.output import video
+from video2emg.inference.video_input import Footage, assign
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.run import setup
+from video2emg.run.workdir import read_config
 from video2emg.train.step import predict_step
 
 
@@ -47,13 +48,13 @@ def film_of(clip, view):
 def files_of(clip, folder):
     """Lossless videos of all views of a clip."""
     for view in clip.views:
-        movie.write(folder / f"{view}.mkv", film_of(clip, view), rate=6.0, lossless=True)
+        video.write(folder / f"{view}.mkv", film_of(clip, view), rate=6.0, lossless=True)
     return [f"{view}={folder / view}.mkv" for view in clip.views]
 
 
 def test_the_emg_is_the_evaluators(predictor, run_dir, tiny_dir, test_split, tmp_path):
     config = read_config(run_dir)
-    examples = prepare(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
+    examples = setup.load_splits(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
     step, mesh = jax.jit(predict_step(predictor.run.model)), mesh_lib.make_mesh()
     params = jax.device_get(predictor.run.params)  # from one device to all
     expected = evaluate.predict(step, params, examples, 8, mesh)
@@ -129,8 +130,8 @@ def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
     (judge_copy / "config.json").write_text(json.dumps(config | {"video2emg": str(run_copy)}))
     videos = files_of(clip, tmp_path)
     out = tmp_path / "out"
-    status = command.run(str(judge_copy), videos, str(out), action=clip.action, load=30.0)
-    assert status == command.FINE
+    status = predict.run(str(judge_copy), videos, str(out), action=clip.action, load=30.0)
+    assert status == predict.FINE
     assert capsys.readouterr().out == f"{out}\n"
     said = json.loads((out / "prediction.json").read_text())
     assert said["format"] == 1 and said["in_domain"] and said["load_kg"] == 30.0
@@ -154,9 +155,9 @@ def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
         table[muscle].to_numpy(), [float(row[muscle]) for row in rows], rtol=1e-4, atol=1e-6
     )
     # The same score as the evaluator's, but for the last samples, which a video does not show.
-    from video2emg.eval import quality_report
+    from video2emg.aqa import report
 
-    kept = quality_report.load(judge_dir / "judgements.npz")["test"].score
+    kept = report.load(judge_dir / "judgements.npz")["test"].score
     assert one["score"] == pytest.approx(kept[0], abs=1.0)
 
 
@@ -170,10 +171,10 @@ def test_an_empty_room_has_no_score(judging, empty_room):
 
 @pytest.mark.parametrize("name", ["sports2d/demo.mp4", "pose2sim/cam03.mp4"])
 def test_real_footage_is_out_of_domain(predictor, name, tmp_path):
-    status = command.run(
+    status = predict.run(
         str(predictor.run.workdir), [str(shared(f"data/videos/{name}"))], str(tmp_path)
     )
-    assert status == command.OUT_OF_DOMAIN
+    assert status == predict.OUT_OF_DOMAIN
     said = json.loads((tmp_path / "prediction.json").read_text())
     assert not said["in_domain"] and said["score"] is None and said["emg"]["interval"] is None
 
@@ -189,21 +190,21 @@ def moving(count=40, size=(64, 48), rate=10.0, times=None):
 
 @pytest.mark.parametrize("size", [(64, 48), (3840, 2160), (48, 98)])
 def test_any_frame_size_goes_through(predictor, size, tmp_path):
-    movie.write(tmp_path / "v.mp4", moving(14 if size[0] > 1000 else 40, size), rate=10.0)
+    video.write(tmp_path / "v.mp4", moving(14 if size[0] > 1000 else 40, size), rate=10.0)
     found = predictor.predict(tmp_path / "v.mp4")
     assert np.isfinite(found.emg).all() and "given front:" in " ".join(found.warnings)
 
 
 def test_a_variable_frame_rate_keeps_its_clock(predictor, tmp_path):
     times = np.concatenate([np.arange(20) / 10, 2 + np.arange(20) / 30])
-    movie.write(tmp_path / "v.mkv", moving(times=times), rate=30.0, lossless=True)
+    video.write(tmp_path / "v.mkv", moving(times=times), rate=30.0, lossless=True)
     found = predictor.predict(tmp_path / "v.mkv")
     assert found.duration == pytest.approx(times[-1], abs=0.25)
 
 
 def test_the_emg_ends_with_the_video(predictor, tmp_path):
     """Not with the model's last frame, which stands for a fifth of a second."""
-    movie.write(tmp_path / "v.mkv", moving(25), rate=10.0, lossless=True)
+    video.write(tmp_path / "v.mkv", moving(25), rate=10.0, lossless=True)
     found = predictor.predict(tmp_path / "v.mkv")
     assert found.duration == pytest.approx(2.5) and len(found.emg) == 125
     frames = np.stack([np.asarray(picture) for _, picture in moving(33)])
@@ -214,9 +215,9 @@ def test_the_emg_ends_with_the_video(predictor, tmp_path):
 def test_rotated_phone_footage_is_predicted_upright(predictor, tmp_path):
     """Phones film sideways and write the rotation beside the pixels."""
     path = tmp_path / "phone.mp4"
-    movie.write(path, moving(30), rate=10.0)
+    video.write(path, moving(30), rate=10.0)
     upright = [(time, picture.rotate(-90, expand=True)) for time, picture in film.frames(path)]
-    movie.write(tmp_path / "upright.mkv", upright, rate=10.0, lossless=True)
+    video.write(tmp_path / "upright.mkv", upright, rate=10.0, lossless=True)
     as_filmed = predictor.predict(path)
     turn_clockwise(path)
     expected = predictor.predict(tmp_path / "upright.mkv")
@@ -237,8 +238,8 @@ def audio_only(path):
 
 
 def test_what_is_no_video_costs_one_line(predictor, tmp_path):
-    movie.write(tmp_path / "one.mp4", moving(1), rate=10.0)
-    movie.write(tmp_path / "whole.mp4", moving(), rate=10.0)
+    video.write(tmp_path / "one.mp4", moving(1), rate=10.0)
+    video.write(tmp_path / "whole.mp4", moving(), rate=10.0)
     whole = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 3])
     (tmp_path / "text.mp4").write_text("not a video")
@@ -260,17 +261,17 @@ def test_what_is_no_video_costs_one_line(predictor, tmp_path):
 
 
 def test_a_folder_is_a_batch_and_its_failures_are_told(predictor, tmp_path, capsys):
-    movie.write(tmp_path / "in" / "good.mp4", moving(), rate=10.0)
+    video.write(tmp_path / "in" / "good.mp4", moving(), rate=10.0)
     (tmp_path / "in" / "bad.mp4").write_text("nothing")
     out = tmp_path / "out"
-    status = command.run(str(predictor.run.workdir), [str(tmp_path / "in")], str(out))
-    assert status == command.SOME_FAILED
+    status = predict.run(str(predictor.run.workdir), [str(tmp_path / "in")], str(out))
+    assert status == predict.SOME_FAILED
     written = capsys.readouterr()
     assert written.out == f"{out / 'good.mp4'}\n" and "bad.mp4" in written.err
     assert (out / "good.mp4" / "prediction.json").exists() and not (out / "bad.mp4").exists()
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="no video in it"):
-        command.run(str(predictor.run.workdir), [str(tmp_path / "none")], str(out))
+        predict.run(str(predictor.run.workdir), [str(tmp_path / "none")], str(out))
 
 
 def test_mistakes_cost_one_line(predictor, tmp_path):

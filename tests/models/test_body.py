@@ -8,7 +8,7 @@ import pytest
 from tests.models.test_fusion import SHAPE, emg_of, inputs, make
 from tests.models.test_models import config
 from video2emg import models
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 
 def taught(model, params, fields):

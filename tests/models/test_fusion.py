@@ -6,10 +6,10 @@ import pytest
 
 from tests.models.test_models import batch, config
 from video2emg import models
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import INPUTS
 from video2emg.models.fusion import MODES
 from video2emg.train.losses import losses
-from video2emg.vocabulary import INPUTS
 
 SHAPE = dict(frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3)
 

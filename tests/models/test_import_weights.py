@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.models import import_weights
 from video2emg.models.import_weights.layouts import HOW, LAYOUTS, Layout, Rule
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video2emg import models
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.models import encoders
 from video2emg.models.build import token_rate
 from video2emg.models.encoders import PoseMLP

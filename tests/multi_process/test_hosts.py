@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from video2emg import checkpoint
-from video2emg.data import emg, pipeline
-from video2emg.errors import Interrupted, UserError
+from video2emg.core import emg
+from video2emg.core.errors import Interrupted, UserError
+from video2emg.data import pipeline
 from video2emg.eval import evaluate
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train import checkpoint
 from video2emg.train.step import predict_step
 
 from ..train import tiny

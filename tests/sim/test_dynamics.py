@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.sim.people import PERSON
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.sim import body, dynamics, kinematics, posture
 from video2emg.sim.exercises import EXERCISES, Draft
 

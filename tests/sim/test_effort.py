@@ -7,9 +7,9 @@ import pytest
 from scipy import signal, stats
 
 from tests.sim.people import PERSON
-from video2emg import vocabulary
-from video2emg.data.clip import validate
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.clip import validate
+from video2emg.core.errors import UserError
 from video2emg.sim import effort, record, semg
 from video2emg.sim.exercises import EXERCISES
 from video2emg.sim.plan import plan

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.sim.people import PERSON
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.sim import marks
 from video2emg.sim.exercises import EXERCISES, GRAPH, STANDING
 from video2emg.sim.record import LARGEST_MISS, perform

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from video2emg import vocabulary
-from video2emg.data.clip import validate
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.clip import validate
+from video2emg.core.errors import UserError
 from video2emg.sim import record as sim
 from video2emg.sim.exercises import EXERCISES, GRAPH
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import signal
 
 from tests.sim.people import PERSON
-from video2emg.data import emg
+from video2emg.core import emg
 from video2emg.sim import semg
 
 CHANNEL = "left_biceps_brachii"

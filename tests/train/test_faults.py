@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from video2emg.checkpoint import Checkpoints, load_params
-from video2emg.errors import Interrupted, UserError
+from video2emg.core.errors import Interrupted, UserError
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train.checkpoint import Checkpoints, load_params
 from video2emg.train.feed import Feed
 
 from . import tiny
@@ -273,7 +273,7 @@ def test_a_failed_save_is_reported_not_forgotten(tmp_path, monkeypatch):
     """Errors of the background surface at the next save, as one line."""
     checkpoints = Checkpoints(tmp_path)
     monkeypatch.setattr(
-        "video2emg.checkpoint.write_json",
+        "video2emg.train.checkpoint.write_json",
         lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     state = {"w": jax.numpy.zeros(3)}

@@ -10,10 +10,10 @@ import pytest
 from jax.sharding import Mesh
 
 from video2emg import models
-from video2emg.checkpoint import Checkpoints
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
+from video2emg.train.checkpoint import Checkpoints
 from video2emg.train.step import train_step
 
 from ..models.test_models import TUBELET, config

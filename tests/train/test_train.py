@@ -4,10 +4,10 @@ import ml_collections
 import numpy as np
 import pytest
 
-from video2emg.checkpoint import load_params
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.models.outputs import Outputs
 from video2emg.train import losses
+from video2emg.train.checkpoint import load_params
 
 from . import tiny
 

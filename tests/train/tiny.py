@@ -16,14 +16,13 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from video2emg import vocabulary
-from video2emg.data import emg, pipeline
+from tests.conftest import make_clip
+from video2emg.core import emg, vocabulary
+from video2emg.data import pipeline
 from video2emg.data.augment import Augmentation
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
-
-from ..conftest import make_clip
 
 CLIPS = 12
 WINDOW = pipeline.Window(
@@ -110,7 +109,7 @@ def run(
 
 def child(workdir: str, changes: dict[str, Any], stderr: str) -> None:
     """`run` in a process of its own, with the exit status that `launch.py` would have."""
-    from video2emg.errors import Interrupted
+    from video2emg.core.errors import Interrupted
 
     with open(stderr, "a", buffering=1) as sys.stderr:
         try:

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from video2emg.data.clip import Clip
+from video2emg.core.clip import Clip
 from video2emg.videoqa.answerers.cache import Cache
 from video2emg.videoqa.answerers.chat import Chat
 from video2emg.videoqa.answerers.endpoint import Endpoint, Settings

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.inference.conftest import judge_dir, run_dir  # noqa: F401, fixtures
 from tests.videoqa import people
 from video2emg.fkg.load import load
 from video2emg.videoqa.generate import generate

@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.test_assessment import tiny_config
+from tests.jobs.test_aqa import tiny_config
 from tests.test_launch import launch
 from tests.videoqa.server import ChatServer
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.videoqa import build_records, open_records
-from video2emg.errors import UserError
 from video2emg.videoqa import command, items
 from video2emg.videoqa.answerers.endpoint import KEY
 from video2emg.videoqa.flags import Options

@@ -16,7 +16,7 @@ from tests.videoqa import asker
 from tests.videoqa import server as srv
 from tests.videoqa.asker import chat, question
 from tests.videoqa.server import ChatServer
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.videoqa import extract
 from video2emg.videoqa.answerers.endpoint import KEY, REFUSED, Settings, Stop
 

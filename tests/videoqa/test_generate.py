@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from tests.videoqa import people
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
 from video2emg.data.store import open_dataset
 from video2emg.fkg.feedback import feedback
 from video2emg.videoqa import accounts, extract, wording

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.videoqa import items
 
 

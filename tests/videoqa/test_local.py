@@ -6,7 +6,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tests.videoqa import asker
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.videoqa.answerers.cache import Cache
 from video2emg.videoqa.answerers.local import Local
 from video2emg.videoqa.prompt import Sight

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.eval.clips import make_clip, make_set
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import baselines, results
 from video2emg.viz import figures
 from video2emg.viz.calibration import calibration

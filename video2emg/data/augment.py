@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from video2emg import vocabulary
-from video2emg.errors import UserError
-from video2emg.vocabulary import INPUTS
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import INPUTS
 
 Example = dict[str, typing.Any]  # arrays and NumPy scalars
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from video2emg.errors import UserError
-from video2emg.files import write_json
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_json
 
 SIZES = "file_sizes.json"
 SOURCE = "source.json"

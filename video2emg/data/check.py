@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
 from video2emg.data import video as video_lib
-from video2emg.data.clip import Clip, validate
-from video2emg.errors import UserError
 
 Severity = Literal["error", "warning"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import tqdm
 
+from video2emg.core.errors import UserError
 from video2emg.data import store
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.datasets.mia.write import to_mia
-from video2emg.errors import UserError
 
 LAYOUTS = {"flex": to_flex, "mia": to_mia}
 

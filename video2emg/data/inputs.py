@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg.data.clip import Clip
-from video2emg.vocabulary import INPUTS
+from video2emg.core.clip import Clip
+from video2emg.core.vocabulary import INPUTS
 
 
 def person(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]:

@@ -14,16 +14,16 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg import vocabulary
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip, Clips
+from video2emg.core.errors import UserError
 from video2emg.data import statics
 from video2emg.data import video as video_lib
-from video2emg.data.alike import Alike
 from video2emg.data.augment import Augmentation, Example, Mirror
-from video2emg.data.clip import Clip, Clips
 from video2emg.data.inputs import hide, person
 from video2emg.data.labels import Labels
-from video2emg.errors import UserError
+from video2emg.data.same_action import Alike
 
 
 @dataclasses.dataclass(frozen=True)

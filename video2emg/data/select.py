@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from video2emg.data.clip import Clip, Clips
-from video2emg.errors import UserError
+from video2emg.core.clip import Clip, Clips
+from video2emg.core.errors import UserError
 
 
 class Some:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg import vocabulary
-from video2emg.data import pose as pose_lib
-from video2emg.data.clip import Clip
+from video2emg.core import skeleton as pose_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
 from video2emg.data.inputs import traits
 
 GRAVITY = 9.81  # m/s²

@@ -11,12 +11,12 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from video2emg import remote
+from video2emg.core import remote
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
+from video2emg.core.files import folder as local
 from video2emg.data import build
-from video2emg.data.clip import Clip
 from video2emg.data.datasets import schema
-from video2emg.errors import UserError
-from video2emg.files import folder as local
 
 DATASETS = ("gymsim", "flex", "mia", "recordings")
 

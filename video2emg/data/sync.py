@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 _RATE = 50.0  # Hz, at which the two signals are compared
 _BLOCK = 1.0  # s, of the bootstrap

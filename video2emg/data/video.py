@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from video2emg.data.clip import Clip
-from video2emg.errors import UserError
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 
 
 def nearest_frames(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.models.blocks import rotate
 
 Batch = Mapping[str, Any]

@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from video2emg import vocabulary
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.eval.series import ClipSeries
 
 _log = logging.getLogger(__name__)

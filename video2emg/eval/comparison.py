@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.core.files import arrays_of, write_arrays
 from video2emg.eval import scores
 from video2emg.eval.metrics import Moments
 from video2emg.eval.scores import METRICS, Table
-from video2emg.files import arrays_of, write_arrays
 
 Results = dict[str, Any]
 

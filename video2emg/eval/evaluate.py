@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
 from video2emg.data import video as video_lib
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.eval.series import ClipSeries

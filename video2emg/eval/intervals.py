@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.eval import scores
 from video2emg.eval.series import ClipSeries
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval.baselines import TrainMean
 from video2emg.eval.series import ClipSeries
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_text
 from video2emg.eval import baselines, intervals, scores
 from video2emg.eval.series import ClipSeries
-from video2emg.files import write_text
 
 SCHEMA_VERSION = 1
 

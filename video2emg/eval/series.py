@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

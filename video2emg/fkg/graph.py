@@ -8,7 +8,7 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 Phase = typing.Literal["preparation", "concentric", "eccentric"]
 PHASES: tuple[Phase, ...] = typing.get_args(Phase)

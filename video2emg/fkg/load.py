@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.fkg import located
 from video2emg.fkg.graph import (
     PHASES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

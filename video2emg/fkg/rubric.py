@@ -11,8 +11,8 @@ from collections.abc import Collection
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from video2emg import vocabulary
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.fkg.graph import Graph
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.eval.forward import Seen, queries
+from video2emg.eval.out_of_domain import Look, Verdict
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.domain import Look, Verdict
-from video2emg.inference.footage import Footage, assign, places
-from video2emg.inference.gather import Aside, Overlap, blend
+from video2emg.inference.overlap_add import Aside, Overlap, blend
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.inference.run import Run, nothing, open_run
-from video2emg.inference.watch import Seen, queries
+from video2emg.inference.video_input import Footage, assign, places
 
 BATCH = 8  # windows at a time
 _FADE_S = 0.1  # s over which a repetition's own window takes over

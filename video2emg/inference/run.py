@@ -10,24 +10,27 @@ import jax
 import numpy as np
 from jax.sharding import AxisType
 
-from video2emg import annotations, assessment, experiment, heads
-from video2emg.checkpoint import load_params
-from video2emg.config import Config
+from video2emg.aqa import build, labels, report
+from video2emg.aqa import head as head_lib
+from video2emg.aqa.frozen_features import Bench
+from video2emg.aqa.predictions import Judgement, judge
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_json
 from video2emg.data.pipeline import Examples, Window
 from video2emg.data.store import open_dataset
-from video2emg.errors import UserError
-from video2emg.eval import quality_report
-from video2emg.eval.judgement import Judgement, judge
-from video2emg.evidence import Bench
+from video2emg.eval import out_of_domain as domain_lib
+from video2emg.eval.forward import Watcher, queries, survey
+from video2emg.eval.out_of_domain import Domain
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
-from video2emg.inference import domain as domain_lib
-from video2emg.inference.domain import Domain
-from video2emg.inference.watch import Watcher, queries, survey
-from video2emg.models import aqa
+from video2emg.models.finetune import Model
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.train.finetune import Model
+from video2emg.parallel.hosts import log
+from video2emg.run import setup
+from video2emg.run.workdir import read_config
+from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 
 # Heads that were shown EMG which no video has.
@@ -94,10 +97,10 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
       UserError: there is no finished run, or its head cannot judge from video.
     """
     workdir = Path(workdir).expanduser()
-    config = experiment.read_config(workdir)
+    config = read_config(workdir)
     assessing = config.get("task") == "aqa"
-    source = assessment.source_of(config, workdir) if assessing else workdir
-    main = experiment.read_config(source)
+    source = build.source_of(config, workdir) if assessing else workdir
+    main = read_config(source)
     main.data.dir = str(data_dir or main.data.dir)
     if not main.data.views:
         raise UserError(f"{source}: its model reads poses and no camera, so no video either")
@@ -128,22 +131,22 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     else:
         about = Domain.load(at).about
     window = dataclasses.replace(
-        experiment.window_of(main), joints=tuple(about["joints"]), dofs=tuple(about["dofs"])
+        setup.window_from_config(main), joints=tuple(about["joints"]), dofs=tuple(about["dofs"])
     )
-    model = experiment.build_model(main, window)
+    model = setup.build_model(main, window)
     empty = nothing(window, 1)
     head, spoken = _head(config, workdir, main, source, mesh) if assessing else (None, {})
     if joint:
         asked = empty | {"action": np.zeros(1, np.int32)}
-        like = experiment.abstract_params(aqa.JointAssessor(model, head), asked, mesh)  # pyright: ignore
+        like = setup.abstract_params(head_lib.JointAssessor(model, head), asked, mesh)  # pyright: ignore
         both = load_params(workdir, like)
         params, head_params = both["video2emg"], both["head"]
     else:
-        params = load_params(source, experiment.abstract_params(model, empty, mesh))
+        params = load_params(source, setup.abstract_params(model, empty, mesh))
         head_params = None
     watcher = Watcher(model, params, mesh)
     if data is not None:
-        experiment.say(f"looking once at the run's own clips, for {at / domain_lib.FILE}")
+        log(f"looking once at the run's own clips, for {at / domain_lib.FILE}")
         facts = {"dataset": main.data.name, "reference": main.data.reference}
         domain = survey(watcher, data, main.eval.batch_size, facts)
         _keep(lambda: domain.save(at), at / domain_lib.FILE)
@@ -154,7 +157,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             evidence = watcher(empty).evidence
             asked = dict(evidence) | {n: empty[n] for n in ("view", "muscle", "side")}
             asked["action"] = np.zeros(1, np.int32)
-            head_params = load_params(workdir, experiment.abstract_params(head, asked, mesh))
+            head_params = load_params(workdir, setup.abstract_params(head, asked, mesh))
         found = Judge(
             graph=load(config.graph),
             rubric=head.rubric,
@@ -199,15 +202,15 @@ def _examples(config: Config, where: Path) -> Mapping[str, Examples]:
                         f"not in {folder}; say --data_dir")  # fmt: skip
     config.data.cache_gib = 0.0  # each clip is read once
     dataset = open_dataset(config.data.name, config.data.dir)
-    return experiment.prepare(config, dataset)[0]
+    return setup.load_splits(config, dataset)[0]
 
 
 def _head(
     config: Config, workdir: Path, main: Config, source: Path, mesh: jax.sharding.Mesh
-) -> tuple[aqa.Assessor, Mapping[str, Any]]:
+) -> tuple[head_lib.Assessor, Mapping[str, Any]]:
     """The head without parameters, and `judge.json`, which is made once for old runs."""
     rubric = Rubric.of(load(config.graph))
-    path = workdir / assessment.JUDGE
+    path = workdir / build.JUDGE
     if path.exists():
         try:
             spoken = json.loads(path.read_text())
@@ -224,11 +227,11 @@ def _head(
         _examples(main, workdir)
         bench = Bench(config, rubric, source, mesh)
         rubric = bench.rubric
-        said = quality_report.load(workdir / "judgements.npz")["validation"]
-        odds = annotations.log_odds_of(bench)
-        spoken = assessment.spoken(odds, annotations.truth_of(bench, "validation"), said)
-        _keep(lambda: experiment.write_json(path, spoken), path)
-    head = heads.head_of(config, rubric, odds, main)
+        said = report.load(workdir / "judgements.npz")["validation"]
+        odds = labels.log_odds_of(bench)
+        spoken = build.spoken(odds, labels.truth_of(bench, "validation"), said)
+        _keep(lambda: write_json(path, spoken), path)
+    head = build.head_of(config, rubric, odds, main)
     return head, spoken
 
 
@@ -237,4 +240,4 @@ def _keep(write, path: Path) -> None:
     try:
         write()
     except UserError as error:
-        experiment.say(f"{path} could not be kept and is made again next time ({error})")
+        log(f"{path} could not be kept and is made again next time ({error})")

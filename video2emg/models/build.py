@@ -5,15 +5,15 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
-from video2emg import vocabulary
-from video2emg.config import Config
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
 from video2emg.models import encoders, fusion
 from video2emg.models.blocks import REMAT
-from video2emg.models.reference import pose_to_emg
-from video2emg.models.reference.i3d import I3D
-from video2emg.models.reference.videoprism import VideoPrism
-from video2emg.models.reference.vit import VideoMAE, ViT
+from video2emg.models.published import pose_to_emg
+from video2emg.models.published.i3d import I3D
+from video2emg.models.published.videoprism import VideoPrism
+from video2emg.models.published.vit import VideoMAE, ViT
 from video2emg.models.video2emg import Video2EMG
 
 CAUSAL = ("cnn", "tubelet")  # encoders that look at no other instant, or can be told not to

@@ -1,5 +1,8 @@
 """What every Video→EMG model returns."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.struct
 import jax
 
@@ -23,3 +26,15 @@ class Outputs:
     torque: jax.Array | None = None
     load: jax.Array | None = None
     explained: jax.Array | None = None
+
+
+def evidence_of(
+    outputs: Outputs, intermediates: Mapping[str, Any], batch: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the head reads of a Video→EMG model's answer to `batch`."""
+    return {
+        "tokens": intermediates["tokens"],
+        "token_mask": intermediates["token_mask"],
+        "activity": outputs.emg,
+        "activity_mask": batch["emg_mask"],
+    }

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.models.blocks import Block, Dtype, time_embedding
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.fusion import Beside, Mixer
-from video2emg.models.levers import Levers
+from video2emg.models.moment_arms import Levers
 from video2emg.models.outputs import Outputs
 
 Batch = Mapping[str, jax.typing.ArrayLike]

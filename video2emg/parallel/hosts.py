@@ -8,13 +8,14 @@ import importlib.util
 import itertools
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
 from jax._src import distributed  # the coordinator's client has no public name (JAX 0.10-0.12)
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 T = TypeVar("T")
 _PATIENCE_MS = 24 * 3600 * 1000
@@ -147,3 +148,9 @@ def _raise_any(found: tuple[Any, str | None] | None) -> None:
     for message in share(found and found[1]):
         if message is not None:
             raise UserError(message)
+
+
+def log(message: str) -> None:
+    """Tells the user what is going on, on standard error; results go to standard output."""
+    if is_main():
+        print(message, file=sys.stderr, flush=True)

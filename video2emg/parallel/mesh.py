@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 AXES = ("data", "fsdp")  # that split the batch
 TENSOR = "tensor"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.sim import kinematics
 from video2emg.sim.bench import Contact, Rest
 from video2emg.sim.body import SIDES, Lifter

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES, Error, Exercise
 from video2emg.sim.record import Performance, perform

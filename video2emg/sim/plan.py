@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES, STANDING, Exercise
 from video2emg.sim.subject import Subject

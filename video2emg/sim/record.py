@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from video2emg import vocabulary
-from video2emg.data.clip import Clip, validate
-from video2emg.errors import UserError
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
 from video2emg.sim import body, dynamics, effort, posture, semg, sharing
 from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, Draft, Exercise
 from video2emg.sim.plan import Trial, plan

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from video2emg import vocabulary
-from video2emg.data import emg
+from video2emg.core import emg, vocabulary
 from video2emg.sim.subject import Subject
 
 

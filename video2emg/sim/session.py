@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from video2emg.data.clip import Clip
-from video2emg.errors import UserError
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.sim import record as sim
 from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES

@@ -8,7 +8,7 @@ from typing import Any
 
 import tqdm
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 _TELL_AFTER_S = 30.0
 

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import tensorboardX
 
-from video2emg.errors import UserError
-from video2emg.files import write_json, write_text
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_json, write_text
 from video2emg.parallel import hosts
 
 Pending = list[tuple[int, dict[str, Any]]]

@@ -14,14 +14,14 @@ from typing import Any
 import jax
 import tqdm
 
-from video2emg.checkpoint import Checkpoints
-from video2emg.config import Config
-from video2emg.errors import Interrupted, UserError
+from video2emg.core.config import Config
+from video2emg.core.errors import Interrupted, UserError
+from video2emg.models.finetune import Model
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
+from video2emg.train.checkpoint import Checkpoints
 from video2emg.train.feed import Feed
-from video2emg.train.finetune import Model
 from video2emg.train.log import MetricsLog
 from video2emg.train.losses import losses
 from video2emg.train.profile import Profile

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.config import Config
-from video2emg.models.levers import agonists, at_frames
+from video2emg.core.config import Config
+from video2emg.models.moment_arms import agonists, at_frames
 from video2emg.models.outputs import Outputs
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from video2emg.files import write_text
+from video2emg.core.files import write_text
 from video2emg.parallel import hosts
 from video2emg.train.feed import Feed
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from video2emg.config import Config
-from video2emg.errors import UserError
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.models import finetune
 from video2emg.models.blocks import SCANNED
-from video2emg.train import finetune
 
 
 @flax.struct.dataclass

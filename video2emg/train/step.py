@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from video2emg.config import Config
-from video2emg.train.finetune import Model
+from video2emg.core.config import Config
+from video2emg.models.finetune import Model
 from video2emg.train.losses import losses
 from video2emg.train.state import TrainState
 

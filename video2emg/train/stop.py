@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from video2emg.errors import Interrupted
+from video2emg.core.errors import Interrupted
 from video2emg.parallel import hosts
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

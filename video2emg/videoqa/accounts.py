@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from video2emg import vocabulary
-from video2emg.data import emg as emg_lib
-from video2emg.data.clip import Clip
-from video2emg.errors import UserError
+from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.fkg.feedback import Feedback, feedback
 from video2emg.fkg.graph import Graph
 

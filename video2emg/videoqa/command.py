@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from video2emg import assessment, experiment
-from video2emg.config import Config
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_text
 from video2emg.data.store import ClipsById, Dataset, open_dataset
-from video2emg.errors import UserError
 from video2emg.eval import results
-from video2emg.experiment import say
-from video2emg.files import write_text
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.inference.run import open_run
+from video2emg.jobs import aqa
+from video2emg.parallel.hosts import log
 from video2emg.videoqa import generate, items, leaderboard, metrics, question_set, text_overlap
 from video2emg.videoqa.answerers.baselines import Blind, Majority, Oracle
 from video2emg.videoqa.answerers.cache import Cache
@@ -140,16 +140,16 @@ def _questions(
         options.refine,
     )
     counts = ", ".join(f"{len(own)} in {split}" for split, own in found.splits.items())
-    say(f"questions: {counts}; {place.out / 'questions'}")
+    log(f"questions: {counts}; {place.out / 'questions'}")
     if change is not None and change.kept + change.rejected:
-        say(f"refined texts: {change.kept} taken over, {change.rejected} left as they were")
+        log(f"refined texts: {change.kept} taken over, {change.rejected} left as they were")
     return found
 
 
 def _records(options: Options, place: Place) -> None:
     from video2emg.data.datasets.videoqa import build_records
 
-    say(f"records: {build_records(place.out / 'questions', place.data_dir, options.frames)}")
+    log(f"records: {build_records(place.out / 'questions', place.data_dir, options.frames)}")
 
 
 def _answer(
@@ -184,7 +184,7 @@ def _answer(
             answerer = Local(folder, clip_of, sight, cache, options.answer_tokens)
     answers = answerer.answer(questions)
     problems = sum(bool(answer.problem) for answer in answers.values())
-    say(f"{name}: {len(answers)} questions, {problems} without an answer, "
+    log(f"{name}: {len(answers)} questions, {problems} without an answer, "
         f"{cache.hits} answered before")  # fmt: skip
     return Sheet(name, answers, price)
 
@@ -202,14 +202,14 @@ def _judge(options: Options, place: Place, graph: Graph, judge_config: Callable[
         config.main.data.name, config.main.data.dir = options.dataset, place.data_dir
         config.main.data.manual_dir = place.manual_dir
         config.graph, config.model.action = options.graph, "recognised"
-        say(f"no --checkpoint: training (or reusing) a judge in {workdir}")
-        assessment.run(config, workdir)
+        log(f"no --checkpoint: training (or reusing) a judge in {workdir}")
+        aqa.run(config, workdir)
     opened = open_run(workdir, place.data_dir)
     if opened.judge is not None and opened.judge.graph.label != graph.label:
         raise UserError(f"{workdir}: judges by graph {opened.judge.graph.label!r}, the questions "
                         f"are made of {graph.label!r}")  # fmt: skip
     if opened.config.data.name != options.dataset:
-        say(f"note: {workdir} was trained on {opened.config.data.name}, whose people may be among "
+        log(f"note: {workdir} was trained on {opened.config.data.name}, whose people may be among "
             f"those of {options.dataset}")  # fmt: skip
     return opened
 
@@ -233,9 +233,9 @@ def _publish(
         if ids <= set(sheet.answers):
             sheets.insert(len(sheets) - len(BASELINES), sheet)
         else:
-            say(f"{sheet.name}: did not answer all of these questions, and is left out")
+            log(f"{sheet.name}: did not answer all of these questions, and is left out")
     if not text_overlap.available():
-        say('BLEU and chrF++ are left out: pip install "video2emg[videoqa]"')
+        log('BLEU and chrF++ are left out: pip install "video2emg[videoqa]"')
     about = asked.about
     found = {
         "provenance": results.provenance(
@@ -257,5 +257,5 @@ def _publish(
     print(leaderboard.format_table(found, options.split))
     page = leaderboard.page(found, options.split, chosen, sheets)
     write_text(place.out / "report.html", page)
-    experiment.say(f"leaderboard: {place.out / 'leaderboard.json'}; {place.out / 'report.html'}")
+    log(f"leaderboard: {place.out / 'leaderboard.json'}; {place.out / 'report.html'}")
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 _DATASET = flags.DEFINE_string(
     "dataset", "", "videoqa: the Clip dataset asked about, e.g. gymsim or gymsim/crowd."

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from video2emg.errors import UserError
-from video2emg.files import write_text
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_text
 
 FORMAT = 1  # of the JSONL; docs/videoqa.md describes it
 ABOUT = "about.json"  # beside the JSONL files: what they are about

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from video2emg.errors import UserError
-from video2emg.files import write_text
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_text
 from video2emg.videoqa.items import Answer, Item
 from video2emg.videoqa.kinds import BY_NAME
 from video2emg.videoqa.metrics import Examiner, Marks

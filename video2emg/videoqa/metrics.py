@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from video2emg.eval import quality, scores
+from video2emg.aqa import metrics
+from video2emg.eval import scores
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import extract
 from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
@@ -132,7 +133,7 @@ class Examiner:
         def mean(values: np.ndarray, rows: Sequence[int]) -> Any:
             own = None if weight is None else weight[:, rows]
             return (
-                quality.mae(values[list(rows)], np.zeros(len(rows)), own) if rows else _nan(weight)
+                metrics.mae(values[list(rows)], np.zeros(len(rows)), own) if rows else _nan(weight)
             )
 
         found: dict[str, Any] = {f"kind/{kind}": mean(right, rows) for kind, rows in closed.items()}
@@ -178,18 +179,18 @@ class Examiner:
         for name in np.unique(actions):
             own = np.flatnonzero(actions == name)
             w = None if weight is None else weight[:, np.array(rows)[own]]
-            rho.append(quality.srcc(said[own], true[own], w))
+            rho.append(metrics.srcc(said[own], true[own], w))
             span = self._facts.spans.get(str(name), (0.0, 100.0))
-            l2.append(quality.relative_l2(said[own], true[own], span, w))
+            l2.append(metrics.relative_l2(said[own], true[own], span, w))
         if not rows:
             return dict.fromkeys(("srcc", "relative_l2", "mae", "consistent"), _nan(weight))
         w = None if weight is None else weight[:, rows]
         follows = np.array([self._follows(i, read) for i in rows], float)
         return {
-            "srcc": quality.fisher_mean(np.array(rho)),
+            "srcc": metrics.fisher_mean(np.array(rho)),
             "relative_l2": np.mean(l2, axis=0) if weight is not None else float(np.mean(l2)),
-            "mae": quality.mae(said, true, w),
-            "consistent": quality.mae(follows, np.zeros(len(rows)), w),
+            "mae": metrics.mae(said, true, w),
+            "consistent": metrics.mae(follows, np.zeros(len(rows)), w),
         }
 
     def _follows(self, row: int, read: Sequence[Any]) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from video2emg import vocabulary
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.data import video as video_lib
-from video2emg.data.clip import Clip
-from video2emg.errors import UserError
 from video2emg.videoqa.items import Question
 from video2emg.videoqa.wording import plain
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.data import emg as emg_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_json
 from video2emg.data.store import Dataset
-from video2emg.errors import UserError
-from video2emg.files import write_json
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import accounts, generate, items
 from video2emg.videoqa.accounts import Account

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from video2emg.eval import quality
+from video2emg.aqa import metrics
 
 
 def available() -> bool:
@@ -55,9 +55,9 @@ class Overlap:
         nothing = float("nan") if weight is None else np.full(len(weight), np.nan)
         found: dict[str, Any] = {"bleu": nothing, "chrf": nothing, "rouge_l": nothing}
         if len(zero):
-            found["rouge_l"] = quality.mae(self._rouge, zero, weight)
+            found["rouge_l"] = metrics.mae(self._rouge, zero, weight)
         if self._chrf is not None and self._ngrams is not None:
-            found["chrf"] = quality.mae(self._chrf, zero, weight)
+            found["chrf"] = metrics.mae(self._chrf, zero, weight)
             found["bleu"] = _bleu(self._ngrams, weight)
         return found
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.eval import metrics, scores
 from video2emg.eval.series import ClipSeries, check_predictions
 from video2emg.viz import style

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from video2emg import vocabulary
-from video2emg.files import write_atomically
+from video2emg.core import vocabulary
+from video2emg.core.files import write_atomically
 
 INK, GREY, LIGHT = "#333333", "#8C8C8C", "#D9D9D9"
 # Okabe and Ito (2008), "Color universal design": told apart with any colour vision.

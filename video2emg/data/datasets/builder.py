@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tqdm
 
-from video2emg.data.clip import Clip
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.workers import in_order
-from video2emg.errors import UserError
 
 SHARD = 32  # clips; what is kept in memory while a shard is written
 

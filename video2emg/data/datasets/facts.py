@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.data.readers.text import decode
-from video2emg.errors import UserError
 
 T = TypeVar("T")
 

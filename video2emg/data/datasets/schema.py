@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from video2emg.data.clip import Clip
+from video2emg.core.clip import Clip
 
 # TFDS without TensorFlow cannot encode images or videos, so frames are stored as bytes, and arrays
 # with more than one open dimension as zlib (see the notes in docs/architecture.md).

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import numpy as np
 
+from video2emg.core.errors import UserError
 from video2emg.data.readers.channel import Channel
-from video2emg.errors import UserError
 
 # Ending → module that reads it.
 _MODULES = {

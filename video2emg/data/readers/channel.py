@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

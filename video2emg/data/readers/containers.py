@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.core.errors import UserError
 from video2emg.data import readers
 from video2emg.data.readers.channel import Channel
-from video2emg.errors import UserError
 
 _RATES = ("rate", "fs", "srate", "sampling_rate", "samplingrate", "sample_rate", "samplerate")
 

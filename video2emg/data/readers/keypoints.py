@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from video2emg.data.pose import COCO_17, OPENPOSE_25
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
+from video2emg.core.skeleton import COCO_17, OPENPOSE_25
 
 _MOST_BYTES = 1 << 30  # of one JSON file; more is not the keypoints of a film
 _MOST_FRAMES = 10_000_000  # 23 hours at 120 Hz; a larger number in a name is a date

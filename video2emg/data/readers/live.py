@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from video2emg.core.errors import UserError
 from video2emg.data import readers
 from video2emg.data.readers.film import Look, upright
-from video2emg.errors import UserError
 
 _SILENCE_S = 10.0  # that an address may stay silent
 # How FFmpeg calls cameras: (format, name of number n).

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.core.errors import UserError
 from video2emg.data.readers.channel import Channel, rate_of
 from video2emg.data.readers.text import decode
-from video2emg.errors import UserError
 
 
 def read(path: Path) -> list[Channel]:

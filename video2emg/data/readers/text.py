@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.core.errors import UserError
 from video2emg.data.readers.channel import Channel, rate_of
-from video2emg.errors import UserError
 
 _TIME = re.compile(r"(^|[^a-z])(time|x)\s*[\[(]?\s*(s|sec|seconds|ms)?\s*[\])]?\s*(\.\d+)?$", re.I)
 _UNIT = re.compile(r"[\[(]\s*([^\])\d]{1,8}?)\s*[\])]\s*$")

@@ -8,7 +8,7 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.models.import_weights.files import read
 from video2emg.models.import_weights.layouts import HOW, LAYOUTS, Layout, Move
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 
 Tensors = dict[str, np.ndarray]
 

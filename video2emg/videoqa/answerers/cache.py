@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from video2emg.files import write_text
+from video2emg.core.files import write_text
 from video2emg.videoqa.items import Answer
 
 _FORMAT = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import tqdm
 
-from video2emg.data.clip import Clip
+from video2emg.core.clip import Clip
 from video2emg.videoqa import prompt
 from video2emg.videoqa.answerers.endpoint import Endpoint
 from video2emg.videoqa.items import Answer, Question, dialogues

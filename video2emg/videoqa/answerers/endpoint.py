@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from video2emg.errors import UserError
+from video2emg.core.errors import UserError
 from video2emg.videoqa.answerers.cache import Cache
 from video2emg.videoqa.items import Answer
 

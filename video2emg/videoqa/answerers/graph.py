@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from video2emg import experiment
-from video2emg.data import emg as emg_lib
+from video2emg.aqa.predictions import Judgement
+from video2emg.core import emg as emg_lib
+from video2emg.core.errors import UserError
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.data.store import ClipSource
-from video2emg.errors import UserError
-from video2emg.eval.judgement import Judgement
 from video2emg.fkg.graph import Graph
 from video2emg.inference.run import Judge, Run
+from video2emg.parallel.hosts import log
 from video2emg.videoqa import wording
 from video2emg.videoqa.accounts import Account, mean_activity, mean_tilt
 from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
@@ -85,7 +85,7 @@ def watch(run: Run, source: ClipSource, batch: int = 16) -> dict[str, Account]:
                                 f"{run.window.seconds:g} s of {run.workdir}")  # fmt: skip
             found[account.clip_id] = account
             if row % 500 == 499:
-                experiment.say(f"{len(found)} of {len(examples)} clips watched")
+                log(f"{len(found)} of {len(examples)} clips watched")
     return found
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import tqdm
 from PIL import Image
 
-from video2emg.data.clip import Clip
-from video2emg.errors import UserError
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.videoqa import prompt
 from video2emg.videoqa.answerers.cache import Cache
 from video2emg.videoqa.answerers.chat import LONGEST

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
 from video2emg.fkg.graph import Action, Graph
 from video2emg.videoqa import wording
 from video2emg.videoqa.accounts import Account

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from video2emg.data.clip import Clip
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.flex import layout
 from video2emg.data.datasets.flex.load import load_clip
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
-from video2emg.errors import UserError
 
 _HELD_OUT = 0.15  # of the official training list, for validation
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from video2emg.core.errors import UserError
 from video2emg.data.datasets import facts as facts_lib
 from video2emg.data.readers.text import decode
-from video2emg.errors import UserError
 
 ROWS = 103
 ACTIONS = tuple(f"A{n:02d}" for n in range(1, 21))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg import vocabulary
-from video2emg.data.clip import Clip, validate
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.flex.layout import Facts, Sample, read_csv
-from video2emg.errors import UserError
 
 # View-1 stands in front; where the others stand is not published beyond "the four corners".
 _VIEWS = {"View-1": "front"}

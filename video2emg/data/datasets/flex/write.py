@@ -15,14 +15,14 @@ import numpy as np
 import scipy.io
 import yaml
 
-from video2emg import vocabulary
-from video2emg.data import emg as emg_lib
-from video2emg.data import pose as pose_lib
+from video2emg.core import emg as emg_lib
+from video2emg.core import skeleton as pose_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
+from video2emg.core.files import new_folder, write_atomically, write_text
 from video2emg.data import video as video_lib
-from video2emg.data.clip import Clip
 from video2emg.data.datasets.flex import layout
-from video2emg.errors import UserError
-from video2emg.files import new_folder, write_atomically, write_text
 
 
 def to_flex(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg import vocabulary
-from video2emg.data import pose as pose_lib
+from video2emg.core import skeleton as pose_lib
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.data.datasets import facts as facts_lib
 from video2emg.data.readers.text import decode
-from video2emg.errors import UserError
 
 FRAMES, CHANNELS, JOINTS = 30, 8, 49
 RATE = 10.0  # Hz, of pose and EMG

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg.data import pose as pose_lib
-from video2emg.data.clip import Clip, validate
+from video2emg.core import skeleton as pose_lib
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.mia import layout
 from video2emg.data.datasets.mia.layout import Facts, Sample
-from video2emg.errors import UserError
 
 
 def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:

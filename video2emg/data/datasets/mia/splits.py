@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.mia import layout
 from video2emg.data.datasets.mia.layout import Sample
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
-from video2emg.errors import UserError
 
 Parts = dict[str, list[Sample]]
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from video2emg import vocabulary
-from video2emg.data import emg as emg_lib
-from video2emg.data import pose as pose_lib
-from video2emg.data.clip import Clip
+from video2emg.core import emg as emg_lib
+from video2emg.core import skeleton as pose_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
+from video2emg.core.files import new_folder, write_atomically, write_text
 from video2emg.data.datasets.mia import layout
-from video2emg.errors import UserError
-from video2emg.files import new_folder, write_atomically, write_text
 
 # Muscles that belong into a column of MIA's; others take one that is free.
 _HOME = {

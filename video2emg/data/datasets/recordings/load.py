@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg.data import pose as pose_lib
+from video2emg.core import skeleton as pose_lib
+from video2emg.core.clip import Clip, validate
+from video2emg.core.errors import UserError
 from video2emg.data import readers, sync
-from video2emg.data.clip import Clip, validate
 from video2emg.data.datasets.recordings.table import Rate, Row
 from video2emg.data.readers import film, keypoints
-from video2emg.errors import UserError
 
 _STALE = 30.0  # s; a heart rate that was read longer before or after says nothing about the clip
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from video2emg.core.errors import UserError
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import Row, find, read_table
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
-from video2emg.errors import UserError
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from video2emg import vocabulary
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
 from video2emg.data.readers.text import decode
-from video2emg.errors import UserError
 
 TABLES = ("clips.csv", "clips.yaml", "clips.yml")
 SPLITS = ("train", "validation", "test")
@@ -73,7 +73,7 @@ class Row:
       emg_offset: added to the EMG's times, to come onto the video's clock.
       emg_drift: by how much the EMG's clock runs slow: its second lasts (1 + drift) seconds.
       pose: file, or None.
-      pose_skeleton: name, see `data.pose`.
+      pose_skeleton: name, see `core.skeleton`.
       pose_joints: joint → markers in the file whose mean it is; empty if they are called alike.
       pose_axes: the file's axes that point forward, left and up, e.g. `x -z y`.
       pose_rate: NaN if the file says it.

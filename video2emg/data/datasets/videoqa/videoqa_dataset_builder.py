@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.data import build, store
 from video2emg.data import video as video_lib
-from video2emg.data.clip import Clip
 from video2emg.data.datasets.builder import SHARD
-from video2emg.errors import UserError
 from video2emg.videoqa import items
 from video2emg.videoqa.items import Item
 

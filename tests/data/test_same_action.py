@@ -1,0 +1,45 @@
+"""Batches with several clips of an action, a function of the seed and of the place alone."""
+
+import collections
+
+import grain
+import numpy as np
+import pytest
+
+from video2emg.core.errors import UserError
+from video2emg.data.pipeline import stream
+from video2emg.data.same_action import Alike
+
+ACTIONS = list("aaaabbbbbbccc")
+
+
+def order(count=3, seed=0):
+    shuffled = grain.MapDataset.range(len(ACTIONS)).seed(seed).shuffle()
+    return Alike(shuffled, ACTIONS, count, seed)
+
+
+def batches(start=0, rows=None, number=4):
+    made = stream(order(), lambda i, _: np.array(i), 6, rows, start, threads=1)
+    return [x.tolist() for x, _ in zip(made, range(number), strict=False)]
+
+
+def test_each_group_is_of_one_action_without_repeats_and_every_clip_leads_once():
+    places = [order()[i] for i in range(len(order()))]
+    groups = np.array(places).reshape(-1, 3)
+    assert sorted(groups[:, 0].tolist()) == list(range(len(ACTIONS)))
+    for group in groups:
+        assert len(set(group.tolist())) == 3 and len({ACTIONS[i] for i in group}) == 1
+    companions = collections.Counter(groups[:, 1:].ravel().tolist())
+    assert len(companions) > len(ACTIONS) // 2
+
+
+def test_a_stream_can_be_started_and_shared_anywhere():
+    whole = batches()
+    assert batches(start=2, number=2) == whole[2:]
+    assert batches(rows=[1, 4]) == [[batch[1], batch[4]] for batch in whole]
+    assert [order(seed=1)[i] for i in range(12)] != [order()[i] for i in range(12)]
+
+
+def test_an_action_with_too_few_clips_is_named():
+    with pytest.raises(UserError, match=r"same_action=4.*only 3 training clips of 'c'"):
+        order(count=4)

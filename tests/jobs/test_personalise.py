@@ -1,0 +1,69 @@
+"""Fitting a model to a person, on the smallest dataset."""
+
+import numpy as np
+import pytest
+
+from configs import personalise as config_of
+from configs import v2emg
+from tests.eval.clips import make_set
+from video2emg.core.errors import UserError
+from video2emg.jobs import personalise, video2emg
+
+
+def test_what_is_revealed_is_never_asked_and_all_are_asked_the_same():
+    series = make_set(["x", "y"], repetitions=4)
+    revealed, asked = personalise.reveal(series, 3, draw=0)
+    assert {len(own) for own in revealed.values()} == {3}
+    known = [i for own in revealed.values() for i in own]
+    assert not set(known) & set(asked) and len(known) + len(asked) == len(series)
+    for subject, own in revealed.items():
+        assert all(series[i].subject == subject for i in own)
+    assert personalise.reveal(series, 3, draw=0) == (revealed, asked)
+    assert personalise.reveal(series, 3, draw=1)[0] != revealed
+    with pytest.raises(UserError, match="'x' has 8 clips; revealing 8"):
+        personalise.reveal(series, 8, draw=0)
+
+
+def test_every_method_on_the_smallest_run(tiny_dir, tmp_path):
+    main = v2emg.get_config("debug")
+    main.data.dir = str(tiny_dir)
+    main.data.frame_rate = 2.5
+    main.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
+    main.train.batch_size = main.eval.batch_size = 8
+    video2emg.run(main, tmp_path / "run")
+    config = config_of.get_config("debug")
+    # A model of two steps predicts next to nothing: gain and steps can only help.
+    config.update(run=str(tmp_path / "run"), learning_rate=0.05, steps=(2, 4))
+    found = personalise.run(config, tmp_path / "personal")
+    rows = found["test"]["rows"]
+    assert set(rows) == {"nothing"} | {
+        f"{method}, {k}"
+        for method in personalise.METHODS
+        for k in ("1 repetition", "2 repetitions")
+    }
+    assert found["test"]["clips"] == 4  # of 6, two are revealed
+    for name in set(rows) - {"nothing"}:
+        assert np.isfinite(rows[name]["skill"]) and rows[name]["skill"] != rows["nothing"]["skill"]
+    assert rows["head, 2 repetitions"]["skill"] > rows["nothing"]["skill"]
+    assert set(found["provenance"]["settings"]) == set(personalise.METHODS)
+    assert (tmp_path / "personal" / "table.png").exists()
+    assert personalise.run(config, tmp_path / "personal")["test"] == found["test"]  # at once
+    config.hidden = ("smell",)
+    with pytest.raises(UserError, match="not given smell; it is given front, front_left"):
+        personalise.run(config, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"methods": ("gain", "magic")}, "config.methods"),
+        ({"repetitions": (0, 1)}, "config.repetitions"),
+        ({"run": "nowhere"}, "no configuration"),
+    ],
+)
+def test_mistakes_are_found_first(changes, says, tmp_path):
+    config = config_of.get_config("debug")
+    config.update(changes)
+    with pytest.raises(UserError, match=says):
+        personalise.run(config, tmp_path / "personal")
+    assert not (tmp_path / "personal").exists()

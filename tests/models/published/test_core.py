@@ -1,0 +1,241 @@
+"""CoRe's tree, intervals and loss, and the fusion around them, against restatements."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from tests.models.published.parity import as_torch, close, draw, imported, same_gradients
+from tests.models.published.torch_models import randomise
+from video2emg.core.errors import UserError
+from video2emg.models.published import core, flex
+
+
+class TorchTree(nn.Module):
+    """CoRe's tree with the names of its state dict."""
+
+    def __init__(self, inputs, hidden, depth):
+        super().__init__()
+        levels = [2**d for d in range(depth - 1)]
+        self.first_layer = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU())
+        self.feature_layers = nn.ModuleList(
+            nn.Sequential(nn.Conv1d(n * hidden, 2 * n * hidden, 1, groups=n), nn.ReLU())
+            for n in levels
+        )
+        self.clf_layers = nn.ModuleList(nn.Conv1d(n * hidden, 2 * n, 1, groups=n) for n in levels)
+        leaves = 2 ** (depth - 1)
+        self.reg_layer = nn.Conv1d(leaves * hidden, leaves, 1, groups=leaves)
+
+    def forward(self, x):
+        x = self.first_layer(x)[..., None]
+        so_far = torch.zeros(len(x), 1)
+        for grow, turn in zip(self.feature_layers, self.clf_layers, strict=True):
+            step = turn(x).view(len(x), -1, 2).log_softmax(-1)
+            so_far = (so_far[..., None] + step).flatten(1)
+            x = grow(x)
+        return so_far, self.reg_layer(x)[..., 0]
+
+
+def published_targets(edges, difference):
+    """One-hot leaf and position per leaf (-1 elsewhere), looping as CoRe's helper does."""
+    leaf, position = [], []
+    for left, right in edges:
+        inside = left <= difference < right if difference >= 0 else left < difference <= right
+        leaf.append(int(inside))
+        width = right - left if right != left else 1.0
+        position.append((difference - left) / width if inside else -1.0)
+    return leaf, position
+
+
+def torch_loss(log_probability, delta, edges, differences):
+    rows = [published_targets(edges, d) for d in differences]
+    leaf = torch.tensor([row[0] for row in rows]).argmax(1)
+    position = torch.tensor([row[1] for row in rows], dtype=torch.float32)
+    total = F.nll_loss(log_probability, leaf)
+    for i in range(position.shape[1]):
+        hit = position[:, i] >= 0
+        if hit.any():
+            total = total + F.mse_loss(delta[hit, i], position[hit, i])
+    return total
+
+
+def differences(count=40, seed=0):
+    return np.abs(np.random.default_rng(seed).normal(0, 20, count)).clip(0, 99)
+
+
+def edges_of(intervals):
+    return list(zip(intervals.left.tolist(), intervals.right.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("batch, as_published", [(1, False), (1, True), (6, True)])
+def test_tree_and_loss(batch, as_published):
+    theirs, ours = randomise(TorchTree(7, 6, 4)), core.RegressionTree(4, 6)
+    x = draw(batch, 7)
+    variables = imported(theirs, "core", ours, x)
+    leaf, position = theirs(as_torch(x))
+    got = jax.jit(ours.apply)(variables, x)
+    close(got[0], leaf)
+    close(got[1], position)
+    np.testing.assert_allclose(np.exp(got[0]).sum(1), 1, atol=1e-5)
+    intervals = core.Intervals.fit(differences(), 4, as_published=as_published)
+    d = draw(batch, seed=3) * 30
+    total = torch_loss(leaf, position, edges_of(intervals), np.asarray(d).tolist())
+    close(core.loss(*got, d, intervals), total)
+
+    def loss(variables):
+        return core.loss(*ours.apply(variables, x), d, intervals)
+
+    same_gradients(variables, loss, theirs, "core", total)
+
+
+def test_loss_does_not_depend_on_how_many_leaves_are_hit():
+    """A batch of equals costs what one of them costs; as published, so does a batch of different
+    ones, times the number of leaves."""
+    intervals = core.Intervals.fit(differences(), 4)
+    leaf, position = jax.nn.log_softmax(draw(6, 8)), draw(6, 8, seed=1)
+    d = draw(6, seed=3) * 30
+    each = [core.loss(leaf[i : i + 1], position[i : i + 1], d[i : i + 1], intervals)
+            for i in range(6)]  # fmt: skip
+    np.testing.assert_allclose(
+        core.loss(leaf, position, d, intervals), np.mean(np.array(each)), rtol=1e-5
+    )
+    published = dataclasses.replace(intervals, as_published=True)
+    assert core.loss(leaf, position, d, published) > core.loss(leaf, position, d, intervals)
+
+
+def test_edges_are_order_statistics():
+    values = np.sort(differences(41))
+    intervals = core.Intervals.fit(values, 4)
+    np.testing.assert_allclose(intervals.left[4:], [0, values[10], values[20], values[30]])
+    np.testing.assert_allclose(intervals.right[4:], [values[10], values[20], values[30], 100])
+    np.testing.assert_allclose(intervals.left[:4], -intervals.right[:3:-1])
+
+
+@given(st.lists(st.floats(0, 100, width=32), min_size=1, max_size=30), st.floats(-100, 100))
+@settings(max_examples=60, deadline=None)
+def test_every_difference_has_a_leaf_and_comes_back(values, difference):
+    intervals = core.Intervals.fit(np.array(values), 4)
+    assert (intervals.right > intervals.left).all()
+    leaf, position = intervals.targets(jnp.array([difference], jnp.float32))
+    assert -1e-3 <= position[0] <= 1 + 1e-3
+    certain = jnp.log(jax.nn.one_hot(leaf, 8) + 1e-9)
+    again = intervals.difference(certain, jnp.full((1, 8), position[0]))
+    np.testing.assert_allclose(again, [difference], atol=2e-3)
+
+
+def test_what_is_published_loses_the_largest_difference():
+    intervals = core.Intervals.fit(differences(), 4, as_published=True)
+    leaf, position = intervals.targets(jnp.array([100.0, -100.0, 50.0]))
+    assert leaf[0] == 0 and leaf[1] == 0 and np.isnan(position[:2]).all()
+    assert np.isfinite(position[2])
+    leaf, position = dataclasses.replace(intervals, as_published=False).targets(
+        jnp.array([100.0, -100.0])
+    )
+    assert leaf.tolist() == [7, 0]
+    np.testing.assert_allclose(position, [1, 0], atol=1e-5)
+
+
+def test_coinciding_differences():
+    same = np.full(50, 3.0)
+    published = core.Intervals.fit(same, 4, as_published=True)
+    assert (published.left == published.right).sum() == 4
+    assert (np.diff(core.Intervals.fit(same, 4).right) > 0).all()
+
+
+def test_impossible_intervals():
+    with pytest.raises(UserError, match="no two training"):
+        core.Intervals.fit(np.zeros(0))
+    with pytest.raises(UserError, match="larger than the range"):
+        core.Intervals.fit(np.array([120.0]))
+
+
+def test_exemplars_are_of_the_same_action_and_repeatable():
+    library = np.array([0, 1, 0, 1, 1])
+    first = core.choose_exemplars(np.array([0, 1, 1]), library, 3, seed=5)
+    assert (library[first[0]] == 0).all() and (library[first[1:]] == 1).all()
+    assert sorted(first[1]) == [1, 3, 4]  # without repetition where there are enough
+    np.testing.assert_array_equal(
+        first, core.choose_exemplars(np.array([0, 1, 1]), library, 3, seed=5)
+    )
+    with pytest.raises(UserError, match="action 2"):
+        core.choose_exemplars(np.array([2]), library, 1, 0)
+    np.testing.assert_allclose(core.vote(jnp.array([[1.0, -1.0]]), jnp.array([[60.0, 70.0]])), 65)
+
+
+def test_contribution():
+    emg = jnp.stack([jnp.full(100, v) for v in (3.0, 1.0, 1.0, 9.0)], 1)[None]
+    mask = jnp.ones((1, 100, 4), bool).at[:, :, 3].set(False)
+    side = jnp.array([[0, 1, 1, 0]])
+    np.testing.assert_allclose(flex.contribution(emg, mask, side), [[0.75, 0.25]], rtol=1e-5)
+    nothing = flex.contribution(emg, jnp.zeros_like(mask), side)
+    np.testing.assert_allclose(nothing, [[0.5, 0.5]])
+    spike = emg.at[0, 3, 1].set(1000.0)  # an artefact
+    np.testing.assert_allclose(flex.contribution(spike, mask, side)[0, 0], 0.75, atol=0.05)
+
+
+def test_published_contribution():
+    emg = np.zeros((10, 4))
+    emg[3] = [-6, 2, 2, 1]
+    np.testing.assert_allclose(flex.published_contribution(emg, 1), [0.75, 0.25])
+    np.testing.assert_allclose(flex.published_contribution(emg, 3), [2 / 3, 1 / 3])
+    np.testing.assert_allclose(flex.published_contribution(emg, 8), [4 / 5.5, 1.5 / 5.5])
+    np.testing.assert_allclose(flex.published_contribution(emg[:, :2], 7), [0.75, 0.25])
+    assert set(flex.PUBLISHED_COLUMNS) == set(range(1, 21))
+    for arguments in ((emg, 21), (emg[:, :2], 1)):
+        with pytest.raises(UserError):
+            flex.published_contribution(*arguments)
+
+
+def test_score_scale():
+    score, action = np.array([50.0, 90.0, 20.0, 40.0]), np.array([0, 0, 2, 2])
+    scale = flex.ScoreScale.fit(score, action, 3)
+    normalised = scale.normalise(score, action)
+    np.testing.assert_allclose(normalised, [0, 100, 0, 100])
+    np.testing.assert_allclose(scale.restore(normalised, action), score)
+    with pytest.raises(UserError, match="no range"):
+        flex.ScoreScale.fit(np.array([1.0, 1.0]), np.array([0, 0]), 1)
+    published = flex.ScoreScale.published()
+    np.testing.assert_allclose(published.restore(np.array([100.0]), np.array([19])), 89.77)
+
+
+def flex_batch(b=2, f=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "video": jnp.asarray(rng.integers(0, 255, (b, 2, f, 32, 32, 3)), jnp.uint8),
+        "pose": draw(b, f, 21, 3, seed=seed),
+        "contribution": jnp.full((b, 2), 0.5),
+        "score": jnp.asarray(rng.uniform(0, 100, b), jnp.float32),
+    }
+
+
+def test_the_whole_pipeline_has_flex_s_widths_and_is_antisymmetric_in_its_pairs():
+    first, second = flex_batch(seed=0), flex_batch(seed=1)
+    whole = flex.FlexCoRe(snippet=8, snippets=2)
+    shapes = jax.eval_shape(whole.init, jax.random.key(0), first, second)["params"]
+    assert shapes["tree"]["first"]["kernel"].shape == (4613, 256)
+
+    model = flex.FlexCoRe(("pose", "emg"), depth=3, hidden=8, narrow=16)
+    variables = jax.jit(model.init)(jax.random.key(0), first, second)
+    apply = jax.jit(model.apply)
+    leaf, position = apply(variables, first, second)
+    assert leaf.shape == position.shape == (4, 4)
+    swapped, _ = apply(variables, second, first)
+    np.testing.assert_allclose(swapped, jnp.roll(leaf, 2, axis=0), atol=1e-5)
+
+
+def test_modalities_and_choices():
+    shape = jax.eval_shape(
+        flex.FlexCoRe(modalities=("emg",)).init, jax.random.key(0), flex_batch(), flex_batch()
+    )["params"]
+    assert set(shape) == {"tree"} and shape["tree"]["first"]["kernel"].shape == (5, 256)
+    with pytest.raises(UserError, match="modalities"):
+        flex.FlexCoRe(modalities=("sound",)).init(jax.random.key(0), flex_batch(), flex_batch())
+    ours, theirs = dataclasses.asdict(flex.Choices()), dataclasses.asdict(flex.PUBLISHED)
+    assert all(ours[name] != theirs[name] for name in ours)

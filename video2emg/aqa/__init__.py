@@ -1,0 +1,1 @@
+"""Action quality assessment: frozen features, labels, heads, predictions, baselines, reports."""

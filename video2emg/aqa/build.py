@@ -1,0 +1,86 @@
+"""The head that a configuration asks for: ours, or a system of others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2emg.aqa import head as head_lib
+from video2emg.aqa import predictions as judgement_lib
+from video2emg.aqa import published
+from video2emg.aqa.frozen_features import Bench
+from video2emg.aqa.labels import labels_of
+from video2emg.aqa.predictions import Judgement, Truth
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import FLEX_21
+from video2emg.fkg.rubric import Rubric
+from video2emg.models.build import token_rate
+from video2emg.models.published.flex import Choices, ScoreScale
+
+# Where FLEX's code can be followed by a head; its other choices concern encoders and raw EMG.
+JUDGE = "judge.json"  # what `predict` needs of a run beside its parameters
+CHOICES = ("leaves_as_published", "skeleton_per_frame", "ranges_of_whole_dataset")
+
+
+def head_of(
+    config: Config, rubric: Rubric, log_odds: Sequence[Sequence[float]], main: Config
+) -> head_lib.Assessor:
+    """The head of `config` over the Video→EMG model of `main`, starting from `log_odds`."""
+    settings = {k: v for k, v in config.model.items() if k != "exemplars"}
+    return head_lib.Assessor(
+        rubric=rubric,
+        log_odds=tuple(map(tuple, log_odds)),
+        rate=token_rate(main.model, main.data.frame_rate),
+        views=max(len(main.data.views), 1) if config.video else 0,
+        emg=config.emg_source != "none",
+        extra_inputs=tuple(config.get("extra_inputs", ())),
+        **settings,
+    )
+
+
+def judge_of(config: Config, bench: Bench) -> published.ReferenceJudge:
+    """The system of others that `config.reference` names."""
+    settings = config.reference.to_dict()
+    choices = Choices(**{field: settings[field] for field in CHOICES})
+    known = [labels_of(bench, s) for s in (bench.splits if choices.ranges_of_whole_dataset
+                                           else ("train",))]  # fmt: skip
+    score = np.concatenate([of.score for of in known])
+    action = np.concatenate([of.action for of in known])
+    scale = ScoreScale.fit(score, action, len(bench.rubric.actions))
+    edges: tuple = ()
+    if settings["system"] == "core":
+        train = labels_of(bench, "train")
+        normalised = scale.normalise(train.score, train.action)
+        found = published.intervals_of(normalised, train.action, choices.leaves_as_published)
+        edges = tuple(found.left.tolist()), tuple(found.right.tolist())
+    if "pose" in settings["modalities"] and bench.splits["train"].window.joints != FLEX_21:
+        raise UserError("config.reference.modalities: pose needs FLEX's 21 joints, which the "
+                        "dataset has not")  # fmt: skip
+    return published.ReferenceJudge(
+        rubric=bench.rubric,
+        system=settings["system"],
+        modalities=tuple(settings["modalities"]),
+        views=max(len(bench.main.data.views), 1),
+        choices=choices,
+        edges=edges,
+        scale=(tuple(scale.low.tolist()), tuple(scale.high.tolist())),
+    )
+
+
+def source_of(config: Config, workdir: Path) -> Path:
+    """The workdir of the Video→EMG model."""
+    return Path(config.video2emg).expanduser() if config.video2emg else workdir / "video2emg"
+
+
+def spoken(
+    log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
+) -> dict[str, Any]:
+    """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
+    return {
+        "graph": validation.rubric.version,
+        "actions": validation.rubric.actions,
+        "log_odds": log_odds,
+        "threshold": judgement_lib.threshold_of(validation, said),
+    }

@@ -1,0 +1,220 @@
+"""What a frozen Video→EMG model makes of every clip, computed once and kept in memory.
+
+A head on top of it then trains in a minute, whatever EMG it is shown.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+import tqdm
+
+from video2emg.aqa.head import EXEMPLAR
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.data.augment import Augmentation
+from video2emg.data.labels import Labels
+from video2emg.data.pipeline import Examples, eval_batches, stream, train_batches
+from video2emg.data.store import open_dataset
+from video2emg.fkg.rubric import Rubric
+from video2emg.models.build import token_rate
+from video2emg.models.outputs import evidence_of
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.run import setup
+from video2emg.run.workdir import read_config
+from video2emg.train.checkpoint import load_params
+
+# How the EMG that the head is shown comes about.
+SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")
+_ACTIVITY = ("activity", "activity_mask", "muscle", "side")
+_KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "error_mask", "score",
+         "score_mask", "phase", "phase_mask", "boundary", "index", "pose", "pose_mask",
+         "load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask")  # fmt: skip
+
+Fields = dict[str, np.ndarray]
+
+
+class Bench:
+    """Data, a trained Video→EMG model and its answers; shared by the runs of a sweep.
+
+    Attributes:
+      main: configuration of the Video→EMG model.
+      splits: examples with labels.
+      model, params: of Video→EMG.
+      rubric: what the graph says of the actions that the training clips show.
+      rate: tokens per second of one view, Hz.
+      subject: per split, [clips] text.
+    """
+
+    def __init__(self, config: Config, rubric: Rubric, workdir: Path, mesh) -> None:
+        """Opens the data and the model; clips are looked at when a split is first asked for.
+
+        Args:
+          config: see `configs/aqa.py`.
+          rubric: of the graph.
+          workdir: of the finished Video→EMG run.
+          mesh: the devices.
+        """
+        self.key = key_of(config)
+        self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
+        self._fields: dict[str, Fields] = {}
+        self.main = read_config(workdir)
+        self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
+        dataset = open_dataset(self.main.data.name, self.main.data.dir)
+        self.dataset = dataset
+        self.rubric = rubric.only({clip.action for clip in dataset.splits["train"]})
+        window = setup.window_from_config(self.main)
+        self.rate = token_rate(self.main.model, self.main.data.frame_rate)
+        labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
+        self.labels = labels
+        splits, _ = setup.load_splits(self.main, dataset, labels)
+        shown = tuple(config.get("views", ())) or self.main.data.views
+        hidden = [view for view in self.main.data.views if view not in shown]
+        self.splits = {name: examples.without(hidden) for name, examples in splits.items()}
+        self.model = setup.build_model(self.main, self.splits["train"].window)
+        like = next(eval_batches(self.splits["test"], 1))
+        self.params = load_params(workdir, setup.abstract_params(self.model, like, mesh))
+        self.subject = {
+            name: np.array([examples.clip(i).subject for i in range(len(examples))])
+            for name, examples in self.splits.items()
+        }
+        self._look = jax.jit(self._look_at)
+
+    def name_of(self, index: int) -> str:
+        """The id of a training clip."""
+        return self.splits["train"].clip(index).clip_id
+
+    def fields(self, split: str) -> Fields:
+        """Arrays over the clips of a split; in `train` each is there `config.copies` times."""
+        if split not in self._fields:
+            batches = (
+                self._augmented() if split == "train"
+                else whole_clips(self.splits[split], self._batch)
+            )  # fmt: skip
+            self._fields[split] = self._answers(batches)
+        return self._fields[split]
+
+    def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        return evidence_of(outputs, intermediates, batch)
+
+    def _augmented(self) -> Iterator[Fields]:
+        """Batches that show each training clip several times, changed at random."""
+        examples, batch = self.splits["train"], self._batch
+        stream = iter(
+            train_batches(
+                examples,
+                Augmentation(**self.main.augment.to_dict()),
+                batch,
+                seed=0,
+                threads=self.main.data.threads,
+            )
+        )
+        count = self._copies * len(examples) // batch
+        progress = tqdm.tqdm(range(count), desc="looking at training clips", unit="batch")
+        return ({"_mask": np.ones(batch, bool)} | next(stream) for _ in progress)  # pyright: ignore
+
+    def _answers(self, batches: Iterator[Fields]) -> Fields:
+        parts: list[Fields] = []
+        for host in batches:
+            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(self._mesh, host)))
+            kept = {name: host[name] for name in _KEPT} | seen
+            parts.append({name: np.asarray(v)[host["_mask"]] for name, v in kept.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def shown(self, split: str, source: str, seed: int) -> Fields:
+        """The fields of a split with the EMG of `source`; `seed` draws whose it is."""
+        fields = self.fields(split)
+        if source == "measured":
+            return fields | {"activity": fields["emg"]}
+        if source not in ("shuffled", "from_other_subject"):
+            return fields
+        rng = np.random.default_rng([seed, len(fields["index"])])
+        owner = self.subject[split][fields["index"]]
+        lender = np.empty(len(owner), int)
+        for row in range(len(owner)):
+            allowed = owner != owner[row]
+            if source == "from_other_subject":
+                allowed &= fields["action"] == fields["action"][row]
+            if not allowed.any():
+                raise UserError(
+                    f"{split}: no other subject does the action of clip {fields['index'][row]}, "
+                    f"as config.emg_source={source} needs"
+                )
+            lender[row] = rng.choice(np.flatnonzero(allowed))
+        return fields | {name: fields[name][lender] for name in _ACTIVITY}
+
+
+def key_of(config: Config) -> str:
+    """What runs must have in common to share a bench."""
+    parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
+    parts += (tuple(config.get("views", ())),)
+    return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
+
+
+def whole_clips(examples: Examples, batch: int) -> Iterator[Fields]:
+    """`eval_batches` of clips that fit into one window: a repetition is judged as a whole."""
+    for index in range(len(examples)):
+        if len(examples.whole(index)) > 1:
+            raise UserError(
+                f"clip {examples.clip(index).clip_id!r} is longer than the window of "
+                f"{examples.window.seconds:g} s; train Video→EMG with a larger config.data.seconds"
+            )
+    return eval_batches(examples, batch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Reads rows of fields, with an exemplar of the same action beside each if there are any.
+
+    Attributes:
+      fields: to be read.
+      library: judged training repetitions, the exemplars; None for none.
+    """
+
+    fields: Fields
+    library: Fields | None = None
+
+    def __len__(self) -> int:
+        return len(self.fields["index"])
+
+    def row(self, index: int, rng: np.random.Generator) -> Fields:
+        """One example."""
+        example = {name: np.asarray(value[index]) for name, value in self.fields.items()}
+        if self.library is None:
+            return example
+        allowed = self.library["action"] == example["action"]
+        if self.library is self.fields:  # a repetition is no exemplar of itself
+            allowed &= self.library["index"] != example["index"]
+        chosen = int(rng.choice(np.flatnonzero(allowed)))
+        second = {
+            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.library.items()
+        }
+        return example | second
+
+    def train_batches(self, batch: int, seed: int, start: int = 0) -> grain.IterDataset:
+        """Endless shuffled batches from number `start` on."""
+        if len(self) < batch:
+            raise UserError(f"config.train.batch_size {batch} is larger than the training split "
+                            f"({len(self)} rows)")  # fmt: skip
+        return stream(
+            grain.MapDataset.range(len(self)).seed(seed).shuffle(),
+            lambda index, rng: self.row(int(index), rng),
+            batch,
+            start=start,
+            threads=1,
+        )
+
+    def eval_batches(self, batch: int, seed: int = 0) -> Iterator[Fields]:
+        """Every row once, in order; the last batch is padded, `_mask` is false there."""
+        rng = np.random.default_rng(seed)
+        for first in range(0, len(self), batch):
+            rows = [self.row(i, rng) for i in range(first, min(first + batch, len(self)))]
+            real = len(rows)
+            rows += [rows[-1]] * (batch - real)
+            stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+            yield stacked | {"_mask": np.arange(batch) < real}

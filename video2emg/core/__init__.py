@@ -1,0 +1,1 @@
+"""What everything else speaks of: clips, EMG, skeletons, names, files, errors. No jax."""

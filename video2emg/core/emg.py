@@ -1,0 +1,180 @@
+"""sEMG: from the recorded voltage to a normalised envelope, and back.
+
+The chain is the one of ISEK (Merletti 1999) and of the CEDE consensus on amplitude normalisation
+(Besomi et al., J. Electromyogr. Kinesiol. 53, 2020): DC removal, band-pass, optional mains notch,
+full-wave rectification, zero-phase low-pass, division by one reference per channel.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from scipy import signal
+
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
+
+Kind = Literal["mvc", "subject", "train"]
+KINDS: tuple[Kind, ...] = ("mvc", "subject", "train")
+VOLTS_PER_UNIT = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6}
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Settings of the envelope chain.
+
+    Attributes:
+      band: band-pass corners, Hz; the upper one is lowered to 0.45·rate where needed.
+      notch: mains frequency to remove, Hz, or 0 for none. At 200 Hz the notch lies in the middle of
+        the usable band, so it is off unless asked for.
+      cutoff: low-pass of the envelope, Hz.
+      order: effective Butterworth order after the two passes of the zero-phase filter.
+    """
+
+    band: tuple[float, float] = (20.0, 450.0)
+    notch: float = 0.0
+    cutoff: float = 6.0
+    order: int = 4
+
+
+def envelope(
+    emg: Float[np.ndarray, "N C"], rate: float, chain: Chain = Chain()
+) -> Float[np.ndarray, "N C"]:
+    """Linear envelope of raw sEMG, in the unit of `emg`.
+
+    Args:
+      emg: [N, C] voltage as recorded.
+      rate: sampling rate, Hz.
+      chain: the filters' settings.
+
+    Returns:
+      [N, C] float32, not negative, at the same rate. Zero-phase: no delay, but not causal.
+
+    Raises:
+      UserError: the rate is too low for the band, or the signal too short for the filters.
+    """
+    low, high = chain.band[0], min(chain.band[1], 0.45 * rate)
+    if not 0 < low < high:
+        raise UserError(f"emg_rate {rate:g} Hz is too low for a band-pass from {low:g} Hz")
+    # sosfiltfilt runs the filter twice, and a band-pass of order n has 2n poles.
+    stages = [signal.butter(chain.order // 2, [low, high], "bandpass", fs=rate, output="sos")]
+    if chain.notch:
+        stages.append(signal.tf2sos(*signal.iirnotch(chain.notch, 30.0, fs=rate)))
+    smooth = signal.butter(chain.order // 2, chain.cutoff, "lowpass", fs=rate, output="sos")
+    # Pad by one period of the slowest filter, so that the ends do not ring.
+    pad = int(rate / chain.cutoff)
+    if len(emg) <= pad:
+        raise UserError(f"emg has {len(emg)} samples at {rate:g} Hz; more than {pad} are needed")
+    x = np.asarray(emg, np.float64) - np.mean(emg, axis=0)
+    for sos in stages:
+        x = signal.sosfiltfilt(sos, x, axis=0, padlen=pad)
+    x = signal.sosfiltfilt(smooth, np.abs(x), axis=0, padlen=pad)
+    return np.maximum(x, 0.0).astype(np.float32)
+
+
+def resample(
+    values: Float[np.ndarray, "N C"],
+    time: Float[np.ndarray, " N"],
+    new_time: Float[np.ndarray, " M"],
+) -> tuple[Float[np.ndarray, "M C"], np.ndarray]:
+    """Reads a band-limited signal at new instants by linear interpolation.
+
+    Args:
+      values: [N, C] samples (an envelope: 6 Hz against a rate of 50 Hz or more).
+      time: [N] seconds, increasing.
+      new_time: [M] seconds.
+
+    Returns:
+      [M, C] values and [M] bool, false outside the recording (half a sample of tolerance).
+    """
+    out = np.stack([np.interp(new_time, time, column) for column in values.T], axis=1)
+    slack = 0.5 * (time[-1] - time[0]) / (len(time) - 1)
+    inside = (new_time >= time[0] - slack) & (new_time <= time[-1] + slack)
+    return out.astype(np.float32), inside
+
+
+def clip_envelope(clip: Clip, chain: Chain = Chain()) -> Float[np.ndarray, "N C"]:
+    """`envelope` of a clip's EMG; the error names the clip.
+
+    Sources that were rectified and smoothed before (`Clip.emg_is_envelope`) are only freed of what
+    lies below zero: a second filter would take more than noise.
+    """
+    if clip.emg_is_envelope:
+        return np.maximum(clip.emg, 0.0).astype(np.float32)
+    try:
+        return envelope(clip.emg, clip.emg_rate, chain)
+    except UserError as error:
+        raise UserError(f"clip {clip.clip_id!r}, field emg: {error}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What one unit of a normalised envelope means; stored with every model and result.
+
+    Attributes:
+      kind: `mvc`: the subject's maximal voluntary contraction, read from each clip. `subject`: 99th
+        percentile over all trials of a subject (uses unlabelled EMG of test subjects). `train`:
+        99th percentile per muscle over the training subjects.
+      table: scale in the source's unit, by `subject/channel` (`subject`) or muscle (`train`).
+    """
+
+    kind: Kind
+    table: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls, kind: Kind, clips: Iterable[tuple[Clip, np.ndarray]], train: set[str]
+    ) -> "Reference":
+        """Fits the table.
+
+        Args:
+          kind: see the class.
+          clips: (clip, envelope [N, C]) of all splits; `train` looks at training subjects only.
+          train: the training subjects.
+        """
+        if kind not in KINDS:
+            raise UserError(f"config.data.reference: {kind!r} is not one of {KINDS}")
+        pools: dict[str, list[np.ndarray]] = {}
+        for clip, env in clips if kind != "mvc" else ():
+            for c, name in enumerate(clip.muscles):
+                if kind == "subject":
+                    pools.setdefault(f"{clip.subject}/{name}", []).append(env[:, c])
+                elif clip.subject in train:
+                    pools.setdefault(vocabulary.split_channel(name)[1], []).append(env[:, c])
+        table = {k: float(np.percentile(np.concatenate(v), 99)) for k, v in pools.items()}
+        return cls(kind, table)
+
+    def scale(self, clip: Clip) -> Float[np.ndarray, " C"]:
+        """[C] float32: divide an envelope by it to normalise, multiply to get the unit back.
+
+        Raises:
+          UserError: the clip has no MVC, or its subject or muscle was not among those fitted.
+        """
+        if self.kind == "mvc":
+            scale = np.asarray(clip.emg_max, np.float32)
+        else:
+            keys = [
+                f"{clip.subject}/{name}"
+                if self.kind == "subject"
+                else vocabulary.split_channel(name)[1]
+                for name in clip.muscles
+            ]
+            missing = [key for key in keys if key not in self.table]
+            if missing:
+                raise UserError(
+                    f"clip {clip.clip_id!r}: no {self.kind!r} reference was fitted for {missing}"
+                )
+            scale = np.array([self.table[key] for key in keys], np.float32)
+        if not (np.isfinite(scale) & (scale > 0)).all():
+            raise UserError(
+                f"clip {clip.clip_id!r}, field emg_max: needs one positive value per channel for "
+                f"the {self.kind!r} reference, got {scale}; try --config.data.reference=subject"
+            )
+        return scale
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able copy."""
+        return dataclasses.asdict(self)

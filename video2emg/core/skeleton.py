@@ -1,0 +1,125 @@
+"""Named skeletons and the conversion between them.
+
+A joint that the source lacks is the mean of its stand-ins where anatomy allows it (`_STAND_INS`:
+the chest between the shoulders), else NaN. Nothing is extrapolated.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
+
+_SIDES = ("right", "left")
+
+# Kinect v2 / NTU RGB+D, in file order (Shahroudy et al. 2016).
+NTU_25 = (
+    "pelvis", "spine", "neck", "head",
+    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
+    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
+    "left_hip", "left_knee", "left_ankle", "left_toe",
+    "right_hip", "right_knee", "right_ankle", "right_toe",
+    "chest", "left_fingertip", "left_thumb", "right_fingertip", "right_thumb",
+)  # fmt: skip
+
+# BODY_25 of OpenPose (Cao et al. 2019).
+OPENPOSE_25 = (
+    "nose", "neck",
+    "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist",
+    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "right_eye", "left_eye", "right_ear", "left_ear",
+    "left_toe", "left_small_toe", "left_heel", "right_toe", "right_small_toe", "right_heel",
+)  # fmt: skip
+
+# SMPL (Loper et al. 2015).
+SMPL_24 = (
+    "pelvis", "left_hip", "right_hip", "spine", "left_knee", "right_knee", "spine_2",
+    "left_ankle", "right_ankle", "chest", "left_toe", "right_toe", "neck",
+    "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+
+# COCO's keypoints (Lin et al. 2014); the feet end at the ankles.
+COCO_17 = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+
+SKELETONS = {
+    "flex_21": vocabulary.FLEX_21,
+    "ntu_25": NTU_25,
+    "openpose_25": OPENPOSE_25,
+    "smpl_24": SMPL_24,
+    "coco_17": COCO_17,
+}
+
+# Joint → groups of joints whose mean may stand for it, best first. The middles of left and right
+# are exact; an ankle for a heel or a wrist for a hand is a few centimetres off, and the same for
+# everybody.
+_STAND_INS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "pelvis": (("left_hip", "right_hip"),),
+    "chest": (("left_shoulder", "right_shoulder"),),
+    "neck": (("left_shoulder", "right_shoulder"),),
+    "spine": (("left_hip", "right_hip", "left_shoulder", "right_shoulder"),),
+    "head": (("left_ear", "right_ear"), ("nose",)),
+    "nose": (("head",),),
+    **{f"{side}_hand": ((f"{side}_wrist",),) for side in _SIDES},
+    **{f"{side}_heel": ((f"{side}_ankle",),) for side in _SIDES},
+}
+
+
+def skeleton(name: str, where: str = "skeleton") -> tuple[str, ...]:
+    """Joint names of a skeleton, in order.
+
+    Raises:
+      UserError: an unknown name, at `where`.
+    """
+    if name not in SKELETONS:
+        raise UserError(f"{where}: {name!r} is not one of {', '.join(SKELETONS)}")
+    return SKELETONS[name]
+
+
+def name_of(joints: tuple[str, ...], where: str) -> str:
+    """The name of a skeleton, by its joints.
+
+    Raises:
+      UserError: it is none of ours, at `where`.
+    """
+    for name, own in SKELETONS.items():
+        if own == joints:
+            return name
+    raise UserError(f"{where}: not a named skeleton ({', '.join(SKELETONS)})")
+
+
+def convert(
+    pose: Float[np.ndarray, "P J 3"], source: str, target: str
+) -> tuple[Float[np.ndarray, "P K 3"], tuple[str, ...]]:
+    """Rearranges a pose for another skeleton.
+
+    Args:
+      pose: [P, J, 3] in the order of `source`.
+      source: name, of `SKELETONS`.
+      target: name, of `SKELETONS`.
+
+    Returns:
+      [P, K, 3], NaN where no joint can stand in, and the K names.
+    """
+    return arrange(pose, skeleton(source), skeleton(target)), skeleton(target)
+
+
+def arrange(
+    pose: Float[np.ndarray, "P J 3"], own: Sequence[str], wanted: Sequence[str]
+) -> Float[np.ndarray, "P K 3"]:
+    """`convert` for any list of joints: [P, J, 3] in the order of `own` → [P, K, 3]."""
+    place = {joint: i for i, joint in enumerate(own)}
+    out = np.full((len(pose), len(wanted), 3), np.nan, pose.dtype)
+    for k, joint in enumerate(wanted):
+        for group in ((joint,), *_STAND_INS.get(joint, ())):
+            if all(member in place for member in group):
+                out[:, k] = pose[:, [place[member] for member in group]].mean(1)
+                break
+    return out

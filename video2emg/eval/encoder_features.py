@@ -1,0 +1,178 @@
+"""What a frozen encoder sees in every clip, computed once and kept as ArrayRecord.
+
+A folder of features belongs to one (dataset, version, window, encoder, weights); change any of them
+and another folder is made beside it.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from array_record.python import array_record_module
+from jaxtyping import Bool, Float
+
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_json
+from video2emg.data.pipeline import Examples, eval_batches
+
+_META, _RECORDS = "meta.json", "features.array_record"
+
+# Video [B, T, S, S, 3] in [-1, 1] and mask [B, T] → [B, T2, D].
+Encode = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Features:
+    """One clip's features. P instants, V views, D features.
+
+    Attributes:
+      clip_id: of the clip.
+      values: [P, V, D]; zero where nothing was seen.
+      time: [P] s on the clip clock, increasing.
+      mask: [P, V] whether a frame of that view was seen.
+    """
+
+    clip_id: str
+    values: Float[np.ndarray, "P V D"]
+    time: Float[np.ndarray, " P"]
+    mask: Bool[np.ndarray, "P V"]
+
+
+def identity(
+    dataset: str, version: str, examples: Examples, encoder: Mapping[str, Any], weights: str
+) -> dict[str, Any]:
+    """All that features depend on, as JSON.
+
+    Args:
+      dataset: its name and config.
+      version: of its builder.
+      examples: their window counts.
+      encoder: name and settings.
+      weights: fingerprint of the file of weights, or the seed of random ones.
+    """
+    window = dataclasses.asdict(examples.window)
+    kept = {name: window[name] for name in ("seconds", "frame_rate", "size", "views")}
+    about = {"dataset": dataset, "version": version, "window": kept, "encoder": dict(encoder),
+             "weights": weights}  # fmt: skip
+    return json.loads(json.dumps(about, sort_keys=True))
+
+
+def cached(
+    root: str | Path,
+    split: str,
+    about: Mapping[str, Any],
+    examples: Examples,
+    encode: Encode,
+    stride: int,
+    batch: int = 8,
+) -> list[Features]:
+    """Features of all clips of a split, read if they were computed before.
+
+    Args:
+      root: where features live, e.g. `data/features`.
+      split: name of the split.
+      about: of `identity`.
+      examples: the split.
+      encode: the frozen encoder; jitted here.
+      stride: frames per instant of the encoder.
+      batch: windows at a time.
+
+    Raises:
+      UserError: the folder is damaged or holds other clips.
+    """
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(root).expanduser() / key / split
+    wanted = [examples.source[i].clip_id for i in range(len(examples))]
+    if folder.exists():
+        found = read(folder)
+        if [one.clip_id for one in found] != wanted:
+            raise UserError(f"{folder}: features of other clips; delete the folder")
+        return found
+    found = list(_compute(examples, encode, stride, batch))
+    write(folder, about, found)
+    return found
+
+
+def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Iterator[Features]:
+    """Encodes windows side by side and joins those of each clip."""
+
+    @jax.jit
+    def look(video: jax.Array, mask: jax.Array) -> jax.Array:
+        b, v, t = mask.shape
+        pixels = jnp.where(mask[..., None, None, None], video.astype(jnp.float32) / 127.5 - 1, 0.0)
+        found = encode(pixels.reshape(b * v, *pixels.shape[2:]), mask.reshape(b * v, t))
+        return found.reshape(b, v, *found.shape[1:])
+
+    pieces: dict[int, list[tuple[np.ndarray, ...]]] = {i: [] for i in range(len(examples))}
+    for host in eval_batches(examples, batch):
+        values = np.asarray(look(host["video"], host["video_mask"]), np.float32)
+        step = stride / examples.window.frame_rate
+        for row in np.flatnonzero(host["_mask"]):
+            instants = values[row].swapaxes(0, 1)
+            v, t = host["video_mask"][row].shape
+            count = len(instants) * stride
+            padded = np.zeros((v, max(count, t)), bool)
+            padded[:, :t] = host["video_mask"][row]
+            seen = np.asarray(padded[:, :count].reshape(v, -1, stride).any(2)).T
+            time = float(host["start"][row]) + np.arange(len(instants)) * step
+            pieces[int(host["index"][row])].append((instants, time, seen))
+    for index, parts in pieces.items():
+        instants, time, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
+        kept = seen.any(1)
+        yield Features(
+            clip_id=examples.source[index].clip_id,
+            values=np.where(seen[..., None], instants, 0.0)[kept].astype(np.float32),
+            time=time[kept],
+            mask=seen[kept],
+        )
+
+
+def write(folder: str | Path, about: Mapping[str, Any], found: Sequence[Features]) -> None:
+    """Writes a folder of features in one step: under a temporary name, then renamed."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        writer = array_record_module.ArrayRecordWriter(str(temporary / _RECORDS), "group_size:1")
+        for one in found:
+            buffer = io.BytesIO()
+            np.savez(buffer, values=one.values, time=one.time, mask=one.mask)
+            writer.write(buffer.getvalue())
+        writer.close()
+        clips = [one.clip_id for one in found]
+        write_json(temporary / _META, {"about": dict(about), "clips": clips})
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read(folder: str | Path) -> list[Features]:
+    """Reads a folder of features.
+
+    Raises:
+      UserError: it is damaged.
+    """
+    folder = Path(folder)
+    try:
+        clips = json.loads((folder / _META).read_text())["clips"]
+        reader = array_record_module.ArrayRecordReader(str(folder / _RECORDS))
+        found = []
+        for clip_id, record in zip(clips, reader.read_all(), strict=True):
+            with np.load(io.BytesIO(record), allow_pickle=False) as fields:
+                found.append(Features(clip_id=clip_id, **fields))
+        reader.close()
+    except (OSError, ValueError, KeyError, RuntimeError, IndexError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{folder}: damaged features ({str(error).splitlines()[0]}); delete the folder"
+        ) from None
+    return found

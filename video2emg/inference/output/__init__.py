@@ -1,0 +1,1 @@
+"""What `predict` writes: tables, HTML report, overlay video."""

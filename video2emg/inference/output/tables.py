@@ -1,0 +1,64 @@
+"""A prediction as files: JSON, CSV, Parquet; docs/predict.md describes the columns."""
+
+import csv
+import importlib.util
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from video2emg.core.files import write_atomically, write_json
+from video2emg.inference.prediction import Prediction
+
+JSON, TABLE = "prediction.json", "emg"
+_ROWS = 10_000  # of a CSV, written at a time
+
+
+def columns(prediction: Prediction) -> dict[str, np.ndarray]:
+    """Columns of the EMG table by name, each [N]."""
+    number = np.zeros(len(prediction.time), np.int32)
+    for n, one in enumerate(prediction.repetitions, 1):
+        number[(prediction.time >= one.start) & (prediction.time < one.end)] = n
+    table = {"time_s": prediction.time, "repetition": number, "in_domain": prediction.inside}
+    for c, muscle in enumerate(prediction.muscles):
+        table[muscle] = prediction.emg[:, c]
+        if prediction.low is not None and prediction.high is not None:
+            table[f"{muscle}_low"] = prediction.low[:, c]
+            table[f"{muscle}_high"] = prediction.high[:, c]
+    return table
+
+
+def write(prediction: Prediction, folder: Path) -> list[Path]:
+    """Writes the tables and, last, the JSON; returns what was written."""
+    table = columns(prediction)
+    written = [folder / f"{TABLE}.csv"]
+    write_atomically(written[0], lambda file: _write_csv(table, file))
+    if importlib.util.find_spec("pyarrow"):
+        import pyarrow
+        from pyarrow import parquet
+
+        path = folder / f"{TABLE}.parquet"
+        write_atomically(path, lambda file: parquet.write_table(pyarrow.table(table), file))
+        written.append(path)
+    write_json(folder / JSON, prediction.to_json())
+    return [*written, folder / JSON]
+
+
+def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table)
+    # As text a table is many times larger.
+    for first in range(0, len(table["time_s"]), _ROWS):
+        cells = (_cells(column[first : first + _ROWS]) for column in table.values())
+        rows.writerows(zip(*cells, strict=True))
+    text.detach()  # flushed; the file is not ours to close
+
+
+def _cells(column: np.ndarray) -> list[str]:
+    if column.dtype == bool:
+        return ["true" if x else "false" for x in column]
+    if column.dtype.kind == "f":
+        return [f"{x:.6g}" for x in column]
+    return [str(x) for x in column]

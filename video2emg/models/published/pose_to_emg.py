@@ -1,0 +1,67 @@
+"""Pose → EMG systems as models of our batches: same examples, queries, loss and metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from video2emg.core import vocabulary
+from video2emg.models.blocks import Dtype
+from video2emg.models.outputs import Outputs
+from video2emg.models.published.mia import MIATransformer
+from video2emg.models.published.tds import TDS, TemporalCNN
+
+CHANNELS = len(vocabulary.SIDES) * len(vocabulary.MUSCLES)
+NAMES = ("mia", "tds", "temporal_cnn")
+
+# Small, as our data are; the originals have widths for tens of hours of recordings.
+_STAGES = (
+    dict(channels=16, width=8, blocks=1, window=5, embed=5),
+    dict(channels=16, width=8, blocks=2, window=9, embed=5),
+)
+
+
+class PoseToEMG(nn.Module):
+    """A network over time on joint positions; the muscles asked for are picked from its outputs.
+
+    Attributes:
+      system: of `NAMES`.
+      samples: EMG samples per pose sample.
+      settings: of the network, beside its outputs.
+    """
+
+    system: str
+    samples: int
+    settings: Mapping[str, Any]
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, batch: Mapping[str, jax.typing.ArrayLike], *, train: bool
+    ) -> tuple[Outputs, dict[str, Any]]:
+        """Predicts EMG for a batch of windows.
+
+        Args:
+          batch: pose [B, T, J, 3] m relative to the hips, pose_mask [B, T, J]; muscle and side
+            [B, M]; see `data.pipeline.Examples.cut`.
+          train: whether to drop out.
+
+        Returns:
+          The outputs and a dictionary of intermediate tensors for inspection.
+        """
+        pose, known = jnp.asarray(batch["pose"]), jnp.asarray(batch["pose_mask"])
+        b, t = pose.shape[:2]
+        x = jnp.where(known[..., None], pose, 0.0).reshape(b, t, -1)
+        if self.system == "tds":
+            settings: dict[str, Any] = {"stages": _STAGES, **self.settings}
+            net: nn.Module = TDS(CHANNELS, self.samples, **settings, name="network")
+        else:
+            kind = {"mia": MIATransformer, "temporal_cnn": TemporalCNN}[self.system]
+            outputs = self.samples * CHANNELS
+            net = kind(outputs=outputs, **self.settings, dtype=self.dtype, name="network")
+        every = net(x, train=train).reshape(b, t * self.samples, CHANNELS)
+        place = jnp.asarray(batch["side"]) * len(vocabulary.MUSCLES) + jnp.asarray(batch["muscle"])
+        emg = jnp.take_along_axis(every, place[:, None], axis=2)
+        return Outputs(emg=emg), {"every_channel": every}

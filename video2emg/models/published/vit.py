@@ -1,0 +1,178 @@
+"""Pretrained vision transformers: ViT on frames, VideoMAE on tubelets.
+
+Layouts of parameters follow our blocks; `import_weights` brings Hugging Face's files into them.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from video2emg.models.blocks import Dtype, recomputed
+from video2emg.models.published import positions
+from video2emg.models.published.mia import sinusoids
+from video2emg.models.published.pixels import normalise
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer layer with exact GELU; `[B, K, D]`.
+
+    Attributes:
+      heads, hidden: of the attention and the MLP.
+      key_bias: VideoMAE has none.
+    """
+
+    heads: int
+    hidden: int
+    key_bias: bool = True
+    epsilon: float = 1e-12
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B K D"]) -> Float[Array, "B K D"]:
+        """Attention, then MLP, each added to its input."""
+        dim = x.shape[-1]
+
+        def project(x: jax.Array, name: str, bias: bool = True) -> jax.Array:
+            shape = (self.heads, dim // self.heads)
+            return nn.DenseGeneral(shape, use_bias=bias, dtype=self.dtype, name=name)(x)
+
+        def norm(x: jax.Array, name: str) -> jax.Array:
+            return nn.LayerNorm(self.epsilon, dtype=self.dtype, name=name)(x)
+
+        y = norm(x, "attention_norm")
+        mixed = jax.nn.dot_product_attention(
+            project(y, "query"), project(y, "key", self.key_bias), project(y, "value")
+        )
+        x = x + nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(mixed)
+        y = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(norm(x, "mlp_norm"))
+        y = nn.gelu(y, approximate=False)
+        return x + nn.Dense(dim, dtype=self.dtype, name="mlp_out")(y)
+
+
+def patches(
+    video: Float[Array, "B T H W C"], tubelet: int, patch: int
+) -> Float[Array, "B T2 H2 W2 P"]:
+    """Cuts a video into tubelets, pixels in the order time, row, column, colour."""
+    b, t, h, w, c = video.shape
+    x = video.reshape(b, t // tubelet, tubelet, h // patch, patch, w // patch, patch, c)
+    return x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(
+        b, t // tubelet, h // patch, w // patch, tubelet * patch * patch * c
+    )
+
+
+class VideoMAE(nn.Module):
+    """VideoMAE's encoder (Tong et al. 2022): joint space-time attention over tubelets.
+
+    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 2, D]`, places averaged. The
+    sinusoidal positions are those of the pretraining grid, interpolated to the grid at hand.
+
+    Attributes:
+      dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
+      patch: px. stride: frames per tubelet.
+      grid: instants, rows and columns of tokens in pretraining.
+      final_norm: whether the tokens are normalised at the end (`use_mean_pooling=False`).
+      pixels: see `pixels.NORMALISATIONS`.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
+    """
+
+    dim: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    patch: int = 16
+    stride: int = 2
+    grid: tuple[int, int, int] = (8, 14, 14)
+    final_norm: bool = False
+    pixels: str = "imagenet"
+    remat: str = "none"
+    dtype: Dtype = jnp.float32
+
+    @property
+    def granularity(self) -> int:
+        """The frame size must be a multiple of this, px."""
+        return self.patch
+
+    @nn.compact
+    def tokens(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T2 H2 W2 D"]:
+        """Tokens of normalised pixels."""
+        cut = patches(video.astype(self.dtype), self.stride, self.patch)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(cut)
+        cells = self.grid[0] * self.grid[1] * self.grid[2]
+        table = jnp.asarray(sinusoids(cells, self.dim)).reshape(*self.grid, self.dim)
+        x = x + positions.resize(table, x.shape[1:4]).astype(self.dtype)
+        shape = x.shape
+        x = x.reshape(shape[0], -1, self.dim)
+        layer = recomputed(Layer, self.remat)
+        for i in range(self.layers):
+            x = layer(self.heads, self.hidden, False, dtype=self.dtype, name=f"layer_{i}")(x)
+        if self.final_norm:
+            x = nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)
+        return x.reshape(shape)
+
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T2 {self.dim}"]:
+        """Encodes; places are averaged."""
+        return self.tokens(normalise(video, self.pixels)).mean((2, 3))
+
+
+class ViT(nn.Module):
+    """ViT (Dosovitskiy et al. 2021) on every frame by itself.
+
+    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T, D]`, the class token or the mean
+    of the places. Positions are those of the pretraining grid, interpolated to the grid at hand.
+
+    Attributes:
+      dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
+      patch: px.
+      grid: rows and columns of tokens in pretraining.
+      pool: `class` or `mean`.
+      pixels: see `pixels.NORMALISATIONS`.
+      remat: what is kept for the gradient, of `blocks.REMAT`.
+    """
+
+    dim: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    patch: int = 16
+    grid: tuple[int, int] = (14, 14)
+    pool: str = "class"
+    pixels: str = "symmetric"
+    remat: str = "none"
+    dtype: Dtype = jnp.float32
+    stride: int = 1
+
+    @property
+    def granularity(self) -> int:
+        """The frame size must be a multiple of this, px."""
+        return self.patch
+
+    @nn.compact
+    def tokens(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K D"]:
+        """The class token, then one per patch, of normalised pixels."""
+        cut = patches(images[:, None].astype(self.dtype), 1, self.patch)[:, 0]
+        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(cut)
+        normal = nn.initializers.normal(0.02)
+        place = self.param("place", normal, (*self.grid, self.dim))
+        x = x + positions.resize(place, x.shape[1:3], "cubic").astype(self.dtype)
+        first = self.param("class", normal, (self.dim,))
+        first = first + self.param("class_place", normal, (self.dim,))
+        x = x.reshape(x.shape[0], -1, self.dim)
+        first = jnp.broadcast_to(first.astype(self.dtype), (x.shape[0], 1, self.dim))
+        x = jnp.concatenate([first, x], axis=1)
+        layer = recomputed(Layer, self.remat)
+        for i in range(self.layers):
+            x = layer(self.heads, self.hidden, dtype=self.dtype, name=f"layer_{i}")(x)
+        return nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)
+
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T {self.dim}"]:
+        """Encodes every frame by itself."""
+        b, t = video.shape[:2]
+        x = normalise(video, self.pixels).reshape(b * t, *video.shape[2:])
+        x = self.tokens(x)
+        x = x[:, 0] if self.pool == "class" else x[:, 1:].mean(1)
+        return x.reshape(b, t, -1)

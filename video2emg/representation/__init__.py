@@ -1,0 +1,1 @@
+"""Representation learning: pretraining model, losses, probes, report."""

@@ -1,0 +1,1 @@
+"""What jobs share: a run's folder, and data and model from its config."""

@@ -1,0 +1,154 @@
+"""From a config to data and model: splits, window, model, and the checks before any long work."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from video2emg import models
+from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
+from video2emg.core.clip import Clip
+from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.data.labels import Labels
+from video2emg.data.pipeline import Examples, Window
+from video2emg.data.select import select
+from video2emg.data.store import Dataset
+from video2emg.models import finetune
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.train import state as state_lib
+
+TORQUES = ("source", "static")  # of config.data.torque
+
+
+def load_splits(
+    config: Config, dataset: Dataset, labels: Labels | None = None
+) -> tuple[dict[str, Examples], emg_lib.Reference]:
+    """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
+    wanted = (config.data.get("select") or ml_collections.ConfigDict()).to_dict()
+    test_views = tuple(wanted.pop("test_views", ()))
+    sources = select(dataset.splits, **wanted)
+    first = sources["train"][0]
+    window = dataclasses.replace(window_from_config(config), joints=first.joints)
+    if not window.statics:
+        window = dataclasses.replace(window, dofs=first.dofs)
+    chain = emg_lib.Chain(notch=config.data.notch)
+
+    def envelopes() -> Iterator[tuple[Clip, np.ndarray]]:
+        for source in sources.values():
+            for clip in (source[i] for i in range(len(source))):
+                yield clip, emg_lib.clip_envelope(clip, chain)
+
+    if config.data.reference == "mvc":
+        reference = emg_lib.Reference("mvc")
+    else:
+        train = {sources["train"][i].subject for i in range(len(sources["train"]))}
+        reference = emg_lib.Reference.fit(config.data.reference, envelopes(), train)
+    room = int(config.data.cache_gib * 2**30 / len(sources))
+    windows = dict.fromkeys(sources, window)
+    if test_views:
+        windows["test"] = dataclasses.replace(window, views=test_views)
+    splits = {
+        name: Examples(source, windows[name], chain, reference, room, labels)
+        for name, source in sources.items()
+    }
+    return splits, reference
+
+
+def window_from_config(config: Config) -> Window:
+    """The window that `config.data` describes; joints and torques are for the dataset to name."""
+    # Runs from before there was a choice do not say.
+    kind = config.data.get("torque", "source")
+    if kind not in TORQUES:
+        raise UserError(f"config.data.torque: {kind!r} is not one of {', '.join(TORQUES)}")
+    statics = kind == "static"
+    return Window(
+        seconds=config.data.seconds,
+        frame_rate=config.data.frame_rate,
+        emg_rate=config.data.emg_rate,
+        size=config.data.size,
+        views=tuple(config.data.views),
+        channels=config.data.channels,
+        dofs=vocabulary.DOFS if statics else (),
+        statics=statics,
+    )
+
+
+def build_model(config: Config, window: Window):
+    """The model of `config.model` for one kind of window."""
+    model = models.build(
+        config.model,
+        frames=len(window.frame_time),
+        size=window.size,
+        frame_rate=window.frame_rate,
+        emg_rate=window.emg_rate,
+        joints=len(window.joints),
+        dofs=len(window.dofs),
+    )
+    return finetune.from_config(config, model)
+
+
+def check(config: Config, mesh: jax.sharding.Mesh) -> None:
+    """Finds the mistakes of a config before a dataset is built or a folder made."""
+    parts = config.train.accumulate
+    if parts < 1 or config.train.batch_size % (parts * mesh_lib.batch_parts(mesh)):
+        raise UserError(
+            f"config.train.accumulate={parts} does not divide config.train.batch_size="
+            f"{config.train.batch_size} into parts for {mesh_lib.batch_parts(mesh)} devices"
+        )
+    mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
+    mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    if (config.model.encoder.name == "pose") == bool(config.data.views):
+        raise UserError(
+            f"config.data.views: {tuple(config.data.views)}, but config.model.encoder.name="
+            f"{config.model.encoder.name}: the pose encoder looks at no camera (set views to ()), "
+            "the others at one or more"
+        )
+    build_model(config, window_from_config(config))
+    state_lib.optimiser(config.train)
+
+
+def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> Any:
+    """Shapes and shardings of the parameters for such batches, without computing any."""
+    init = functools.partial(model.init, train=False)
+    shapes = jax.eval_shape(init, jax.random.key(0), batch)["params"]
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        shapes,
+        mesh_lib.state_sharding(mesh, shapes),
+    )
+
+
+def blank_batch(window: Window, size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of what a model is given, for `size` examples."""
+    views, frames, pixels = len(window.views), len(window.frame_time), window.size
+    fields = {
+        "video": ((views, frames, pixels, pixels, 3), np.uint8),
+        "video_mask": ((views, frames), np.bool_),
+        "view": ((views,), np.int32),
+        "muscle": ((window.channels,), np.int32),
+        "side": ((window.channels,), np.int32),
+    }
+    return {
+        name: jax.ShapeDtypeStruct((size, *shape), dtype) for name, (shape, dtype) in fields.items()
+    }
+
+
+def sharding_table(config: Config) -> str:
+    """How the training state would lie on the devices that are here, without any data."""
+    main = config.main if "main" in config else config
+    mesh = mesh_lib.make_mesh(**main.parallel)
+    check(main, mesh)
+    # A dataset's own joints and torques change the last layers of the auxiliary heads only.
+    window = dataclasses.replace(window_from_config(main), joints=vocabulary.FLEX_21)
+    model = build_model(main, window)
+    batch = blank_batch(window)
+    shapes = jax.eval_shape(
+        lambda: state_lib.create(model, state_lib.optimiser(main.train), batch, 0)
+    )
+    return mesh_lib.table(shapes, mesh_lib.state_sharding(mesh, shapes))
