@@ -81,7 +81,7 @@ def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndar
         k = row[trial.index]
         who = np.searchsorted(people, trial.subject.id)
         unavoidable[who] += (apart**2).sum() / 2 * EMG_RATE / studio.emg_rate
-        reference[who] += np.nansum(table.reference_sq_error[k])
+        reference[who] += np.nansum(table.template_sq_error[k])
     return unavoidable, reference
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     facts = results.read_results(args.run / "results.json")["provenance"]
     table = comparison.load(args.run / SCORES)["model"]
     number = np.unique(table.subject, return_inverse=True)[1]
-    reference = np.bincount(number, np.nansum(table.reference_sq_error, 1))
+    reference = np.bincount(number, np.nansum(table.template_sq_error, 1))
     rows = {"as predicted": skill(np.bincount(number, table.moments.sq_error.sum(1)), reference)}
     for name, of in OF.items():
         rows[f"right loudness of each {name}"] = skill(corrected(table, of), reference)

@@ -1,6 +1,6 @@
 r"""What unknown electrode gains leave to be reached, for each meaning of one unit of EMG.
 
-    python launch.py --config configs/v2emg.py:six --config.data.reference=train \
+    python launch.py --config configs/v2emg.py:six --config.data.normalisation=train \
       --workdir runs/train
     python -m benchmarks.gain_ceiling --name gymsim/default --run train=runs/train …
 
@@ -31,7 +31,7 @@ from video2emg.run import setup
 
 def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
     """Scores of the seer in units of the reference `kind`."""
-    config.data.reference = kind
+    config.data.normalisation = kind
     splits, _ = setup.load_splits(config, dataset)
     series = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
     pairs = defaultdict(list)

@@ -118,11 +118,11 @@ def decoding(folder: pathlib.Path) -> None:
     folder = build_one(folder, clip)
     source = tfds.builder_from_directory(folder).as_data_source(split="train")
     window = pipeline.Window(SECONDS, FPS, 50.0, SIZE, ("front",), CHANNELS)
-    reference = emg.Reference("mvc")
+    reference = emg.Normalisation("mvc")
 
     def ours() -> None:
         clips = store.ClipSource(source, str(folder))
-        pipeline.Examples(clips, window, emg.Chain(), reference).cut(0, 0.0)
+        pipeline.Examples(clips, window, emg.Chain(), reference).read_window(0, 0.0)
 
     parts = {"ours": ours, "same frames": lambda: bare(same), "whole film": lambda: bare(whole)}
     taken: dict[str, list[float]] = {name: [] for name in parts}

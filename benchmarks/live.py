@@ -26,7 +26,7 @@ from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.inference.run import Run, open_run
-from video2emg.inference.stream import Stream
+from video2emg.inference.stream import EMGStream
 from video2emg.jobs import video2emg
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -72,14 +72,14 @@ def said_live(run: Run, examples: Examples, view: str) -> list[np.ndarray]:
     bar = tqdm.tqdm(total=len(examples), desc="live", unit="clip")
     at = examples.window.views.index(view)
     samples = round(examples.window.emg_rate / examples.window.frame_rate)
-    streams: dict[str, Stream] = {}
+    streams: dict[str, EMGStream] = {}
     with bar:
         for places in sets(examples):
             action = examples.clip(places[0]).action
-            stream = streams.setdefault(action, Stream(run, action, view))
+            stream = streams.setdefault(action, EMGStream(run, action, view))
             spoken, ends, anew = [], [], True
             for index in places:
-                cuts = [examples.cut(index, start) for start in examples.whole(index)]
+                cuts = [examples.read_window(index, start) for start in examples.tile_starts(index)]
                 frames = [f for cut in cuts for f in cut["video"][at][cut["video_mask"][at]]]
                 for frame in frames:
                     spoken.append(stream.push(frame, anew)[0])
@@ -110,7 +110,7 @@ def rows(name: str, config: Config, workdir: Path) -> dict[str, scores.Table]:
 
     def whole(hidden: Sequence[str]) -> list[np.ndarray]:
         size = config.eval.batch_size
-        return evaluate.predict(predict, run.params, test.without(hidden), size, mesh)
+        return evaluate.predict(predict, run.params, test.drop_inputs(hidden), size, mesh)
 
     guesses = {"both cameras, whole clips": whole(()), f"{view}, whole clips": whole(others)}
     if config.model.causal:

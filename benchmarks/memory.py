@@ -88,7 +88,7 @@ def main() -> None:
         clips = store.ClipSource(source, str(built))
         assert len(clips) == max(args.counts)
         examples = pipeline.Examples(
-            clips, window, emg.Chain(), emg.Reference("mvc"), int(args.cache_mib * 2**20)
+            clips, window, emg.Chain(), emg.Normalisation("mvc"), int(args.cache_mib * 2**20)
         )
         print(f"{len(clips)} clips, {size:.0f} MiB on disk, cache of {args.cache_mib:.0f} MiB; "
               f"before reading: {occupied()[0]:.0f} MiB", flush=True)  # fmt: skip

@@ -141,10 +141,10 @@ def report(checkpoint: str, videos: list[str]) -> list[str]:
 def latency(checkpoint: str, video: str) -> list[str]:
     """From the arrival of a frame to its EMG, with frames coming as fast as they can be taken."""
     from video2emg.inference.run import open_run
-    from video2emg.inference.stream import Stream
+    from video2emg.inference.stream import EMGStream
 
     view, _, path = video.partition("=")
-    stream = Stream(open_run(checkpoint), view=view)
+    stream = EMGStream(open_run(checkpoint), view=view)
     found = 1e3 * np.array([moment.latency for moment in stream.follow(path)])
     middle, high = np.percentile(found, [50, 95])
     return [

@@ -48,7 +48,7 @@ def coverage(found: dict) -> str:
     head = "| promised | hold | 95 % | mean width | by level of EMG alone: hold | mean width |"
     lines = [head, "|---|---|---|---|---|---|"]
     for level, row in sorted(found["test"]["calibration"].items(), key=lambda item: float(item[0])):
-        plain, ends = row["without_spread"], row.get("coverage_ci95")
+        plain, ends = row["without_predicted_mae"], row.get("coverage_ci95")
         interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "–"
         lines.append(f"| {level} | {row['coverage']:.3f} | {interval} | {row['width']:.3f} | "
                      f"{plain['coverage']:.3f} | {plain['width']:.3f} |")  # fmt: skip

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reference [--steps 5] [--only conv3d i3d stgcn mia videomae core tds]
 
-The PyTorch side is the restatement that `tests/models/reference` proves equal (`transformers` for
+The PyTorch side is the restatement that `tests/models/published` proves equal (`transformers` for
 VideoMAE). Every number comes from a process of its own, ours and theirs in turn; a step is forward
 and backward of a mean of squares, in float32, on all cores. Memory is the peak of resident memory
 during the steps above what the process had before the model was made.
@@ -71,7 +71,7 @@ def torch_step(system: str) -> Callable[[], object]:
     import torch
     import transformers
 
-    from tests.models.reference import test_core, test_heads_and_time, torch_models
+    from tests.models.published import test_core, test_heads_and_time, torch_models
     from video2emg.models.published import stgcn
 
     arrays = tuple(torch.tensor(x) for x in inputs(system))
@@ -184,7 +184,7 @@ def convolutions(steps: int) -> None:
     import jax.numpy as jnp
     import torch
 
-    from tests.models.reference.torch_models import same
+    from tests.models.published.torch_models import same
     from video2emg.models.published import layers
 
     print("conv3d: formulation, forward / PyTorch, forward and backward / PyTorch")

@@ -72,14 +72,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     # A system of others instead of our head: core | usdl | mlp; what it looks at, and where CoRe
     # follows its authors' code against better knowledge.
-    config.reference = dict(
+    config.published = dict(
         system="",
         modalities=("video", "emg"),
         leaves_as_published=False,
         skeleton_per_frame=False,
         ranges_of_whole_dataset=False,
     )
-    config.reference.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
+    config.published.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
     config.train = dict(
         seed=0,
         steps=1000,

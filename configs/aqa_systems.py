@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 def sweep() -> Iterator[dict[str, Any]]:
     """Every head with three seeds (`launch.py --sweep`)."""
     others = {
-        name: {f"reference.{key}": value for key, value in settings.items()}
+        name: {f"published.{key}": value for key, value in settings.items()}
         for name, settings in aqa.SYSTEMS.items()
     }
     for seed in range(3):

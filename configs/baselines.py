@@ -57,7 +57,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         return ml_collections.ConfigDict(
             dict(
                 task="table",
-                reference="ours",
+                baseline="ours",
                 seeds=(0, 1, 2),
                 only="",  # rows, with commas between
                 bootstrap=1000,

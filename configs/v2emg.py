@@ -28,7 +28,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         name="gymsim/gym",
         dir="data",  # where datasets are built and found
         manual_dir="",  # the source's own files, for datasets made of some (recordings)
-        reference="mvc",  # what one unit of EMG means: mvc | subject | train
+        normalisation="mvc",  # what one unit of EMG means: mvc | subject | train
         torque="source",  # joint torques: the source's, or static (those that hold the posture)
         views=("front", "front_left"),
         seconds=4.0,
@@ -57,11 +57,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         extra_inputs=(),  # beside the video: pose, load, vitals (heart, breath), traits (height …)
         fusion="joint",  # how they meet: joint | bottleneck
         bottlenecks=4,  # tokens through which they do
-        tell_view=True,  # say which camera a token is from; False for cameras never seen
-        body_layers=0,  # of a second look, at the predicted pose
-        teacher=0.5,  # how often, in training, it is at the true one
-        spread=True,  # also say how far off the EMG may be
-        levers=False,  # also have the EMG explain joint torques (train.loss.consistency)
+        view_embedding=True,  # say which camera a token is from; False for cameras never seen
+        pose_refinement_layers=0,  # of a second look, at the predicted pose
+        teacher_forcing=0.5,  # how often, in training, it is at the true one
+        predicted_mae=True,  # also say how far off the EMG may be
+        moment_arms=False,  # also have the EMG explain joint torques (train.loss.consistency)
         auxiliary=True,  # also predict pose, joint torques and load, where the data has them
         dtype="float32",
     )
@@ -76,7 +76,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         weight_decay=0.02,
         clip=1.0,
         average_decay=0.99,
-        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, spread=0.1, consistency=0.01),
+        loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, predicted_mae=0.1, consistency=0.01),
         eval_every=300,
         save_every=300,
         patience_s=600.0,  # s, that one batch of input may take
@@ -114,12 +114,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
     if arg == "flex":
         # EMG without MVC; about 2.5 s per repetition; where the second camera stands is unknown.
-        config.data.update(name="flex/cross_subject", reference="subject", frame_rate=12.5, size=96)
+        config.data.update(
+            name="flex/cross_subject", normalisation="subject", frame_rate=12.5, size=96
+        )
         config.data.views = ("front", "view_2")
         config.train.update(steps=20_000, eval_every=1000, save_every=1000)
     if arg == "mia":
         # No video: the pose that VIBE saw, and envelopes, both at 10 Hz in windows of 3 s.
-        config.data.update(name="mia/cross_subject", reference="subject", channels=8)
+        config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
         config.data.update(seconds=3.0, frame_rate=10.0, emg_rate=10.0)
         config.data.views = ()
         config.model.encoder = ml_collections.ConfigDict(

@@ -114,9 +114,14 @@ def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
     for baseline in ("zero", "train_mean", "template", "nearest_neighbour"):
         assert {"skill", "pcc", "rmse"} <= set(written["test"]["baselines"][baseline])
     assert written["provenance"]["simulated"] is True
-    assert {"best", "checkpoints", "figures", "metrics.jsonl", "reference.json", "tensorboard"} <= {
-        path.name for path in (tmp_path / "run").iterdir()
-    }
+    assert {
+        "best",
+        "checkpoints",
+        "figures",
+        "metrics.jsonl",
+        "normalisation.json",
+        "tensorboard",
+    } <= {path.name for path in (tmp_path / "run").iterdir()}
     again = video2emg.run(config, tmp_path / "run")
     assert again["test"] == written["test"]
     assert found["test"]["model"]["skill"] == written["test"]["model"]["skill"]

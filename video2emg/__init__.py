@@ -12,7 +12,7 @@ def load(checkpoint: str | Path, data_dir: str | Path | None = None) -> "Predict
 
     Args:
       checkpoint: workdir of a finished main job or assessment job.
-      data_dir: where built datasets live; looked at only for runs older than `domain.npz`.
+      data_dir: where built datasets live; looked at only for runs older than `ood_detector.npz`.
 
     Raises:
       UserError: there is no finished run.

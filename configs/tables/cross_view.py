@@ -21,7 +21,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in ("", "debug"):
         raise ValueError(f"configs/tables/cross_view.py: unknown preset {arg!r}; there is debug")
     return ml_collections.ConfigDict(
-        dict(task="table", reference="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
+        dict(task="table", baseline="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
              preset=arg)
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
     debug = config.preset == "debug"
     for name in ("same_cameras", "other_cameras", "other_cameras_untold"):
         one = v2emg.get_config("debug" if debug else "six")
-        one.model.tell_view = not name.endswith("untold")
+        one.model.view_embedding = not name.endswith("untold")
         if debug:
             one.data.views = ("front",)
         else:

@@ -35,7 +35,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is a preset of the table, or an objective."""
     if arg in PRESETS:
         return ml_collections.ConfigDict(
-            dict(task="representations", reference="biomechanics", seeds=(0, 1, 2), only="",
+            dict(task="representations", baseline="biomechanics", seeds=(0, 1, 2), only="",
                  bootstrap=1000, preset=arg)
         )  # fmt: skip
     name, _, preset = arg.partition("_")
@@ -58,8 +58,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
     )
     config.train.loss = weights | OBJECTIVES[name]
-    config.model.spread = False  # nobody asks for intervals here
-    config.represent = dict(
+    config.model.predicted_mae = False  # nobody asks for intervals here
+    config.representation = dict(
         layers=2,  # of the transformer that reads EMG, and of the one that fills in
         space=64,  # dimensions that video and EMG share
         span_s=0.6,  # s, hidden at a time

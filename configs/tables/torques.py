@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/tables/torques.py: unknown {arg!r}; choose one of {PRESETS}")
     return ml_collections.ConfigDict(
-        dict(task="table", reference="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
+        dict(task="table", baseline="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
     )
 
 
@@ -39,7 +39,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
             one.data.views = ()
         one.data.select.people = 2 if config.preset == "debug" else 10
         one.data.torque = "static" if "statics" in name else "source"
-        one.model.levers = name.endswith("levers")
+        one.model.moment_arms = name.endswith("levers")
         one.train.loss.consistency = 0.1 if "strong" in name else 0.01
         if name == "none":
             one.train.loss.torque = 0.0

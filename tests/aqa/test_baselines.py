@@ -4,12 +4,12 @@ from sklearn.linear_model import Ridge
 
 from tests.fkg.rubrics import rubric
 from video2emg.aqa import baselines, predictions, report
-from video2emg.aqa.predictions import Judgement, Truth
+from video2emg.aqa.predictions import AQALabels, AQAPredictions
 from video2emg.core.errors import UserError
 from video2emg.fkg.rubric import Rubric
 
 
-def labels(count: int, seed: int) -> Judgement:
+def labels(count: int, seed: int) -> AQAPredictions:
     """Random annotations of the test rubric; scores follow from the errors, plus noise."""
     rng = np.random.default_rng(seed)
     table = rubric()
@@ -20,13 +20,13 @@ def labels(count: int, seed: int) -> Judgement:
     boundary = np.cumsum(rng.uniform(0.5, 1.0, (count, 3)), 1)
     boundary[action == 0, 2] = np.nan
     score = np.clip(100 * (1 - lost) + rng.normal(0, 1, count), 0, 100)
-    return Judgement((extent > 0).astype(float), extent, score, boundary, action)
+    return AQAPredictions((extent > 0).astype(float), extent, score, boundary, action)
 
 
-def truth(label: Judgement, train: Judgement) -> Truth:
+def truth(label: AQAPredictions, train: AQAPredictions) -> AQALabels:
     of = [train.score[train.action == a] for a in (0, 1)]
     count = len(label.score)
-    return Truth(
+    return AQALabels(
         label=label,
         known=rubric().weight[label.action] > 0,
         subject=np.array([f"s{i % 4}" for i in range(count)]),
@@ -40,8 +40,8 @@ def truth(label: Judgement, train: Judgement) -> Truth:
 TRAIN, TEST = labels(60, 0), labels(40, 1)
 
 
-def examiner() -> report.Examiner:
-    return report.Examiner(truth(TRAIN, TRAIN), truth(TEST, TRAIN), samples=100)
+def examiner() -> report.BootstrapEvaluator:
+    return report.BootstrapEvaluator(truth(TRAIN, TRAIN), truth(TEST, TRAIN), samples=100)
 
 
 def both(judge):
@@ -68,7 +68,7 @@ def test_neighbours_copy_labels_of_the_same_action_only():
 
 def test_emg_only_finds_what_lies_in_the_features():
     def features(of):
-        return [np.append(extent, 1.0) for extent in of.extent]
+        return [np.append(extent, 1.0) for extent in of.expected_severity]
 
     subject = np.array([f"s{i % 6}" for i in range(60)])
     said = both(
@@ -114,4 +114,10 @@ def test_judgements_survive_the_file_and_must_be_finite(tmp_path):
     for name, value in vars(TEST).items():
         np.testing.assert_array_equal(getattr(again, name), value)
     with pytest.raises(UserError, match="score is not finite"):
-        Judgement(TEST.probability, TEST.extent, TEST.score * np.nan, TEST.boundary, TEST.action)
+        AQAPredictions(
+            TEST.probability,
+            TEST.expected_severity,
+            TEST.score * np.nan,
+            TEST.boundary,
+            TEST.action,
+        )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from video2emg.aqa.frozen_features import Bench, Rows
+from video2emg.aqa.frozen_features import FeatureDataset, FrozenFeatures
 from video2emg.aqa.head import EXEMPLAR
 from video2emg.core.errors import UserError
 
@@ -20,7 +20,7 @@ def fields(n=12):
     }
 
 
-class FakeBench(Bench):
+class FakeBench(FrozenFeatures):
     """A bench that need not look at clips."""
 
     def __init__(self):
@@ -57,7 +57,7 @@ def test_nobody_to_borrow_from():
 
 def test_exemplars_are_other_repetitions_of_the_same_action():
     library = fields()
-    for rows in (Rows(library, library), Rows(fields(4), library)):
+    for rows in (FeatureDataset(library, library), FeatureDataset(fields(4), library)):
         rng = np.random.default_rng(0)
         seen = [rows.row(1, rng) for _ in range(60)]
         chosen = {int(row[EXEMPLAR + "index"]) for row in seen}
@@ -66,7 +66,7 @@ def test_exemplars_are_other_repetitions_of_the_same_action():
 
 
 def test_every_row_is_judged_once():
-    batches = list(Rows(fields()).eval_batches(5))
+    batches = list(FeatureDataset(fields()).eval_batches(5))
     assert [len(b["index"]) for b in batches] == [5, 5, 5]
     seen = np.concatenate([b["index"][b["_mask"]] for b in batches])
     np.testing.assert_array_equal(seen, np.arange(12))

@@ -11,7 +11,7 @@ from tests.models.test_models import batch as video_batch
 from tests.models.test_models import config as model_config
 from video2emg import models
 from video2emg.aqa import head as head_lib
-from video2emg.aqa.losses import asymmetric_bce, quality_losses
+from video2emg.aqa.losses import aqa_losses, asymmetric_bce
 
 B, V, T, N, M, D = 3, 2, 5, 50, 2, 16
 
@@ -22,7 +22,7 @@ def assessor(**changes):
         action="given", dim=8, heads=2, layers=1, dropout=0.0, instants=4, width=4,
         rate=5.0, views=V, emg=True, phase_samples=2,
     )  # fmt: skip
-    return head_lib.Assessor(**fields | changes)
+    return head_lib.AQAHead(**fields | changes)
 
 
 def evidence(seed=0):
@@ -94,7 +94,7 @@ def test_every_kind_of_score_learns_from_all_evidence(score):
 
     def total(params, inputs):
         out, _ = head.apply(params, inputs, train=True)
-        return quality_losses(out, targets(), weights())[0]
+        return aqa_losses(out, targets(), weights())[0]
 
     out = apply(head, params, inputs)
     assert out.error_logits.shape == (B, 3) and out.phase_logits.shape == (B, 2 * T, 3)
@@ -173,7 +173,7 @@ def test_joint_model_passes_gradients_through_the_predicted_emg():
     inputs = video_batch() | {
         "emg_mask": np.ones((2, 50, 4), bool), "action": np.array([0, 1], np.int32)
     }  # fmt: skip
-    model = head_lib.JointAssessor(video, assessor(rate=10.0, views=2))
+    model = head_lib.JointAQAModel(video, assessor(rate=10.0, views=2))
     params = shaken(model, inputs)
     assert set(params["params"]) == {"video2emg", "head"}
     grads = jax.jit(jax.grad(lambda p: model.apply(p, inputs, train=False)[0].score.sum()))(params)
@@ -197,11 +197,11 @@ def test_asymmetric_loss_is_cross_entropy_at_zero_and_forgives_easy_negatives():
 def test_losses_ignore_what_is_masked():
     head, inputs = assessor(), evidence()
     out = apply(head, shaken(head, inputs), inputs)
-    first = quality_losses(out, targets(), weights())[1]
+    first = aqa_losses(out, targets(), weights())[1]
     changed = targets()
     changed["score"] = changed["score"].at[2].set(0.0)
     changed["severity"] = changed["severity"].at[1, 1].set(1.0)
-    second = quality_losses(out, changed, weights())[1]
+    second = aqa_losses(out, changed, weights())[1]
     for name in first:
         np.testing.assert_allclose(first[name], second[name], err_msg=name)
 
@@ -212,8 +212,8 @@ def test_usdl_loss_is_least_at_the_labels_distribution():
     labels = targets()
     z = (jnp.arange(101.0) - labels["score"][:, None]) / 3.0
     perfect = out.replace(score_logits=-0.5 * z**2)
-    assert quality_losses(perfect, labels, weights())[1]["score"] == pytest.approx(0, abs=1e-5)
-    assert quality_losses(out, labels, weights())[1]["score"] > 0.1
+    assert aqa_losses(perfect, labels, weights())[1]["score"] == pytest.approx(0, abs=1e-5)
+    assert aqa_losses(out, labels, weights())[1]["score"] > 0.1
 
 
 def test_what_else_is_given_is_heard_unless_it_is_masked():

@@ -74,12 +74,12 @@ def test_impulse_keeps_its_instant_at_every_rate():
 def test_references_are_fitted_on_the_right_people_and_invertible():
     clips = [make_clip(i, subject=f"s{i % 3}") for i in range(6)]
     pairs = [(c, emg.clip_envelope(c) * (100.0 if c.subject == "s2" else 1.0)) for c in clips]
-    train = emg.Reference.fit("train", pairs, {"s0", "s1"})
+    train = emg.Normalisation.fit("train", pairs, {"s0", "s1"})
     assert set(train.table) == {"vastus_lateralis"} and train.table["vastus_lateralis"] < 3
-    own = emg.Reference.fit("subject", pairs, {"s0", "s1"})
+    own = emg.Normalisation.fit("subject", pairs, {"s0", "s1"})
     assert own.table["s2/left_vastus_lateralis"] > 20 * own.table["s1/left_vastus_lateralis"]
     env = pairs[0][1]
-    for reference in (train, own, emg.Reference("mvc")):
+    for reference in (train, own, emg.Normalisation("mvc")):
         scale = reference.scale(clips[0])
         np.testing.assert_allclose(env / scale * scale, env, rtol=1e-6)
     with pytest.raises(UserError, match="no 'subject' reference"):
@@ -87,4 +87,4 @@ def test_references_are_fitted_on_the_right_people_and_invertible():
     nobody = make_clip(9)
     nobody.emg_max[:] = np.nan
     with pytest.raises(UserError, match="emg_max"):
-        emg.Reference("mvc").scale(nobody)
+        emg.Normalisation("mvc").scale(nobody)

@@ -59,7 +59,10 @@ def test_traits_are_what_the_source_tells(provenance, expected, known):
 
 def test_what_is_hidden_is_masked_and_the_rest_is_as_it_was():
     plain = examples([worn()], cache=1 << 20)
-    shown, full = plain.without(("left", "load", "vitals")).cut(0, 0.0), plain.cut(0, 0.0)
+    shown, full = (
+        plain.drop_inputs(("left", "load", "vitals")).read_window(0, 0.0),
+        plain.read_window(0, 0.0),
+    )
     assert full["video_mask"].all() and full["load_mask"] and full["vitals_mask"].all()
     np.testing.assert_array_equal(shown["video_mask"].any(1), [True, False])
     assert not shown["load_mask"] and not shown["vitals_mask"].any()
@@ -74,7 +77,7 @@ def test_what_is_hidden_is_masked_and_the_rest_is_as_it_was():
 )
 @hypothesis.settings(max_examples=60, deadline=None)
 def test_something_is_always_left_to_look_at(seed, hide):
-    example = examples([worn()]).cut(0, 0.0)
+    example = examples([worn()]).read_window(0, 0.0)
     before = {name: value.copy() for name, value in example.items()}
     change = Augmentation(flip=0, shift=0, colour=0, time=0, hide=hide)
     got = change(example, np.random.default_rng(seed), Mirror(WINDOW.joints, WINDOW.dofs))
@@ -89,7 +92,7 @@ def test_something_is_always_left_to_look_at(seed, hide):
 
 
 def test_each_is_hidden_as_often_as_asked():
-    example = examples([worn()]).cut(0, 0.0)
+    example = examples([worn()]).read_window(0, 0.0)
     change = Augmentation(flip=0, shift=0, colour=0, hide={"views": 0.5, "load": 0.25})
     rng, mirror = np.random.default_rng(0), Mirror(WINDOW.joints, WINDOW.dofs)
     got = [change(example, rng, mirror) for _ in range(2000)]

@@ -49,10 +49,10 @@ def test_labels_of_another_graph_are_refused(changes, says):
 
 def test_a_flip_moves_errors_with_a_side_and_nothing_else():
     clips = [dataclasses.replace(make_clip(), errors=(("lower", "left_knee_caving", 0.7),))]
-    reference = emg.Reference("mvc")
+    reference = emg.Normalisation("mvc")
     labels = Labels(rubric(), rate=10.0, seconds=WINDOW.seconds)
     examples = pipeline.Examples(clips, WINDOW, emg.Chain(), reference, labels=labels)
-    example = examples.cut(0, 0.0)
+    example = examples.read_window(0, 0.0)
     flip = Augmentation(flip=1.0, shift=0, colour=0)
     flipped = flip(example, np.random.default_rng(0), examples.mirror)
     np.testing.assert_array_equal(example["severity"], np.float32([0, 0.7, 0]))

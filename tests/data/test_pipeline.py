@@ -28,7 +28,7 @@ OFF = Augmentation(flip=0.0, shift=0.0, colour=0.0, time=0.0)
 
 
 def examples(clips, window=WINDOW, cache=0):
-    return pipeline.Examples(clips, window, emg.Chain(), emg.Reference("mvc"), cache)
+    return pipeline.Examples(clips, window, emg.Chain(), emg.Normalisation("mvc"), cache)
 
 
 def same(a, b):
@@ -107,30 +107,30 @@ def test_flash_and_burst_come_out_together():
         clip.emg[:] = 0
         clip.emg[round(at * rate)] = 1.0
         window = dataclasses.replace(WINDOW, views=("front",), frame_rate=50.0)
-        cut = examples([clip], window).cut(0, 0.0)
+        cut = examples([clip], window).read_window(0, 0.0)
         flash = cut["video"][0, :, 0, 0, 0].argmax()
         burst = cut["emg"][:, 0].argmax()
         assert abs(flash - burst) <= 1
 
 
 def test_windows_outside_the_recording_are_masked_not_invented():
-    cut = examples([make_clip(0)]).cut(0, 1.5)
+    cut = examples([make_clip(0)]).read_window(0, 1.5)
     assert cut["video"].shape == (2, 10, 8, 8, 3)
     assert cut["video_mask"][:, :5].all() and not cut["video_mask"][:, 6:].any()
     assert cut["emg_mask"][:24, :2].all() and not cut["emg_mask"][27:].any()
     assert not cut["emg_mask"][:, 2:].any() and (cut["emg"][~cut["emg_mask"]] == 0).all()
     with pytest.raises(UserError, match="none of the views"):
-        examples([make_clip(0)], dataclasses.replace(WINDOW, views=("back",))).cut(0, 0.0)
+        examples([make_clip(0)], dataclasses.replace(WINDOW, views=("back",))).read_window(0, 0.0)
 
 
 def test_missing_view_is_masked(clips):
     window = dataclasses.replace(WINDOW, views=("back", "left"))
-    cut = examples(clips, window).cut(0, 0.0)
+    cut = examples(clips, window).read_window(0, 0.0)
     assert not cut["video_mask"][0].any() and cut["video_mask"][1].all()
 
 
 def test_mirror_twice_is_identity_and_swaps_names(clips):
-    cut = examples(clips).cut(0, 0.0)
+    cut = examples(clips).read_window(0, 0.0)
     mirror = Mirror(WINDOW.joints, WINDOW.dofs)
     once = mirror(cut)
     same(mirror(once), cut)
@@ -146,14 +146,14 @@ POSE = dataclasses.replace(WINDOW, views=())
 
 
 def test_without_cameras_the_pose_is_what_is_seen(clips):
-    cut = examples(clips, POSE).cut(0, 0.5)
+    cut = examples(clips, POSE).read_window(0, 0.5)
     assert cut["video"].shape == (0, 10, 8, 8, 3) and cut["view"].shape == (0,)
     assert cut["pose"].shape == (10, 21, 3) and cut["pose_mask"].all()
     hips = [WINDOW.joints.index(f"{side}_hip") for side in vocabulary.SIDES]
     np.testing.assert_allclose(cut["pose"][:, hips].mean(1), 0, atol=1e-6)
     clip = dataclasses.replace(clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32),
                                frame_time=np.zeros(0))  # fmt: skip
-    same(examples([clip], POSE).cut(0, 0.5), cut)
+    same(examples([clip], POSE).read_window(0, 0.5), cut)
     # Windows start on the pose's own beat (here every 0.02 s), batches and flips need no picture.
     assert video.on_frame(clip, 0.033) == pytest.approx(0.04)
     batch = next(iter(pipeline.train_batches(examples([clip] * 4, POSE), Augmentation(), 4, 0)))
@@ -162,14 +162,14 @@ def test_without_cameras_the_pose_is_what_is_seen(clips):
     bare = dataclasses.replace(clip, joints=(), pose=none[..., None], pose_time=np.zeros(0),
                                dofs=(), torque=none, drive=none)  # fmt: skip
     with pytest.raises(UserError, match="has no pose in the window"):
-        examples([bare], POSE).cut(0, 0.0)
+        examples([bare], POSE).read_window(0, 0.0)
 
 
 def test_joints_that_a_source_lacks_are_masked_one_by_one(clips):
     clip = dataclasses.replace(clips[0], pose=clips[0].pose.copy())
     gone = WINDOW.joints.index("left_heel")
     clip.pose[:, gone] = np.nan
-    cut = examples([clip], POSE).cut(0, 1.5)  # half of it lies behind the recording
+    cut = examples([clip], POSE).read_window(0, 1.5)  # half of it lies behind the recording
     assert not cut["pose_mask"][:, gone].any() and not cut["pose_mask"][6:].any()
     assert cut["pose_mask"][:5].sum() == 5 * 20
     assert (cut["pose"][~cut["pose_mask"]] == 0).all()
@@ -179,7 +179,7 @@ def test_joints_that_a_source_lacks_are_masked_one_by_one(clips):
 
 
 def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
-    cut = examples(clips).cut(0, 0.0)
+    cut = examples(clips).read_window(0, 0.0)
     before = {name: value.copy() for name, value in cut.items()}
     mirror = Mirror(WINDOW.joints, WINDOW.dofs)
     rng = np.random.default_rng(0)
@@ -190,7 +190,7 @@ def test_augmentation_leaves_its_input_alone_and_can_be_off(clips):
 
 
 def test_a_repeated_repetition_is_a_set_with_everything_in_step(clips):
-    cut = examples(clips).cut(0, 1.5)  # half of the window lies behind the recording
+    cut = examples(clips).read_window(0, 1.5)  # half of the window lies behind the recording
     known = np.flatnonzero(cut["video_mask"].any(0))
     count, each = len(cut["video_mask"][0]), len(cut["emg"]) // len(cut["video_mask"][0])
     assert 2 < len(known) < count
@@ -240,9 +240,9 @@ def test_windows_start_on_a_frame_also_before_the_first():
 def test_cache_changes_nothing(clips):
     plain, cached = examples(clips), examples(clips, cache=2**30)
     for _ in range(2):
-        same(plain.cut(1, 0.3), cached.cut(1, 0.3))
+        same(plain.read_window(1, 0.3), cached.read_window(1, 0.3))
     tight = examples(clips, cache=20_000)
-    same(tight.cut(2, 0.3), plain.cut(2, 0.3))
+    same(tight.read_window(2, 0.3), plain.read_window(2, 0.3))
 
 
 def test_training_batches_can_be_started_anywhere(clips):

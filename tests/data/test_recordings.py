@@ -101,8 +101,8 @@ def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, e
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=240.0, size=16)
     window = pipeline.Window(2.0, 100.0, 100.0, 16, ("front",), 2)
-    cut = pipeline.Examples([clip], window, emg.Chain(), emg.Reference("train", {
-        "vastus_lateralis": 1.0})).cut(0, 0.0)  # fmt: skip
+    cut = pipeline.Examples([clip], window, emg.Chain(), emg.Normalisation("train", {
+        "vastus_lateralis": 1.0})).read_window(0, 0.0)  # fmt: skip
     flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
     burst = cut["emg"][:, 0].argmax()
     # The flash lasts one frame: the burst lies among its bins, or next to them.

@@ -8,14 +8,14 @@ import pytest
 
 from video2emg.core.errors import UserError
 from video2emg.data.pipeline import stream
-from video2emg.data.same_action import Alike
+from video2emg.data.same_action import SameActionBatches
 
 ACTIONS = list("aaaabbbbbbccc")
 
 
 def order(count=3, seed=0):
     shuffled = grain.MapDataset.range(len(ACTIONS)).seed(seed).shuffle()
-    return Alike(shuffled, ACTIONS, count, seed)
+    return SameActionBatches(shuffled, ACTIONS, count, seed)
 
 
 def batches(start=0, rows=None, number=4):

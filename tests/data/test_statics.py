@@ -131,8 +131,8 @@ def test_a_window_has_the_torques_of_its_own_instants():
     about = {"subject": {"mass_kg": PERSON.mass, "height_m": 1.75, "female": False}}
     clip = dataclasses.replace(clip, pose=pose, action="dumbbell_curl", load=load, provenance=about)
     window = dataclasses.replace(tiny.WINDOW, seconds=2.0, dofs=vocabulary.DOFS, statics=True)
-    examples = Examples([clip], window, emg.Chain(), emg.Reference("mvc"))
-    example = examples.cut(0, 0.0)
+    examples = Examples([clip], window, emg.Chain(), emg.Normalisation("mvc"))
+    example = examples.read_window(0, 0.0)
     torque, mask = example["torque"], example["torque_mask"]
     expected = statics("dumbbell_curl", standing, load)
     assert torque.shape == mask.shape == (10, len(vocabulary.DOFS))

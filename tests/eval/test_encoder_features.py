@@ -19,7 +19,7 @@ def examples(clips):
         joints=clips[0].joints,
         dofs=clips[0].dofs,
     )
-    return Examples(clips[:3], window, emg_lib.Chain(), emg_lib.Reference("mvc"))
+    return Examples(clips[:3], window, emg_lib.Chain(), emg_lib.Normalisation("mvc"))
 
 
 class Encoder:
@@ -62,7 +62,7 @@ def test_values_lie_on_the_clip_clock(tmp_path, examples):
     clip = examples.clip(0)
     assert one.values.shape == (len(one.time), 2, 3) and one.clip_id == clip.clip_id
     assert (np.diff(one.time) > 0).all() and one.time[-1] <= clip.frame_time[-1] + 0.2
-    cut = examples.cut(0, 0.0)
+    cut = examples.read_window(0, 0.0)
     expected = cut["video"][1, 2].astype(np.float32).mean((0, 1)) / 127.5 - 1
     np.testing.assert_allclose(one.values[1, 1], expected, atol=1e-4)
     np.testing.assert_allclose(one.time[1], 0.4, atol=1e-6)
@@ -84,7 +84,7 @@ def test_nothing_half_written(tmp_path, examples, monkeypatch):
     def fail(*_):
         raise OSError("no room")
 
-    monkeypatch.setattr(features, "write_json", fail)
+    monkeypatch.setattr(encoder_features, "write_json", fail)
     with pytest.raises(OSError, match="no room"):
         get(tmp_path, examples, Encoder())
     (folder,) = tmp_path.iterdir()

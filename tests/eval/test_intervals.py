@@ -35,19 +35,19 @@ def people(names, rng, noise, clips=6, n=200):
     return series, (emg, spread)
 
 
-def calibrated(noise, with_spread=True, seed=0):
+def calibrated(noise, with_predicted_mae=True, seed=0):
     rng = np.random.default_rng(seed)
     series, said = people("abcd", rng, noise)
     test, told = people("efgh", rng, noise)
-    if not with_spread:
+    if not with_predicted_mae:
         said, told = (said[0], None), (told[0], None)
     return intervals.calibrate(series, said, test, told, samples=100)
 
 
-@pytest.mark.parametrize("with_spread", [True, False])
-def test_unseen_people_lie_within_as_often_as_said(with_spread):
+@pytest.mark.parametrize("with_predicted_mae", [True, False])
+def test_unseen_people_lie_within_as_often_as_said(with_predicted_mae):
     """Errors that grow with activity and with something only the model's spread knows."""
-    found = calibrated(lambda guess, hidden: 0.05 * hidden * (0.5 + guess), with_spread)
+    found = calibrated(lambda guess, hidden: 0.05 * hidden * (0.5 + guess), with_predicted_mae)
     widths = []
     for level in intervals.LEVELS:
         part = found[f"{level:g}"]
@@ -59,13 +59,13 @@ def test_unseen_people_lie_within_as_often_as_said(with_spread):
         assert set(part["by_muscle"]) == {"biceps_brachii"}
         widths.append(part["width"])
     assert widths == sorted(widths)
-    same = found["0.8"]["without_spread"]["width"] == found["0.8"]["width"]
-    assert same is not with_spread
+    same = found["0.8"]["without_predicted_mae"]["width"] == found["0.8"]["width"]
+    assert same is not with_predicted_mae
 
 
 def test_a_spread_that_knows_makes_intervals_narrower():
     found = calibrated(lambda guess, hidden: np.where(hidden > 1.1, 0.1, 0.01))["0.95"]
-    assert found["width"] < 0.9 * found["without_spread"]["width"]
+    assert found["width"] < 0.9 * found["without_predicted_mae"]["width"]
 
 
 def test_a_wrong_spread_costs_width_but_not_coverage():
@@ -75,7 +75,7 @@ def test_a_wrong_spread_costs_width_but_not_coverage():
     wild = [rng.uniform(0.02, 2.0, x.shape).astype(np.float32) for x in emg]
     found = intervals.calibrate(series, (emg, wild), test, (told, wild), samples=10)["0.8"]
     assert found["coverage"] == pytest.approx(0.8, abs=0.03)
-    assert found["width"] > found["without_spread"]["width"]
+    assert found["width"] > found["without_predicted_mae"]["width"]
 
 
 def test_people_unlike_those_that_were_fitted_on_are_not_covered():
@@ -85,7 +85,7 @@ def test_people_unlike_those_that_were_fitted_on_are_not_covered():
     test, told = people("efgh", rng, lambda guess, hidden: 0.1 + 0 * hidden)
     found = intervals.calibrate(series, (said[0], None), test, (told[0], None), samples=10)
     assert found["0.8"]["coverage"] < 0.5
-    assert "0.8" in found and "cover" in intervals.in_words(found)
+    assert "0.8" in found and "cover" in intervals.feedback_texts(found)
 
 
 def test_what_few_people_do_not_show_of_the_next_is_allowed_for():
@@ -118,7 +118,7 @@ def test_too_few_samples_give_no_intervals():
     rng = np.random.default_rng(0)
     series, said = people("a", rng, lambda guess, hidden: 0.05 + 0 * hidden, clips=1, n=100)
     assert intervals.calibrate(series, said, series, said) == {}
-    assert intervals.in_words({}) == ""
+    assert intervals.feedback_texts({}) == ""
 
 
 @hypothesis.given(st.integers(0, 1000), st.floats(0.1, 0.98))

@@ -20,9 +20,9 @@ from video2emg.data.readers import film
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate
 from video2emg.eval.intervals import Samples, tabulate
-from video2emg.eval.out_of_domain import LEVEL, Domain, Look
+from video2emg.eval.out_of_domain import LEVEL, EncoderFeatures, OODDetector
 from video2emg.inference.output import video
-from video2emg.inference.video_input import Footage, assign
+from video2emg.inference.video_input import VideoInput, assign
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
@@ -120,7 +120,7 @@ def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
 ):
     clip = test_split[0]
     # The thresholds of a handful of clips are too strict to test the judge behind them.
-    loose = Domain.load(run_dir)
+    loose = OODDetector.load(run_dir)
     loose.distance[:], loose.motion[:] = 1e3, 1e-6
     judge_copy, run_copy = tmp_path / "aqa", tmp_path / "v2emg"
     shutil.copytree(judge_dir, judge_copy)
@@ -157,7 +157,7 @@ def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
     # The same score as the evaluator's, but for the last samples, which a video does not show.
     from video2emg.aqa import report
 
-    kept = report.load(judge_dir / "judgements.npz")["test"].score
+    kept = report.load(judge_dir / "aqa_predictions.npz")["test"].score
     assert one["score"] == pytest.approx(kept[0], abs=1.0)
 
 
@@ -295,8 +295,8 @@ def test_mistakes_cost_one_line(predictor, tmp_path):
 def test_windows_show_each_frame_where_it_belongs(predictor):
     window = predictor.run.window
     frames = np.arange(60, dtype=np.uint8)[:, None, None, None] + np.zeros((8, 8, 3), np.uint8)
-    footage = Footage.of_arrays({"front": frames}, window.frame_rate, window)
-    cut = footage.cut(2.0, end=3.0)
+    footage = VideoInput.of_arrays({"front": frames}, window.frame_rate, window)
+    cut = footage.read_window(2.0, end=3.0)
     assert cut["video"][0, :5, 0, 0, 0].tolist() == [10, 11, 12, 13, 14]
     assert cut["video_mask"].sum() == 5 and not cut["video_mask"][1].any()
     covered = np.zeros(60, bool)
@@ -316,11 +316,13 @@ def test_intervals_hold_on_samples_they_have_not_seen():
 
     predicted, error = draw()
     nothing = np.zeros((30, 1, 4), np.float32)
-    look = Look(nothing + rng.normal(size=nothing.shape), np.ones((30, 1)), np.ones((30, 1), bool))
+    look = EncoderFeatures(
+        nothing + rng.normal(size=nothing.shape), np.ones((30, 1)), np.ones((30, 1), bool)
+    )
     about = {"muscles": {"squat": ["left_vastus_lateralis"]}}
     labels = np.zeros(30, np.int32)
     samples = Samples(predicted, error, muscle, rng.integers(0, 5, len(muscle)))
-    domain = Domain.fit(look, labels, look, labels, tabulate(samples, LEVEL), about)
+    domain = OODDetector.fit(look, labels, look, labels, tabulate(samples, LEVEL), about)
     predicted, error = draw()
     low, high = domain.interval(predicted[:, None], None, ("left_vastus_lateralis",))
     measured = np.maximum(predicted + error, 0)

@@ -27,7 +27,7 @@ from video2emg.core.errors import UserError
 from video2emg.data.readers import film, live
 from video2emg.inference.output import video
 from video2emg.inference.run import open_run
-from video2emg.inference.stream import Stream
+from video2emg.inference.stream import EMGStream
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -71,7 +71,7 @@ def test_what_is_said_live_is_what_the_model_says_of_the_whole(workdir, test_spl
     workdir = request.getfixturevalue(workdir)
     clip = test_split[0]
     path = files_of(clip, tmp_path)[0].partition("=")[2]
-    stream = Stream(open_run(workdir), clip.action)
+    stream = EMGStream(open_run(workdir), clip.action)
     moments = list(stream.follow(path))
     assert [len(m.emg) for m in moments[:3]] == ([10] * 3 if stream.late == 0 else [0, 0, 10])
     whole = video2emg.load(workdir).predict(f"{clip.views[0]}={path}", action=clip.action)
@@ -92,7 +92,7 @@ def test_only_the_last_window_counts(opened):
     frames = rng.integers(0, 255, (length, size, size, 3)).astype(np.uint8)
     said = []
     for before in (0, 5):
-        stream = Stream(opened)
+        stream = EMGStream(opened)
         for _ in range(before):
             stream.push(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
         said.append([stream.push(frame)[0] for frame in frames])
@@ -101,7 +101,7 @@ def test_only_the_last_window_counts(opened):
 
 
 def test_what_a_late_model_owes_is_said_before_a_pause_and_at_the_end(late_dir, monkeypatch):
-    stream = Stream(open_run(late_dir))
+    stream = EMGStream(open_run(late_dir))
     size, window = stream._run.window.size, stream._run.window.seconds
     rng = np.random.default_rng(0)
     look = [Image.fromarray(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
@@ -238,7 +238,7 @@ def test_a_film_served_as_if_it_were_live(opened):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        stream = Stream(opened)
+        stream = EMGStream(opened)
         moments = []
         for moment in stream.follow(f"http://127.0.0.1:{server.server_port}/live.ts"):
             moments.append((moment, time.perf_counter()))
@@ -253,7 +253,7 @@ def test_a_film_served_as_if_it_were_live(opened):
 
 
 def test_an_empty_room_is_not_in_domain_live(opened, empty_room):
-    stream = Stream(opened)
+    stream = EMGStream(opened)
     size = opened.window.size
     said = [stream.push(film.fit(Image.fromarray(frame), size)) for frame in empty_room]
     assert not any(inside for _, inside in said[5:])
@@ -261,11 +261,11 @@ def test_an_empty_room_is_not_in_domain_live(opened, empty_room):
 
 def test_what_cannot_be_followed_costs_one_line(opened, run_dir, tmp_path):
     with pytest.raises(UserError, match="looks ahead"):
-        Stream(open_run(run_dir))
+        EMGStream(open_run(run_dir))
     with pytest.raises(UserError, match="--action 'swimming'"):
-        Stream(opened, "swimming")
+        EMGStream(opened, "swimming")
     with pytest.raises(UserError, match="knows the views"):
-        Stream(opened, view="above")
+        EMGStream(opened, view="above")
     audio_only(tmp_path / "audio.mp4")
     (tmp_path / "text.ts").write_text("not a video")
     for source, says in {

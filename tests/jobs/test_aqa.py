@@ -50,8 +50,10 @@ def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
     assert written["provenance"]["simulated"] is True
     assert {"video2emg", "0", "1"} <= {path.name for path in (tmp_path / "table").iterdir()}
     joint = tmp_path / "table" / "0"
-    assert {"frozen", "best", "judgements.npz", "results.json"} <= {p.name for p in joint.iterdir()}
-    said = report.load(joint / "judgements.npz")
+    assert {"frozen", "best", "aqa_predictions.npz", "results.json"} <= {
+        p.name for p in joint.iterdir()
+    }
+    said = report.load(joint / "aqa_predictions.npz")
     assert set(said) == {"validation", "test"} and len(said["test"].score) == 6
     words = json.loads((joint / "feedback.json").read_text())
     assert len(words) == 6 and {w["graph"] for w in words} == {"gymsim 1.0"}
@@ -92,7 +94,7 @@ def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
     """CoRe with a skeleton, its published quirks, USDL and the MLP: scores, and nothing else."""
     config = tiny_config(tiny_dir)
     variants = [
-        {"row": name, **{f"reference.{key}": value for key, value in settings.items()}}
+        {"row": name, **{f"published.{key}": value for key, value in settings.items()}}
         for name, settings in aqa.SYSTEMS.items()
     ]
     found = aqa_job.sweep(config, [{"row": "ours"}, *variants], tmp_path / "table")
@@ -104,7 +106,7 @@ def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
         assert set(found["test"]["minus"][name]) >= {"ours", "train_mean"}
     assert np.isfinite(rows["ours"]["map"])
     one = json.loads((tmp_path / "table" / "3" / "results.json").read_text())
-    assert one["provenance"]["reference"]["leaves_as_published"] is True
+    assert one["provenance"]["published"]["leaves_as_published"] is True
     assert one["test"]["model"]["boundary_ms"] is None
     assert not (tmp_path / "table" / "3" / "feedback.json").exists()
 
@@ -115,8 +117,8 @@ def test_flex_over_an_i3d_is_understood():
     aqa_job._check(config, mesh_lib.make_mesh())
     model = setup.build_model(config.main, setup.window_from_config(config.main))
     assert isinstance(model.encoder, I3D) and model.encoder.pixels == "symmetric"
-    assert config.reference.system == "core"
-    assert set(config.reference.modalities) == {"video", "pose", "emg"}
+    assert config.published.system == "core"
+    assert set(config.published.modalities) == {"video", "pose", "emg"}
 
 
 def test_the_rows_of_the_tables_are_what_the_job_understands():
@@ -134,7 +136,7 @@ def test_one_camera_and_pose_and_nothing_learned_of_errors(tiny_dir, tmp_path):
     config.update_from_flattened_dict(aqa_granularity.ROWS["score"])
     found = aqa_job.run(config, tmp_path / "run")["test"]["model"]
     assert np.isfinite(found["mae"]) and not np.isfinite(found["map"])
-    assert not (tmp_path / "run/judge.json").exists()
+    assert not (tmp_path / "run/aqa_head.json").exists()
     config = tiny_config(tiny_dir)
     config.train.loss.error = 0.0
     with pytest.raises(UserError, match=r"loss\.error"):

@@ -43,7 +43,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
     assert len(part["rows"]["ridge_pose"]["skill_per_seed"]) == 1
     assert part["rows"]["ridge_pose"]["settings"]["penalty"] > 0
     assert part["rows"]["ours"]["parameters"] > 1000
-    assert set(part["minus_reference"]) == set(seen) - {"ours"}
+    assert set(part["minus_baseline"]) == set(seen) - {"ours"}
     assert found["provenance"]["simulated"] is True and "sees" not in found["provenance"]
     with Image.open(tmp_path / "table.png") as picture:
         assert picture.size[0] > 800
@@ -61,7 +61,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
     "changes, says",
     [
         ({"only": "tdz"}, "no row tdz; there are ours"),
-        ({"reference": "theirs"}, "no row theirs"),
+        ({"baseline": "theirs"}, "no row theirs"),
         ({"seeds": ()}, "config.seeds"),
     ],
 )
@@ -146,7 +146,11 @@ def test_other_cameras_than_those_learned_from(preset):
     learned, tested = own.data.views, other.data.select.test_views
     assert own.data.select.test_views == () and not set(learned) & set(tested)
     assert tested == untold.data.select.test_views
-    assert (own.model.tell_view, other.model.tell_view, untold.model.tell_view) == (1, 1, 0)
+    assert (own.model.view_embedding, other.model.view_embedding, untold.model.view_embedding) == (
+        1,
+        1,
+        0,
+    )
     shown = views.get_config(preset)
     setup.build_model(shown.main, setup.window_from_config(shown.main))
     assert {view for _, row in shown.rows for view in row} == set(shown.main.data.views)

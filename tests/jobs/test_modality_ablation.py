@@ -55,7 +55,7 @@ def test_a_table_of_subsets_resumes_and_its_last_row_is_the_models_own(
 )
 def test_rows_that_make_no_sense_are_refused(rows, reference, message, tmp_path):
     config = inputs.get_config("debug")
-    config.rows, config.reference = rows, reference
+    config.rows, config.baseline = rows, reference
     with pytest.raises(UserError, match=message):
         modality_ablation.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -67,6 +67,6 @@ def test_rows_that_make_no_sense_are_refused(rows, reference, message, tmp_path)
 )
 def test_the_rows_of_the_configs_make_sense(module, preset):
     config = module.get_config(preset)
-    assert config.reference in modality_ablation._rows(config)
+    assert config.baseline in modality_ablation._rows(config)
     with pytest.raises(ValueError, match="preset"):
         module.get_config("odd")

@@ -19,7 +19,7 @@ def small(data_dir, name, preset="debug"):
     config.data.frame_rate = 2.5
     config.model.encoder.update(widths=(4, 8), dim=16)
     config.model.update(dim=16, heads=2)
-    config.represent.update(layers=1, span_s=0.8)
+    config.representation.update(layers=1, span_s=0.8)
     config.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
     config.train.batch_size = config.eval.batch_size = 8
     return config
@@ -40,7 +40,7 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     assert part["rows"]["nothing"]["load_skill"] == 0
     assert part["rows"]["duration"]["action_accuracy"] is None
     assert all(0 <= part["rows"][n]["action_accuracy"] <= 1 for n in ("none", "small pictures"))
-    assert part["minus_reference"]["nothing"]["video_to_emg_r1"] is None
+    assert part["minus_baseline"]["nothing"]["video_to_emg_r1"] is None
     assert found["provenance"]["simulated"] is True and "objective" not in found["provenance"]
     with Image.open(tmp_path / "table.png") as picture:
         assert picture.size[0] > 800
@@ -79,7 +79,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     "changes, says",
     [
         ({"train.same_action": 3}, "same_action=3 does not divide"),
-        ({"represent.hidden": 1.0}, "config.represent.hidden=1.0"),
+        ({"represent.hidden": 1.0}, "config.representation.hidden=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
         ({"eval.batch_size": 3}, "config.eval.batch_size"),
     ],

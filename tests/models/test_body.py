@@ -18,7 +18,7 @@ def taught(model, params, fields):
 
 
 def test_the_emg_follows_the_predicted_pose_which_only_its_own_loss_moves():
-    model, params = make(body_layers=1)
+    model, params = make(pose_refinement_layers=1)
     fields = inputs()
     bent = jax.tree.map(lambda x: x, params)
     bent["params"]["pose"] = jax.tree.map(lambda x: x + 0.1, params["params"]["pose"])
@@ -33,7 +33,7 @@ def test_the_emg_follows_the_predicted_pose_which_only_its_own_loss_moves():
 
 
 def test_the_true_pose_is_shown_in_training_only_and_where_it_is_known():
-    model, params = make(body_layers=1, teacher=1.0, dropout=0.0)
+    model, params = make(pose_refinement_layers=1, teacher_forcing=1.0, dropout=0.0)
     fields = inputs()
     moved = fields | {"pose": fields["pose"] + 0.2}
     assert np.abs(taught(model, params, moved) - taught(model, params, fields)).max() > 1e-5
@@ -45,7 +45,7 @@ def test_the_true_pose_is_shown_in_training_only_and_where_it_is_known():
 
 
 def test_a_body_at_an_instant_without_pictures_is_not_seen():
-    model, params = make(body_layers=1, teacher=1.0, dropout=0.0)
+    model, params = make(pose_refinement_layers=1, teacher_forcing=1.0, dropout=0.0)
     fields = inputs()
     fields["video_mask"] = fields["video_mask"].copy()
     fields["video_mask"][:, :, 6] = False
@@ -55,7 +55,7 @@ def test_a_body_at_an_instant_without_pictures_is_not_seen():
 
 
 def test_the_tokens_for_judges_have_seen_the_body_too():
-    model, params = make(body_layers=1)
+    model, params = make(pose_refinement_layers=1)
     fields = inputs()
     bent = jax.tree.map(lambda x: x, params)
     bent["params"]["pose"] = jax.tree.map(lambda x: x + 0.1, params["params"]["pose"])
@@ -67,6 +67,6 @@ def test_the_tokens_for_judges_have_seen_the_body_too():
 
 def test_a_causal_model_cannot_have_one():
     chosen = config()
-    chosen.update(causal=True, body_layers=1)
-    with pytest.raises(UserError, match="body_layers: of a causal model"):
+    chosen.update(causal=True, pose_refinement_layers=1)
+    with pytest.raises(UserError, match="pose_refinement_layers: must be 0"):
         models.build(chosen, **SHAPE)

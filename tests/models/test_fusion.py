@@ -83,7 +83,7 @@ def test_groups_meet_in_the_bottleneck_only():
 def test_a_model_that_is_not_told_the_camera_gives_the_same_for_any():
     fields = inputs()
     other = {"view": fields["view"] + 3}
-    model, params = make(tell_view=False)
+    model, params = make(view_embedding=False)
     np.testing.assert_array_equal(
         emg_of(model, params, fields), emg_of(model, params, fields | other)
     )
@@ -98,11 +98,13 @@ def test_what_is_given_is_not_predicted():
 
 
 def test_the_spread_follows_the_errors_and_leaves_the_emg_alone():
-    model, params = make(spread=True)
+    model, params = make(predicted_mae=True)
     fields = inputs() | {"torque": np.zeros((2, 10, 3), np.float32)}
     fields["torque_mask"] = np.ones((2, 10, 3), bool)
     fields = jax.tree.map(jnp.asarray, fields)
-    weights = ml_collections.ConfigDict(dict(emg=0.0, pose=0.0, torque=0.0, load=0.0, spread=1.0))
+    weights = ml_collections.ConfigDict(
+        dict(emg=0.0, pose=0.0, torque=0.0, load=0.0, predicted_mae=1.0)
+    )
 
     def loss(p):
         return losses(model.apply(p, fields, train=False)[0], fields, weights)[0]

@@ -107,7 +107,7 @@ def consistency(model, params, fields):
 
 def with_levers():
     chosen = config()
-    chosen.levers = True
+    chosen.moment_arms = True
     model = models.build(chosen, **SHAPE | {"dofs": D})
     return model, model.init(jax.random.key(0), inputs(), train=False)
 
@@ -141,6 +141,6 @@ def test_a_torque_that_no_electrode_is_on_is_not_asked_about():
 
 def test_torques_of_other_names_are_refused():
     chosen = config()
-    chosen.levers = True
+    chosen.moment_arms = True
     with pytest.raises(UserError, match="the dataset names"):
         models.build(chosen, **SHAPE)

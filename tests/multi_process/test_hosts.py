@@ -30,7 +30,9 @@ CHANGES = dict(steps=10, log_every=2, eval_every=4, save_every=4)
 
 def predictions(mesh: Mesh) -> list[np.ndarray]:
     """Answers for all clips in batches of 8, of which the last is not full."""
-    examples = pipeline.Examples(tiny.clips()[:11], tiny.WINDOW, emg.Chain(), emg.Reference("mvc"))
+    examples = pipeline.Examples(
+        tiny.clips()[:11], tiny.WINDOW, emg.Chain(), emg.Normalisation("mvc")
+    )
     model = tiny.Linear()
     like = next(pipeline.eval_batches(examples, 1))
     params = model.init(jax.random.key(0), like, train=False)["params"]

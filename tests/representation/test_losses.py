@@ -12,7 +12,7 @@ from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.representation import losses as ours_lib
 from video2emg.representation.losses import representation_losses
-from video2emg.representation.model import Represented
+from video2emg.representation.model import RepresentationOutputs
 
 
 def info_nce(video, emg, scale, measured, clip):
@@ -97,7 +97,7 @@ def represented(seed=0):
         "pose_mask": rng.random((3, 8, 5)) > 0.3,
         "index": np.arange(3),
     }
-    outputs = Represented(
+    outputs = RepresentationOutputs(
         main=Outputs(emg=jnp.asarray(batch["emg"])),
         hidden=jnp.asarray(hidden),
         hidden_emg=jnp.asarray(rng.random((3, 20, 2)), jnp.float32),

@@ -8,7 +8,7 @@ import pytest
 from tests.models.test_models import batch as make_batch
 from tests.models.test_models import config
 from video2emg import models
-from video2emg.representation.model import EMGEncoder, Representing, pool, spans
+from video2emg.representation.model import EMGEncoder, RepresentationModel, pool, spans
 
 
 def batch():
@@ -24,7 +24,7 @@ def make(**parts):
         config(), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
     )
     sizes = dict(dim=16, heads=2, layers=1, samples=5, frames=1, token_s=0.1, joints=21)
-    return main, Representing(model=main, **sizes, **parts)
+    return main, RepresentationModel(model=main, **sizes, **parts)
 
 
 @pytest.fixture(scope="module")

@@ -127,11 +127,11 @@ def test_a_row_minus_itself_is_nothing_and_says_so():
     rows = {"a": [answers, answers], "b": [answers], "nothing": [
         probes.prior(clips["train"], clips["test"])]}  # fmt: skip
     found = report.compare(rows, clips["test"], clips["train"], "a", samples=50)
-    assert found["minus_reference"]["b"]["load_skill"] == 0
-    assert found["minus_reference"]["b"]["load_skill_ci95"] == [0.0, 0.0]
+    assert found["minus_baseline"]["b"]["load_skill"] == 0
+    assert found["minus_baseline"]["b"]["load_skill_ci95"] == [0.0, 0.0]
     low, high = found["rows"]["a"]["load_skill_ci95"]
     assert low < found["rows"]["a"]["load_skill"] < high
-    gap = found["minus_reference"]["nothing"]["load_skill_ci95"]
+    gap = found["minus_baseline"]["nothing"]["load_skill_ci95"]
     assert gap[1] < 0
     facts = {"dataset": "made/up", "simulated": True, "seeds": [0, 1]}
     text = report.format_table({"provenance": facts, "test": found})

@@ -70,7 +70,7 @@ def clips() -> list:
 
 
 def batches(step: int, rows=None, batch: int = 4):
-    examples = pipeline.Examples(clips(), WINDOW, emg.Chain(), emg.Reference("mvc"), 2**26)
+    examples = pipeline.Examples(clips(), WINDOW, emg.Chain(), emg.Normalisation("mvc"), 2**26)
     augmentation = Augmentation(time=0.2)
     return pipeline.train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
 

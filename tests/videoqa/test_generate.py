@@ -18,7 +18,7 @@ from video2emg.videoqa.answerers.graph import GraphAnswerer
 from video2emg.videoqa.generate import CHAIN, EVALUATE, balanced_sample, generate
 from video2emg.videoqa.kinds import BY_NAME, KINDS
 from video2emg.videoqa.kinds.base import deal
-from video2emg.videoqa.metrics import Examiner, Facts
+from video2emg.videoqa.metrics import BootstrapEvaluator, Facts
 
 
 def closed(items):
@@ -151,7 +151,7 @@ def test_what_an_evaluation_says_is_read_back(graph):
 
 
 def test_a_flawless_repetition_names_no_error(graph, told, asked):
-    flawless = {a.clip_id for a in told["test"] if not any(a.extent.values())}
+    flawless = {a.clip_id for a in told["test"] if not any(a.expected_severity.values())}
     evaluations = [i for i in asked["test"] if i.question.kind == EVALUATE]
     assert flawless
     for item in evaluations:
@@ -162,7 +162,7 @@ def test_a_flawless_repetition_names_no_error(graph, told, asked):
 def test_ours_is_right_where_its_account_is(graph, told, asked):
     respondent = GraphAnswerer(graph, {a.clip_id: a for a in told["test"]})
     answers = respondent.answer([i.question for i in asked["test"]])
-    marks = Examiner(graph, asked["test"], Facts({}, 0.4), samples=20).mark(answers)
+    marks = BootstrapEvaluator(graph, asked["test"], Facts({}, 0.4), samples=20).mark(answers)
     assert marks.point["accuracy"] == marks.point["recognised"] == marks.point["error_f1"] == 1
     assert marks.point["mae"] < 0.06 and marks.point["failed"] == 0
 
@@ -184,8 +184,8 @@ def test_an_account_of_another_exercise_is_no_crash(graph, told, asked):
 def test_accounts_of_simulated_clips_say_what_the_clips_say(graph, tiny_dir):
     clips = open_dataset("gymsim/tiny", tiny_dir).splits["train"]
     for clip in clips:
-        account = accounts.of_clip(clip, graph, emg_lib.Reference("mvc"))
-        made = {pair for pair in account.extent if account.makes(pair)}
+        account = accounts.of_clip(clip, graph, emg_lib.Normalisation("mvc"))
+        made = {pair for pair in account.expected_severity if account.makes(pair)}
         assert made == {(step, error) for step, error, _ in clip.errors}
         # The simulator's score carries noise of 1.5 points.
         assert 100 - sum(account.losses(graph).values()) == pytest.approx(clip.score, abs=6)

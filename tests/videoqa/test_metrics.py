@@ -17,7 +17,7 @@ from video2emg.videoqa.answerers.baselines import Blind, Majority, Oracle
 from video2emg.videoqa.generate import EVALUATE, SCORE, STANDARD
 from video2emg.videoqa.items import Answer
 from video2emg.videoqa.leaderboard import Sheet
-from video2emg.videoqa.metrics import Examiner, Facts
+from video2emg.videoqa.metrics import BootstrapEvaluator, Facts
 from video2emg.videoqa.text_overlap import Overlap, rouge_l
 
 WORDS = st.lists(
@@ -28,7 +28,7 @@ FACTS = Facts({}, 0.4)
 
 @pytest.fixture(scope="module")
 def examiner(graph, asked):
-    return Examiner(graph, asked["test"], FACTS, samples=50)
+    return BootstrapEvaluator(graph, asked["test"], FACTS, samples=50)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_intervals_hold_the_point_and_differences_are_paired(examiner, oracle, a
 
 def test_a_single_subject_has_no_intervals(graph, asked, oracle):
     alone = [item for item in asked["test"] if item.subject == "s0"]
-    row = Examiner(graph, alone, FACTS).mark(oracle).to_json()
+    row = BootstrapEvaluator(graph, alone, FACTS).mark(oracle).to_json()
     assert row["accuracy"] == 1.0 and np.isnan(row["accuracy_ci95"]).all()
 
 

@@ -26,7 +26,9 @@ def run():
 def test_intervals_show_what_was_promised_and_the_worst_exercise(run, tmp_path):
     part = {"coverage": 0.8, "coverage_ci95": [0.7, 0.9], "width": 0.2,
             "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9}}  # fmt: skip
-    levels = {f"{x:g}": {**part, "coverage": x, "without_spread": part} for x in (0.5, 0.8, 0.95)}
+    levels = {
+        f"{x:g}": {**part, "coverage": x, "without_predicted_mae": part} for x in (0.5, 0.8, 0.95)
+    }
     run = run | {"test": run["test"] | {"calibration": levels}}
     figure = calibration(run, tmp_path / "calibration.png")
     said = texts(figure)
@@ -101,7 +103,7 @@ def test_envelopes_of_real_emg_with_a_gap(tmp_path):
     mask[20:30, 0] = False
     mask[:, 1] = False
     clip = make_clip(np.where(mask, 0.4, np.nan), mask=mask)
-    figure = figures.envelopes(clip, np.zeros((60, 2)), tmp_path / "e.png", reference="subject")
+    figure = figures.envelopes(clip, np.zeros((60, 2)), tmp_path / "e.png", normalisation="subject")
     check_png(tmp_path / "e.png")
     assert "simulated" not in texts(figure)
     assert "not measured" in texts(figure)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.aqa.predictions import Judgement
+from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import vocabulary
 from video2emg.eval.series import ClipSeries
 from video2emg.fkg.rubric import Rubric
@@ -17,33 +17,33 @@ _RIDGE = 10.0 ** np.arange(-1, 5)
 _FOLDS = 5
 
 
-def train_mean(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
+def train_mean(train: AQAPredictions, rubric: Rubric, test: AQAPredictions) -> AQAPredictions:
     """One score, and one probability for every error, of everybody."""
     count = len(test.score)
     known = rubric.weight[train.action] > 0
     rate = float((train.probability[known] > 0).mean())
-    extent = float(train.extent[known].mean())
+    extent = float(train.expected_severity[known].mean())
     asked = rubric.weight[test.action] > 0
-    return Judgement(
+    return AQAPredictions(
         probability=np.where(asked, rate, 0.0),
-        extent=np.where(asked, extent, 0.0),
+        expected_severity=np.where(asked, extent, 0.0),
         score=np.full(count, train.score.mean()),
         boundary=_mean_boundary(train, test),
         action=test.action,
     )
 
 
-def action_prior(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement:
+def action_prior(train: AQAPredictions, rubric: Rubric, test: AQAPredictions) -> AQAPredictions:
     """The mean score and the prevalence of each error of the action, blind to how it is done."""
     # Of an action that is not learned from nobody knows more than of all.
     of = [_rows(train, a, np.arange(len(train.score))) for a in range(len(rubric.actions))]
     of = [rows if len(rows) else np.arange(len(train.score)) for rows in of]
     means = np.array([train.score[rows].mean() for rows in of])
     rates = np.stack([(train.probability[rows] > 0).mean(0) for rows in of])
-    extents = np.stack([train.extent[rows].mean(0) for rows in of])
-    return Judgement(
+    extents = np.stack([train.expected_severity[rows].mean(0) for rows in of])
+    return AQAPredictions(
         probability=rates[test.action],
-        extent=extents[test.action],
+        expected_severity=extents[test.action],
         score=means[test.action],
         boundary=_mean_boundary(train, test),
         action=test.action,
@@ -51,20 +51,20 @@ def action_prior(train: Judgement, rubric: Rubric, test: Judgement) -> Judgement
 
 
 def nearest_neighbour(
-    train: Judgement,
-    test: Judgement,
+    train: AQAPredictions,
+    test: AQAPredictions,
     train_pictures: Float[np.ndarray, "K D"],
     test_pictures: Float[np.ndarray, "L D"],
-) -> Judgement:
+) -> AQAPredictions:
     """The labels of the training repetition of the same action whose video looks most alike."""
     chosen = np.empty(len(test.score), int)
     for row, (action, picture) in enumerate(zip(test.action, test_pictures, strict=True)):
         same = np.flatnonzero(train.action == action)
         distance = ((train_pictures[same] - picture) ** 2).sum(1)
         chosen[row] = same[int(distance.argmin())]
-    return Judgement(
+    return AQAPredictions(
         probability=(train.probability[chosen] > 0).astype(np.float64),
-        extent=train.extent[chosen],
+        expected_severity=train.expected_severity[chosen],
         score=train.score[chosen],
         boundary=train.boundary[chosen],
         action=test.action,
@@ -72,13 +72,13 @@ def nearest_neighbour(
 
 
 def emg_only(
-    train: Judgement,
+    train: AQAPredictions,
     rubric: Rubric,
-    test: Judgement,
+    test: AQAPredictions,
     train_features: Sequence[np.ndarray],
     test_features: Sequence[np.ndarray],
     train_subject: np.ndarray,
-) -> Judgement:
+) -> AQAPredictions:
     """Ridge regression per action on features of the measured EMG; it sees no video.
 
     The penalty is chosen per action by cross-validation over training subjects. Errors are
@@ -86,13 +86,15 @@ def emg_only(
     """
     prior = action_prior(train, rubric, test)
     score, probability = prior.score.copy(), prior.probability.copy()
-    extent = prior.extent.copy()
+    extent = prior.expected_severity.copy()
     for action in range(len(rubric.actions)):
         rows, mine = (np.flatnonzero(of.action == action) for of in (train, test))
         if not len(mine):
             continue
         made = (train.probability[rows] > 0).astype(np.float64)
-        wanted = np.concatenate([train.score[rows, None] / 100, made, train.extent[rows]], 1)
+        wanted = np.concatenate(
+            [train.score[rows, None] / 100, made, train.expected_severity[rows]], 1
+        )
         x = np.stack([train_features[int(i)] for i in rows])
         new = np.stack([test_features[int(i)] for i in mine])
         centre, scale = x.mean(0), x.std(0) + 1e-6
@@ -103,7 +105,7 @@ def emg_only(
         score[mine] = np.clip(100 * said[:, 0], 0, 100)
         probability[mine] = np.clip(said[:, 1 : 1 + width], 0, 1)
         extent[mine] = np.clip(said[:, 1 + width :], 0, 1)
-    return Judgement(probability, extent, score, prior.boundary, test.action)
+    return AQAPredictions(probability, extent, score, prior.boundary, test.action)
 
 
 def ridge(
@@ -148,18 +150,20 @@ def emg_features(series: Sequence[ClipSeries], bins: int = 10) -> list[Float[np.
     return features
 
 
-def of_true_errors(test: Judgement, rubric: Rubric) -> Judgement:
+def of_true_errors(test: AQAPredictions, rubric: Rubric) -> AQAPredictions:
     """The graph's score of the annotated errors and severities: the ceiling under noisy scores."""
     weight = rubric.weight[test.action].astype(np.float64)
-    lost = (weight * test.extent).sum(1) / weight.sum(1)
-    return Judgement(test.probability, test.extent, 100 * (1 - lost), test.boundary, test.action)
+    lost = (weight * test.expected_severity).sum(1) / weight.sum(1)
+    return AQAPredictions(
+        test.probability, test.expected_severity, 100 * (1 - lost), test.boundary, test.action
+    )
 
 
-def _rows(of: Judgement, action: int, value: np.ndarray) -> np.ndarray:
+def _rows(of: AQAPredictions, action: int, value: np.ndarray) -> np.ndarray:
     return value[of.action == action]
 
 
-def _mean_boundary(train: Judgement, test: Judgement) -> np.ndarray:
+def _mean_boundary(train: AQAPredictions, test: AQAPredictions) -> np.ndarray:
     """[L, P] mean beginnings of the key steps of each repetition's action."""
     found = np.full(test.boundary.shape, np.nan)
     for action in range(int(test.action.max()) + 1):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from video2emg.aqa import head as head_lib
-from video2emg.aqa import predictions as judgement_lib
+from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published
-from video2emg.aqa.frozen_features import Bench
-from video2emg.aqa.labels import labels_of
-from video2emg.aqa.predictions import Judgement, Truth
+from video2emg.aqa.frozen_features import FrozenFeatures
+from video2emg.aqa.labels import annotations
+from video2emg.aqa.predictions import AQALabels, AQAPredictions
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import FLEX_21
@@ -20,16 +20,16 @@ from video2emg.models.build import token_rate
 from video2emg.models.published.flex import Choices, ScoreScale
 
 # Where FLEX's code can be followed by a head; its other choices concern encoders and raw EMG.
-JUDGE = "judge.json"  # what `predict` needs of a run beside its parameters
+AQA_HEAD_FILE = "aqa_head.json"  # what `predict` needs of a run beside its parameters
 CHOICES = ("leaves_as_published", "skeleton_per_frame", "ranges_of_whole_dataset")
 
 
-def head_of(
+def build_head(
     config: Config, rubric: Rubric, log_odds: Sequence[Sequence[float]], main: Config
-) -> head_lib.Assessor:
+) -> head_lib.AQAHead:
     """The head of `config` over the Video→EMG model of `main`, starting from `log_odds`."""
     settings = {k: v for k, v in config.model.items() if k != "exemplars"}
-    return head_lib.Assessor(
+    return head_lib.AQAHead(
         rubric=rubric,
         log_odds=tuple(map(tuple, log_odds)),
         rate=token_rate(main.model, main.data.frame_rate),
@@ -40,25 +40,25 @@ def head_of(
     )
 
 
-def judge_of(config: Config, bench: Bench) -> published.ReferenceJudge:
+def build_published_head(config: Config, bench: FrozenFeatures) -> published.PublishedAQAHead:
     """The system of others that `config.reference` names."""
-    settings = config.reference.to_dict()
+    settings = config.published.to_dict()
     choices = Choices(**{field: settings[field] for field in CHOICES})
-    known = [labels_of(bench, s) for s in (bench.splits if choices.ranges_of_whole_dataset
+    known = [annotations(bench, s) for s in (bench.splits if choices.ranges_of_whole_dataset
                                            else ("train",))]  # fmt: skip
     score = np.concatenate([of.score for of in known])
     action = np.concatenate([of.action for of in known])
     scale = ScoreScale.fit(score, action, len(bench.rubric.actions))
     edges: tuple = ()
     if settings["system"] == "core":
-        train = labels_of(bench, "train")
+        train = annotations(bench, "train")
         normalised = scale.normalise(train.score, train.action)
         found = published.intervals_of(normalised, train.action, choices.leaves_as_published)
         edges = tuple(found.left.tolist()), tuple(found.right.tolist())
     if "pose" in settings["modalities"] and bench.splits["train"].window.joints != FLEX_21:
-        raise UserError("config.reference.modalities: pose needs FLEX's 21 joints, which the "
+        raise UserError("config.published.modalities: pose needs FLEX's 21 joints, which the "
                         "dataset has not")  # fmt: skip
-    return published.ReferenceJudge(
+    return published.PublishedAQAHead(
         rubric=bench.rubric,
         system=settings["system"],
         modalities=tuple(settings["modalities"]),
@@ -69,18 +69,18 @@ def judge_of(config: Config, bench: Bench) -> published.ReferenceJudge:
     )
 
 
-def source_of(config: Config, workdir: Path) -> Path:
+def video2emg_workdir(config: Config, workdir: Path) -> Path:
     """The workdir of the Video→EMG model."""
     return Path(config.video2emg).expanduser() if config.video2emg else workdir / "video2emg"
 
 
 def spoken(
-    log_odds: Sequence[Sequence[float]], validation: Truth, said: Judgement
+    log_odds: Sequence[Sequence[float]], validation: AQALabels, said: AQAPredictions
 ) -> dict[str, Any]:
-    """`judge.json`: what it takes to use the head without its data; `said` is of validation."""
+    """`aqa_head.json`: what it takes to use the head without its data; `said` is of validation."""
     return {
         "graph": validation.rubric.version,
         "actions": validation.rubric.actions,
         "log_odds": log_odds,
-        "threshold": judgement_lib.threshold_of(validation, said),
+        "threshold": predictions_lib.threshold_of(validation, said),
     }

@@ -22,7 +22,7 @@ from video2emg.data.pipeline import Examples, eval_batches, stream, train_batche
 from video2emg.data.store import open_dataset
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate
-from video2emg.models.outputs import evidence_of
+from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
@@ -38,7 +38,7 @@ _KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "err
 Fields = dict[str, np.ndarray]
 
 
-class Bench:
+class FrozenFeatures:
     """Data, a trained Video→EMG model and its answers; shared by the runs of a sweep.
 
     Attributes:
@@ -59,7 +59,7 @@ class Bench:
           workdir: of the finished Video→EMG run.
           mesh: the devices.
         """
-        self.key = key_of(config)
+        self.key = cache_key(config)
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
         self.main = read_config(workdir)
@@ -74,7 +74,7 @@ class Bench:
         splits, _ = setup.load_splits(self.main, dataset, labels)
         shown = tuple(config.get("views", ())) or self.main.data.views
         hidden = [view for view in self.main.data.views if view not in shown]
-        self.splits = {name: examples.without(hidden) for name, examples in splits.items()}
+        self.splits = {name: examples.drop_inputs(hidden) for name, examples in splits.items()}
         self.model = setup.build_model(self.main, self.splits["train"].window)
         like = next(eval_batches(self.splits["test"], 1))
         self.params = load_params(workdir, setup.abstract_params(self.model, like, mesh))
@@ -93,14 +93,14 @@ class Bench:
         if split not in self._fields:
             batches = (
                 self._augmented() if split == "train"
-                else whole_clips(self.splits[split], self._batch)
+                else whole_clip_batches(self.splits[split], self._batch)
             )  # fmt: skip
             self._fields[split] = self._answers(batches)
         return self._fields[split]
 
     def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        return evidence_of(outputs, intermediates, batch)
+        return aqa_inputs(outputs, intermediates, batch)
 
     def _augmented(self) -> Iterator[Fields]:
         """Batches that show each training clip several times, changed at random."""
@@ -149,17 +149,17 @@ class Bench:
         return fields | {name: fields[name][lender] for name in _ACTIVITY}
 
 
-def key_of(config: Config) -> str:
+def cache_key(config: Config) -> str:
     """What runs must have in common to share a bench."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
     parts += (tuple(config.get("views", ())),)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
 
-def whole_clips(examples: Examples, batch: int) -> Iterator[Fields]:
+def whole_clip_batches(examples: Examples, batch: int) -> Iterator[Fields]:
     """`eval_batches` of clips that fit into one window: a repetition is judged as a whole."""
     for index in range(len(examples)):
-        if len(examples.whole(index)) > 1:
+        if len(examples.tile_starts(index)) > 1:
             raise UserError(
                 f"clip {examples.clip(index).clip_id!r} is longer than the window of "
                 f"{examples.window.seconds:g} s; train Video→EMG with a larger config.data.seconds"
@@ -168,7 +168,7 @@ def whole_clips(examples: Examples, batch: int) -> Iterator[Fields]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class FeatureDataset:
     """Reads rows of fields, with an exemplar of the same action beside each if there are any.
 
     Attributes:

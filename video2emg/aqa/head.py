@@ -22,7 +22,7 @@ from video2emg.fkg.rubric import Rubric
 from video2emg.fkg.scoring import compositional_score
 from video2emg.models.blocks import Block, time_embedding
 from video2emg.models.fusion import Beside
-from video2emg.models.outputs import Outputs, evidence_of
+from video2emg.models.outputs import Outputs, aqa_inputs
 
 Batch = Mapping[str, Any]
 EXEMPLAR = "exemplar_"  # prefix of the fields of a second, judged repetition of the same action
@@ -30,7 +30,7 @@ SCORES = ("errors", "regression", "usdl", "relative")
 
 
 @flax.struct.dataclass
-class Assessment:
+class AQAOutputs:
     """Judgement of one batch of repetitions.
 
     Attributes:
@@ -219,7 +219,7 @@ class Templates(nn.Module):
         return jnp.take_along_axis(sums, action[:, None, None], axis=1)[:, 0]
 
 
-class Assessor(nn.Module):
+class AQAHead(nn.Module):
     """The head.
 
     Attributes:
@@ -255,7 +255,7 @@ class Assessor(nn.Module):
     extra_inputs: Sequence[str] = ()
 
     @nn.compact
-    def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[AQAOutputs, dict[str, Any]]:
         """Judges a batch.
 
         Args:
@@ -332,7 +332,7 @@ class Assessor(nn.Module):
         wanted = steps(jnp.asarray(self.rubric.step)[action])
         phase_logits = jnp.einsum("bqd,bpd->bqp", x, wanted) / jnp.sqrt(self.dim)
         exists = jnp.asarray(self.rubric.step_mask)[action][:, None]
-        assessment = Assessment(
+        assessment = AQAOutputs(
             action_logits=action_logits,
             action=action,
             error_logits=error_logits,
@@ -344,22 +344,22 @@ class Assessor(nn.Module):
         return assessment, {"evidence": evidence, "evidence_mask": mask, "answers": pairs}
 
 
-class JointAssessor(nn.Module):
+class JointAQAModel(nn.Module):
     """Video→EMG model and head in one, trained together.
 
     Attributes:
       video2emg: from `models.build`.
-      head: an `Assessor`.
+      head: an `AQAHead`.
     """
 
     video2emg: nn.Module
-    head: Assessor
+    head: AQAHead
 
     @nn.compact
-    def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[AQAOutputs, dict[str, Any]]:
         """Judges a batch of windows with labels, see `data.pipeline.Examples.cut`."""
         outputs, intermediates = self.video2emg(batch, train=train)
         assessment, more = self.head(
-            dict(batch) | evidence_of(outputs, intermediates, batch), train=train
+            dict(batch) | aqa_inputs(outputs, intermediates, batch), train=train
         )
         return assessment.replace(video=outputs), intermediates | more

@@ -3,21 +3,21 @@
 import numpy as np
 
 from video2emg.aqa import baselines as baselines_lib
-from video2emg.aqa.frozen_features import Bench
-from video2emg.aqa.predictions import Judgement, Truth
+from video2emg.aqa.frozen_features import FrozenFeatures
+from video2emg.aqa.predictions import AQALabels, AQAPredictions
 from video2emg.core.errors import UserError
 from video2emg.eval import evaluate
 
 
-def truth_of(bench: Bench, split: str) -> Truth:
+def load_aqa_labels(bench: FrozenFeatures, split: str) -> AQALabels:
     """What annotators say of a split."""
-    label, train = labels_of(bench, split), labels_of(bench, "train")
+    label, train = annotations(bench, split), annotations(bench, "train")
     scores = [train.score[train.action == a] for a in range(len(bench.rubric.actions))]
     # The graph may know actions that the dataset does not have.
     spans = [(float(s.min()), float(s.max())) if len(s) else (0.0, 100.0) for s in scores]
     means = [s.mean() if len(s) else train.score.mean() for s in scores]
     examples = bench.splits[split]
-    return Truth(
+    return AQALabels(
         label=label,
         known=bench.rubric.weight[label.action] > 0,
         subject=bench.subject[split],
@@ -28,7 +28,7 @@ def truth_of(bench: Bench, split: str) -> Truth:
     )
 
 
-def labels_of(bench: Bench, split: str) -> Judgement:
+def annotations(bench: FrozenFeatures, split: str) -> AQAPredictions:
     """The annotations of a split as a judgement."""
     examples = bench.splits[split]
     rows = [bench.labels(examples.clip(i), 0.0) for i in range(len(examples))]
@@ -36,18 +36,18 @@ def labels_of(bench: Bench, split: str) -> Judgement:
     if not fields["score_mask"].all():
         raise UserError(f"{split}: {int((~fields['score_mask']).sum())} clips have no score; the "
                         "assessment job needs one for each")  # fmt: skip
-    return Judgement(
+    return AQAPredictions(
         probability=(fields["severity"] > 0).astype(np.float64),
-        extent=fields["severity"].astype(np.float64),
+        expected_severity=fields["severity"].astype(np.float64),
         score=fields["score"].astype(np.float64),
         boundary=fields["boundary"].astype(np.float64),
         action=fields["action"],
     )
 
 
-def log_odds_of(bench: Bench) -> list[tuple[float, ...]]:
+def error_log_odds(bench: FrozenFeatures) -> list[tuple[float, ...]]:
     """Per action, log p / (1 - p) of each pair among the training clips."""
-    train = labels_of(bench, "train")
+    train = annotations(bench, "train")
     found = []
     for action in range(len(bench.rubric.actions)):
         made = train.probability[train.action == action] > 0
@@ -57,9 +57,9 @@ def log_odds_of(bench: Bench) -> list[tuple[float, ...]]:
     return found
 
 
-def baselines(bench: Bench) -> dict[str, dict[str, Judgement]]:
+def baselines(bench: FrozenFeatures) -> dict[str, dict[str, AQAPredictions]]:
     """What each baseline says of validation and test; `true_errors` is the ceiling."""
-    rubric, train = bench.rubric, labels_of(bench, "train")
+    rubric, train = bench.rubric, annotations(bench, "train")
     series = {
         split: evaluate.series_of(examples, descriptors=True)
         for split, examples in bench.splits.items()
@@ -68,9 +68,9 @@ def baselines(bench: Bench) -> dict[str, dict[str, Judgement]]:
         split: np.stack([np.asarray(s.descriptor) for s in of]) for split, of in series.items()
     }
     features = {split: baselines_lib.emg_features(of) for split, of in series.items()}
-    found: dict[str, dict[str, Judgement]] = {}
+    found: dict[str, dict[str, AQAPredictions]] = {}
     for split in ("validation", "test"):
-        label = labels_of(bench, split)
+        label = annotations(bench, split)
         said = {
             "train_mean": baselines_lib.train_mean(train, rubric, label),
             "action_prior": baselines_lib.action_prior(train, rubric, label),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from video2emg.aqa.head import Assessment
+from video2emg.aqa.head import AQAOutputs
 from video2emg.core.config import Config
 from video2emg.train.losses import losses, masked_mean
 
@@ -39,8 +39,8 @@ def asymmetric_bce(
     return target * positive + (1 - target) * negative
 
 
-def quality_losses(
-    outputs: Assessment, batch: Mapping[str, jax.Array], config: Config
+def aqa_losses(
+    outputs: AQAOutputs, batch: Mapping[str, jax.Array], config: Config
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Total and parts.
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from video2emg.aqa import metrics
-from video2emg.aqa.head import Assessment
+from video2emg.aqa.head import AQAOutputs
 from video2emg.core.errors import UserError
 from video2emg.eval import scores
 from video2emg.fkg.rubric import Rubric
@@ -38,31 +38,31 @@ _READ = ("error_logits", "severity", "score", "phase_logits", "action", "action_
 
 
 @dataclasses.dataclass(frozen=True)
-class Judgement:
+class AQAPredictions:
     """What is said of K repetitions. Rows of pairs and key steps are those of the *true* action.
 
     Attributes:
       probability: [K, E] that an error is made; exactly 0 or 1 if annotated.
-      extent: [K, E] expected severity, probability included; 0 where not made.
+      expected_severity: [K, E] expected severity, probability included; 0 where not made.
       score: [K] 0-100.
       boundary: [K, P] s, beginning of each key step, NaN where there is none.
       action: [K] place in the rubric.
     """
 
     probability: Float[np.ndarray, "K E"]
-    extent: Float[np.ndarray, "K E"]
+    expected_severity: Float[np.ndarray, "K E"]
     score: Float[np.ndarray, " K"]
     boundary: Float[np.ndarray, "K P"]
     action: Int[np.ndarray, " K"]
 
     def __post_init__(self) -> None:
-        for name in ("probability", "extent", "score"):
+        for name in ("probability", "expected_severity", "score"):
             if not np.isfinite(getattr(self, name)).all():
                 raise UserError(f"a judgement's {name} is not finite (NaN or infinite)")
 
 
 @dataclasses.dataclass(frozen=True)
-class Truth:
+class AQALabels:
     """What annotators say of K repetitions, and whose they are.
 
     Attributes:
@@ -74,7 +74,7 @@ class Truth:
       spans, means: lowest and highest, and mean score of each action in training.
     """
 
-    label: Judgement
+    label: AQAPredictions
     known: Bool[np.ndarray, "K E"]
     subject: np.ndarray
     clip_id: np.ndarray
@@ -84,13 +84,13 @@ class Truth:
 
 
 def judge(
-    predict_fn: Callable[[Any, dict[str, jax.Array]], Assessment],
+    predict_fn: Callable[[Any, dict[str, jax.Array]], AQAOutputs],
     params: Any,
     batches: Iterator[dict[str, np.ndarray]],
     rubric: Rubric,
     rate: float,
     mesh: jax.sharding.Mesh,
-) -> Judgement:
+) -> AQAPredictions:
     """Runs a head over batches that end in padding (`_mask`).
 
     Args:
@@ -102,7 +102,7 @@ def judge(
       mesh: the devices.
     """
     parts: dict[str, list[np.ndarray]] = {
-        name: [] for name in (f.name for f in dataclasses.fields(Judgement))
+        name: [] for name in (f.name for f in dataclasses.fields(AQAPredictions))
     }
     for host in batches:
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
@@ -114,19 +114,19 @@ def judge(
         extent = probability * got["severity"]
         asked, true = got["action"], host["action"][rows]
         parts["probability"].append(_rename(rubric, probability, asked, true))
-        parts["extent"].append(_rename(rubric, extent, asked, true))
+        parts["expected_severity"].append(_rename(rubric, extent, asked, true))
         parts["score"].append(got["score"].astype(np.float64))
         phases = zip(got["phase_logits"], asked, strict=True)
         parts["boundary"].append(np.stack([_boundaries(rubric, *of, rate) for of in phases]))
         parts["action"].append(got["action_logits"].argmax(-1))
-    return Judgement(**{name: np.concatenate(value) for name, value in parts.items()})
+    return AQAPredictions(**{name: np.concatenate(value) for name, value in parts.items()})
 
 
-def average(votes: Sequence[Judgement]) -> Judgement:
+def average(votes: Sequence[AQAPredictions]) -> AQAPredictions:
     """The mean of several judgements of the same repetitions; boundaries of the first."""
     means = {
         name: np.mean([getattr(vote, name) for vote in votes], axis=0)
-        for name in ("probability", "extent", "score")
+        for name in ("probability", "expected_severity", "score")
     }
     return dataclasses.replace(votes[0], **means)
 
@@ -156,7 +156,7 @@ def _boundaries(rubric: Rubric, logits: np.ndarray, action: np.integer, rate: fl
 
 
 def score(
-    truth: Truth, said: Judgement, threshold: float, weight: np.ndarray | None = None
+    truth: AQALabels, said: AQAPredictions, threshold: float, weight: np.ndarray | None = None
 ) -> dict[str, Any]:
     """All of `METRICS`; floats, or [R] with a weight [R, K]."""
     label, actions = truth.label, truth.label.action
@@ -195,7 +195,7 @@ def score(
 
 
 def pair_scores(
-    truth: Truth, said: Judgement, weight: np.ndarray | None = None
+    truth: AQALabels, said: AQAPredictions, weight: np.ndarray | None = None
 ) -> dict[tuple[str, str, str], Any]:
     """Average precision of every (action, key step, error) that is made in the set."""
     found = {}
@@ -211,13 +211,13 @@ def pair_scores(
     return found
 
 
-def threshold_of(truth: Truth, said: Judgement) -> float:
+def threshold_of(truth: AQALabels, said: AQAPredictions) -> float:
     """The threshold with the best F1 over all pairs; of a validation set."""
     made = truth.label.probability[truth.known] > 0
     return metrics.best_threshold(said.probability[truth.known], made)
 
 
-def draw_subjects(truth: Truth, samples: int, seed: int) -> Int[np.ndarray, "R K"]:
+def draw_subjects(truth: AQALabels, samples: int, seed: int) -> Int[np.ndarray, "R K"]:
     """How often each repetition counts in bootstrap draws of whole subjects."""
     subjects, owner = np.unique(truth.subject, return_inverse=True)
     return scores.subject_weights(len(subjects), samples, seed)[:, owner]

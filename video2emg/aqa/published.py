@@ -1,6 +1,6 @@
 """Score-only systems of others on our evidence: CoRe as in FLEX, USDL, and an MLP.
 
-They look at the same frozen tokens and the same EMG as `aqa.head.Assessor`, so that a table tells
+They look at the same frozen tokens and the same EMG as `aqa.head.AQAHead`, so that a table tells
 heads apart and not encoders. Of errors and moments they say nothing.
 """
 
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from video2emg.aqa.head import EXEMPLAR, Assessment, Batch
+from video2emg.aqa.head import EXEMPLAR, AQAOutputs, Batch
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.published import core, stgcn, usdl
 from video2emg.models.published.flex import Choices, contribution
@@ -21,7 +21,7 @@ from video2emg.models.published.flex import Choices, contribution
 SYSTEMS = ("core", "usdl", "mlp")
 
 
-class ReferenceJudge(nn.Module):
+class PublishedAQAHead(nn.Module):
     """Features of a repetition, and a score from them.
 
     The features are those of FLEX's fusion: mean token of each view, mean ST-GCN feature of the
@@ -80,8 +80,8 @@ class ReferenceJudge(nn.Module):
         pose = stgcn.normalise_skeleton(stgcn.ntu_of_flex(pose), self.choices.skeleton_per_frame)
         return self.pose(pose).mean((1, 2))
 
-    def __call__(self, batch: Batch, *, train: bool) -> tuple[Assessment, dict[str, Any]]:
-        """Judges a batch of evidence, see `aqa.head.Assessor`; in training with `score` [B]."""
+    def __call__(self, batch: Batch, *, train: bool) -> tuple[AQAOutputs, dict[str, Any]]:
+        """Judges a batch of evidence, see `aqa.head.AQAHead`; in training with `score` [B]."""
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
         action = batch["action"]
         low, high = (jnp.asarray(ends)[action] for ends in self.scale)
@@ -96,7 +96,7 @@ class ReferenceJudge(nn.Module):
         instants = jnp.zeros((*batch["phase"].shape, 1))
         nothing = jnp.zeros((len(action), *self.rubric.pair_error.shape[1:]))
         actions = jax.nn.one_hot(action, len(self.rubric.actions))
-        assessment = Assessment(
+        assessment = AQAOutputs(
             action_logits=actions,
             action=action,
             error_logits=nothing,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from video2emg.aqa import metrics, predictions
-from video2emg.aqa.predictions import METRICS, Judgement, Truth
+from video2emg.aqa.predictions import METRICS, AQALabels, AQAPredictions
 from video2emg.core.files import arrays_of, write_arrays
 
 Results = dict[str, Any]
@@ -26,7 +26,7 @@ _COLUMNS = (
 )
 
 
-def save(path: Path, said: Mapping[str, Judgement]) -> None:
+def save(path: Path, said: Mapping[str, AQAPredictions]) -> None:
     """Writes judgements by split, so that a table can be made without the models."""
     arrays = {
         f"{split}/{name}": value for split, of in said.items() for name, value in vars(of).items()
@@ -34,20 +34,20 @@ def save(path: Path, said: Mapping[str, Judgement]) -> None:
     write_arrays(path, arrays)
 
 
-def load(path: Path) -> dict[str, Judgement]:
+def load(path: Path) -> dict[str, AQAPredictions]:
     """Reads what `save` wrote.
 
     Raises:
       UserError: there is no such file, or it is another one.
     """
     with arrays_of(path, "the judgements of a run") as parts:
-        return {split: Judgement(**fields) for split, fields in parts.items()}
+        return {split: AQAPredictions(**fields) for split, fields in parts.items()}
 
 
-class Examiner:
+class BootstrapEvaluator:
     """Scores any judge of one test set, with the same bootstrap draws for all."""
 
-    def __init__(self, validation: Truth, test: Truth, samples: int, seed: int = 0):
+    def __init__(self, validation: AQALabels, test: AQALabels, samples: int, seed: int = 0):
         """Draws the subjects.
 
         Args:
@@ -61,7 +61,7 @@ class Examiner:
         self._weight = None if single else predictions.draw_subjects(test, samples, seed)
 
     def scores(
-        self, said: Mapping[str, Judgement], score_only: bool = False
+        self, said: Mapping[str, AQAPredictions], score_only: bool = False
     ) -> tuple[Results, Results]:
         """Point scores, and the same for every draw ([samples] NaN without draws).
 
@@ -78,7 +78,7 @@ class Examiner:
             draws |= {name: np.full_like(draws[name], np.nan) for name in silent}
         return point, draws
 
-    def details(self, said: Judgement) -> Results:
+    def details(self, said: AQAPredictions) -> Results:
         """Scores of each action and each error."""
         test = self._test
         by_action = {}
@@ -111,8 +111,8 @@ class Examiner:
 
 
 def evaluate(
-    examiner: Examiner,
-    said: Mapping[str, Judgement],
+    examiner: BootstrapEvaluator,
+    said: Mapping[str, AQAPredictions],
     baselines: Mapping[str, Mapping],
     count: int,
     score_only: bool = False,
@@ -124,7 +124,7 @@ def evaluate(
       said: the model's judgements, by split.
       baselines: the same, by name; `true_errors` is the ceiling.
       count: clips of the test set.
-      score_only: see `Examiner.scores`; of the model.
+      score_only: see `BootstrapEvaluator.scores`; of the model.
 
     Returns:
       `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
@@ -145,8 +145,8 @@ def evaluate(
 
 
 def compare(
-    examiner: Examiner,
-    runs: Mapping[str, Sequence[Mapping[str, Judgement]]],
+    examiner: BootstrapEvaluator,
+    runs: Mapping[str, Sequence[Mapping[str, AQAPredictions]]],
     baselines: Mapping[str, Mapping],
     score_only: Collection[str] = (),
 ) -> Results:
@@ -154,7 +154,7 @@ def compare(
 
     A metric of a group is its mean over seeds; its interval comes from draws of subjects, in each
     of which the metric is again averaged over seeds. `_sd` is the spread over seeds. Those in
-    `score_only` see `Examiner.scores`.
+    `score_only` see `BootstrapEvaluator.scores`.
     """
     found: Results = {"sources": {}, "baselines": {}, "minus": {}}
     points, samples = {}, {}

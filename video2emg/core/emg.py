@@ -111,7 +111,7 @@ def clip_envelope(clip: Clip, chain: Chain = Chain()) -> Float[np.ndarray, "N C"
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
+class Normalisation:
     """What one unit of a normalised envelope means; stored with every model and result.
 
     Attributes:
@@ -127,7 +127,7 @@ class Reference:
     @classmethod
     def fit(
         cls, kind: Kind, clips: Iterable[tuple[Clip, np.ndarray]], train: set[str]
-    ) -> "Reference":
+    ) -> "Normalisation":
         """Fits the table.
 
         Args:
@@ -136,7 +136,7 @@ class Reference:
           train: the training subjects.
         """
         if kind not in KINDS:
-            raise UserError(f"config.data.reference: {kind!r} is not one of {KINDS}")
+            raise UserError(f"config.data.normalisation: {kind!r} is not one of {KINDS}")
         pools: dict[str, list[np.ndarray]] = {}
         for clip, env in clips if kind != "mvc" else ():
             for c, name in enumerate(clip.muscles):
@@ -171,7 +171,7 @@ class Reference:
         if not (np.isfinite(scale) & (scale > 0)).all():
             raise UserError(
                 f"clip {clip.clip_id!r}, field emg_max: needs one positive value per channel for "
-                f"the {self.kind!r} reference, got {scale}; try --config.data.reference=subject"
+                f"the {self.kind!r} reference, got {scale}; try --config.data.normalisation=subject"
             )
         return scale
 

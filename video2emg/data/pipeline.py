@@ -23,7 +23,7 @@ from video2emg.data import video as video_lib
 from video2emg.data.augment import Augmentation, Example, Mirror
 from video2emg.data.inputs import hide, person
 from video2emg.data.labels import Labels
-from video2emg.data.same_action import Alike
+from video2emg.data.same_action import SameActionBatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Examples:
         source: Clips,
         window: Window,
         chain: emg_lib.Chain,
-        reference: emg_lib.Reference,
+        reference: emg_lib.Normalisation,
         cache_bytes: int = 0,
         labels: Labels | None = None,
     ):
@@ -132,7 +132,7 @@ class Examples:
             return value, time
         return self._cache[index, -1], time
 
-    def cut(self, index: int, start: float) -> Example:
+    def read_window(self, index: int, start: float) -> Example:
         """One window, starting at `start` s on the clip clock.
 
         Returns:
@@ -182,7 +182,7 @@ class Examples:
         example |= person(clip, start, start + window.seconds)
         return hide(example, window.views, self.hidden) if self.hidden else example
 
-    def without(self, hidden: Sequence[str]) -> "Examples":
+    def drop_inputs(self, hidden: Sequence[str]) -> "Examples":
         """The same, sharing what is decoded, without some views or `vocabulary.INPUTS`."""
         other = copy.copy(self)
         other.hidden = tuple(hidden)
@@ -262,7 +262,7 @@ class Examples:
                 cache[key] = value
                 self._room -= weight
 
-    def whole(self, index: int) -> list[float]:
+    def tile_starts(self, index: int) -> list[float]:
         """Starts of the windows that lie side by side over what both input and EMG recorded, s."""
         clip = self.clip(index)
         seen = clip.frame_time if self.window.views else clip.pose_time
@@ -356,13 +356,15 @@ def train_batches(
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
         first = rng.uniform(-augmentation.time, slack + augmentation.time)
         first = video_lib.on_frame(clip, first)
-        return augmentation(examples.cut(int(index), first), rng, examples.mirror)
+        return augmentation(examples.read_window(int(index), first), rng, examples.mirror)
 
     # The slice takes everything; but grain's randomness depends on the chain of operations, and
     # published runs had one here.
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
     if alike > 1:
-        clips = Alike(clips, [examples.clip(i).action for i in range(len(examples))], alike, seed)
+        clips = SameActionBatches(
+            clips, [examples.clip(i).action for i in range(len(examples))], alike, seed
+        )
     return stream(clips, random_window, batch, rows, start, threads)
 
 
@@ -385,13 +387,13 @@ def eval_batches(
       [B] tell of the whole batch.
     """
     chosen_clips = range(len(examples)) if clips is None else clips
-    cuts = [(i, start) for i in chosen_clips for start in examples.whole(i)]
+    cuts = [(i, start) for i in chosen_clips for start in examples.tile_starts(i)]
     mine = range(batch) if rows is None else rows
     for first in range(0, len(cuts), batch):
         chosen = cuts[first : first + batch]
         real = len(chosen)
         chosen += [chosen[-1]] * (batch - real)
-        made = {cut: examples.cut(*cut) for cut in {chosen[row] for row in mine}}
+        made = {cut: examples.read_window(*cut) for cut in {chosen[row] for row in mine}}
         items = [made[chosen[row]] for row in mine]
         yield {name: np.stack([item[name] for item in items]) for name in items[0]} | {
             "_mask": np.arange(batch) < real,

@@ -8,7 +8,7 @@ import numpy as np
 from video2emg.core.errors import UserError
 
 
-class Alike(grain.MapDataset):
+class SameActionBatches(grain.MapDataset):
     """Every clip of a shuffled epoch, followed by others of its action.
 
     A batch cut from this has hard negatives for contrastive learning without any weight on them:

@@ -19,7 +19,7 @@ from video2emg.models.blocks import rotate
 
 Batch = Mapping[str, Any]
 # (video [B, V, T, S, S, 3] float) -> EMG [B, N, M]
-Look = Callable[[jax.Array], jax.Array]
+EncoderFeatures = Callable[[jax.Array], jax.Array]
 
 
 def decoder_attention(
@@ -77,7 +77,7 @@ def background(
 
 
 def saliency(
-    look: Look, video: Float[Array, "B V T S S 3"], still: Float[Array, "B V T S S 3"]
+    look: EncoderFeatures, video: Float[Array, "B V T S S 3"], still: Float[Array, "B V T S S 3"]
 ) -> Float[np.ndarray, "B V T S S"]:
     """How much each pixel adds to or takes from the sum of all EMG, to first order.
 
@@ -114,7 +114,7 @@ class Occlusion:
 
 
 def occlusion(
-    look: Look,
+    look: EncoderFeatures,
     video: Float[Array, "B V T S S 3"],
     still: Float[Array, "B V T S S 3"],
     salient: Float[np.ndarray, "B V T S S"],
@@ -160,7 +160,7 @@ def occlusion(
     return Occlusion(place, change(best), random)
 
 
-def look_of(model: nn.Module, params: Any, batch: Batch) -> Look:
+def look_of(model: nn.Module, params: Any, batch: Batch) -> EncoderFeatures:
     """The model's EMG as a function of the video alone; what is not recorded counts for nothing."""
     known = jnp.asarray(batch["emg_mask"], jnp.float32)
 

@@ -56,21 +56,21 @@ def load(path: Path) -> dict[str, Table]:
         return found
 
 
-def check_same_clips(systems: Mapping[str, Sequence[Table]], reference: str) -> None:
+def check_same_clips(systems: Mapping[str, Sequence[Table]], baseline: str) -> None:
     """Makes sure that the n-th tables of all systems are of the same clips.
 
     Raises:
       UserError: they are not.
     """
-    first = systems[reference][0]
+    first = systems[baseline][0]
     for name, tables in systems.items():
-        for table, other in itertools.zip_longest(tables, systems[reference], fillvalue=first):
+        for table, other in itertools.zip_longest(tables, systems[baseline], fillvalue=first):
             if table.clip_id.tolist() != other.clip_id.tolist():
-                raise UserError(f"{name} and {reference} were not tested on the same clips")
+                raise UserError(f"{name} and {baseline} were not tested on the same clips")
 
 
 def compare(
-    systems: Mapping[str, Sequence[Table]], reference: str, samples: int = 1000, seed: int = 0
+    systems: Mapping[str, Sequence[Table]], baseline: str, samples: int = 1000, seed: int = 0
 ) -> Results:
     """Scores systems on the same clips.
 
@@ -80,26 +80,26 @@ def compare(
 
     Args:
       systems: name → one table per seed; the n-th tables of all are of the same clips.
-      reference: the system that the others are subtracted from.
+      baseline: the system that the others are subtracted from.
       samples: bootstrap samples.
       seed: of the bootstrap.
 
     Returns:
-      `rows[name]`: every metric with `_ci95`, `_sd` and `_per_seed`; `reference`;
-      `minus_reference[name]`: differences with `_ci95`.
+      `rows[name]`: every metric with `_ci95`, `_sd` and `_per_seed`; `baseline`;
+      `minus_baseline[name]`: differences with `_ci95`.
 
     Raises:
       UserError: they were not tested on the same clips.
     """
-    check_same_clips(systems, reference)
-    first = systems[reference][0]
+    check_same_clips(systems, baseline)
+    first = systems[baseline][0]
     single = len(np.unique(first.subject)) < 2
     points, draws = {}, {}
     found: Results = {
         "clips": len(first.clip_id),
         "subjects": len(np.unique(first.subject)),
     }
-    found |= {"rows": {}, "reference": reference, "minus_reference": {}}
+    found |= {"rows": {}, "baseline": baseline, "minus_baseline": {}}
     for name, tables in systems.items():
         each = [scores.score(table) for table in tables]
         points[name] = {m: float(np.mean([one[m] for one in each])) for m in METRICS}
@@ -114,14 +114,14 @@ def compare(
             row[f"{metric}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
         found["rows"][name] = row
     for name in systems:
-        if name == reference:
+        if name == baseline:
             continue
         difference: Results = {}
         for metric in METRICS:
-            difference[metric] = points[name][metric] - points[reference][metric]
-            both = None if single else draws[name][metric] - draws[reference][metric]
+            difference[metric] = points[name][metric] - points[baseline][metric]
+            both = None if single else draws[name][metric] - draws[baseline][metric]
             difference[f"{metric}_ci95"] = _interval(both)
-        found["minus_reference"][name] = difference
+        found["minus_baseline"][name] = difference
     return found
 
 
@@ -132,11 +132,11 @@ def _interval(draws: np.ndarray | None) -> list[float]:
 def format_table(results: Results) -> str:
     """The systems as text, best skill first; skill with its interval over subjects."""
     facts, part = results["provenance"], results["test"]
-    lines = [["", "sees", "seeds", *(title for _, title, _ in _COLUMNS), "skill - reference"]]
+    lines = [["", "sees", "seeds", *(title for _, title, _ in _COLUMNS), "skill - baseline"]]
     for name, row in sorted(part["rows"].items(), key=lambda item: -_number(item[1]["skill"])):
         cells = [_text(row[metric], form) for metric, _, form in _COLUMNS]
         cells[0] = _with_interval(row)
-        difference = part["minus_reference"].get(name)
+        difference = part["minus_baseline"].get(name)
         cells.append(_with_interval(difference) if difference else "")
         lines.append([name, row["sees"], str(len(row["skill_per_seed"])), *cells])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
@@ -152,7 +152,7 @@ def format_table(results: Results) -> str:
         "simulated EMG" if facts["simulated"] else "measured EMG",
         f"test: {part['clips']} clips of {part['subjects']} subjects",
         f"envelopes / {facts['normalisation']}",
-        f"reference: {part['reference']}",
+        f"baseline: {part['baseline']}",
     )
     return "\n".join([" · ".join(about), text[0], "-" * max(map(len, text)), *text[1:]])
 

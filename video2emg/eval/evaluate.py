@@ -101,10 +101,10 @@ def predict(
     Returns:
       On every process, one [N, C] array per clip, on the time grid of `series_of`.
     """
-    return predict_with_spread(predict_fn, params, examples, batch, mesh, clips)[0]
+    return predict_with_mae(predict_fn, params, examples, batch, mesh, clips)[0]
 
 
-def predict_with_spread(
+def predict_with_mae(
     predict_fn: Callable[[Any, dict[str, jax.Array]], Outputs],
     params: Any,
     examples: Examples,
@@ -117,7 +117,9 @@ def predict_with_spread(
     rows = mesh_lib.local_rows(mesh, batch)
     for host in eval_batches(examples, batch, rows.tolist(), clips):
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
-        said = [outputs.emg] if outputs.spread is None else [outputs.emg, outputs.spread]
+        said = (
+            [outputs.emg] if outputs.predicted_mae is None else [outputs.emg, outputs.predicted_mae]
+        )
         with jax.transfer_guard("allow"):
             value = np.stack([np.asarray(jax.device_get(x), np.float32) for x in said], -1)
         for row in np.flatnonzero(host["_mask"]):

@@ -13,9 +13,9 @@ from video2emg.core import vocabulary
 from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.eval.evaluate import evenly
 from video2emg.eval.intervals import Samples, tabulate
-from video2emg.eval.out_of_domain import LEVEL, Domain, Look
+from video2emg.eval.out_of_domain import LEVEL, EncoderFeatures, OODDetector
 from video2emg.models.finetune import Model
-from video2emg.models.outputs import evidence_of
+from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 
 MOST = 400  # clips of a split that are surveyed, evenly spread
@@ -24,7 +24,7 @@ Batch = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class ModelOutputs:
     """What the model says of K windows.
 
     Attributes:
@@ -37,14 +37,14 @@ class Seen:
     """
 
     emg: np.ndarray
-    spread: np.ndarray | None
-    look: Look
+    predicted_mae: np.ndarray | None
+    look: EncoderFeatures
     evidence: Mapping[str, np.ndarray]
     pose: np.ndarray | None
     load: np.ndarray | None
 
 
-class Watcher:
+class ForwardFunction:
     """A trained model, compiled once for each shape of batch."""
 
     def __init__(self, model: Model, params: Any, mesh: jax.sharding.Mesh) -> None:
@@ -52,15 +52,19 @@ class Watcher:
         self._model, self._params, self._mesh = model, params, mesh
         self._look = jax.jit(self._look_at)
 
-    def __call__(self, batch: Batch) -> Seen:
+    def __call__(self, batch: Batch) -> ModelOutputs:
         """Looks at a batch of `data.pipeline.Examples.cut`'s fields; a multiple of the devices."""
         inputs = {name: np.asarray(value) for name, value in batch.items() if name != "_mask"}
         found = self._look(self._params, mesh_lib.put_batch(self._mesh, inputs))
         with jax.transfer_guard("allow"):
             found = jax.tree.map(np.asarray, jax.device_get(found))
-        look = Look(found["feature"], found["motion"], np.asarray(inputs["video_mask"].any(-1)))
+        look = EncoderFeatures(
+            found["feature"], found["motion"], np.asarray(inputs["video_mask"].any(-1))
+        )
         load = None if found["load"] is None else np.expm1(found["load"])
-        return Seen(found["emg"], found["spread"], look, found["evidence"], found["pose"], load)
+        return ModelOutputs(
+            found["emg"], found["predicted_mae"], look, found["evidence"], found["pose"], load
+        )
 
     def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, Any]:
         outputs, tensors = self._model.apply({"params": params}, batch, train=False)  # pyright: ignore
@@ -78,18 +82,18 @@ class Watcher:
         motion = (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
         return {
             "emg": outputs.emg,
-            "spread": outputs.spread,
+            "predicted_mae": outputs.predicted_mae,
             "feature": jnp.concatenate([mean, spread], -1),
             "motion": motion,
-            "evidence": evidence_of(outputs, tensors, batch),
+            "evidence": aqa_inputs(outputs, tensors, batch),
             "pose": outputs.pose,
             "load": outputs.load,
         }
 
 
-def survey(
-    watcher: Watcher, splits: Mapping[str, Examples], batch: int, about: Mapping[str, Any]
-) -> Domain:
+def fit_ood_detector(
+    watcher: ForwardFunction, splits: Mapping[str, Examples], batch: int, about: Mapping[str, Any]
+) -> OODDetector:
     """Looks at a run's own clips, see `domain`.
 
     Args:
@@ -109,7 +113,7 @@ def survey(
         parts, labels = [], []
         for host in eval_batches(examples, batch, clips=chosen):
             seen, real = watcher(host), host["_mask"]
-            parts.append(Look(*(x[real] for x in dataclasses.astuple(seen.look))))
+            parts.append(EncoderFeatures(*(x[real] for x in dataclasses.astuple(seen.look))))
             person = np.zeros(len(real), np.int32)
             for row in np.flatnonzero(real):
                 clip = examples.clip(int(host["index"][row]))
@@ -118,9 +122,9 @@ def survey(
                 labels.append(clip.action)
             if split == "validation":
                 known = host["emg_mask"] & real[:, None, None]
-                width = 1.0 if seen.spread is None else seen.spread[known]
+                width = 1.0 if seen.predicted_mae is None else seen.predicted_mae[known]
                 error = (host["emg"][known] - seen.emg[known]) / width
-                spread = seen.spread is not None
+                spread = seen.predicted_mae is not None
                 columns.append(
                     (
                         seen.emg[known],
@@ -129,10 +133,10 @@ def survey(
                         np.broadcast_to(person[:, None, None], known.shape)[known],
                     )
                 )
-        looks[split], actions[split] = Look.join(parts), labels
+        looks[split], actions[split] = EncoderFeatures.join(parts), labels
     names = sorted(muscles)
     window = splits["train"].window
-    return Domain.fit(
+    return OODDetector.fit(
         looks["train"],
         np.array([names.index(a) for a in actions["train"]], np.int32),
         looks["validation"],
@@ -140,7 +144,7 @@ def survey(
         tabulate(Samples(*(np.concatenate(parts) for parts in zip(*columns, strict=True))), LEVEL),
         dict(about)
         | {
-            "spread": spread,
+            "predicted_mae": spread,
             "joints": window.joints,
             "dofs": window.dofs,
             "muscles": {name: list(muscles[name]) for name in names},

@@ -160,7 +160,8 @@ def calibrate(
 
     Returns:
       By level, `0.8` for instance: `coverage` and `coverage_ci95`, mean `width` in units of the
-      reference, `by_muscle` and `by_action` coverage; and `without_spread`, the same with intervals
+      normalisation, `by_muscle` and `by_action` coverage;
+      and `without_predicted_mae`, the same with intervals
       that know the level of predicted EMG only. Empty if there are too few samples to fit.
     """
     plain = _errors(validation, said[0], None)
@@ -173,7 +174,7 @@ def calibrate(
         best = without
         if scaled is not None:
             best = _measure(test, *said_of_test, tabulate(scaled, level), samples) or without
-        found[f"{level:g}"] = best | {"without_spread": without}
+        found[f"{level:g}"] = best | {"without_predicted_mae": without}
     return found
 
 
@@ -235,7 +236,7 @@ def _measure(
     }
 
 
-def in_words(calibration: Mapping[str, Any]) -> str:
+def feedback_texts(calibration: Mapping[str, Any]) -> str:
     """One line about the 80 % intervals; empty if there are none."""
     if "0.8" not in calibration:
         return ""

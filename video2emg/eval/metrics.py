@@ -205,13 +205,13 @@ def vaf(m: Moments) -> Scores:
     return 1 - divide(m.sq_error, m.m2_target + m.count * m.mean_target**2)
 
 
-def skill(sq_error: Scores, reference_sq_error: Scores) -> Scores:
+def skill(sq_error: Scores, template_sq_error: Scores) -> Scores:
     """1 - Σe² / Σe²(reference predictor): 1 perfect, 0 no better than the reference.
 
     A ratio of sums over a whole set, not a mean of ratios per clip: clips on which the reference
     happens to be right would otherwise dominate. NaN if the reference makes no error.
     """
-    return 1 - divide(sq_error, reference_sq_error)
+    return 1 - divide(sq_error, template_sq_error)
 
 
 def within_group_r(

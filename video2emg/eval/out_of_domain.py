@@ -1,6 +1,6 @@
 """What a run knows about its own limits: what its clips look like, and how far off it usually is.
 
-Computed once from the run's training and validation clips and kept in `workdir/domain.npz`.
+Computed once from the run's training and validation clips and kept in `workdir/ood_detector.npz`.
 Letters: n training clips, V views, F features, M muscles of the vocabulary, B levels.
 """
 
@@ -17,7 +17,7 @@ from video2emg.core.errors import UserError
 from video2emg.core.files import write_atomically
 from video2emg.eval import intervals
 
-FILE = "domain.npz"
+FILE = "ood_detector.npz"
 FORMAT = 1
 QUANTILE = 0.99  # of the validation clips lie on the right side of each view's threshold
 LEVEL = 0.9  # of the intervals
@@ -28,7 +28,7 @@ _NEIGHBOURS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class EncoderFeatures:
     """How windows look to the encoder.
 
     Attributes:
@@ -45,14 +45,14 @@ class Look:
         return len(self.feature)
 
     @classmethod
-    def join(cls, parts: Iterable["Look"]) -> "Look":
+    def join(cls, parts: Iterable["EncoderFeatures"]) -> "EncoderFeatures":
         """All windows of `parts`."""
         columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
         return cls(*map(np.concatenate, columns))
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class OODScore:
     """Whether windows look like the run's own clips.
 
     Attributes:
@@ -70,7 +70,7 @@ class Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
-class Domain:
+class OODDetector:
     """See the module.
 
     Attributes:
@@ -104,13 +104,13 @@ class Domain:
     @classmethod
     def fit(
         cls,
-        train: Look,
+        train: EncoderFeatures,
         action: Int[np.ndarray, " n"],
-        validation: Look,
+        validation: EncoderFeatures,
         validation_action: Int[np.ndarray, " K"],
         errors: tuple[np.ndarray, ...],
         about: Mapping[str, Any],
-    ) -> "Domain":
+    ) -> "OODDetector":
         """Sets the thresholds.
 
         Args:
@@ -157,15 +157,17 @@ class Domain:
             },
         )
 
-    def judge(self, look: Look) -> Verdict:
+    def judge(self, look: EncoderFeatures) -> OODScore:
         """Compares windows with the run's own clips."""
         near = self._nearest(look.feature)[..., :_NEIGHBOURS].mean(-1) / self.distance
         moves = look.motion / np.maximum(self.motion, 1e-9)
-        return Verdict(
+        return OODScore(
             np.where(look.seen, near, -np.inf).max(1), np.where(look.seen, moves, -np.inf).max(1)
         )
 
-    def recognise(self, look: Look) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    def recognise(
+        self, look: EncoderFeatures
+    ) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
         """The action of each window by its nearest training clips, and their share of the votes."""
         apart = self._apart(look.feature)
         apart = np.where(look.seen[:, None], apart, 0).sum(-1)
@@ -188,7 +190,7 @@ class Domain:
           spread: predicted with it; counts only if the run's own intervals are made of it.
           muscles: of the channels.
         """
-        width = spread if self.about.get("spread") else None
+        width = spread if self.about.get("predicted_mae") else None
         return intervals.bounds((self.level, self.low, self.high), emg, width, muscles)
 
     def _nearest(self, feature: np.ndarray) -> np.ndarray:
@@ -206,7 +208,7 @@ class Domain:
         return np.sqrt(np.maximum(square, 0) / x.shape[-1])
 
     def save(self, workdir: Path) -> None:
-        """Writes `workdir/domain.npz`."""
+        """Writes `workdir/ood_detector.npz`."""
         arrays = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "about"
         }
@@ -216,8 +218,8 @@ class Domain:
         )
 
     @classmethod
-    def load(cls, workdir: Path) -> "Domain":
-        """Reads `workdir/domain.npz`.
+    def load(cls, workdir: Path) -> "OODDetector":
+        """Reads `workdir/ood_detector.npz`.
 
         Raises:
           UserError: it is missing, damaged or of another version.

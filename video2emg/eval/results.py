@@ -356,7 +356,7 @@ def format_table(results: Results, split: str = "test") -> str:
     lines.insert(2, "-" * max(len(line) for line in lines[1:]))
     if any(found.get("uses_test_emg") for _, found in order):
         lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
-    if told := intervals.in_words(part.get("calibration", {})):
+    if told := intervals.feedback_texts(part.get("calibration", {})):
         lines.append(told)
     return "\n".join(lines)
 

@@ -48,7 +48,7 @@ class Table:
       clip_id, subject, action: [K] text.
       channels: M names.
       moments: [K, M].
-      reference_sq_error: [K, M], Σe² of the action template.
+      template_sq_error: [K, M], Σe² of the action template.
       amplitude_target, amplitude_prediction: [K, M], mean envelope of the clip.
       onset_error: [K, M], |prediction - measurement|, ms.
       onset_missed: [K, M], 1 where only the measurement has an onset, 0 where both have.
@@ -61,7 +61,7 @@ class Table:
     action: np.ndarray
     channels: tuple[str, ...]
     moments: Moments
-    reference_sq_error: Float[np.ndarray, "K M"]
+    template_sq_error: Float[np.ndarray, "K M"]
     source_sq_error: Float[np.ndarray, "K M"]
     amplitude_target: Float[np.ndarray, "K M"]
     amplitude_prediction: Float[np.ndarray, "K M"]
@@ -128,9 +128,7 @@ def join(parts: Sequence[Table]) -> Table:
         if field.name in ("clip_id", "subject", "action"):
             fields[field.name] = np.concatenate(values)[order]
         elif field.name not in ("channels", "moments"):
-            fields[field.name] = whole(
-                values, 0.0 if field.name == "reference_sq_error" else np.nan
-            )
+            fields[field.name] = whole(values, 0.0 if field.name == "template_sq_error" else np.nan)
     return Table(channels=channels, moments=Moments(**moments), **fields)
 
 
@@ -163,7 +161,7 @@ def tabulate(
         for f in dataclasses.fields(Table)
         if f.name not in ("clip_id", "subject", "action", "channels", "moments")
     }
-    per_clip["reference_sq_error"][:] = 0
+    per_clip["template_sq_error"][:] = 0
     triples = zip(series, predictions, template_predictions, strict=True)
     for row, (clip, prediction, template) in enumerate(triples):
         columns = [column[name] for name in clip.muscles]
@@ -171,7 +169,7 @@ def tabulate(
         for name in names:
             moments[name][row, columns] = getattr(found, name)
         template_error = np.where(clip.mask, template.astype(np.float64) - clip.target, 0)
-        per_clip["reference_sq_error"][row, columns] = (template_error**2).sum(0)
+        per_clip["template_sq_error"][row, columns] = (template_error**2).sum(0)
         for name, value in _clip_scores(clip, prediction).items():
             per_clip[name][row, columns] = value
     return Table(
@@ -236,7 +234,7 @@ def _subject_sums(table: Table) -> Sums:
         "abs_error": m.abs_error,
         "sq_error": m.sq_error,
         "error": m.count * (m.mean_prediction - m.mean_target),
-        "reference": table.reference_sq_error,
+        "reference": table.template_sq_error,
     }
     # A flat prediction says nothing of the time course: 0, not left out (see `METRICS`).
     pcc = np.where(m.m2_prediction > 0, metrics.pcc(m), 0.0)

@@ -83,7 +83,7 @@ def program(opened: Run, weights: Mapping[str, np.ndarray]) -> jax.export.Export
     def predict(weights: Mapping[str, jax.Array], inputs: Mapping[str, jax.Array]):
         params = flax.traverse_util.unflatten_dict(dict(weights), sep="/")
         outputs, _ = opened.model.apply({"params": params}, inputs, train=False)  # pyright: ignore
-        found = {"emg": outputs.emg, "spread": outputs.spread}
+        found = {"emg": outputs.emg, "predicted_mae": outputs.predicted_mae}
         found |= {"pose": outputs.pose, "torque": outputs.torque}
         if outputs.load is not None:
             found["load_kg"] = jnp.expm1(outputs.load)
@@ -165,7 +165,7 @@ def card(opened: Run, largest: float, onnx: bool = False) -> str:
     lines = [
         f"# Video → EMG, trained on {about['dataset']}",
         "",
-        f"Predicts surface EMG envelopes ({unit(about['reference'])}, "
+        f"Predicts surface EMG envelopes ({unit(about['normalisation'])}, "
         f"{config.data.emg_rate:g} Hz) from video at {config.data.frame_rate:g} frames per second, "
         f"{config.data.size} px, views {', '.join(config.data.views)}. "
         f"{size:,} parameters; encoder `{config.model.encoder.name}`. "
@@ -181,7 +181,7 @@ def card(opened: Run, largest: float, onnx: bool = False) -> str:
         "## Data",
         "",
         f"`{about['dataset']}`, split by subject into training, validation and test. EMG is "
-        f"divided by the reference `{about['reference']}`.",
+        f"divided by the normalisation `{about['normalisation']}`.",
         "",
         "## Results",
         "",
@@ -190,7 +190,7 @@ def card(opened: Run, largest: float, onnx: bool = False) -> str:
         "## Limits",
         "",
         f"- Made for pictures like the training clips: {about['validation_inside']:.0%} of the "
-        f"validation clips are in domain by `domain.npz` (each view's threshold at the "
+        f"validation clips are in domain by `ood_detector.npz` (each view's threshold at the "
         f"{about['quantile']:.0%} quantile); the exported program does not check this.",
         "- One repetition per window, from its beginning; all views from the same instant.",
         "- The amplitude of EMG depends on electrodes and skin that no camera sees.",

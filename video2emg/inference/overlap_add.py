@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-class Overlap:
+class OverlapAdd:
     """Averages overlapping windows, each weighted by its distance from the window's ends."""
 
     def __init__(self, length: int, rate: float) -> None:
@@ -61,7 +61,7 @@ def blend(
     emg[within] += share * (own[: len(edge)] - emg[within])
 
 
-class Aside:
+class Spool:
     """Values put aside on disk until they are wanted, in the same order."""
 
     def __init__(self) -> None:

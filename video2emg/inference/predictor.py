@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from video2emg.core.errors import UserError
-from video2emg.eval.forward import Seen, queries
-from video2emg.eval.out_of_domain import Look, Verdict
+from video2emg.eval.forward import ModelOutputs, queries
+from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.overlap_add import Aside, Overlap, blend
+from video2emg.inference.overlap_add import OverlapAdd, Spool, blend
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.inference.run import Run, nothing, open_run
-from video2emg.inference.video_input import Footage, assign, places
+from video2emg.inference.video_input import VideoInput, assign, places
 
 BATCH = 8  # windows at a time
 _FADE_S = 0.1  # s over which a repetition's own window takes over
@@ -78,7 +78,7 @@ class Predictor:
         if isinstance(videos, Mapping):
             if unknown := set(videos) - set(views):
                 raise UserError(f"unknown views {sorted(unknown)}; the model knows {views}")
-            footage = Footage.of_arrays(videos, rate, self.run.window)
+            footage = VideoInput.of_arrays(videos, rate, self.run.window)
         else:
             several = [videos] if isinstance(videos, str | Path) else list(videos)
             sources = assign(several, views)
@@ -86,7 +86,7 @@ class Predictor:
                 raise UserError("no video given")
             name = name or next(iter(sources.values())).name
             progress(f"{name}: reading")
-            footage = Footage.read(sources, self.run.window, rate)
+            footage = VideoInput.read(sources, self.run.window, rate)
         try:
             return self._of(footage, action, load, name or "recording", progress)
         finally:
@@ -99,15 +99,15 @@ class Predictor:
             raise UserError(f"--load {load}: must be a mass in kg")
 
     def _of(
-        self, footage: Footage, action: str, load: float | None, name: str, progress: Progress
+        self, footage: VideoInput, action: str, load: float | None, name: str, progress: Progress
     ) -> Prediction:
         run, window = self.run, self.run.window
         rate = window.emg_rate
         duration = min(footage.end, footage.seconds)
         time = np.arange(round(duration * rate)) / rate
         progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
-        slow = Overlap(len(time), rate)
-        body = Overlap(round(footage.seconds * window.frame_rate), window.frame_rate)
+        slow = OverlapAdd(len(time), rate)
+        body = OverlapAdd(round(footage.seconds * window.frame_rate), window.frame_rate)
         slides = []
         sliding = [(start, math.inf) for start in footage.sliding]
         for (start, _), seen, row in self._look(footage, sliding, load):
@@ -119,8 +119,8 @@ class Predictor:
         emg = slow.finish()
         del slow, body  # an hour of all channels would be held to the end
         fits = [(start, end) for start, end in spans if end - start <= window.seconds + 1e-6]
-        looks: dict[tuple[float, float], Look] = {}
-        aside = Aside()  # what is judged when the action is known
+        looks: dict[tuple[float, float], EncoderFeatures] = {}
+        aside = Spool()  # what is judged when the action is known
         for span, seen, row in self._look(footage, fits, load):
             looks[span] = _row(seen.look, row)
             aside.put(_only(seen, row))
@@ -150,7 +150,7 @@ class Predictor:
             action=action,
             action_votes=votes,
             told_load=load,
-            reference=run.config.data.reference,
+            reference=run.config.data.normalisation,
             simulated=run.config.data.name.startswith("gymsim"),
             time=time,
             muscles=muscles,
@@ -168,15 +168,15 @@ class Predictor:
         )
 
     def _look(
-        self, footage: Footage, spans: Sequence[tuple[float, float]], load: float | None
-    ) -> Iterator[tuple[tuple[float, float], Seen, int]]:
+        self, footage: VideoInput, spans: Sequence[tuple[float, float]], load: float | None
+    ) -> Iterator[tuple[tuple[float, float], ModelOutputs, int]]:
         """(span, what the model says of its batch, its row there) for windows that start there."""
         empty = nothing(self.run.window, BATCH, self._asked)
         if load is not None:
             empty["load"][:], empty["load_mask"][:] = load, True
         for first in range(0, len(spans), BATCH):
             chosen = list(spans[first : first + BATCH])
-            cuts = [footage.cut(*span) for span in chosen]
+            cuts = [footage.read_window(*span) for span in chosen]
             cuts += [cuts[-1]] * (BATCH - len(cuts))
             batch = empty | {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
             batch["emg_mask"] = empty["emg_mask"].copy()
@@ -187,7 +187,7 @@ class Predictor:
             for row, span in enumerate(chosen):
                 yield span, seen, row
 
-    def _spans(self, footage: Footage, movement: np.ndarray) -> list[tuple[float, float]]:
+    def _spans(self, footage: VideoInput, movement: np.ndarray) -> list[tuple[float, float]]:
         """(start, end) of each repetition, s, on the beat of the model's frames."""
         window = self.run.window
         if footage.seconds <= window.seconds + 1e-6:  # as long as what the model was trained on
@@ -201,7 +201,7 @@ class Predictor:
             for start, end in repetitions_lib.segment(movement, window.frame_rate)
         ]
 
-    def _recognise(self, looks: Sequence[Look]) -> tuple[str, float]:
+    def _recognise(self, looks: Sequence[EncoderFeatures]) -> tuple[str, float]:
         """The action with most votes, and its share."""
         # One after the other: all distances to all training clips would not fit for long videos.
         each = (self.run.domain.recognise(look) for look in looks)
@@ -211,8 +211,8 @@ class Predictor:
 
     def _judge(
         self,
-        seen_at: Iterator[tuple[tuple[float, float], Seen | None]],
-        verdicts: Mapping[tuple[float, float], Verdict],
+        seen_at: Iterator[tuple[tuple[float, float], ModelOutputs | None]],
+        verdicts: Mapping[tuple[float, float], OODScore],
         action: str,
         columns: Sequence[int],
     ) -> list[Repetition]:
@@ -245,7 +245,7 @@ class Predictor:
         return found
 
     def _verdict(
-        self, one: Repetition, seen: Seen, action: str, columns: Sequence[int]
+        self, one: Repetition, seen: ModelOutputs, action: str, columns: Sequence[int]
     ) -> Repetition:
         judge = self.run.judge
         assert judge is not None
@@ -274,7 +274,7 @@ class Predictor:
             action,
             float(said.score[0]),
             said.probability[0],
-            said.extent[0],
+            said.expected_severity[0],
             starts,
             one.end,
             judge.threshold,
@@ -291,7 +291,9 @@ class Predictor:
             feedback=words,
         )
 
-    def _warnings(self, prediction: Prediction, footage: Footage, complete: bool) -> Iterator[str]:
+    def _warnings(
+        self, prediction: Prediction, footage: VideoInput, complete: bool
+    ) -> Iterator[str]:
         """What a reader must know."""
         if not prediction.repetitions:
             yield "out of domain: no repetition found"
@@ -317,29 +319,29 @@ class Predictor:
                    f"{share:.0%} of validation clips are recognised)")  # fmt: skip
 
 
-def _said(seen: Seen, row: int) -> np.ndarray:
+def _said(seen: ModelOutputs, row: int) -> np.ndarray:
     """[N, 2 M] EMG of one window, then its spread, 1 if the model says none."""
-    spread = np.ones_like(seen.emg[row]) if seen.spread is None else seen.spread[row]
+    spread = np.ones_like(seen.emg[row]) if seen.predicted_mae is None else seen.predicted_mae[row]
     return np.concatenate([seen.emg[row], spread], axis=1)
 
 
-def _movement(seen: Seen, row: int) -> np.ndarray:
+def _movement(seen: ModelOutputs, row: int) -> np.ndarray:
     """[T, D] how the body moves in one window: the predicted pose, else the predicted EMG."""
     if seen.pose is not None:
         return seen.pose[row].reshape(len(seen.pose[row]), -1)
     return seen.emg[row]
 
 
-def _row(look: Look, row: int) -> Look:
-    return Look(*(x[row : row + 1] for x in dataclasses.astuple(look)))
+def _row(look: EncoderFeatures, row: int) -> EncoderFeatures:
+    return EncoderFeatures(*(x[row : row + 1] for x in dataclasses.astuple(look)))
 
 
-def _only(seen: Seen, row: int) -> Seen:
+def _only(seen: ModelOutputs, row: int) -> ModelOutputs:
     """One window of a batch."""
     keep = slice(row, row + 1)
-    return Seen(
+    return ModelOutputs(
         emg=seen.emg[keep],
-        spread=None,
+        predicted_mae=None,
         look=_row(seen.look, row),
         evidence={name: value[keep].copy() for name, value in seen.evidence.items()},
         pose=None,
@@ -347,7 +349,9 @@ def _only(seen: Seen, row: int) -> Seen:
     )
 
 
-def _nearest(slides: Sequence[Look], starts: Sequence[float], time: float) -> Look:
+def _nearest(
+    slides: Sequence[EncoderFeatures], starts: Sequence[float], time: float
+) -> EncoderFeatures:
     """The sliding window that begins nearest to `time`."""
     return slides[int(np.abs(np.array(starts) - time).argmin())]
 
@@ -355,7 +359,7 @@ def _nearest(slides: Sequence[Look], starts: Sequence[float], time: float) -> Lo
 def _inside(
     time: np.ndarray,
     found: Sequence[Repetition],
-    slides: Sequence[Look],
+    slides: Sequence[EncoderFeatures],
     starts: Sequence[float],
     run: Run,
 ) -> np.ndarray:

@@ -12,16 +12,16 @@ from jax.sharding import AxisType
 
 from video2emg.aqa import build, labels, report
 from video2emg.aqa import head as head_lib
-from video2emg.aqa.frozen_features import Bench
-from video2emg.aqa.predictions import Judgement, judge
+from video2emg.aqa.frozen_features import FrozenFeatures
+from video2emg.aqa.predictions import AQAPredictions, judge
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data.pipeline import Examples, Window
 from video2emg.data.store import open_dataset
 from video2emg.eval import out_of_domain as domain_lib
-from video2emg.eval.forward import Watcher, queries, survey
-from video2emg.eval.out_of_domain import Domain
+from video2emg.eval.forward import ForwardFunction, fit_ood_detector, queries
+from video2emg.eval.out_of_domain import OODDetector
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
@@ -54,7 +54,7 @@ class Judge:
     _rate: float
     _mesh: jax.sharding.Mesh
 
-    def __call__(self, batch: Mapping[str, np.ndarray]) -> Judgement:
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> AQAPredictions:
         """Judges repetitions: evidence, `view`, `muscle`, `side`, `action` and `_mask`."""
         return judge(
             self._predict, self._params, iter([dict(batch)]), self.rubric, self._rate, self._mesh
@@ -80,8 +80,8 @@ class Run:
     window: Window
     model: Model
     params: Any
-    watcher: Watcher
-    domain: Domain
+    watcher: ForwardFunction
+    domain: OODDetector
     judge: Judge | None
 
 
@@ -91,7 +91,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     Args:
       workdir: of the finished run.
       data_dir: where built datasets live, if not where the config says. It is looked at only for a
-        run that was finished before runs kept `domain.npz` (and `judge.json`), once.
+        run that was finished before runs kept `ood_detector.npz` (and `aqa_head.json`), once.
 
     Raises:
       UserError: there is no finished run, or its head cannot judge from video.
@@ -99,7 +99,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
     assessing = config.get("task") == "aqa"
-    source = build.source_of(config, workdir) if assessing else workdir
+    source = build.video2emg_workdir(config, workdir) if assessing else workdir
     main = read_config(source)
     main.data.dir = str(data_dir or main.data.dir)
     if not main.data.views:
@@ -114,7 +114,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             raise UserError(f"{workdir}: its head is also shown {', '.join(config.extra_inputs)}, "
                             "which a video does not have")  # fmt: skip
         # Runs from before there were other systems and scores do not say that theirs is ours.
-        if system := config.get("reference", {}).get("system"):
+        if system := config.get("published", {}).get("system"):
             raise UserError(f"{workdir}: its head ({system}) gives a score and no errors; use a "
                             "run of ours")  # fmt: skip
         if config.model.get("score") == "relative":
@@ -129,7 +129,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
         data = _examples(main, at)
         about = dict(joints=data["train"].window.joints, dofs=data["train"].window.dofs)
     else:
-        about = Domain.load(at).about
+        about = OODDetector.load(at).about
     window = dataclasses.replace(
         setup.window_from_config(main), joints=tuple(about["joints"]), dofs=tuple(about["dofs"])
     )
@@ -138,19 +138,19 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     head, spoken = _head(config, workdir, main, source, mesh) if assessing else (None, {})
     if joint:
         asked = empty | {"action": np.zeros(1, np.int32)}
-        like = setup.abstract_params(head_lib.JointAssessor(model, head), asked, mesh)  # pyright: ignore
+        like = setup.abstract_params(head_lib.JointAQAModel(model, head), asked, mesh)  # pyright: ignore
         both = load_params(workdir, like)
         params, head_params = both["video2emg"], both["head"]
     else:
         params = load_params(source, setup.abstract_params(model, empty, mesh))
         head_params = None
-    watcher = Watcher(model, params, mesh)
+    watcher = ForwardFunction(model, params, mesh)
     if data is not None:
         log(f"looking once at the run's own clips, for {at / domain_lib.FILE}")
-        facts = {"dataset": main.data.name, "reference": main.data.reference}
-        domain = survey(watcher, data, main.eval.batch_size, facts)
+        facts = {"dataset": main.data.name, "normalisation": main.data.normalisation}
+        domain = fit_ood_detector(watcher, data, main.eval.batch_size, facts)
         _keep(lambda: domain.save(at), at / domain_lib.FILE)
-    domain = Domain.load(at) if data is None else domain  # pyright: ignore
+    domain = OODDetector.load(at) if data is None else domain  # pyright: ignore
     found = None
     if head is not None:
         if head_params is None:
@@ -207,10 +207,10 @@ def _examples(config: Config, where: Path) -> Mapping[str, Examples]:
 
 def _head(
     config: Config, workdir: Path, main: Config, source: Path, mesh: jax.sharding.Mesh
-) -> tuple[head_lib.Assessor, Mapping[str, Any]]:
-    """The head without parameters, and `judge.json`, which is made once for old runs."""
+) -> tuple[head_lib.AQAHead, Mapping[str, Any]]:
+    """The head without parameters, and `aqa_head.json`, which is made once for old runs."""
     rubric = Rubric.of(load(config.graph))
-    path = workdir / build.JUDGE
+    path = workdir / build.AQA_HEAD_FILE
     if path.exists():
         try:
             spoken = json.loads(path.read_text())
@@ -225,13 +225,13 @@ def _head(
     else:
         config.main.data.dir = main.data.dir
         _examples(main, workdir)
-        bench = Bench(config, rubric, source, mesh)
+        bench = FrozenFeatures(config, rubric, source, mesh)
         rubric = bench.rubric
-        said = report.load(workdir / "judgements.npz")["validation"]
-        odds = labels.log_odds_of(bench)
-        spoken = build.spoken(odds, labels.truth_of(bench, "validation"), said)
+        said = report.load(workdir / "aqa_predictions.npz")["validation"]
+        odds = labels.error_log_odds(bench)
+        spoken = build.spoken(odds, labels.load_aqa_labels(bench, "validation"), said)
         _keep(lambda: write_json(path, spoken), path)
-    head = build.head_of(config, rubric, odds, main)
+    head = build.build_head(config, rubric, odds, main)
     return head, spoken
 
 

@@ -26,7 +26,7 @@ from video2emg.train.stop import Stop
 
 
 @dataclasses.dataclass(frozen=True)
-class Moment:
+class StreamUpdate:
     """What is said when a frame has come. C channels; n samples, as many as between two frames.
 
     A model that is late says nothing (n = 0) of its first frames, and at the end what it owes.
@@ -44,7 +44,7 @@ class Moment:
     latency: float
 
 
-class Stream:
+class EMGStream:
     """A causal run that is shown one frame after the other.
 
     What it says depends on the frames of the last window (`config.data.seconds`) and on no other:
@@ -119,15 +119,15 @@ class Stream:
         samples = len(self._said) // len(self._run.window.frame_time)
         return self._said[first * samples : end * samples]
 
-    def follow(self, source: str) -> Iterator[Moment]:
+    def follow(self, source: str) -> Iterator[StreamUpdate]:
         """Yields what is to be said of a camera or stream, as it comes; see `readers.live`."""
         window = self._run.window
         per_frame = round(window.emg_rate / window.frame_rate)
         last, inside = None, False
 
-        def moment(beat: live.Beat, emg: np.ndarray, end: int) -> Moment:
+        def moment(beat: live.Beat, emg: np.ndarray, end: int) -> StreamUpdate:
             time = (end * per_frame + np.arange(-len(emg), 0)) / window.emg_rate
-            return Moment(time, emg, inside, clock.perf_counter() - beat.at)
+            return StreamUpdate(time, emg, inside, clock.perf_counter() - beat.at)
 
         for beat in live.on_beat(live.arrivals(source), window.frame_rate, window.seconds):
             if beat.anew and last is not None and self.late:
@@ -148,7 +148,7 @@ def run(
       checkpoint: workdir of a finished causal run.
       camera: see `readers.live.arrivals`; `view=` in front says which of the run's views it is.
       out: folder that also receives emg.csv, row by row; empty: none.
-      action: see `Stream`.
+      action: see `EMGStream`.
       data_dir: see `inference.run.open_run`.
 
     Returns:
@@ -157,7 +157,7 @@ def run(
     opened = open_run(checkpoint, data_dir)
     view, sign, source = camera.partition("=")
     named = bool(sign) and view in opened.window.views
-    stream = Stream(opened, action, view if named else "")
+    stream = EMGStream(opened, action, view if named else "")
     if (count := len(opened.window.views)) > 1:
         log(f"the model was trained with {count} cameras and is shown one")
     log("ready")
@@ -202,7 +202,7 @@ def _opened(path: Path) -> TextIO:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from None
 
 
-def _rows(moment: Moment, muscles: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _rows(moment: StreamUpdate, muscles: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """One row per sample."""
     for time, values in zip(moment.time, moment.emg, strict=True):
         emg = {muscle: round(float(x), 5) for muscle, x in zip(muscles, values, strict=True)}

@@ -20,7 +20,7 @@ SHORTEST_S = 1.0  # of a video
 
 
 @dataclasses.dataclass
-class Footage:
+class VideoInput:
     """Frames of all views on the model's own clock, 0, 1/rate, … s.
 
     Only what lies on disk grows with the video; windows are read from there.
@@ -42,7 +42,7 @@ class Footage:
     @classmethod
     def read(
         cls, sources: Mapping[str, Path], window: Window, folder_rate: float = math.nan
-    ) -> "Footage":
+    ) -> "VideoInput":
         """Decodes the videos once, a few frames at a time.
 
         Args:
@@ -75,7 +75,9 @@ class Footage:
         return cls(window, dict(sources), frames, max(ends), folder)
 
     @classmethod
-    def of_arrays(cls, frames: Mapping[str, np.ndarray], rate: float, window: Window) -> "Footage":
+    def of_arrays(
+        cls, frames: Mapping[str, np.ndarray], rate: float, window: Window
+    ) -> "VideoInput":
         """Frames that are in memory already.
 
         Args:
@@ -120,7 +122,7 @@ class Footage:
         beat = 1 / self.window.frame_rate
         return [round(k * hop / beat) * beat for k in range(count)]
 
-    def cut(self, start: float, end: float = math.inf) -> dict[str, Any]:
+    def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
         """A window from `start` s on, masked from `end` s on; see `data.pipeline.Examples.cut`."""
         window = self.window
         first = round(start * window.frame_rate)
@@ -161,10 +163,10 @@ class OnDisk:
 class _Timed:
     """Frames passed on, and when the last of them ends, if it lasts as long as the average one."""
 
-    def __init__(self, stream: Iterable[tuple[float, film.Look]]) -> None:
+    def __init__(self, stream: Iterable[tuple[float, film.EncoderFeatures]]) -> None:
         self._stream, self._count, self._last = stream, 0, 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, film.Look]]:
+    def __iter__(self) -> Iterator[tuple[float, film.EncoderFeatures]]:
         for time, look in self._stream:
             self._count, self._last = self._count + 1, time
             yield time, look

@@ -10,13 +10,25 @@ import flax.linen as nn
 import jax
 
 from video2emg.aqa import head as head_lib
-from video2emg.aqa import predictions as judgement_lib
+from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published, report
-from video2emg.aqa.build import JUDGE, head_of, judge_of, source_of, spoken
-from video2emg.aqa.frozen_features import SOURCES, Bench, Rows, key_of, whole_clips
-from video2emg.aqa.labels import baselines, log_odds_of, truth_of
-from video2emg.aqa.losses import quality_losses
-from video2emg.aqa.predictions import Judgement, Truth
+from video2emg.aqa.build import (
+    AQA_HEAD_FILE,
+    build_head,
+    build_published_head,
+    spoken,
+    video2emg_workdir,
+)
+from video2emg.aqa.frozen_features import (
+    SOURCES,
+    FeatureDataset,
+    FrozenFeatures,
+    cache_key,
+    whole_clip_batches,
+)
+from video2emg.aqa.labels import baselines, error_log_odds, load_aqa_labels
+from video2emg.aqa.losses import aqa_losses
+from video2emg.aqa.predictions import AQALabels, AQAPredictions
 from video2emg.core import vocabulary
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
@@ -40,18 +52,18 @@ from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 
 ACTIONS = ("given", "recognised")
-Said = dict[str, Judgement]
+Said = dict[str, AQAPredictions]
 
 
-def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
       config: see `configs/aqa.py`.
-      workdir: receives config.json, checkpoints, best, metrics.jsonl, judgements.npz,
+      workdir: receives config.json, checkpoints, best, metrics.jsonl, aqa_predictions.npz,
         feedback.json (docs/fkg.md) and results.json; in `video2emg` the Video→EMG run, if none is
         given; in `frozen` the head from which joint training starts.
-      bench: of an earlier run, if it serves this one too (same `key_of(config)`).
+      bench: of an earlier run, if it serves this one too (same `cache_key(config)`).
 
     Returns:
       The results, as written.
@@ -68,33 +80,33 @@ def run(config: Config, workdir: str | Path, bench: Bench | None = None) -> dict
         log(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
     if bench is None:
-        bench = Bench(config, rubric, _video2emg(config, workdir), mesh)
+        bench = FrozenFeatures(config, rubric, _video2emg(config, workdir), mesh)
     joint = config.emg_source == "predicted"
     if joint and not isinstance(bench.model, nn.Module):
         raise UserError(
             "config.emg_source=predicted trains Video→EMG too, which must then be without "
             "pretrained weights and LoRA; use predicted_frozen"
         )
-    validation, test = truth_of(bench, "validation"), truth_of(bench, "test")
-    log_odds = log_odds_of(bench)
+    validation, test = load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test")
+    log_odds = error_log_odds(bench)
     score_only = _score_only(config)
-    head = judge_of(config, bench) if config.reference.system else head_of(
+    head = build_published_head(config, bench) if config.published.system else build_head(
         config, bench.rubric, log_odds, bench.main
     )  # fmt: skip
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
     if joint:
-        assert isinstance(head, head_lib.Assessor)
+        assert isinstance(head, head_lib.AQAHead)
         judge = _train_jointly(head, params, config, bench, validation, mesh, workdir)
 
     log("judging the test subjects with the head that was best on validation")
     said = {"validation": judge("validation"), "test": judge("test")}
-    report.save(workdir / "judgements.npz", said)
+    report.save(workdir / "aqa_predictions.npz", said)
     if not score_only:
-        write_json(workdir / JUDGE, spoken(log_odds, validation, said["validation"]))
-        write_json(workdir / "feedback.json", in_words(graph, bench, validation, said))
-    examiner = report.Examiner(validation, test, config.eval.bootstrap)
+        write_json(workdir / AQA_HEAD_FILE, spoken(log_odds, validation, said["validation"]))
+        write_json(workdir / "feedback.json", feedback_texts(graph, bench, validation, said))
+    examiner = report.BootstrapEvaluator(validation, test, config.eval.bootstrap)
     found = {
         "provenance": _provenance(config, bench),
         "test": report.evaluate(examiner, said, baselines(bench), len(test.subject), score_only),
@@ -120,7 +132,7 @@ def sweep(
     mesh = mesh_lib.make_mesh(**config.main.parallel)
     _, rubric = _check(config, mesh)
     source = _video2emg(config, workdir)
-    benches: dict[str, Bench] = {}
+    benches: dict[str, FrozenFeatures] = {}
     bench, groups, score_only, done = None, {}, set(), set()
     for n, override in enumerate(overrides):
         if collect and not (workdir / str(n) / "results.json").exists():
@@ -131,9 +143,9 @@ def sweep(
         variant = config.copy_and_resolve_references()
         variant.video2emg = str(source)
         variant.update_from_flattened_dict(override)
-        key = key_of(variant)
+        key = cache_key(variant)
         if key not in benches:
-            benches[key] = Bench(variant, rubric, Path(variant.video2emg), mesh)
+            benches[key] = FrozenFeatures(variant, rubric, Path(variant.video2emg), mesh)
         bench = benches[key]
         log(f"variant {n + 1} of {len(overrides)}: {override}")
         run(variant, workdir / str(n), bench)
@@ -142,15 +154,15 @@ def sweep(
             for key, value in override.items()
             if key != "train.seed"
         )
-        said = report.load(workdir / str(n) / "judgements.npz")
+        said = report.load(workdir / str(n) / "aqa_predictions.npz")
         groups.setdefault(name or "model", []).append(said)
         done.add(variant.train.seed)
         if _score_only(variant):
             score_only.add(name)
     if bench is None:
         raise UserError(f"{workdir}: no variant is finished")
-    examiner = report.Examiner(
-        truth_of(bench, "validation"), truth_of(bench, "test"), config.eval.bootstrap
+    examiner = report.BootstrapEvaluator(
+        load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test"), config.eval.bootstrap
     )
     found = {
         "provenance": _provenance(config, bench) | {"seeds": sorted(done)},
@@ -161,9 +173,11 @@ def sweep(
     return found
 
 
-def in_words(graph: Graph, bench: Bench, validation: Truth, said: Said) -> list[dict[str, Any]]:
+def feedback_texts(
+    graph: Graph, bench: FrozenFeatures, validation: AQALabels, said: Said
+) -> list[dict[str, Any]]:
     """What to tell the test subjects; errors count from the threshold that validation prefers."""
-    threshold = judgement_lib.threshold_of(validation, said["validation"])
+    threshold = predictions_lib.threshold_of(validation, said["validation"])
     test, examples = said["test"], bench.splits["test"]
     found = []
     for row in range(len(examples)):
@@ -174,7 +188,7 @@ def in_words(graph: Graph, bench: Bench, validation: Truth, said: Said) -> list[
             clip.action,
             float(test.score[row]),
             test.probability[row],
-            test.extent[row],
+            test.expected_severity[row],
             test.boundary[row],
             clip.end,
             threshold,
@@ -186,21 +200,23 @@ def in_words(graph: Graph, bench: Bench, validation: Truth, said: Said) -> list[
 def _train(
     head: nn.Module,
     config: Config,
-    bench: Bench,
-    validation: Truth,
+    bench: FrozenFeatures,
+    validation: AQALabels,
     mesh: jax.sharding.Mesh,
     workdir: Path,
-) -> tuple[Callable[[str], Judgement], Any]:
+) -> tuple[Callable[[str], AQAPredictions], Any]:
     """Trains a head on the answers of the frozen model; returns its judgements and parameters."""
     shown = {s: bench.shown(s, config.emg_source, config.train.seed) for s in bench.splits}
-    relative = (config.reference.system or config.model.score) in ("core", "relative")
-    rows = {split: Rows(f, shown["train"] if relative else None) for split, f in shown.items()}
+    relative = (config.published.system or config.model.score) in ("core", "relative")
+    rows = {
+        split: FeatureDataset(f, shown["train"] if relative else None) for split, f in shown.items()
+    }
     predict = jax.jit(predict_step(head))
     rate = bench.rate * config.model.phase_samples
 
-    def said(params: Any, split: str) -> Judgement:
+    def said(params: Any, split: str) -> AQAPredictions:
         votes = [
-            judgement_lib.judge(
+            predictions_lib.judge(
                 predict,
                 params,
                 rows[split].eval_batches(config.eval.batch_size, vote),
@@ -210,7 +226,7 @@ def _train(
             )
             for vote in range(config.model.exemplars if relative else 1)
         ]
-        return judgement_lib.average(votes)
+        return predictions_lib.average(votes)
 
     loop.train(
         head,
@@ -220,7 +236,7 @@ def _train(
         mesh,
         workdir,
         name_of=bench.name_of,
-        loss_fn=quality_losses,
+        loss_fn=aqa_losses,
     )
     like = {k: v for k, v in next(rows["test"].eval_batches(1)).items() if k != "_mask"}
     params = load_params(workdir, setup.abstract_params(head, like, mesh))
@@ -228,25 +244,25 @@ def _train(
 
 
 def _train_jointly(
-    head: head_lib.Assessor,
+    head: head_lib.AQAHead,
     head_params: Any,
     config: Config,
-    bench: Bench,
-    validation: Truth,
+    bench: FrozenFeatures,
+    validation: AQALabels,
     mesh: jax.sharding.Mesh,
     workdir: Path,
-) -> Callable[[str], Judgement]:
+) -> Callable[[str], AQAPredictions]:
     """Trains Video→EMG and head together, starting from both; returns their judgements."""
     assert isinstance(bench.model, nn.Module)
-    model = head_lib.JointAssessor(bench.model, head)
+    model = head_lib.JointAQAModel(bench.model, head)
     train = config.train.copy_and_resolve_references()
     train.update(config.joint)
     predict = jax.jit(predict_step(model))
     rate = bench.rate * config.model.phase_samples
 
-    def said(params: Any, split: str) -> Judgement:
-        batches = whole_clips(bench.splits[split], config.eval.batch_size)
-        return judgement_lib.judge(predict, params, batches, bench.rubric, rate, mesh)
+    def said(params: Any, split: str) -> AQAPredictions:
+        batches = whole_clip_batches(bench.splits[split], config.eval.batch_size)
+        return predictions_lib.judge(predict, params, batches, bench.rubric, rate, mesh)
 
     loop.train(
         model,
@@ -262,23 +278,25 @@ def _train_jointly(
         lambda params: _validate(validation, said(params, "validation")),
         mesh,
         workdir,
-        loss_fn=quality_losses,
+        loss_fn=aqa_losses,
         start={"video2emg": bench.params, "head": head_params},
         name_of=bench.name_of,
     )
-    like = {k: v for k, v in next(whole_clips(bench.splits["test"], 1)).items() if k != "_mask"}
+    like = {
+        k: v for k, v in next(whole_clip_batches(bench.splits["test"], 1)).items() if k != "_mask"
+    }
     params = load_params(workdir, setup.abstract_params(model, like, mesh))
     return lambda split: said(params, split)
 
 
-def _validate(truth: Truth, said: Judgement) -> dict[str, float]:
-    found = judgement_lib.score(truth, said, 0.5)
+def _validate(truth: AQALabels, said: AQAPredictions) -> dict[str, float]:
+    found = predictions_lib.score(truth, said, 0.5)
     return {name: found[name] for name in ("skill", "srcc", "mae", "map", "boundary_ms")}
 
 
 def _video2emg(config: Config, workdir: Path) -> Path:
     """The workdir of the Video→EMG model, which is trained first if none is given."""
-    source = source_of(config, workdir)
+    source = video2emg_workdir(config, workdir)
     if config.video2emg:
         return source
     log(f"training the Video→EMG model into {source}")
@@ -300,11 +318,11 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     choose("emg_source", config.emg_source, SOURCES)
     choose("model.score", config.model.score, head_lib.SCORES)
     choose("model.action", config.model.action, ACTIONS)
-    choose("reference.system", config.reference.system, ("", *published.SYSTEMS))
-    for modality in config.reference.modalities:
-        choose("reference.modalities", modality, MODALITIES)
-    if config.reference.system and config.emg_source == "predicted":
-        raise UserError(f"config.reference.system={config.reference.system} needs a frozen "
+    choose("published.system", config.published.system, ("", *published.SYSTEMS))
+    for modality in config.published.modalities:
+        choose("published.modalities", modality, MODALITIES)
+    if config.published.system and config.emg_source == "predicted":
+        raise UserError(f"config.published.system={config.published.system} needs a frozen "
                         "Video→EMG model, so not config.emg_source=predicted")  # fmt: skip
     for name in config.extra_inputs:
         choose("extra_inputs", name, vocabulary.INPUTS)
@@ -331,19 +349,19 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
 
 def _score_only(config: Config) -> bool:
     """Whether nothing is learned of single errors."""
-    return bool(config.reference.system) or not config.train.loss.error
+    return bool(config.published.system) or not config.train.loss.error
 
 
-def _provenance(config: Config, bench: Bench) -> dict[str, Any]:
+def _provenance(config: Config, bench: FrozenFeatures) -> dict[str, Any]:
     return results.provenance(
         dataset=bench.main.data.name,
         dataset_version=bench.dataset.version,
         simulated=bench.dataset.simulated,
-        normalisation=bench.main.data.reference,
+        normalisation=bench.main.data.normalisation,
         seed=config.train.seed,
         config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
-        metrics=judgement_lib.METRICS,
+        metrics=predictions_lib.METRICS,
         graph=bench.rubric.version,
         emg_source=config.emg_source,
-        reference=config.reference.to_dict(),
+        published=config.published.to_dict(),
     )

@@ -58,20 +58,20 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
                 facts[name] = _one(part, seed, at, workdir)
                 found.append(comparison.load(at / SCORES))
             systems.setdefault(name, []).append(scores.join([one["model"] for one in found]))
-            if name == config.reference:
+            if name == config.baseline:
                 trivial = {t: scores.join([one[t] for one in found]) for t in found[0]}
     del trivial["model"]
     systems |= {name: [table] for name, table in trivial.items()}
-    comparison.check_same_clips(systems, config.reference)
+    comparison.check_same_clips(systems, config.baseline)
     # One yardstick: rows that learn from less have a worse template of their own.
-    yardstick = systems[config.reference][0].reference_sq_error
+    yardstick = systems[config.baseline][0].template_sq_error
     systems = {
-        name: [dataclasses.replace(table, reference_sq_error=yardstick) for table in tables]
+        name: [dataclasses.replace(table, template_sq_error=yardstick) for table in tables]
         for name, tables in systems.items()
     }
     result = {
         "provenance": _common(facts),
-        "test": comparison.compare(systems, config.reference, config.bootstrap),
+        "test": comparison.compare(systems, config.baseline, config.bootstrap),
     }
     for name, row in result["test"]["rows"].items():
         if name in trivial:
@@ -105,12 +105,12 @@ def choose(config: Config, names: Sequence[str]) -> list[str]:
       UserError: there is no such row, or no seed.
     """
     only = {name for name in config.only.split(",") if name}
-    unknown = sorted({*only, config.reference} - set(names))
+    unknown = sorted({*only, config.baseline} - set(names))
     if unknown:
         raise UserError(f"no row {', '.join(unknown)}; there are {', '.join(names)}")
     if not config.seeds:
         raise UserError("config.seeds: at least one is needed")
-    return [name for name in names if not only or name in {*only, config.reference}]
+    return [name for name in names if not only or name in {*only, config.baseline}]
 
 
 def finish(

@@ -58,7 +58,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
             systems[name].append(comparison.load(path)["model"])
     found = {
         "provenance": {k: v for k, v in facts.items() if k != "seed"},
-        "test": comparison.compare(systems, config.reference, config.bootstrap),
+        "test": comparison.compare(systems, config.baseline, config.bootstrap),
     }
     for name, shown in rows.items():
         found["test"]["rows"][name] |= {"sees": _kind(shown, config.main), "shown": list(shown)}
@@ -84,8 +84,8 @@ def _rows(config: Config) -> dict[str, tuple[str, ...]]:
                             f"is given {', '.join(inputs)}")  # fmt: skip
         if not {*config.main.data.views, "pose"} & set(shown):
             raise UserError(f"config.rows, {name}: neither a view nor the pose is shown")
-    if config.reference not in rows:
-        raise UserError(f"config.reference: {config.reference!r} is no row; there are "
+    if config.baseline not in rows:
+        raise UserError(f"config.baseline: {config.baseline!r} is no row; there are "
                         f"{', '.join(rows)}")  # fmt: skip
     return rows
 
@@ -114,7 +114,9 @@ def _show(
             continue
         log(f"shown: {', '.join(shown)}")
         hidden = [one for one in inputs if one not in shown]
-        guess = evaluate.predict(predict, params, test.without(hidden), main.eval.batch_size, mesh)
+        guess = evaluate.predict(
+            predict, params, test.drop_inputs(hidden), main.eval.batch_size, mesh
+        )
         found = scores.tabulate(series, guess, template)
         kept[name].parent.mkdir(exist_ok=True)
         comparison.save(kept[name], {"model": found})

@@ -74,7 +74,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     main.data.dir = config.data_dir or main.data.dir
     dataset = open_dataset(main.data.name, main.data.dir, main.data.manual_dir)
     splits, _ = setup.load_splits(main, dataset)
-    splits = {name: examples.without(config.hidden) for name, examples in splits.items()}
+    splits = {name: examples.drop_inputs(config.hidden) for name, examples in splits.items()}
     train = evaluate.series_of(splits["train"])
     person = _Person(config, main, splits)
     chosen: dict[str, dict[str, Any]] = {}

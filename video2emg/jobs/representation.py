@@ -31,7 +31,7 @@ from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.representation import probes
 from video2emg.representation.losses import representation_losses
-from video2emg.representation.model import Representing, pool
+from video2emg.representation.model import RepresentationModel, pool
 from video2emg.representation.probes import Clips, Windows
 from video2emg.run import setup
 from video2emg.run.workdir import init_workdir, provenance
@@ -102,7 +102,7 @@ def learns(config: Config) -> bool:
     return any(weight > 0 for weight in config.train.loss.values())
 
 
-def build(config: Config, window: Window) -> Representing:
+def build(config: Config, window: Window) -> RepresentationModel:
     """The Video→EMG model of `config.model`, with what the objectives of `config.train.loss` need.
 
     Raises:
@@ -112,10 +112,10 @@ def build(config: Config, window: Window) -> Representing:
     if not isinstance(model, nn.Module) or "system" in config.model:
         raise UserError("representations are learned by our model from its own weights: no "
                         "config.model.pretrained, no config.model.system, no LoRA")  # fmt: skip
-    weights, spec = config.train.loss, config.represent
+    weights, spec = config.train.loss, config.representation
     stride = model.encoder.stride
     masked = weights.masked_emg > 0 or weights.masked_pose > 0
-    return Representing(
+    return RepresentationModel(
         model=model,
         dim=config.model.dim,
         heads=config.model.heads,
@@ -142,14 +142,16 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     if alike < 1 or batch % alike:
         raise UserError(f"config.train.same_action={alike} does not divide "
                         f"config.train.batch_size={batch}")  # fmt: skip
-    if not 0 < config.represent.hidden < 1:
-        raise UserError(f"config.represent.hidden={config.represent.hidden} is not between 0 and 1")
+    if not 0 < config.representation.hidden < 1:
+        raise UserError(
+            f"config.representation.hidden={config.representation.hidden} is not between 0 and 1"
+        )
     if config.graph:
         load(config.graph)
 
 
 def _train(
-    model: Representing,
+    model: RepresentationModel,
     config: Config,
     splits: Mapping[str, Examples],
     mesh: jax.sharding.Mesh,
@@ -202,7 +204,9 @@ def without_padding(host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return batch
 
 
-def _look(model: Representing, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def _look(
+    model: RepresentationModel, params: Any, batch: dict[str, jax.Array]
+) -> dict[str, jax.Array]:
     """The mean token of each window, how many there were, and embeddings if there are any."""
     outputs, intermediates = model.apply({"params": params}, batch, train=False)  # pyright: ignore
     tokens, mask = jnp.asarray(intermediates["tokens"]), jnp.asarray(intermediates["token_mask"])

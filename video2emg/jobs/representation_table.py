@@ -66,7 +66,7 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
     found = {
         "provenance": _common(facts) | {"seeds": list(config.seeds), "metrics": probes.METRICS},
         "test": report.compare(
-            answers, clips["test"], clips["train"], config.reference, config.bootstrap
+            answers, clips["test"], clips["train"], config.baseline, config.bootstrap
         ),
     }
     for name in facts:
@@ -118,7 +118,7 @@ def _durations(examples: Examples) -> dict[str, np.ndarray]:
     for index in range(len(examples)):
         one = examples.clip(index)
         seen = one.frame_time if examples.window.views else one.pose_time
-        for start in examples.whole(index):
+        for start in examples.tile_starts(index):
             clip.append(index)
             v, e = (min(t[-1] - start, examples.window.seconds) for t in (seen, one.emg_time))
             # -(v - e)² = 2ve - v² - e².

@@ -61,7 +61,7 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     hosts.agree({"the dataset": dataset.fingerprint})
     splits, reference = setup.load_splits(config, dataset)
     model = setup.build_model(config, splits["train"].window)
-    hosts.main_only(lambda: write_json(workdir / "reference.json", reference.to_json()))
+    hosts.main_only(lambda: write_json(workdir / "normalisation.json", reference.to_json()))
 
     log(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
     some = evaluate.evenly(len(splits["train"]), _FITTED_ON)
@@ -72,7 +72,7 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     predict = jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(mesh))
 
     def said(params: Any, split: str) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        return evaluate.predict_with_spread(
+        return evaluate.predict_with_mae(
             predict, params, splits[split], config.eval.batch_size, mesh
         )
 
@@ -121,11 +121,11 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     domain = None
     if config.data.views:
         log("looking at training and validation clips, to know later what is out of domain")
-        domain = forward.survey(
-            forward.Watcher(model, params, mesh),
+        domain = forward.fit_ood_detector(
+            forward.ForwardFunction(model, params, mesh),
             splits,
             config.eval.batch_size,
-            {"dataset": config.data.name, "reference": config.data.reference},
+            {"dataset": config.data.name, "normalisation": config.data.normalisation},
         )
 
     def write() -> None:

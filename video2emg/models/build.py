@@ -68,11 +68,13 @@ def build(
     if lookahead and not (causal and abs(late - round(late)) < 1e-6 and 0 < late < frames):
         raise UserError(f"config.model.lookahead_s: {lookahead:g} s; only a causal model is late, "
                         f"by whole frames ({frame_rate:g} Hz) and less than a window")  # fmt: skip
-    if causal and config.get("body_layers", 0):
-        raise UserError("config.model.body_layers: of a causal model must be 0; how fast a joint "
-                        "moves is known only after the next frame")  # fmt: skip
-    if config.get("levers", False) and dofs not in (0, len(vocabulary.DOFS)):
-        raise UserError("config.model.levers: the dataset names its torques otherwise than we do; "
+    if causal and config.get("pose_refinement_layers", 0):
+        raise UserError(
+            "config.model.pose_refinement_layers: must be 0 for a causal model; the velocity of a "
+            "joint is known only after the next frame"
+        )
+    if config.get("moment_arms", False) and dofs not in (0, len(vocabulary.DOFS)):
+        raise UserError("config.model.moment_arms: the dataset has other names for its torques; "
                         "try config.data.torque=static")  # fmt: skip
     extra = _extra_inputs(config, encoder, causal)
     per_token = encoder.stride * emg_rate / frame_rate
@@ -99,17 +101,17 @@ def build(
         joints=joints if config.auxiliary and not sees_pose else 0,
         dofs=dofs if config.auxiliary else 0,
         load="load" not in extra,
-        spread=config.get("spread", False),
+        predicted_mae=config.get("predicted_mae", False),
         dropout=config.dropout,
         causal=causal,
         lookahead_s=lookahead,
         extra_inputs=extra,
         fusion=config.get("fusion", "joint"),
         bottlenecks=config.get("bottlenecks", 4),
-        tell_view=config.get("tell_view", True),
-        levers=bool(dofs) and config.get("levers", False),
-        body_layers=config.get("body_layers", 0),
-        teacher=config.get("teacher", 0.0),
+        view_embedding=config.get("view_embedding", True),
+        moment_arms=bool(dofs) and config.get("moment_arms", False),
+        pose_refinement_layers=config.get("pose_refinement_layers", 0),
+        teacher_forcing=config.get("teacher_forcing", 0.0),
         dtype=jnp.dtype(config.dtype),
     )
 

@@ -21,14 +21,14 @@ class Outputs:
     """
 
     emg: jax.Array
-    spread: jax.Array | None = None
+    predicted_mae: jax.Array | None = None
     pose: jax.Array | None = None
     torque: jax.Array | None = None
     load: jax.Array | None = None
     explained: jax.Array | None = None
 
 
-def evidence_of(
+def aqa_inputs(
     outputs: Outputs, intermediates: Mapping[str, Any], batch: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the head reads of a Video→EMG model's answer to `batch`."""

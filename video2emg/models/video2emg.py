@@ -28,7 +28,7 @@ class MuscleDecoder(nn.Module):
       dim, layers, heads: of the cross-attention.
       samples: EMG samples per query instant.
       output_scale: initial scale of the output; learned (a fixed one decides the result).
-      spread: whether it also says how far off it may be.
+      predicted_mae: whether it also predicts its own mean absolute error.
       causal, lookahead_s: see `Video2EMG`.
     """
 
@@ -38,7 +38,7 @@ class MuscleDecoder(nn.Module):
     samples: int
     dropout: float = 0.0
     output_scale: float = 0.3
-    spread: bool = False
+    predicted_mae: bool = False
     causal: bool = False
     lookahead_s: float = 0.0
     dtype: Dtype = jnp.float32
@@ -57,7 +57,7 @@ class MuscleDecoder(nn.Module):
     ) -> tuple[Float[Array, "B N M"], Float[Array, "B N M"] | None]:
         """Answers each (muscle, side) query at `instants` s from tokens of `told` s.
 
-        N = Q · samples. Returns the EMG, and with `spread` the mean absolute error to be expected.
+        N = Q · samples. Returns the EMG and, if asked, its expected mean absolute error.
         """
         b, m = muscle.shape
         who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
@@ -86,7 +86,7 @@ class MuscleDecoder(nn.Module):
 
         scale = self.param("output_scale", nn.initializers.constant(self.output_scale), ())
         emg = scale * answers("samples", x)
-        if not self.spread:
+        if not self.predicted_mae:
             return emg, None
         # Learned beside the EMG, which is the same with and without it.
         return emg, 0.1 * answers("spread", jax.lax.stop_gradient(x)) + 1e-3
@@ -101,13 +101,13 @@ class Body(nn.Module):
     Attributes:
       layers, heads, dropout: of the transformer over all tokens.
       frame_rate: Hz, of the pose.
-      teacher: share of the training examples that are shown where the joints really were.
+      teacher_forcing: share of the training examples that are shown the true joints.
     """
 
     layers: int
     heads: int
     frame_rate: float
-    teacher: float = 0.0
+    teacher_forcing: float = 0.0
     dropout: float = 0.0
     dtype: Dtype = jnp.float32
 
@@ -135,8 +135,8 @@ class Body(nn.Module):
         # Where the joints are is for the pose's own loss to say.
         pose = jax.lax.stop_gradient(pose)
         b, t, j, _ = pose.shape
-        if train and self.teacher:
-            shown = jax.random.bernoulli(self.make_rng("dropout"), self.teacher, (b, 1, 1))
+        if train and self.teacher_forcing:
+            shown = jax.random.bernoulli(self.make_rng("dropout"), self.teacher_forcing, (b, 1, 1))
             pose = jnp.where((shown & batch["pose_mask"])[..., None], batch["pose"], pose)
         look = PoseMLP(tokens.shape[-1], self.frame_rate, dtype=self.dtype, name="pose")
         x = look(pose, jnp.broadcast_to(seen[..., None], (b, t, j)), train=train)
@@ -161,7 +161,7 @@ class Video2EMG(nn.Module):
       frame_rate, emg_rate: Hz; of the window.
       joints, dofs: how many joints and torques the auxiliary heads predict; 0 leaves one out.
       load: whether the load is predicted.
-      spread: whether it is predicted how far off the EMG may be.
+      predicted_mae: whether the mean absolute error of the EMG is predicted too.
       causal: whether nothing that is said of an instant depends on frames after it (but the load,
         which is said of the whole window). Time within the window then means nothing, only how
         long ago things were. The encoder must be causal too.
@@ -171,10 +171,11 @@ class Video2EMG(nn.Module):
       extra_inputs: what else is given, names of `vocabulary.INPUTS`.
       fusion: how these and the pictures meet, see `fusion.Mixer`.
       bottlenecks: likewise.
-      tell_view: whether tokens say which camera they come from. A model that is not told can be
+      view_embedding: whether tokens say which camera they come from. A model without it can
         shown cameras that it has never seen.
-      levers: whether, in training, the EMG is also asked to explain the joint torques.
-      body_layers, teacher: of `Body`, which looks at the predicted pose; without layers, or
+      moment_arms: whether, in training, the EMG is also asked to explain the joint torques.
+      pose_refinement_layers, teacher_forcing: of `Body`, which reads the predicted pose; without
+        layers, or
         without a pose to learn from, there is none.
     """
 
@@ -188,17 +189,17 @@ class Video2EMG(nn.Module):
     joints: int = 0
     dofs: int = 0
     load: bool = True
-    spread: bool = False
+    predicted_mae: bool = False
     dropout: float = 0.0
     causal: bool = False
     lookahead_s: float = 0.0
     extra_inputs: Sequence[str] = ()
     fusion: str = "joint"
     bottlenecks: int = 4
-    tell_view: bool = True
-    levers: bool = False
-    body_layers: int = 0
-    teacher: float = 0.0
+    view_embedding: bool = True
+    moment_arms: bool = False
+    pose_refinement_layers: int = 0
+    teacher_forcing: float = 0.0
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -231,7 +232,7 @@ class Video2EMG(nn.Module):
         instants = jnp.arange(t // stride) * (stride / self.frame_rate)
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(b, v, t // stride, self.dim)
-        if self.tell_view and not isinstance(self.encoder, PoseMLP):
+        if self.view_embedding and not isinstance(self.encoder, PoseMLP):
             view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
             x = x + view[:, :, None]
         if not self.causal:
@@ -263,12 +264,12 @@ class Video2EMG(nn.Module):
         x = mixed["frames"]
         read = self._auxiliary(x, mask, (b, v, t, stride))
         tokens = jnp.concatenate(list(mixed.values()), 1)
-        if self.body_layers and self.joints:
+        if self.pose_refinement_layers and self.joints:
             look = Body(
-                self.body_layers,
+                self.pose_refinement_layers,
                 self.heads,
                 self.frame_rate,
-                self.teacher,
+                self.teacher_forcing,
                 self.dropout,
                 self.dtype,
                 name="body",
@@ -277,21 +278,21 @@ class Video2EMG(nn.Module):
             tokens, known, when = look(tokens, known, read["pose"], seen, batch, train=train)
             told = jnp.concatenate([told, when])
             x = tokens[:, : x.shape[1]]
-        emg, spread = MuscleDecoder(
+        emg, predicted_mae = MuscleDecoder(
             self.dim,
             self.decoder_layers,
             self.heads,
             samples=round(stride * self.emg_rate / self.frame_rate),
             dropout=self.dropout,
-            spread=self.spread,
+            predicted_mae=self.predicted_mae,
             causal=self.causal,
             lookahead_s=self.lookahead_s,
             dtype=self.dtype,
             name="decoder",
         )(tokens, known, told, instants, batch["muscle"], batch["side"], train=train)
-        if self.levers:
+        if self.moment_arms:
             read["explained"] = self._explained(emg, batch, t)
-        outputs = Outputs(emg=emg, spread=spread, **read)
+        outputs = Outputs(emg=emg, predicted_mae=predicted_mae, **read)
         return outputs, {"frames": frames, "tokens": x, "token_mask": mask}
 
     def _explained(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from video2emg.core.config import Config
-from video2emg.representation.model import Represented
+from video2emg.representation.model import RepresentationOutputs
 from video2emg.train.losses import losses, masked_mean
 
 
@@ -42,7 +42,7 @@ def info_nce(
 
 
 def hidden_parts(
-    outputs: Represented, batch: Mapping[str, jax.Array]
+    outputs: RepresentationOutputs, batch: Mapping[str, jax.Array]
 ) -> dict[str, Float[Array, ""]]:
     """Errors of the guesses where something was hidden and is known.
 
@@ -65,12 +65,12 @@ def hidden_parts(
 
 
 def representation_losses(
-    outputs: Represented, batch: Mapping[str, jax.Array], weights: Config
+    outputs: RepresentationOutputs, batch: Mapping[str, jax.Array], weights: Config
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Total and parts.
 
     Args:
-      outputs: of `representation.model.Representing`.
+      outputs: of `representation.model.RepresentationModel`.
       batch: targets and masks, see `data.pipeline.Examples.cut`.
       weights: of `train.losses.losses`, and `contrastive`, `masked_emg`, `masked_pose`.
 

@@ -21,7 +21,7 @@ _LARGEST_SCALE = 100.0  # of CLIP; beyond it training is known to become unstabl
 
 
 @flax.struct.dataclass
-class Represented:
+class RepresentationOutputs:
     """What is said of one batch of windows, for the losses of `representation.losses`.
 
     Attributes:
@@ -214,7 +214,7 @@ class Filling(nn.Module):
         return envelopes, joints.reshape(b, t * self.frames, self.joints, 3)
 
 
-class Representing(nn.Module):
+class RepresentationModel(nn.Module):
     """A Video→EMG model with what its objectives need beside it.
 
     Parameters of the model keep their paths, so that what is said by path (fine-tuning, sharding)
@@ -265,7 +265,7 @@ class Representing(nn.Module):
 
     def __call__(
         self, batch: Mapping[str, Any], *, train: bool
-    ) -> tuple[Represented, dict[str, Any]]:
+    ) -> tuple[RepresentationOutputs, dict[str, Any]]:
         """The model's outputs, and what the objectives compare.
 
         Args:
@@ -279,7 +279,7 @@ class Representing(nn.Module):
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
         main, intermediates = self.model(batch, train=train)
         tokens, mask = intermediates["tokens"], intermediates["token_mask"]
-        found = Represented(main=main)
+        found = RepresentationOutputs(main=main)
         channels = (batch["muscle"], batch["side"])
         if self.space:
             emg = self.emg_encoder(batch["emg"], batch["emg_mask"], *channels, train=train)

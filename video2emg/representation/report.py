@@ -26,7 +26,7 @@ def compare(
     rows: Mapping[str, Sequence[Answers]],
     clips: Clips,
     train: Clips,
-    reference: str,
+    baseline: str,
     samples: int = 1000,
     seed: int = 0,
 ) -> Results:
@@ -40,12 +40,12 @@ def compare(
       rows: name → one `Answers` per seed.
       clips: of the test people.
       train: of the training people.
-      reference: the row that the others are subtracted from.
+      baseline: the row that the others are subtracted from.
       samples: bootstrap samples.
       seed: of the bootstrap.
 
     Returns:
-      `rows[name]`: every metric with `_ci95` and `_per_seed`; `reference`; `minus_reference[name]`:
+      `rows[name]`: every metric with `_ci95` and `_per_seed`; `baseline`; `minus_baseline[name]`:
       differences with `_ci95`; `order` of the rows; `clips`, `subjects`.
     """
     subjects, owner = np.unique(clips.subject, return_inverse=True)
@@ -53,7 +53,7 @@ def compare(
     points: dict[str, dict[str, float]] = {}
     draws: dict[str, dict[str, np.ndarray]] = {}
     found: Results = {"clips": len(clips.clip_id), "subjects": len(subjects), "order": list(rows)}
-    found |= {"rows": {}, "reference": reference, "minus_reference": {}}
+    found |= {"rows": {}, "baseline": baseline, "minus_baseline": {}}
     for name, seeds in rows.items():
         each = [score(of, clips, train) for of in seeds]
         drawn = [score(of, clips, train, weight) for of in seeds]
@@ -65,13 +65,13 @@ def compare(
             row[f"{metric}_per_seed"] = [one[metric] for one in each]
         found["rows"][name] = row
     for name in rows:
-        if name != reference:
+        if name != baseline:
             difference: Results = {}
             for metric in METRICS:
-                difference[metric] = points[name][metric] - points[reference][metric]
-                both = draws[name][metric] - draws[reference][metric]
+                difference[metric] = points[name][metric] - points[baseline][metric]
+                both = draws[name][metric] - draws[baseline][metric]
                 difference[f"{metric}_ci95"] = _interval(both, len(subjects))
-            found["minus_reference"][name] = difference
+            found["minus_baseline"][name] = difference
     return found
 
 
@@ -88,13 +88,13 @@ def format_table(results: Results) -> str:
         f"test: {part['clips']} clips of {part['subjects']} subjects",
         f"seeds {facts['seeds']}",
     ])  # fmt: skip
-    rows, minus = {n: part["rows"][n] for n in part["order"]}, part["minus_reference"]
+    rows, minus = {n: part["rows"][n] for n in part["order"]}, part["minus_baseline"]
     probed = {n: row for n, row in rows.items() if any(_known(row[m]) for m in PROBES)}
     found = {n: row for n, row in rows.items() if _known(row[_RECALLS[0]])}
     blocks = [about, _block("linear probes", list(PROBES.values()), {
         n: [_with_interval(row, m, "{:.3f}") for m in PROBES] for n, row in probed.items()
     })]  # fmt: skip
-    blocks.append(_block(f"minus {part['reference']}", list(PROBES.values()), {
+    blocks.append(_block(f"minus {part['baseline']}", list(PROBES.values()), {
         n: [_with_interval(minus[n], m, "{:+.3f}") for m in PROBES] for n in probed if n in minus
     }))  # fmt: skip
     for title, suffix in (("retrieval among all", ""), ("within the action", "_same")):

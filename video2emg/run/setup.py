@@ -28,7 +28,7 @@ TORQUES = ("source", "static")  # of config.data.torque
 
 def load_splits(
     config: Config, dataset: Dataset, labels: Labels | None = None
-) -> tuple[dict[str, Examples], emg_lib.Reference]:
+) -> tuple[dict[str, Examples], emg_lib.Normalisation]:
     """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
     wanted = (config.data.get("select") or ml_collections.ConfigDict()).to_dict()
     test_views = tuple(wanted.pop("test_views", ()))
@@ -44,11 +44,11 @@ def load_splits(
             for clip in (source[i] for i in range(len(source))):
                 yield clip, emg_lib.clip_envelope(clip, chain)
 
-    if config.data.reference == "mvc":
-        reference = emg_lib.Reference("mvc")
+    if config.data.normalisation == "mvc":
+        reference = emg_lib.Normalisation("mvc")
     else:
         train = {sources["train"][i].subject for i in range(len(sources["train"]))}
-        reference = emg_lib.Reference.fit(config.data.reference, envelopes(), train)
+        reference = emg_lib.Normalisation.fit(config.data.normalisation, envelopes(), train)
     room = int(config.data.cache_gib * 2**30 / len(sources))
     windows = dict.fromkeys(sources, window)
     if test_views:

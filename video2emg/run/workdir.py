@@ -60,7 +60,7 @@ def provenance(config: Config, dataset: Dataset) -> dict[str, Any]:
         dataset=config.data.name,
         dataset_version=dataset.version,
         simulated=dataset.simulated,
-        normalisation=config.data.reference,
+        normalisation=config.data.normalisation,
         seed=config.train.seed,
         config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
         sees="video" if config.data.views else "pose",

@@ -43,7 +43,8 @@ def losses(
       outputs: of the model.
       batch: targets and masks, see `data.pipeline.Examples.cut`.
       weights: `emg`, `pose`, `torque`, `load`; each part is scaled to be of order one, in units of
-        1 reference² (EMG), 0.1 m (pose), 30 N·m (torque), 1 in log(1 + kg) (load). `spread` weighs
+        1 reference² (EMG), 0.1 m (pose), 30 N·m (torque), 1 in log(1 + kg) (load).
+        `predicted_mae` weighs
         the negative log-likelihood of the EMG's errors under a Laplace distribution of the
         predicted mean absolute error; the EMG is not moved by it. `consistency` weighs how far the
         predicted EMG is from explaining the joint torques, in units of 30 N·m.
@@ -52,10 +53,10 @@ def losses(
       The weighted sum and the unweighted parts by name.
     """
     parts = {"emg": masked_mean((outputs.emg - batch["emg"]) ** 2, batch["emg_mask"])}
-    if outputs.spread is not None:
+    if outputs.predicted_mae is not None:
         off = jnp.abs(jax.lax.stop_gradient(outputs.emg) - batch["emg"])
-        surprise = off / outputs.spread + jnp.log(outputs.spread)
-        parts["spread"] = masked_mean(surprise, batch["emg_mask"])
+        surprise = off / outputs.predicted_mae + jnp.log(outputs.predicted_mae)
+        parts["predicted_mae"] = masked_mean(surprise, batch["emg_mask"])
     if outputs.pose is not None:
         error = ((outputs.pose - batch["pose"]) / 0.1) ** 2
         parts["pose"] = masked_mean(error.mean(3), batch["pose_mask"])

@@ -58,11 +58,11 @@ class Account:
         total = sum(known.penalties)
         pairs = ((step.id, edge.error) for step, edge in known.pairs)
         return {
-            pair: 100 * weight * self.extent.get(pair, 0.0) / total
+            pair: 100 * weight * self.expected_severity.get(pair, 0.0) / total
             for pair, weight in zip(pairs, known.penalties, strict=True)
         }
 
-    def in_words(self, graph: Graph) -> Feedback:
+    def feedback_texts(self, graph: Graph) -> Feedback:
         """As feedback: what counts as made, the most costly first."""
         known = graph.action(self.action)
         pairs = [(step.id, edge.error) for step, edge in known.pairs]
@@ -73,14 +73,14 @@ class Account:
             self.action,
             self.score,
             np.array([self.probability.get(pair, 0.0) for pair in pairs]),
-            np.array([self.extent.get(pair, 0.0) for pair in pairs]),
+            np.array([self.expected_severity.get(pair, 0.0) for pair in pairs]),
             np.array([self.spans.get(step.id, nowhere)[0] for step in known.steps]),
             max((end for _, end in self.spans.values()), default=math.nan),
             self.threshold,
         )
 
 
-def of_clip(clip: Clip, graph: Graph, reference: emg_lib.Reference | None) -> Account:
+def of_clip(clip: Clip, graph: Graph, reference: emg_lib.Normalisation | None) -> Account:
     """What annotators and electrodes say of a clip.
 
     Args:

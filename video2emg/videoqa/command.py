@@ -29,7 +29,7 @@ from video2emg.videoqa.prompt import Sight
 
 BASELINES = ("blind", "majority", "oracle")
 OURS, CHAT, LOCAL = "graph", "openai:", "hf:"
-JUDGE = "judge"  # folder of the run that is trained if none is at hand
+AQA_HEAD_FILE = "judge"  # folder of the run that is trained if none is at hand
 
 
 @runtime_checkable
@@ -196,7 +196,7 @@ def _baselines(asked: question_set.QuestionSet, chosen: Sequence[Item]) -> Mappi
 
 def _judge(options: Options, place: Place, graph: Graph, judge_config: Callable[[], Config]) -> Any:
     """The run that answers: the one told, one that was trained for this before, or a new one."""
-    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / JUDGE
+    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / AQA_HEAD_FILE
     if not place.checkpoint:
         config = judge_config()
         config.main.data.name, config.main.data.dir = options.dataset, place.data_dir
@@ -250,7 +250,7 @@ def _publish(
             refined=about["refined"],
         ),
         options.split: leaderboard.compare(
-            metrics.Examiner(graph, chosen, asked.facts), sheets, "blind"
+            metrics.BootstrapEvaluator(graph, chosen, asked.facts), sheets, "blind"
         ),
     }
     results.write_results(place.out / "leaderboard.json", found)

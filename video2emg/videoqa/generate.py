@@ -63,7 +63,7 @@ def chain(graph: Graph, account: Account, seed: int) -> Iterator[Item]:
     digest = hashlib.sha256(f"{seed} {account.clip_id}".encode()).digest()
     voice = wording.Voice(np.random.default_rng(list(digest)))
     action = graph.action(account.action)
-    words = account.in_words(graph)
+    words = account.feedback_texts(graph)
     answers = {
         RECOGNISE: wording.action_name(action),
         STANDARD: wording.standard(action, voice),

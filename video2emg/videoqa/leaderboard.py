@@ -13,7 +13,7 @@ from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
 from video2emg.videoqa.items import Answer, Item
 from video2emg.videoqa.kinds import BY_NAME
-from video2emg.videoqa.metrics import Examiner, Marks
+from video2emg.videoqa.metrics import BootstrapEvaluator, Marks
 from video2emg.videoqa.prompt import LETTERS
 
 Results = dict[str, Any]
@@ -84,7 +84,7 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") + ".jsonl"
 
 
-def compare(examiner: Examiner, sheets: Sequence[Sheet], blind: str) -> Results:
+def compare(examiner: BootstrapEvaluator, sheets: Sequence[Sheet], blind: str) -> Results:
     """Marks of all, and of each the difference to the one called `blind` on the same draws.
 
     Returns:

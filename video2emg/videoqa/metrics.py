@@ -60,7 +60,7 @@ class _Texts:
     overlap: Overlap
 
 
-class Examiner:
+class BootstrapEvaluator:
     """Marks the answers to one set of questions, with the same bootstrap draws for everybody."""
 
     def __init__(

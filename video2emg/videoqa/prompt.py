@@ -56,7 +56,7 @@ class Sight:
     frames: int = 8
     views: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
-    reference: emg_lib.Reference | None = None
+    reference: emg_lib.Normalisation | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 1:
@@ -113,7 +113,9 @@ def show(clip: Clip, sight: Sight) -> list[Part]:
     return parts
 
 
-def _emg(clip: Clip, times: Float[np.ndarray, " T"], reference: emg_lib.Reference | None) -> str:
+def _emg(
+    clip: Clip, times: Float[np.ndarray, " T"], reference: emg_lib.Normalisation | None
+) -> str:
     """Envelopes at the frames' times, in words."""
     if reference is None or not clip.muscles:
         raise UserError(f"clip {clip.clip_id!r} has no EMG for --context emg")

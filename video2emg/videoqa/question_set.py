@@ -85,7 +85,7 @@ def open_or_make(
     return QuestionSet(about, made, facts)
 
 
-def reference_of(dataset: Dataset) -> emg_lib.Reference | None:
+def reference_of(dataset: Dataset) -> emg_lib.Normalisation | None:
     """What envelopes are divided by: MVC if clips have one, else a level per subject.
 
     None without EMG.
@@ -94,14 +94,14 @@ def reference_of(dataset: Dataset) -> emg_lib.Reference | None:
     if not first.muscles:
         return None
     if np.isfinite(first.emg_max).all():
-        return emg_lib.Reference("mvc")
+        return emg_lib.Normalisation("mvc")
 
     def envelopes():
         for source in dataset.splits.values():
             for clip in source:
                 yield clip, emg_lib.clip_envelope(clip)
 
-    return emg_lib.Reference.fit("subject", envelopes(), set())
+    return emg_lib.Normalisation.fit("subject", envelopes(), set())
 
 
 def _read(folder: Path, wanted: Mapping[str, Any]) -> QuestionSet:
@@ -131,5 +131,5 @@ def _facts(train: Sequence[Account]) -> Facts:
         if np.isfinite(account.score):
             low, high = spans.get(account.action, (100.0, 0.0))
             spans[account.action] = min(low, account.score), max(high, account.score)
-    severities = [x for account in train for x in account.extent.values() if x > 0]
+    severities = [x for account in train for x in account.expected_severity.values() if x > 0]
     return Facts(spans, min(severities, default=1.0))

@@ -24,7 +24,7 @@ def calibration(results: Mapping[str, Any], path: Path) -> Figure:
     figure = style.new_figure(7.0, 3.2)
     held, wide = (figure.add_axes((x, 0.16, 0.36, 0.62)) for x in (0.1, 0.6))
     held.plot([0.4, 1], [0.4, 1], color=LIGHT, lw=1.0)
-    for name, colour, marker in (("without_spread", GREY, "s"), ("", BLUE, "o")):
+    for name, colour, marker in (("without_predicted_mae", GREY, "s"), ("", BLUE, "o")):
         own = [found[level][name] if name else found[level] for level in levels]
         label = "by level of EMG alone" if name else "by the model's spread too"
         held.plot(promised, [one["coverage"] for one in own], color=colour, marker=marker, ms=4)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from video2emg.aqa.predictions import Judgement
+from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import emg as emg_lib
 from video2emg.core.errors import UserError
 from video2emg.data.pipeline import Examples, eval_batches
@@ -55,7 +55,7 @@ class GraphAnswerer:
         say = {
             RECOGNISE: lambda: wording.action_name(action),
             STANDARD: lambda: wording.standard(action, voice),
-            EVALUATE: lambda: wording.evaluation(account.in_words(self._graph), voice),
+            EVALUATE: lambda: wording.evaluation(account.feedback_texts(self._graph), voice),
             SCORE: lambda: f"{account.score:.1f}",
         }
         return say[question.kind]()
@@ -117,7 +117,7 @@ def _accounts(
 
 
 def _account(
-    judge: Judge, said: Judgement, row: int, clip_id: str, subject: str, end: float
+    judge: Judge, said: AQAPredictions, row: int, clip_id: str, subject: str, end: float
 ) -> Account:
     """A row of a judgement made under the exercise that it recognised."""
     action = judge.graph.action(judge.rubric.actions[said.action[row]])
@@ -134,7 +134,7 @@ def _account(
         subject=subject,
         spans=spans,
         probability={pair: float(said.probability[row, i]) for i, pair in enumerate(pairs)},
-        extent={pair: float(said.extent[row, i]) for i, pair in enumerate(pairs)},
+        extent={pair: float(said.expected_severity[row, i]) for i, pair in enumerate(pairs)},
         threshold=judge.threshold,
         score=float(said.score[row]),
         activity={},
@@ -142,7 +142,7 @@ def _account(
     )
 
 
-class _Unit(emg_lib.Reference):
+class _Unit(emg_lib.Normalisation):
     """Leaves envelopes as they are."""
 
     def __init__(self) -> None:
