@@ -45,6 +45,15 @@ jax.config.update("jax_num_cpu_devices", 8)
 flags.FLAGS.mark_as_parsed()  # grain asks for a flag of its own
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they need."""
+    for item in items:
+        if hasattr(getattr(item, "module", None), "torch"):
+            item.add_marker("torch")
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives each process neighbouring tests, which share fixtures; an idle process steals some."""

@@ -34,7 +34,7 @@ def work_dir(tiny_dir, common_dir):
 
 @pytest.fixture(scope="module")
 def kernel(work_dir):
-    """One kernel for all notebooks: importing JAX and the package takes longer than most of them."""
+    """One kernel for all: importing JAX and the package takes longer than most notebooks."""
     manager = KernelManager(kernel_name="python3")
     variables = {"VIDEO2EMG_NOTEBOOKS": str(work_dir), "JAX_PLATFORMS": "cpu"}
     manager.start_kernel(
