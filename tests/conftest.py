@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import io
 import json
 import os
@@ -16,6 +17,10 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 # They are small: compiling them well takes longer than running them.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Without it a training step compiles in half of the time. XLA refuses flags that it does not know.
+_XLA_FLAG = "--xla_cpu_use_fusion_emitters=false"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_FLAG}".strip()
 
 import filelock  # noqa: E402
 import jax  # noqa: E402

@@ -106,7 +106,6 @@ def check_python(words: list[str]) -> None:
         found = importlib.util.find_spec(module)
         assert found is not None and found.origin is not None
         if module.partition(".")[0] in ("benchmarks", "video2emg"):
-            importlib.import_module(module)  # what it imports in turn exists
             check_flags([Path(found.origin)], arguments)
         return
     program, *arguments = words
