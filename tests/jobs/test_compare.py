@@ -11,8 +11,9 @@ from configs import baselines
 from configs.tables import cross_view, protocols, torques, views
 from tests.conftest import small
 from video2emg.core.errors import UserError
-from video2emg.jobs import compare
+from video2emg.jobs import compare, regressor
 from video2emg.run import setup
+from video2emg.run.workdir import init_workdir
 
 
 def table_config(data_dir, **changes):
@@ -26,9 +27,15 @@ def table_config(data_dir, **changes):
     return config, list(rows())
 
 
+def start(workdir, config, run_dir):
+    """Makes the workdir of a table that was stopped after its first run."""
+    init_workdir(workdir, config)
+    shutil.copytree(run_dir, workdir / "ours/0")
+
+
 def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
-    shutil.copytree(run_dir, tmp_path / "ours/0")  # as if stopped after the first run
+    start(tmp_path, config, run_dir)
     found = compare.run(config, rows, tmp_path)
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
@@ -60,7 +67,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
 @pytest.mark.slow
 def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
     config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
-    shutil.copytree(run_dir, tmp_path / "ours/0")
+    start(tmp_path, config, run_dir)
     found = compare.run(config, rows, tmp_path)["test"]["rows"]
     names = [name for name, _ in rows]
     assert len(names) == 10 and set(names) <= set(found)
@@ -86,7 +93,7 @@ def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_
 
 
 @pytest.mark.parametrize(
-    "regressor, views, says",
+    "settings, views, says",
     [
         (dict(name="lasso", sees="pose"), (), "config.regressor.name: 'lasso'"),
         (dict(name="ridge", sees="smell"), (), "config.regressor.sees: 'smell'"),
@@ -94,9 +101,9 @@ def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_
         (dict(name="ridge", sees="encoder"), (), "for an encoder to one or more"),
     ],
 )
-def test_mistakes_of_a_regressor(regressor, views, says, tmp_path):
+def test_mistakes_of_a_regressor(settings, views, says, tmp_path):
     config = baselines.get_config("ridge_pose_debug")
-    config.regressor.update(regressor)
+    config.regressor.update(settings)
     config.data.views = views
     with pytest.raises(UserError, match=says):
         regressor.run(config, tmp_path / "run")
