@@ -25,6 +25,7 @@ card; `videoqa` asks our model, a vision-language model or a baseline about vide
 (docs/videoqa.md).
 """
 
+import dataclasses
 import errno
 import os
 import pathlib
@@ -196,49 +197,32 @@ def _train() -> None:
     _start_jax()
     import jax
 
+    from video2emg import jobs
     from video2emg.core import remote
-    from video2emg.jobs import (
-        aqa,
-        compare,
-        modality_ablation,
-        personalise,
-        regressor,
-        representation,
-        representation_table,
-        video2emg,
-    )
+    from video2emg.jobs import compare
     from video2emg.run import setup
 
     config = _CONFIG.value
     if _PRINT_SHARDING.value:
         print(setup.sharding_table(config))
         return
-    task = config.get("task") or ("regressor" if config.get("regressor") else "")
-    collect = _SWEEP_COLLECT.value
-    swept = _SWEEP.value or collect
-    tables = {"table": compare, "representations": representation_table}
-    alone = {"personalise": personalise, "regressor": regressor, "represent": representation,
-             "subsets": modality_ablation}  # fmt: skip
-    if (swept or _PROFILE.value) and (task in alone or task in tables):
-        raise UserError("--sweep, --sweep_collect and --profile are not for this config")
-    if task == "aqa" and _PROFILE.value:
-        raise UserError("--profile is for the main job")
     if remote.is_remote(_WORKDIR.value) and jax.process_count() > 1:
-        raise UserError(f"--workdir={_WORKDIR.value}: several processes write one checkpoint "
-                        "together, so all must see one folder: mount the bucket "
-                        "(docs/scaling.md)")  # fmt: skip
+        raise UserError(
+            f"--workdir={_WORKDIR.value}: several processes write one checkpoint together, so all "
+            "must see one folder: mount the bucket (docs/scaling.md)"
+        )
+    collect = _SWEEP_COLLECT.value
+    if (_SWEEP.value or collect or _PROFILE.value) and config.job not in ("video2emg", "aqa"):
+        raise UserError("--sweep, --sweep_collect and --profile are not for this config")
+    options = jobs.Options(profile=_PROFILE.value, collect=collect)
+    if config.job == "compare":
+        rows = compare.table_rows(config, _of_module("rows")(config))
+        options = dataclasses.replace(options, rows=rows)
+    elif _SWEEP.value or collect:
+        config, rows = compare.sweep(config, _variants())
+        options = dataclasses.replace(options, rows=rows)
     with remote.workdir(_WORKDIR.value) as workdir:
-        if task in alone:
-            alone[task].run(config, workdir)
-        elif task in tables:
-            tables[task].run(config, _of_module("rows")(config), workdir)
-        elif swept:
-            job = aqa if task == "aqa" else video2emg
-            job.sweep(config, _variants(), workdir, collect)
-        elif task == "aqa":
-            aqa.run(config, workdir)
-        else:
-            video2emg.run(config, workdir, _PROFILE.value)
+        jobs.run(config, workdir, options)
 
 
 def _start_jax() -> None:

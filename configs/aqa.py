@@ -47,7 +47,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
         main.train.update(steps=2000, eval_every=200, save_every=200)
     config = ml_collections.ConfigDict()
-    config.task = "aqa"
+    config.job = "aqa"
     config.graph = "gymsim"
     config.video2emg = ""  # workdir of a finished main job; empty: train one
     config.main = main  # of the Video→EMG model; must describe the one in `video2emg`

@@ -56,7 +56,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg in ("", "debug"):
         return ml_collections.ConfigDict(
             dict(
-                task="table",
+                job="compare",
                 baseline="ours",
                 seeds=(0, 1, 2),
                 only="",  # rows, with commas between
@@ -70,6 +70,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
     config = v2emg.get_config("debug" if arg.endswith("_debug") else "six")
     if name in REGRESSORS:
+        config.job = "regressor"
         config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]

@@ -14,7 +14,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in ("", "debug"):
         raise ValueError(f"configs/personalise.py: unknown preset {arg!r}; there is debug")
     config = ml_collections.ConfigDict()
-    config.task = "personalise"
+    config.job = "personalise"
     config.run = "runs/v2emg"
     config.hidden = ()  # views and inputs of that run that are not shown to it
     config.data_dir = ""  # where built datasets live, if not where the run's config says

@@ -23,6 +23,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/v2emg.py: unknown preset {arg!r}; choose one of {PRESETS}")
     config = ml_collections.ConfigDict()
+    config.job = "video2emg"
 
     config.data = dict(
         name="gymsim/gym",

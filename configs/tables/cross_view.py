@@ -21,7 +21,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in ("", "debug"):
         raise ValueError(f"configs/tables/cross_view.py: unknown preset {arg!r}; there is debug")
     return ml_collections.ConfigDict(
-        dict(task="table", baseline="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
+        dict(job="compare", baseline="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
              preset=arg)
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is a preset of the table, or an objective."""
     if arg in PRESETS:
         return ml_collections.ConfigDict(
-            dict(task="representations", baseline="biomechanics", seeds=(0, 1, 2), only="",
+            dict(job="compare", baseline="biomechanics", seeds=(0, 1, 2), only="",
                  bootstrap=1000, preset=arg)
         )  # fmt: skip
     name, _, preset = arg.partition("_")
@@ -45,7 +45,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             f"configs/tables/representations.py: unknown {arg!r}; choose one of {known}"
         )
     config = v2emg.get_config("debug" if preset == "debug" else "")
-    config.task = "represent"
+    config.job = "representation"
     config.graph = "gymsim"  # whose errors probes are asked about; empty: none
     if preset != "debug":
         config.data.name = "gymsim/crowd" if preset == "crowd" else "gymsim/gym"

@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/tables/torques.py: unknown {arg!r}; choose one of {PRESETS}")
     return ml_collections.ConfigDict(
-        dict(task="table", baseline="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
+        dict(job="compare", baseline="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
     )
 
 

@@ -30,5 +30,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     else:
         rows, seeds = (("front", FIVE[:1]), ("first 2", FIVE[:2])), (0,)
     return ml_collections.ConfigDict(
-        dict(task="subsets", main=main, seeds=seeds, rows=rows, baseline="front", bootstrap=1000)
+        dict(
+            job="modality_ablation",
+            main=main,
+            seeds=seeds,
+            rows=rows,
+            baseline="front",
+            bootstrap=1000,
+        )
     )

@@ -125,7 +125,7 @@ REFUSED = [
       "pose_joints": "R.Shoulder=right_shoulder; L.Shoulder=left_shoulder"},
      "has nothing for head"),
 ]  # fmt: skip
-# Movement without EMG: read as channels (benchmarks/walking.py trains on `ik.sto`).
+# Movement without EMG: read as channels (analyses/walking.py trains on `ik.sto`).
 MOVEMENT = [
     *(f"ceinms_rt_lowerlimb/data/{run}/ik.sto" for run in ("walk36", "walk45", "run81")),
     *(f"{MOCO}{name}" for name in ("coordinates.mot", "grf.mot")),

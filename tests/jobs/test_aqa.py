@@ -9,6 +9,7 @@ from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities
 from video2emg.aqa import report
 from video2emg.core.errors import UserError
+from video2emg.jobs import Options, compare
 from video2emg.jobs import aqa as aqa_job
 from video2emg.models.published.i3d import I3D
 from video2emg.parallel import mesh as mesh_lib
@@ -27,13 +28,18 @@ def tiny_config(data_dir):
     return config
 
 
+def sweep(config, variants, workdir):
+    comparison, rows = compare.sweep(config, variants)
+    return compare.run(comparison, workdir, Options(rows=rows))
+
+
 def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
     variants = [
         {"emg_source": "predicted", "train.seed": 0},
         {"emg_source": "none", "model.score": "relative", "train.seed": 0},
     ]
     config = tiny_config(tiny_dir)
-    found = aqa_job.sweep(config, variants, tmp_path / "table")
+    found = sweep(config, variants, tmp_path / "table")
     written = json.loads((tmp_path / "table" / "results.json").read_text())
     assert set(written["test"]["sources"]) == {"predicted", "none, model.score=relative"}
     assert set(written["test"]["baselines"]) == {
@@ -48,8 +54,10 @@ def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
     # One repetition per action: no ranks, and the file says so.
     assert written["test"]["sources"]["predicted"]["srcc"] is None
     assert written["provenance"]["simulated"] is True
-    assert {"video2emg", "0", "1"} <= {path.name for path in (tmp_path / "table").iterdir()}
-    joint = tmp_path / "table" / "0"
+    assert {"video2emg", "predicted", "none, model.score=relative"} <= {
+        path.name for path in (tmp_path / "table").iterdir()
+    }
+    joint = tmp_path / "table" / "predicted" / "0"
     assert {"frozen", "best", "aqa_predictions.npz", "results.json"} <= {
         p.name for p in joint.iterdir()
     }
@@ -61,7 +69,7 @@ def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
         lost = [found["penalty"] for found in w["findings"]]
         assert lost == sorted(lost, reverse=True) and all(f["advice"] for f in w["findings"])
     capsys.readouterr()
-    again = aqa_job.sweep(config, variants, tmp_path / "table")
+    again = sweep(config, variants, tmp_path / "table")
     assert "finished before" in capsys.readouterr().err
     assert (
         again["test"]["sources"]["predicted"]["mae"] == found["test"]["sources"]["predicted"]["mae"]
@@ -97,7 +105,7 @@ def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
         {"row": name, **{f"published.{key}": value for key, value in settings.items()}}
         for name, settings in aqa.SYSTEMS.items()
     ]
-    found = aqa_job.sweep(config, [{"row": "ours"}, *variants], tmp_path / "table")
+    found = sweep(config, [{"row": "ours"}, *variants], tmp_path / "table")
     rows = found["test"]["sources"]
     assert set(rows) == {"ours", *aqa.SYSTEMS}
     for name in aqa.SYSTEMS:

@@ -8,7 +8,7 @@ from PIL import Image
 from configs import baselines
 from configs.tables import cross_view, protocols, torques, views
 from video2emg.core.errors import UserError
-from video2emg.jobs import compare
+from video2emg.jobs import Options, compare, regressor
 from video2emg.run import setup
 
 
@@ -27,9 +27,13 @@ def table_config(data_dir, **changes):
     return config, list(rows())
 
 
+def run(config, rows, workdir):
+    return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
+
+
 def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
-    found = compare.run(config, rows, tmp_path)
+    found = run(config, rows, tmp_path)
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
     assert seen == {
@@ -52,7 +56,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
 
     (tmp_path / "results.json").unlink()  # as if stopped before the end: nothing runs again
     before = (tmp_path / "tds/0/results.json").stat().st_mtime_ns
-    again = compare.run(config, rows, tmp_path)
+    again = run(config, rows, tmp_path)
     assert again == found
     assert (tmp_path / "tds/0/results.json").stat().st_mtime_ns == before
 
@@ -71,12 +75,12 @@ def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_
     )  # fmt: skip
     config.update(changes)
     with pytest.raises(UserError, match=says):
-        compare.run(config, rows, tmp_path / "table")
+        run(config, rows, tmp_path / "table")
     assert not (tmp_path / "table").exists()
 
 
 @pytest.mark.parametrize(
-    "regressor, views, says",
+    "settings, views, says",
     [
         (dict(name="lasso", sees="pose"), (), "config.regressor.name: 'lasso'"),
         (dict(name="ridge", sees="smell"), (), "config.regressor.sees: 'smell'"),
@@ -84,9 +88,9 @@ def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_
         (dict(name="ridge", sees="encoder"), (), "for an encoder to one or more"),
     ],
 )
-def test_mistakes_of_a_regressor(regressor, views, says, tmp_path):
+def test_mistakes_of_a_regressor(settings, views, says, tmp_path):
     config = baselines.get_config("ridge_pose_debug")
-    config.regressor.update(regressor)
+    config.regressor.update(settings)
     config.data.views = views
     with pytest.raises(UserError, match=says):
         regressor.run(config, tmp_path / "run")
@@ -107,9 +111,9 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
         if name != "leave_one_action_out" or row.data.select.without_action[:7] == "barbell":
             rows.append((name, row))
     with pytest.raises(UserError, match="not tested on the same clips"):
-        compare.run(config, rows, tmp_path / "partly")
+        run(config, rows, tmp_path / "partly")
     rows = [(name, row) for name, row in rows if name != "leave_one_action_out"]
-    found = compare.run(config, rows, tmp_path / "people")
+    found = run(config, rows, tmp_path / "people")
     part = found["test"]
     # The two people are all there are: the same run by another way.
     assert part["rows"]["people_2"]["skill"] == part["rows"]["cross_subject"]["skill"]
@@ -129,7 +133,7 @@ def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tm
         row.data.frame_rate = 2.5
         row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
         row.train.batch_size = row.eval.batch_size = 8
-    found = compare.run(config, rows, tmp_path / "torques")["test"]["rows"]
+    found = run(config, rows, tmp_path / "torques")["test"]["rows"]
     assert found["none"]["skill"] != found["statics + levers"]["skill"]
     log = (tmp_path / "torques/statics + levers/0/metrics.jsonl").read_text().splitlines()
     parts = json.loads(log[0])

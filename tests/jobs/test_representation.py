@@ -8,7 +8,8 @@ from PIL import Image
 
 from configs.tables import representations
 from video2emg.core.errors import UserError
-from video2emg.jobs import representation, representation_table
+from video2emg.jobs import Options, compare, representation
+from video2emg.representation import features as features_lib
 from video2emg.representation.report import PROBES
 from video2emg.train.checkpoint import load_params
 
@@ -25,11 +26,15 @@ def small(data_dir, name, preset="debug"):
     return config
 
 
+def run(config, rows, workdir):
+    return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
+
+
 def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     config = representations.get_config("debug")
-    config.update(seeds=(0,), bootstrap=20, only="none,emg+contrastive", reference="none")
+    config.update(seeds=(0,), bootstrap=20, only="none,emg+contrastive", baseline="none")
     rows = [(name, small(tiny_dir, name)) for name in representations.OBJECTIVES]
-    found = representation_table.run(config, rows, tmp_path)
+    found = run(config, rows, tmp_path)
     part = found["test"]
     assert part["order"] == [
         "none", "emg+contrastive", "nothing", "duration", "small pictures", "measured EMG",
@@ -49,11 +54,11 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
 
     (tmp_path / "results.json").unlink()  # as if stopped before the end: nothing runs again
     before = (tmp_path / "emg+contrastive/0/results.json").stat().st_mtime_ns
-    assert representation_table.run(config, rows, tmp_path) == found
+    assert run(config, rows, tmp_path) == found
     assert (tmp_path / "emg+contrastive/0/results.json").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="no row emgg; there are none"):
         config.only = "emgg"
-        representation_table.run(config, rows, tmp_path / "other")
+        run(config, rows, tmp_path / "other")
 
 
 def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_path):
@@ -63,7 +68,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     assert any("loss_masked_emg" in line and "loss_masked_pose" in line for line in lines)
     validation = next(line for line in lines if "validation_loss" in line)
     assert validation["validation_skill"] == -validation["validation_loss"]
-    features, windows, clips = representation.read(tmp_path / representation.FEATURES)
+    features, windows, clips = features_lib.read(tmp_path / features_lib.FILE)
     assert windows is None and set(features) == {"train", "validation", "test"}
     for split, of in clips.items():
         assert features[split].shape == (len(of.clip_id), 16) and np.isfinite(features[split]).all()
@@ -95,7 +100,7 @@ def test_mistakes_are_found_before_anything_runs(changes, says, tiny_dir, tmp_pa
 def test_a_broken_file_of_features_is_named(tmp_path):
     (tmp_path / "features.npz").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"features.npz: not the features of a run"):
-        representation.read(tmp_path / "features.npz")
+        features_lib.read(tmp_path / "features.npz")
 
 
 def test_every_preset_makes_every_row():

@@ -185,6 +185,20 @@ def provenance(
     } | more
 
 
+def common_provenance(provenances: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the provenances of all rows of one table have in common.
+
+    Raises:
+      UserError: the rows are of different datasets or normalisations.
+    """
+    first, *rest = provenances.values()
+    for field in ("dataset", "dataset_version", "normalisation"):
+        values = {str(provenance[field]) for provenance in (first, *rest)}
+        if len(values) > 1:
+            raise UserError(f"rows of one table differ in {field}: {', '.join(sorted(values))}")
+    return {k: v for k, v in first.items() if all(p.get(k) == v for p in rest) and k != "seed"}
+
+
 def packages() -> dict[str, str | None]:
     """Versions of what results depend on."""
     return {name: _version(name) for name in _PACKAGES}

@@ -98,7 +98,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     """
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
-    assessing = config.get("task") == "aqa"
+    assessing = config.job == "aqa"
     source = build.video2emg_workdir(config, workdir) if assessing else workdir
     main = read_config(source)
     main.data.dir = str(data_dir or main.data.dir)

@@ -1,14 +1,16 @@
 """The assessment job, top to bottom: Video→EMG → evidence → head → test subjects → results."""
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
 
+from video2emg import jobs
 from video2emg.aqa import head as head_lib
 from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published, report
@@ -40,11 +42,12 @@ from video2emg.fkg.feedback import feedback
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
-from video2emg.jobs import video2emg
+from video2emg.jobs import Options, Row
 from video2emg.models.published.flex import MODALITIES
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.tables import write_table
 from video2emg.run.workdir import init_workdir, read_config
 from video2emg.train import loop
 from video2emg.train import state as state_lib
@@ -55,7 +58,7 @@ ACTIONS = ("given", "recognised")
 Said = dict[str, AQAPredictions]
 
 
-def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
@@ -63,7 +66,7 @@ def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None
       workdir: receives config.json, checkpoints, best, metrics.jsonl, aqa_predictions.npz,
         feedback.json (docs/fkg.md) and results.json; in `video2emg` the Video→EMG run, if none is
         given; in `frozen` the head from which joint training starts.
-      bench: of an earlier run, if it serves this one too (same `cache_key(config)`).
+      options: `shared`: frozen features that the runs of one comparison share.
 
     Returns:
       The results, as written.
@@ -79,8 +82,11 @@ def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None
         print(report.format_table(found))
         log(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
-    if bench is None:
-        bench = FrozenFeatures(config, rubric, _video2emg(config, workdir), mesh)
+    shared = (options or Options()).shared
+    key = cache_key(config)
+    if key not in shared:
+        shared[key] = FrozenFeatures(config, rubric, _video2emg(config, workdir), mesh)
+    bench = shared[key]
     joint = config.emg_source == "predicted"
     if joint and not isinstance(bench.model, nn.Module):
         raise UserError(
@@ -117,60 +123,36 @@ def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None
     return found
 
 
-def sweep(
-    config: Config, overrides: list[dict[str, Any]], workdir: str | Path, collect: bool = False
-) -> dict[str, Any]:
-    """Runs every variant into `workdir/<n>` and writes their comparison to `workdir/results.json`.
+def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
+    """Rows of a comparison in `workdir`: one Video→EMG model serves all that name none."""
+    for row in rows:
+        _check(row.config, mesh_lib.make_mesh(**row.config.main.parallel))
+    source = _video2emg(rows[0].config, workdir)
+    prepared = []
+    for row in rows:
+        variant = row.config.copy_and_resolve_references()
+        variant.video2emg = variant.video2emg or str(source)
+        prepared.append(dataclasses.replace(row, config=variant))
+    return prepared
 
-    With `collect` none is run: the comparison is of those that are finished.
 
-    Variants that differ in their seed only are one row of the table, called `row` if an override
-    has that. One Video→EMG model serves all; it is trained into `workdir/video2emg` if none is
-    given.
-    """
-    workdir = Path(workdir).expanduser()
-    mesh = mesh_lib.make_mesh(**config.main.parallel)
-    _, rubric = _check(config, mesh)
-    source = _video2emg(config, workdir)
-    benches: dict[str, FrozenFeatures] = {}
-    bench, groups, score_only, done = None, {}, set(), set()
-    for n, override in enumerate(overrides):
-        if collect and not (workdir / str(n) / "results.json").exists():
-            log(f"variant {n + 1} of {len(overrides)} is not finished: {override}")
-            continue
-        override = dict(override)
-        row = override.pop("row", "")
-        variant = config.copy_and_resolve_references()
-        variant.video2emg = str(source)
-        variant.update_from_flattened_dict(override)
-        key = cache_key(variant)
-        if key not in benches:
-            benches[key] = FrozenFeatures(variant, rubric, Path(variant.video2emg), mesh)
-        bench = benches[key]
-        log(f"variant {n + 1} of {len(overrides)}: {override}")
-        run(variant, workdir / str(n), bench)
-        name = row or ", ".join(
-            f"{value}" if key == "emg_source" else f"{key}={value}"
-            for key, value in override.items()
-            if key != "train.seed"
-        )
-        said = report.load(workdir / str(n) / "aqa_predictions.npz")
-        groups.setdefault(name or "model", []).append(said)
-        done.add(variant.train.seed)
-        if _score_only(variant):
-            score_only.add(name)
-    if bench is None:
-        raise UserError(f"{workdir}: no variant is finished")
+def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, Any]:
+    """The table of `compare`: heads that differ in their inputs or settings, and the baselines."""
+    groups: dict[str, list[Mapping[str, AQAPredictions]]] = {}
+    for run in runs:
+        groups.setdefault(run.row, []).append(report.load(run.workdir / "aqa_predictions.npz"))
+    last = runs[-1].config
+    mesh = mesh_lib.make_mesh(**last.main.parallel)
+    bench = FrozenFeatures(last, Rubric.of(load(last.graph)), Path(last.video2emg), mesh)
     examiner = report.BootstrapEvaluator(
-        load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test"), config.eval.bootstrap
+        load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test"), config.bootstrap
     )
-    found = {
-        "provenance": _provenance(config, bench) | {"seeds": sorted(done)},
+    score_only = {run.row for run in runs if _score_only(run.config)}
+    outcome = {
+        "provenance": _provenance(last, bench) | {"seeds": sorted({run.seed for run in runs})},
         "test": report.compare(examiner, groups, baselines(bench), score_only),
     }
-    results.write_results(workdir / "results.json", found)
-    print(report.format_table(found))
-    return found
+    return write_table(outcome, workdir, report.format_table, draw=None)
 
 
 def feedback_texts(
@@ -300,7 +282,7 @@ def _video2emg(config: Config, workdir: Path) -> Path:
     if config.video2emg:
         return source
     log(f"training the Video→EMG model into {source}")
-    video2emg.run(config.main, source)
+    jobs.run(config.main, source)
     return source
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from video2emg import jobs
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
@@ -17,16 +18,17 @@ from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.jobs import compare, video2emg
+from video2emg.jobs import Options
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.tables import write_table
 from video2emg.run.workdir import init_workdir
 from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs (or resumes) the job.
 
     Args:
@@ -35,6 +37,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         `bootstrap`, samples.
       workdir: receives config.json, the models' workdirs under `model/`, the scores of every row
         and seed under `rows/`, results.json, compare.txt and compare.png.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.
@@ -50,7 +53,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         main.train.seed = seed
         source = workdir / "model" / str(seed)
         log(f"seed {seed}: the model, in {source}")
-        facts = video2emg.run(main, source)["provenance"]
+        facts = jobs.run(main, source)["provenance"]
         kept = {name: workdir / "rows" / f"{n}-{seed}.npz" for n, name in enumerate(rows)}
         if not all(path.exists() for path in kept.values()):
             _show(main, source, rows, kept, mesh)
@@ -62,7 +65,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     }
     for name, shown in rows.items():
         found["test"]["rows"][name] |= {"sees": _kind(shown, config.main), "shown": list(shown)}
-    return compare.finish(found, workdir)
+    return write_table(found, workdir)
 
 
 def _kind(shown: tuple[str, ...], main: Config) -> str:

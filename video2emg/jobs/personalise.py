@@ -28,11 +28,12 @@ from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.calibration import GainOffset
 from video2emg.eval.series import ClipSeries
-from video2emg.jobs import compare
+from video2emg.jobs import Options
 from video2emg.models import finetune
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.tables import write_table
 from video2emg.run.workdir import init_workdir, provenance, read_config
 from video2emg.train.checkpoint import load_params
 from video2emg.train.losses import masked_mean
@@ -43,7 +44,7 @@ TRAINED = {"head": re.compile(r"decoder/(samples|output_scale)"), "lora": re.com
 METHODS = ("gain", *TRAINED)
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs the job.
 
     Args:
@@ -52,6 +53,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         often others are revealed; `strengths`, candidates of `GainOffset`; `steps`, candidates;
         `learning_rate`, `rank`; `data_dir`; `bootstrap`.
       workdir: receives config.json, results.json, compare.txt and compare.png.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.
@@ -70,7 +72,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     init_workdir(workdir, config)
     if (workdir / "results.json").exists():
         log("finished before; to run again, choose another --workdir")
-        return compare.finish(results.read_results(workdir / "results.json"), workdir)
+        return write_table(results.read_results(workdir / "results.json"), workdir)
     main.data.dir = config.data_dir or main.data.dir
     dataset = open_dataset(main.data.name, main.data.dir, main.data.manual_dir)
     splits, _ = setup.load_splits(main, dataset)
@@ -97,7 +99,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     for name, row in found["test"]["rows"].items():
         shown = [name for name in inputs if name not in config.hidden]
         row["sees"] = ", ".join(shown + ([] if name == "nothing" else ["EMG"]))
-    return compare.finish(found, workdir)
+    return write_table(found, workdir)
 
 
 class _Person:

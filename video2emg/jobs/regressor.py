@@ -22,6 +22,7 @@ from video2emg.eval import comparison, encoder_features, evaluate, results, scor
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.regressors import Described, Regressor, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
+from video2emg.jobs import Options
 from video2emg.models.finetune import plain
 from video2emg.models.import_weights import fingerprint
 from video2emg.parallel import mesh as mesh_lib
@@ -40,7 +41,7 @@ REGRESSORS: Mapping[str, tuple[type[Regressor], tuple[dict[str, Any], ...]]] = {
 }
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs one regressor.
 
     Args:
@@ -48,6 +49,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         `encoder`; `encoder_of`, the workdir of a finished run whose trained encoder is asked, else
         the encoder is that of `config.model`, with its pretrained weights or from its seed.
       workdir: receives config.json, scores.npz and results.json.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.

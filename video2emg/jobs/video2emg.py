@@ -1,7 +1,8 @@
 """The main job, top to bottom: data → model → training → test subjects → results."""
 
+import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +10,46 @@ import jax
 import numpy as np
 
 from video2emg.core.config import Config
+from video2emg.core.errors import UserError
 from video2emg.core.files import folder, write_json
 from video2emg.data.augment import Augmentation
 from video2emg.data.pipeline import eval_batches, train_batches
 from video2emg.data.store import open_dataset
-from video2emg.eval import comparison, evaluate, forward, intervals, results, scores
+from video2emg.eval import baselines, comparison, evaluate, forward, intervals, results, scores
 from video2emg.eval.baselines import Template
+from video2emg.jobs import Options, Row
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.tables import write_table
 from video2emg.run.workdir import SCORES, flatten, init_workdir, provenance
 from video2emg.train import loop
 from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 from video2emg.viz import run_figures
 
-_FITTED_ON = (
-    20_000  # training clips at most, evenly spread, for the baselines: 13 kB each in memory
-)
+# At most so many training clips, evenly spread, fit the baselines: 13 kB each in memory.
+_FITTED_ON = 20_000
+# What the trivial baselines know.
+_TRIVIAL = {
+    "zero": "nothing",
+    "train_mean": "nothing",
+    "action_mean": "exercise",
+    "template": "exercise, phase",
+    "subject_mean": "test EMG",
+    "nearest_neighbour": "video",
+}
 
 
-def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
       config: see `configs/v2emg.py`.
       workdir: receives config.json, checkpoints, best, metrics.jsonl, scores.npz, results.json,
         figures.
-      profile: whether it also receives `profile/`, about the first steps.
+      options: `profile`: whether it also receives `profile/`, about the first steps.
 
     Returns:
       The results, as written.
@@ -101,7 +113,16 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     def name_of(index: int) -> str:
         return splits["train"].clip(index).clip_id
 
-    loop.train(model, config.train, data, validate, mesh, workdir, name_of=name_of, profile=profile)
+    loop.train(
+        model,
+        config.train,
+        data,
+        validate,
+        mesh,
+        workdir,
+        name_of=name_of,
+        profile=(options or Options()).profile,
+    )
 
     log("evaluating the model that was best on validation on the test subjects")
     params = load_params(
@@ -141,28 +162,62 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
     return found
 
 
-def sweep(
-    config: Config, overrides: list[dict[str, Any]], workdir: str | Path, collect: bool = False
-) -> dict[str, Any]:
-    """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`.
+def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
+    """Rows of a comparison in `workdir`: regressors read the encoder of another row's first run."""
+    seeds = {row.name: row.seeds for row in rows}
+    prepared = []
+    for row in rows:
+        variant = row.config.copy_and_resolve_references()
+        if variant.job == "regressor" and (other := variant.regressor.encoder_of):
+            if other not in seeds:
+                raise UserError(f"row {row.name} needs the encoder of row {other}: add it to only")
+            variant.regressor.encoder_of = str(workdir / other / str(seeds[other][0]))
+        prepared.append(dataclasses.replace(row, config=variant))
+    return prepared
 
-    With `collect` none is run: the summary is of those that are finished.
-    """
-    workdir = folder(workdir, "--workdir")
-    found = []
-    for n, override in enumerate(overrides):
-        if collect and not (workdir / str(n) / "results.json").exists():
-            log(f"variant {n + 1} of {len(overrides)} is not finished: {override}")
+
+def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, Any]:
+    """The table of `compare`: seeds of one system, or several systems on the same clips."""
+    if len({run.row for run in runs}) == 1:
+        outcome = results.merge_seeds([dict(run.results) for run in runs])
+        return write_table(outcome, workdir, results.format_table, draw=None)
+    systems, trivial = _systems(runs, config.baseline)
+    provenances = {run.row: run.results["provenance"] for run in runs}
+    outcome = {
+        "provenance": results.common_provenance(provenances),
+        "test": comparison.compare(systems, config.baseline, config.bootstrap),
+    }
+    for name, row in outcome["test"]["rows"].items():
+        if name in trivial:
+            row["sees"] = _TRIVIAL[name]
+            row["uses_test_emg"] = baselines.REGISTRY[name].uses_test_emg
             continue
-        variant = config.copy_and_resolve_references()
-        variant.update_from_flattened_dict(override)
-        log(f"variant {n + 1} of {len(overrides)}: {override}")
-        found.append(run(variant, workdir / str(n)))
-    merged = results.merge_seeds(found)
+        known = ("sees", "parameters", "settings", "config_hash")
+        row |= {key: provenances[name][key] for key in known if key in provenances[name]}
+    return write_table(outcome, workdir)
 
-    def write() -> None:
-        results.write_results(workdir / "results.json", merged)
-        print(results.format_table(merged))
 
-    hosts.main_only(write)
-    return merged
+def _systems(
+    runs: Sequence[Any], baseline: str
+) -> tuple[dict[str, list[scores.Table]], tuple[str, ...]]:
+    """One table of scores per row and seed, all with the baseline's template; trivial baselines."""
+    tables: dict[str, dict[int, list[dict[str, scores.Table]]]] = {}
+    for run in runs:
+        seeds = tables.setdefault(run.row, {})
+        seeds.setdefault(run.seed, []).append(comparison.load(run.workdir / SCORES))
+    if baseline not in tables:
+        raise UserError(f"no run of the baseline row {baseline!r} is finished")
+    systems = {
+        name: [scores.join([part["model"] for part in parts]) for parts in seeds.values()]
+        for name, seeds in tables.items()
+    }
+    parts = list(tables[baseline].values())[-1]
+    trivial = tuple(name for name in parts[0] if name != "model")
+    systems |= {name: [scores.join([part[name] for part in parts])] for name in trivial}
+    comparison.check_same_clips(systems, baseline)
+    # One template for all: rows that learn from less data have a worse template of their own.
+    template = systems[baseline][0].template_sq_error
+    return {
+        name: [dataclasses.replace(table, template_sq_error=template) for table in tables]
+        for name, tables in systems.items()
+    }, trivial

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from video2emg import models
@@ -30,7 +29,7 @@ def load_splits(
     config: Config, dataset: Dataset, labels: Labels | None = None
 ) -> tuple[dict[str, Examples], emg_lib.Normalisation]:
     """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
-    wanted = (config.data.get("select") or ml_collections.ConfigDict()).to_dict()
+    wanted = config.data.select.to_dict()
     test_views = tuple(wanted.pop("test_views", ()))
     sources = select(dataset.splits, **wanted)
     first = sources["train"][0]
@@ -62,11 +61,11 @@ def load_splits(
 
 def window_from_config(config: Config) -> Window:
     """The window that `config.data` describes; joints and torques are for the dataset to name."""
-    # Runs from before there was a choice do not say.
-    kind = config.data.get("torque", "source")
-    if kind not in TORQUES:
-        raise UserError(f"config.data.torque: {kind!r} is not one of {', '.join(TORQUES)}")
-    statics = kind == "static"
+    if config.data.torque not in TORQUES:
+        raise UserError(
+            f"config.data.torque: {config.data.torque!r} is not one of {', '.join(TORQUES)}"
+        )
+    statics = config.data.torque == "static"
     return Window(
         seconds=config.data.seconds,
         frame_rate=config.data.frame_rate,

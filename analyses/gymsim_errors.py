@@ -1,6 +1,6 @@
 """Writes the table of errors in docs/gymsim.md: what each does to its muscle at equal load.
 
-python benchmarks/gymsim_errors.py [--people 6]
+python -m analyses.gymsim_errors [--people 6]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Draws docs/img/gymsim_exercises.png: every exercise of the simulated gym in mid-movement.
 
-python -m benchmarks.gymsim_sheet [--view front_left] [--out picture.png]
+python -m analyses.gymsim_sheet [--view front_left] [--out picture.png]
 """
 
 import argparse

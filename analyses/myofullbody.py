@@ -9,7 +9,7 @@ Needs `pip install --no-deps musclemimic-models`, a development tool only (witho
 asks for `mujoco`, which must not be installed beside `mujoco-core`). Its NOTICE says that part of
 the model was released for non-commercial use, so nothing of it is copied here.
 
-    python -m benchmarks.myofullbody --subjects 2
+    python -m analyses.myofullbody --subjects 2
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What the errors of a run consist of: loudness of whom, course in time, noise of the EMG itself.
 
-    python -m benchmarks.error_parts --run runs/seeds/0
+    python -m analyses.error_parts --run runs/seeds/0
 
 Predictions are corrected in hindsight: multiplied by the one factor that fits the measured EMG
 best, for each person, each person and muscle, … down to each channel of each clip. What the skill

@@ -2,7 +2,7 @@ r"""What unknown electrode gains leave to be reached, for each meaning of one un
 
     python launch.py --config configs/v2emg.py:six --config.data.normalisation=train \
       --workdir runs/train
-    python -m benchmarks.gain_ceiling --name gymsim/default --run train=runs/train …
+    python -m analyses.gain_ceiling --name gymsim/default --run train=runs/train …
 
 A seer knows the envelope of every test clip in % MVC exactly, which no camera tells, but not how
 loud the person's electrodes are; in the units of another reference it can only multiply by what is

@@ -1,6 +1,6 @@
 """Real EMG: the pose → EMG systems on joint angles of treadmill walking and running.
 
-    python -m benchmarks.walking --data ../shared/data/ceinms_rt_lowerlimb/data
+    python -m analyses.walking --data ../shared/data/ceinms_rt_lowerlimb/data
 
 One subject, three recordings (3.6 and 4.5 km/h walking, 8.1 km/h running; CEINMS-RT lower limb
 model, Apache-2.0): 23 joint coordinates and envelopes of the right leg, normalised by the source.
