@@ -84,7 +84,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     "changes, says",
     [
         ({"train.same_action": 3}, "same_action=3 does not divide"),
-        ({"represent.hidden": 1.0}, "config.representation.hidden=1.0"),
+        ({"representation.hidden": 1.0}, "config.representation.hidden=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
         ({"eval.batch_size": 3}, "config.eval.batch_size"),
     ],
