@@ -1,15 +1,14 @@
-"""T4: what representations of video know, by the objective that they were learned with.
+"""T4: what representations of video contain, by training objective.
 
     python launch.py --config configs/tables/representations.py --workdir runs/representations
     python launch.py --config configs/tables/representations.py:contrastive --workdir runs/aligned
     python -m benchmarks.publish_table --workdir runs/representations --name representations \
       --page docs/representations.md
 
-The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is
-a mix of weights in `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps
-and batches. `crowd` (after the colon) has fewer exercises of more people; `debug` is a run of
-minutes on next to nothing; `<objective>_debug` is one row of it. Expected result:
-docs/representations.md.
+The table resumes; `--config.only=none,emg` makes some rows. An objective is a mix of weights in
+`config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps and batches. `crowd`
+(after the colon) has fewer exercises and more people; `debug` takes minutes; `<objective>_debug` is
+one of its rows. Expected results: docs/representations.md.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from configs import v2emg
 PRESETS = ("", "crowd", "debug")
 _BODY = dict(pose=0.3, torque=0.3, load=0.3)
 OBJECTIVES = {
-    "none": {},  # the encoder as it was drawn
+    "none": {},  # the encoder with its initial weights
     "emg": dict(emg=10.0),
     "biomechanics": _BODY,
     "emg+biomechanics": dict(emg=10.0, **_BODY),  # as the main job
@@ -46,7 +45,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         )
     config = v2emg.get_config("debug" if preset == "debug" else "")
     config.job = "representation"
-    config.graph = "gymsim"  # whose errors probes are asked about; empty: none
+    config.graph = "gymsim"  # its errors are probed; empty: none
     if preset != "debug":
         config.data.name = "gymsim/crowd" if preset == "crowd" else "gymsim/gym"
         config.data.views = ("front_left",)
@@ -58,12 +57,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
     )
     config.train.loss = weights | OBJECTIVES[name]
-    config.model.predicted_mae = False  # nobody asks for intervals here
+    config.model.predicted_mae = False  # no intervals in this table
     config.representation = dict(
-        layers=2,  # of the transformer that reads EMG, and of the one that fills in
-        space=64,  # dimensions that video and EMG share
-        span_s=0.6,  # s, hidden at a time
-        hidden=0.6,  # share of the instants
+        layers=2,  # of the EMG encoder and of the masked reconstruction
+        space=64,  # dimensions of the shared embedding of video and EMG
+        span_s=0.6,  # s, length of a masked span
+        hidden=0.6,  # masked share of the instants
     )
     return config
 

@@ -3,8 +3,8 @@
     python launch.py --config configs/tables/views.py --workdir runs/t5
     python -m benchmarks.publish_table --workdir runs/t5 --name views --page docs/results.md
 
-One model per seed, trained to do without any camera; each row hides the others from it. Expected
-result: docs/results.md.
+One model per seed, trained with cameras hidden at random; each row hides all cameras but those it
+names. Expected results: docs/results.md.
 """
 
 import ml_collections

@@ -127,15 +127,15 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
 def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tmp_path):
     config = torques.get_config("debug")
     config.update(seeds=(0,), bootstrap=20)
-    rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + levers")]
+    rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + moment arms")]
     for _, row in rows:
         row.data.dir = str(tiny_dir)
         row.data.frame_rate = 2.5
         row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
         row.train.batch_size = row.eval.batch_size = 8
     found = run(config, rows, tmp_path / "torques")["test"]["rows"]
-    assert found["none"]["skill"] != found["statics + levers"]["skill"]
-    log = (tmp_path / "torques/statics + levers/0/metrics.jsonl").read_text().splitlines()
+    assert found["none"]["skill"] != found["statics + moment arms"]["skill"]
+    log = (tmp_path / "torques/statics + moment arms/0/metrics.jsonl").read_text().splitlines()
     parts = json.loads(log[0])
     assert parts["loss_consistency"] > 0 and parts["loss_torque"] > 0
 
