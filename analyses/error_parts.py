@@ -1,13 +1,13 @@
-"""What the errors of a run consist of: loudness of whom, course in time, noise of the EMG itself.
+"""Divides the error of a run into loudness, course in time, and noise of the EMG.
 
     python -m analyses.error_parts --run runs/seeds/0
 
-Predictions are corrected in hindsight: multiplied by the one factor that fits the measured EMG
-best, for each person, each person and muscle, … down to each channel of each clip. What the skill
-gains is what was wrong with the loudness; what no factor mends is the course in time. Of that,
-noise of the EMG is nobody's fault: simulated repetitions are recorded a second time, the same
-movement and the same electrodes with other noise, and half of the squared difference is out of
-anybody's reach. `--write` makes results/error_parts.json and the table in docs/results.md.
+Predictions are multiplied, in hindsight, by the factor that fits the measured EMG best: one per
+person, per person and muscle, and so on, down to one per channel of each clip. The gain in skill is
+the error of the loudness. The rest is the course in time and noise. The noise is measured on
+simulated repetitions that are recorded twice: same movement, same electrodes, other noise. Half of
+their squared difference cannot be predicted. `--write` writes results/error_parts.json and the
+table in docs/results.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from video2emg.eval import comparison, results, scores
 from video2emg.run.workdir import SCORES
 from video2emg.sim import record, semg
 
-# Whose factor; each row's groups lie within those of the row before.
+# Groups that share a factor; the groups of each row divide those of the row before.
 OF = {
     "person": ("subject",),
     "person and muscle": ("subject", "muscle"),
@@ -62,7 +62,7 @@ def corrected(table: scores.Table, of: tuple[str, ...]) -> Float[np.ndarray, " S
 
 
 def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndarray, " S"], ...]:
-    """Σe² that nobody can avoid, and that of the template, by subject, of some test clips."""
+    """Σe² of the noise and of the template, by subject, over some test clips."""
     studio = Builder.builder_configs[version].studio
     row = {int(clip.rsplit("_")[-1]): k for k, clip in enumerate(table.clip_id)}
     people = np.unique(table.subject)

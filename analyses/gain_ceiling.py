@@ -1,15 +1,14 @@
-r"""What unknown electrode gains leave to be reached, for each meaning of one unit of EMG.
+r"""The highest skill without knowledge of electrode gains, for each EMG normalisation.
 
     python launch.py --config configs/v2emg.py:six --config.data.normalisation=train \
       --workdir runs/train
     python -m analyses.gain_ceiling --name gymsim/default --run train=runs/train …
 
-A seer knows the envelope of every test clip in % MVC exactly, which no camera tells, but not how
-loud the person's electrodes are; in the units of another reference it can only multiply by what is
-usual for the muscle among training people. Its skill is what unknown gains leave to a model that
-sees neither EMG nor MVC of the person (in units of `subject`, which depend on how hard the person
-worked, a model may know more). Beside it stands what a finished run has reached in that unit.
-Writes results/gain_ceiling.json and the table in docs/results.md.
+An ideal predictor knows the envelope of every test clip in % MVC exactly, but not the gain of the
+electrodes. In another unit it multiplies the envelope by the usual gain of the muscle in training.
+Its skill bounds that of a model that sees neither EMG nor MVC of the person. (The unit `subject`
+also depends on the effort of the person, which a model may see.) The table also shows a finished
+run in the same unit. Writes results/gain_ceiling.json and the table in docs/results.md.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from video2emg.run import setup
 
 
 def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
-    """Scores of the seer in units of the reference `kind`."""
+    """Scores of the ideal predictor in the unit `kind`."""
     config.data.normalisation = kind
     splits, _ = setup.load_splits(config, dataset)
     series = {split: evaluate.series_of(splits[split]) for split in ("train", "test")}
@@ -58,8 +57,10 @@ def reached(runs: Sequence[str], name: str) -> dict[str, dict]:
         read = results.read_results(Path(workdir) / "results.json")
         facts = read["provenance"]
         if (facts["dataset"], facts["normalisation"]) != (name, kind):
-            raise UserError(f"--run {kind}={workdir}: is of {facts['dataset']} in units of "
-                            f"{facts['normalisation']!r}, not of {name} in {kind!r}")  # fmt: skip
+            raise UserError(
+                f"--run {kind}={workdir}: is of {facts['dataset']} in units of "
+                f"{facts['normalisation']!r}, not of {name} in {kind!r}"
+            )
         found[kind] = {
             key: value
             for key, value in read["test"]["model"].items()
@@ -91,8 +92,10 @@ def main() -> None:
     rows = {kind: ceiling(dataset, config, kind, mvc) for kind in KINDS}
     facts = dict(dataset=args.name, simulated=dataset.simulated, rows=rows, models=models)
     results.write_results(ROOT / "results/gain_ceiling.json", facts)
-    head = " | ".join(f"{who}: skill | 95 % | amplitude r" for who in ("seer", "model"))
-    lines = [f"| one unit is | {head} |", "|---|---|---|---|---|---|---|"]
+    head = " | ".join(
+        f"{who}: skill | 95 % | amplitude r" for who in ("perfect envelopes, unknown gain", "model")
+    )
+    lines = [f"| normalisation | {head} |", "|---|---|---|---|---|---|---|"]
     for kind in rows:
         lines.append(f"| `{kind}` | {cells(rows[kind])} | {cells(models.get(kind))} |")
     put(ROOT / "docs/results.md", "\n".join(lines), "gain_ceiling")

@@ -1,4 +1,4 @@
-"""Writes the table of errors in docs/gymsim.md: what each does to its muscle at equal load.
+"""Writes the table of errors in docs/gymsim.md: the effect of each on its muscle at equal load.
 
 python -m analyses.gymsim_errors [--people 6]
 """

@@ -2,8 +2,8 @@
 
 The same movement and load are given to both bodies. MyoFullBody takes the directions of our
 segments (inverse kinematics), then its own inverse dynamics and static optimisation; its muscles'
-activations are correlated over time with ours. Agreement says that our 84 simple muscle paths are
-recruited like those of a detailed model; neither is a measurement.
+activations are correlated over time with ours. Agreement means that our 84 simple muscle paths are
+recruited like those of a detailed model. Neither is a measurement.
 
 Needs `pip install --no-deps musclemimic-models`, a development tool only (without dependencies: it
 asks for `mujoco`, which must not be installed beside `mujoco-core`). Its NOTICE says that part of
@@ -116,10 +116,14 @@ class Myo:
         # It faces −y at rest; turned to face +x, bodies get axes forward, left and up.
         self.rest[3:7] = self._turn(np.pi / 2, self.rest[3:7])
         self.pose(self.rest)
-        self.frames = {"pelvis": "pelvis", "chest": "thorax",
-                       **{f"foot_{s}": f"calcn_{c}" for s, c in SIDES.items()}}  # fmt: skip
-        self.axes = {k: self.data.body(b).xmat.reshape(3, 3).T.copy()
-                     for k, b in self.frames.items()}  # fmt: skip
+        self.frames = {
+            "pelvis": "pelvis",
+            "chest": "thorax",
+            **{f"foot_{s}": f"calcn_{c}" for s, c in SIDES.items()},
+        }
+        self.axes = {
+            k: self.data.body(b).xmat.reshape(3, 3).T.copy() for k, b in self.frames.items()
+        }
         # In a neutral pose shoulders and elbows leave the singularity of hanging straight down.
         for joint, angle in (("shoulder_elv", 0.15), ("elbow_flex", 0.1)):
             for side in SIDES.values():
@@ -218,10 +222,15 @@ class Myo:
                 path[place].append(data.body(points[place]).xpos.copy())
         # Weight and inertia of what is carried.
         pull = {
-            place: kg * (model.opt.gravity - np.gradient(np.gradient(
-                np.array(path[place]), 1 / RATE, axis=0), 1 / RATE, axis=0))
+            place: kg
+            * (
+                model.opt.gravity
+                - np.gradient(
+                    np.gradient(np.array(path[place]), 1 / RATE, axis=0), 1 / RATE, axis=0
+                )
+            )
             for place, kg in load.items()
-        }  # fmt: skip
+        }
         torque, gain = [], []
         for t in range(len(qpos)):
             independent = self.pose(qpos[t])
@@ -255,12 +264,14 @@ class Myo:
         )
         force = [
             mujoco.mju_muscleGain(
-                data.actuator_length[i], data.actuator_velocity[i],
-                model.actuator_lengthrange[i], model.actuator_acc0[i],
+                data.actuator_length[i],
+                data.actuator_velocity[i],
+                model.actuator_lengthrange[i],
+                model.actuator_acc0[i],
                 model.actuator_gainprm[i, :9],
             )
             for i in range(model.nu)
-        ]  # fmt: skip
+        ]
         return moment * np.array(force)[:, None]
 
     def _share(self, gain: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, float]:
@@ -334,8 +345,10 @@ def main() -> None:
                 own = ours(found, muscle, side)[::stride]
                 r = np.corrcoef(own, other)[0, 1]
                 table[trial.exercise, muscle].append(r)
-                print(f"{trial.exercise:26s}{muscle:20s}{side:7s}{r:6.2f}"
-                      f"{own.max():11.2f}{other.max():8.2f}")  # fmt: skip
+                print(
+                    f"{trial.exercise:26s}{muscle:20s}{side:7s}{r:6.2f}"
+                    f"{own.max():11.2f}{other.max():8.2f}"
+                )
         print(f"{'':26s}directions met to {misses.mean():.1f}°, limb torques to {residual:.0%}")
     print("\nMean correlation")
     for (exercise, muscle), values in table.items():

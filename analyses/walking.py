@@ -4,11 +4,11 @@
 
 One subject, three recordings (3.6 and 4.5 km/h walking, 8.1 km/h running; CEINMS-RT lower limb
 model, Apache-2.0): 23 joint coordinates and envelopes of the right leg, normalised by the source.
-Trained on the first 70 % of each, the last tenth of that held back for the choice of settings and
-steps, tested on the last 30 %: the same person and day, so it says that the reading, the clocks and
-the systems work on real signals, and nothing about new people. There is one subject, hence no
-intervals. The reference of the skill is each channel's training mean in that recording. Writes
-results/walking.json and the table in docs/reference.md.
+Trained on the first 70 % of each recording, with the last tenth of that held out to choose settings
+and steps, and tested on the last 30 %. Training and test are of the same person and day, so the
+results show that readers, clocks and systems work on real signals; they say nothing about new
+people. There is one subject, hence no intervals. Skill is over each channel's training mean in that
+recording. Writes results/walking.json and the table in docs/published_systems.md.
 """
 
 import argparse
@@ -187,8 +187,13 @@ def systems(clips: dict[str, dict[str, Described]], steps: int, seeds: int):
     def error(system) -> float:
         return sum(float(((system.predict(c) - c.series.target) ** 2).sum()) for c in validation)
 
-    yield "train_mean", [np.broadcast_to(mean, t.series.target.shape).astype(np.float32)
-                         for mean, t in zip(means(train), test, strict=True)]  # fmt: skip
+    yield (
+        "train_mean",
+        [
+            np.broadcast_to(mean, t.series.target.shape).astype(np.float32)
+            for mean, t in zip(means(train), test, strict=True)
+        ],
+    )
     for name, candidates in REGRESSORS.items():
         best = min((one.fit(train) for one in candidates), key=error)
         yield name, [best.predict(clip) for clip in test]
@@ -218,8 +223,9 @@ def main() -> None:
     for name, guess in systems(clips, args.steps, args.seeds):
         expected = guess if expected is None else expected  # the first is the mean
         tables.setdefault(name, []).append(scores.tabulate(test, guess, expected))
-    raw = b"".join((args.data / r / f).read_bytes() for r in RECORDINGS
-                   for f in ("ik.sto", "emgFilt.sto"))  # fmt: skip
+    raw = b"".join(
+        (args.data / r / f).read_bytes() for r in RECORDINGS for f in ("ik.sto", "emgFilt.sto")
+    )
     found = {
         "provenance": results.provenance(
             dataset="ceinms_rt_lowerlimb, last 30 % of each recording",
@@ -234,12 +240,16 @@ def main() -> None:
     for name, row in found["test"]["rows"].items():
         row["sees"] = "nothing" if name == "train_mean" else "joint angles"
         row["by_recording"] = {
-            clip.action: float(np.mean([
-                scores.score(table.select(clips=table.action == clip.action))["pcc"]
-                for table in tables[name]
-            ]))
+            clip.action: float(
+                np.mean(
+                    [
+                        scores.score(table.select(clips=table.action == clip.action))["pcc"]
+                        for table in tables[name]
+                    ]
+                )
+            )
             for clip in test
-        }  # fmt: skip
+        }
     text = comparison.format_table(found)
     print(text)
     if args.publish:

@@ -1,11 +1,11 @@
-"""What one training step costs per chip, by XLA's own account of the compiled program.
+"""Cost of one training step per chip, as XLA counts it in the compiled program.
 
     JAX_NUM_CPU_DEVICES=8 python -m benchmarks.cost --config configs/v2emg.py:base --fsdp 8
 
-compiles the step of a configuration for the devices that are there (fake ones will do; nothing is
-run, no data is needed) and prints FLOPs, bytes moved, memory and the volume of collectives per
-device and step, and how long compiling took. `--layers n` makes the encoder n layers deep: every
-number is linear in it, so two small depths tell of a large one in less time.
+compiles the step of a config for the devices of this machine (fake ones suffice; nothing is run and
+no data is needed). Prints FLOPs, bytes moved, memory and the volume of collectives per device and
+step, and the compile time. `--layers n` sets the depth of the encoder: every number is linear in
+it, so two small depths give the cost of a large one in less time.
 """
 
 import argparse

@@ -30,15 +30,24 @@ MUSCLES = ("left_vastus_lateralis", "right_vastus_lateralis")
 
 def make_clip(index: int) -> Clip:
     rng = np.random.default_rng(index)
-    frames = [input_benchmark.jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
-              for _ in range(5)]  # fmt: skip
+    frames = [
+        input_benchmark.jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8)) for _ in range(5)
+    ]
     return Clip(
-        clip_id=f"clip{index}", dataset="benchmark", subject=f"s{index % 9}", action="squat",
-        views=VIEWS, frames=frames, frame_view=np.zeros(5, np.int32),
-        frame_time=np.arange(5) / RATE, muscles=MUSCLES,
+        clip_id=f"clip{index}",
+        dataset="benchmark",
+        subject=f"s{index % 9}",
+        action="squat",
+        views=VIEWS,
+        frames=frames,
+        frame_view=np.zeros(5, np.int32),
+        frame_time=np.arange(5) / RATE,
+        muscles=MUSCLES,
         emg=rng.normal(size=(int(EMG_RATE), 2)).astype(np.float32),
-        emg_unit="mV", emg_rate=EMG_RATE, emg_max=np.ones(2, np.float32),
-    )  # fmt: skip
+        emg_unit="mV",
+        emg_rate=EMG_RATE,
+        emg_max=np.ones(2, np.float32),
+    )
 
 
 class Small(input_benchmark.Benchmark):
@@ -90,8 +99,11 @@ def main() -> None:
         examples = pipeline.Examples(
             clips, window, emg.Chain(), emg.Normalisation("mvc"), int(args.cache_mib * 2**20)
         )
-        print(f"{len(clips)} clips, {size:.0f} MiB on disk, cache of {args.cache_mib:.0f} MiB; "
-              f"before reading: {occupied()[0]:.0f} MiB", flush=True)  # fmt: skip
+        print(
+            f"{len(clips)} clips, {size:.0f} MiB on disk, cache of {args.cache_mib:.0f} MiB; "
+            f"before reading: {occupied()[0]:.0f} MiB",
+            flush=True,
+        )
         batches = iter(pipeline.train_batches(examples, Augmentation(), BATCH, 0, threads=2))
         seen: set[int] = set()
         start = time.perf_counter()
@@ -99,9 +111,11 @@ def main() -> None:
             seen |= set(np.asarray(batch["index"]).tolist())
             if len(seen) in args.counts:
                 resident, anonymous = occupied()
-                print(f"{len(seen):7d} clips: {resident:.0f} MiB, {anonymous:.0f} of them "
-                      f"anonymous; {len(seen) / (time.perf_counter() - start):.0f} clips/s",
-                      flush=True)  # fmt: skip
+                print(
+                    f"{len(seen):7d} clips: {resident:.0f} MiB, {anonymous:.0f} of them "
+                    f"anonymous; {len(seen) / (time.perf_counter() - start):.0f} clips/s",
+                    flush=True,
+                )
             if len(seen) == len(clips):
                 break
 

@@ -85,9 +85,11 @@ class TorchModel:
             return y.reshape(*y.shape[:2], heads, -1).transpose(1, 2)
 
         mixed = F.scaled_dot_product_attention(
-            split("query", normed), split("key", tokens), split("value", tokens),
+            split("query", normed),
+            split("key", tokens),
+            split("value", tokens),
             attn_mask=mask[:, None, None, :],
-        )  # fmt: skip
+        )
         mixed = dense(attention["out"], mixed.transpose(1, 2).flatten(2))
         x = x + F.dropout(mixed, self.dropout)
         hidden = gelu(dense(mlp["Dense_0"], norm(p[f"LayerNorm_{last}"], x)))
@@ -163,9 +165,10 @@ def main() -> None:
     model = setup.build_model(config, examples.window)
     augmentation = Augmentation(**config.augment.to_dict())
     data = Feed(
-        train_batches(examples, augmentation, config.train.batch_size, 0,
-                      threads=config.data.threads)
-    )  # fmt: skip
+        train_batches(
+            examples, augmentation, config.train.batch_size, 0, threads=config.data.threads
+        )
+    )
     host = next(data)
     mesh = mesh_lib.make_mesh()
     batch = mesh_lib.put_batch(mesh, host)

@@ -13,8 +13,12 @@ import ml_collections
 
 from configs import aqa
 
-_SCORES = {"model.score": "regression", "train.loss.error": 0.0, "train.loss.severity": 0.0,
-           "train.loss.phase": 0.0}  # fmt: skip
+_SCORES = {
+    "model.score": "regression",
+    "train.loss.error": 0.0,
+    "train.loss.severity": 0.0,
+    "train.loss.phase": 0.0,
+}
 _ERRORS = {"model.score": "regression", "train.loss.phase": 0.0}
 ROWS = {
     "score": _SCORES,

@@ -42,6 +42,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         main.model.extra_inputs = ("pose", "load", "vitals", "traits")
         main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
     return ml_collections.ConfigDict(
-        dict(job="modality_ablation", main=main, seeds=(0, 1, 2) if not arg else (0,),
-             rows=LARGE if arg == "large" else ROWS, baseline="both cameras", bootstrap=1000)
-    )  # fmt: skip
+        dict(
+            job="modality_ablation",
+            main=main,
+            seeds=(0, 1, 2) if not arg else (0,),
+            rows=LARGE if arg == "large" else ROWS,
+            baseline="both cameras",
+            bootstrap=1000,
+        )
+    )

@@ -32,9 +32,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/tables/protocols.py: unknown {arg!r}; choose one of {PRESETS}")
     return ml_collections.ConfigDict(
-        dict(job="compare", baseline="cross_subject", seeds=(0, 1, 2), only="", bootstrap=1000,
-             preset=arg)
-    )  # fmt: skip
+        dict(
+            job="compare",
+            baseline="cross_subject",
+            seeds=(0, 1, 2),
+            only="",
+            bootstrap=1000,
+            preset=arg,
+        )
+    )
 
 
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:

@@ -34,9 +34,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is a preset of the table, or an objective."""
     if arg in PRESETS:
         return ml_collections.ConfigDict(
-            dict(job="compare", baseline="biomechanics", seeds=(0, 1, 2), only="",
-                 bootstrap=1000, preset=arg)
-        )  # fmt: skip
+            dict(
+                job="compare",
+                baseline="biomechanics",
+                seeds=(0, 1, 2),
+                only="",
+                bootstrap=1000,
+                preset=arg,
+            )
+        )
     name, _, preset = arg.partition("_")
     if name not in OBJECTIVES or preset not in PRESETS:
         known = ", ".join([*PRESETS[1:], *OBJECTIVES])

@@ -96,9 +96,11 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     validation, test = load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test")
     log_odds = error_log_odds(bench)
     score_only = _score_only(config)
-    head = build_published_head(config, bench) if config.published.system else build_head(
-        config, bench.rubric, log_odds, bench.main
-    )  # fmt: skip
+    head = (
+        build_published_head(config, bench)
+        if config.published.system
+        else build_head(config, bench.rubric, log_odds, bench.main)
+    )
     judge, params = _train(
         head, config, bench, validation, mesh, workdir / "frozen" if joint else workdir
     )
@@ -289,8 +291,10 @@ def _video2emg(config: Config, workdir: Path) -> Path:
 def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     """Finds the mistakes of a config before any long work; returns its graph, also as tables."""
     if jax.process_count() > 1:
-        raise UserError("the assessment job runs in one process (it trains in minutes); only the "
-                        "main job can be spread over several")  # fmt: skip
+        raise UserError(
+            "the assessment job runs in one process (it trains in minutes); only the "
+            "main job can be spread over several"
+        )
     graph = load(config.graph)
 
     def choose(field: str, value: str, known: tuple[str, ...]) -> None:
@@ -304,8 +308,10 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     for modality in config.published.modalities:
         choose("published.modalities", modality, MODALITIES)
     if config.published.system and config.emg_source == "predicted":
-        raise UserError(f"config.published.system={config.published.system} needs a frozen "
-                        "Video→EMG model, so not config.emg_source=predicted")  # fmt: skip
+        raise UserError(
+            f"config.published.system={config.published.system} needs a frozen "
+            "Video→EMG model, so not config.emg_source=predicted"
+        )
     for name in config.extra_inputs:
         choose("extra_inputs", name, vocabulary.INPUTS)
     for view in config.views:
@@ -313,15 +319,20 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     if config.emg_source == "none" and not config.video:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
     if config.model.score == "errors" and not config.train.loss.error:
-        raise UserError("config.model.score=errors makes the score of errors, of which nothing is "
-                        "learned with config.train.loss.error=0")  # fmt: skip
+        raise UserError(
+            "config.model.score=errors makes the score of errors, of which nothing is "
+            "learned with config.train.loss.error=0"
+        )
     if config.model.score == "relative" and config.emg_source == "predicted":
         raise UserError(
             "config.model.score=relative needs a frozen Video→EMG model, so not "
             "config.emg_source=predicted"
         )
-    for field, size in (("train", config.train.batch_size), ("joint", config.joint.batch_size),
-                        ("eval", config.eval.batch_size)):  # fmt: skip
+    for field, size in (
+        ("train", config.train.batch_size),
+        ("joint", config.joint.batch_size),
+        ("eval", config.eval.batch_size),
+    ):
         mesh_lib.check_batch(mesh, size, f"config.{field}.batch_size")
     state_lib.optimiser(config.train)
     if config.video2emg:

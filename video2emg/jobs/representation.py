@@ -149,8 +149,10 @@ def build(config: Config, window: Window) -> RepresentationModel:
     """
     model = setup.build_model(config, window)
     if not isinstance(model, nn.Module) or "system" in config.model:
-        raise UserError("representations are learned by our model from its own weights: no "
-                        "config.model.pretrained, no config.model.system, no LoRA")  # fmt: skip
+        raise UserError(
+            "representations are learned by our model from its own weights: no "
+            "config.model.pretrained, no config.model.system, no LoRA"
+        )
     weights, spec = config.train.loss, config.representation
     stride = model.encoder.stride
     masked = weights.masked_emg > 0 or weights.masked_pose > 0
@@ -179,8 +181,9 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
         raise UserError("representations are learned in one process, on any number of devices")
     alike, batch = config.train.same_action, config.train.batch_size
     if alike < 1 or batch % alike:
-        raise UserError(f"config.train.same_action={alike} does not divide "
-                        f"config.train.batch_size={batch}")  # fmt: skip
+        raise UserError(
+            f"config.train.same_action={alike} does not divide config.train.batch_size={batch}"
+        )
     if not 0 < config.representation.hidden < 1:
         raise UserError(
             f"config.representation.hidden={config.representation.hidden} is not between 0 and 1"
