@@ -189,7 +189,7 @@ def test_gymsim_is_complete():
         for step, edge in action.pairs:
             assert edge.feedback and edge.muscles, (action.id, step.id, edge.error)
             assert set(edge.muscles) <= set(vocabulary.MUSCLES)
-            assert exercise.errors[edge.error].mark.muscle in edge.muscles
+            assert exercise.errors[edge.error].effect.muscle in edge.muscles
             used |= set(edge.feedback)
     for error in graph.errors.values():
         assert error.name and error.tier and error.joints and error.synonyms
