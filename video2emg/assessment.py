@@ -343,7 +343,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     state_lib.optimiser(config.train)
     if config.video2emg:
         experiment.read_config(config.video2emg)
-    return graph, Rubric.of(graph)
+    return graph, Rubric.from_graph(graph)
 
 
 def _score_only(config: Config) -> bool:

@@ -237,7 +237,7 @@ def _read(
 
 def clips_of(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
     """What probes are asked of every clip; errors are those of the knowledge graph, if named."""
-    labels = Labels(Rubric.of(load(graph)), 1.0, 1.0) if graph else None
+    labels = Labels(Rubric.from_graph(load(graph)), 1.0, 1.0) if graph else None
     found = {}
     for name, examples in splits.items():
         clips = [examples.clip(i) for i in range(len(examples))]

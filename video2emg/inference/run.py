@@ -206,7 +206,7 @@ def _head(
     config: Config, workdir: Path, main: Config, source: Path, mesh: jax.sharding.Mesh
 ) -> tuple[aqa.Assessor, Mapping[str, Any]]:
     """The head without parameters, and `judge.json`, which is made once for old runs."""
-    rubric = Rubric.of(load(config.graph))
+    rubric = Rubric.from_graph(load(config.graph))
     path = workdir / assessment.JUDGE
     if path.exists():
         try:
