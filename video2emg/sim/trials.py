@@ -45,7 +45,7 @@ def plan_trials(
     """Every subject does every exercise `repetitions` times; loads do not depend on strength.
 
     The trials of a subject and exercise are seeded by `Exercise.id`. So they do not depend on
-    which other exercises exist or are asked for.
+    which other exercises exist or are planned.
 
     Args:
       n_subjects: number of subjects; their ids are `s000`, `s001`, …
