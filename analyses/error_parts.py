@@ -70,13 +70,13 @@ def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndar
     plan = Builder.plan(None, version)["test"]
     for index in np.random.default_rng(0).permutation(len(plan))[:trials]:
         trial = plan[index]
-        tries = (record.try_once(trial, i, studio.montage) for i in range(record.ATTEMPTS))
+        tries = (record.attempt_trial(trial, i, studio.montage) for i in range(record.MAX_ATTEMPTS))
         done = next(found for found in tries if found.feasible)
         first, second = (
             record.surface_emg(done, trial.subject, studio, np.random.default_rng([trial.seed, n]))
             for n in range(2)
         )
-        full = [semg.maximum(trial.subject, c, studio.emg_rate) for c in done.channels]
+        full = [semg.mvc_envelope(trial.subject, c, studio.emg_rate) for c in done.channels]
         apart = (envelope(first, studio.emg_rate) - envelope(second, studio.emg_rate)) / full
         k = row[trial.index]
         who = np.searchsorted(people, trial.subject.id)

@@ -23,6 +23,7 @@ import numpy as np
 from video2emg.core import vocabulary
 from video2emg.sim import dynamics, record, semg
 from video2emg.sim.exercises import EXERCISES, POSE_RATE
+from video2emg.sim.trials import plan_trials
 
 RATE = 25.0  # Hz
 SIDES = {"right": "r", "left": "l"}
@@ -205,9 +206,9 @@ class Myo:
         return np.array(found), np.array(misses)
 
     def activations(self, qpos: np.ndarray, load: dict[str, float]) -> tuple[np.ndarray, float]:
-        """Inverse dynamics and static optimisation: [T, n], and the residual (see `share`)."""
+        """Inverse dynamics and static optimisation: [T, n], and the residual (see `_share`)."""
         model, data = self.model, self.data
-        qpos = dynamics.smooth(qpos, RATE)
+        qpos = dynamics.low_pass(qpos, RATE)
         velocity = np.zeros((len(qpos), model.nv))
         for t in range(len(qpos)):
             before, after = max(t - 1, 0), min(t + 1, len(qpos) - 1)
@@ -302,7 +303,7 @@ class Myo:
 def ours(found: record.Performance, muscle: str, side: str) -> np.ndarray:
     """[T] activation under an electrode of our model, at `POSE_RATE`."""
     channel = vocabulary.channel(side, muscle)
-    return semg.drive_under(found.shares.activation, found.lifter.muscles, channel)
+    return semg.drive_at_electrode(found.solution.activation, found.lifter.muscles, channel)
 
 
 def carried(equipment: str, load: float) -> dict[str, float]:
@@ -325,7 +326,7 @@ def main() -> None:
     myo = Myo(model)
     print(f"{'exercise':26s}{'muscle':20s}{'side':7s}{'r':>6s}{'peak ours':>11s}{'theirs':>8s}")
     table = collections.defaultdict(list)
-    for trial in record.plan(args.subjects, 1, seed=0):
+    for trial in plan_trials(args.subjects, 1, seed=0):
         # The exercise done well, at a load that everybody can handle.
         exercise = EXERCISES[trial.exercise]
         low, high, _ = exercise.loads

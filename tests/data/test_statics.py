@@ -28,7 +28,7 @@ def held(name: str, share: float):
     move = exercise.move(Draft(PERSON, lifter.length, {}, np.random.default_rng(1)))
     qpos = posture.solve(move, lifter, PERSON)
     still = np.repeat(qpos[[int(share * (len(qpos) - 1))]], 9, axis=0)
-    motion = dynamics.analyse(lifter, still, 50.0, move.rest)
+    motion = dynamics.inverse_dynamics(lifter, still, 50.0, move.support)
     return motion.joints[4:5], load, motion.named_torque[4]
 
 

@@ -209,7 +209,7 @@ def _head(
     config: Config, workdir: Path, main: Config, source: Path, mesh: jax.sharding.Mesh
 ) -> tuple[head_lib.AQAHead, Mapping[str, Any]]:
     """The head without parameters, and `aqa_head.json`, which is made once for old runs."""
-    rubric = Rubric.of(load(config.graph))
+    rubric = Rubric.from_graph(load(config.graph))
     path = workdir / build.AQA_HEAD_FILE
     if path.exists():
         try:

@@ -145,7 +145,7 @@ def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, A
         groups.setdefault(run.row, []).append(report.load(run.workdir / "aqa_predictions.npz"))
     last = runs[-1].config
     mesh = mesh_lib.make_mesh(**last.main.parallel)
-    bench = FrozenFeatures(last, Rubric.of(load(last.graph)), Path(last.video2emg), mesh)
+    bench = FrozenFeatures(last, Rubric.from_graph(load(last.graph)), Path(last.video2emg), mesh)
     examiner = report.BootstrapEvaluator(
         load_aqa_labels(bench, "validation"), load_aqa_labels(bench, "test"), config.bootstrap
     )
@@ -337,7 +337,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
     state_lib.optimiser(config.train)
     if config.video2emg:
         read_config(config.video2emg)
-    return graph, Rubric.of(graph)
+    return graph, Rubric.from_graph(graph)
 
 
 def _score_only(config: Config) -> bool:

@@ -68,7 +68,7 @@ def of_split(
 
 def clip_targets(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
     """What the probes predict of every clip; its errors if `graph` names a knowledge graph."""
-    labels = Labels(Rubric.of(load(graph)), 1.0, 1.0) if graph else None
+    labels = Labels(Rubric.from_graph(load(graph)), 1.0, 1.0) if graph else None
     targets = {}
     for name, examples in splits.items():
         clips = [examples.clip(i) for i in range(len(examples))]

@@ -1,4 +1,4 @@
-"""Sets: what tires, what the vest reads, and EMG against published ranges (docs/gymsim.md)."""
+"""Fatigue, vital signs, and EMG statistics against published ranges (docs/gymsim.md)."""
 
 import dataclasses
 
@@ -10,15 +10,15 @@ from tests.sim.people import PERSON
 from video2emg.core import vocabulary
 from video2emg.core.clip import validate
 from video2emg.core.errors import UserError
-from video2emg.sim import effort, record, semg
+from video2emg.sim import fatigue, record, semg
 from video2emg.sim.exercises import EXERCISES
-from video2emg.sim.plan import plan
+from video2emg.sim.trials import Trial, plan_trials
 
-STUDIO = record.Studio(views=("front",), size=16, fps=1.0, units=True)
+STUDIO = record.Studio(views=("front",), size=16, fps=1.0, motor_units=True)
 
 
-def trial(name: str, load: float, repetition: int = 1, of: int = 10) -> record.Trial:
-    return record.Trial(0, PERSON, name, load, (), 3, repetition, of)
+def trial(name: str, load: float, repetition: int = 1, set_length: int = 10) -> Trial:
+    return Trial(0, PERSON, name, load, (), 3, repetition, set_length)
 
 
 def median_frequency(raw: np.ndarray, rate: float = 1000.0) -> float:
@@ -29,7 +29,7 @@ def median_frequency(raw: np.ndarray, rate: float = 1000.0) -> float:
 
 @pytest.fixture(scope="module")
 def squats():
-    """The first and the last repetition of a set, otherwise the same, and of a lighter one."""
+    """First and last repetition of a set, otherwise equal, and last repetition of a lighter set."""
     return [
         record.record(trial("barbell_squat", load, repetition), STUDIO)
         for load, repetition in ((50.0, 1), (50.0, 10), (25.0, 10))
@@ -37,26 +37,28 @@ def squats():
 
 
 def test_a_set_records_early_middle_and_late_repetitions():
-    trials = plan(20, 3, 0, ("dumbbell_curl", "barbell_hip_thrust"), of=10)
+    exercises = ("dumbbell_curl", "barbell_hip_thrust")
+    trials = plan_trials(20, 3, 0, exercises, set_length=10)
     numbers = np.array([t.repetition for t in trials]).reshape(-1, 3)
     assert numbers.min() == 1 and numbers.max() == 10
     ordered = np.sort(numbers, axis=1)
     assert (ordered[:, 0] <= 4).all() and (ordered[:, 2] >= 7).all()
-    assert all(t.of == 10 for t in trials)
-    # A set is the same plan with numbers: loads, errors and seeds do not change.
-    alone = plan(20, 3, 0, ("dumbbell_curl", "barbell_hip_thrust"))
-    assert alone == [dataclasses.replace(t, repetition=1, of=0) for t in trials]
+    assert all(t.set_length == 10 for t in trials)
+    # Without sets, loads, errors and seeds are the same.
+    single = plan_trials(20, 3, 0, exercises)
+    assert single == [dataclasses.replace(t, repetition=1, set_length=0) for t in trials]
 
 
 def test_capacity_is_the_solution_of_its_differential_equation():
-    done = record.perform(PERSON, EXERCISES["dumbbell_curl"], 8.0, {}, 1)
-    mean = done.shares.activation.mean(0)
-    left, seconds = np.ones_like(mean), 30.0
+    performance = record.perform(PERSON, EXERCISES["dumbbell_curl"], 8.0, {}, 1)
+    lifter, motion = performance.lifter, performance.motion
+    mean = performance.solution.activation.mean(0)
+    expected, seconds = np.ones_like(mean), 30.0
     for _ in range(3000):
-        left -= seconds / 3000 * effort.TIRING * mean * left
-    found = effort.capacity(done.lifter, done.motion, PERSON, seconds)
-    np.testing.assert_allclose(found, left, atol=0.01)
-    assert (effort.capacity(done.lifter, done.motion, PERSON, 0.0) == 1).all()
+        expected -= seconds / 3000 * fatigue.FATIGUE_RATE * mean * expected
+    remaining = fatigue.remaining_capacity(lifter, motion, PERSON, seconds)
+    np.testing.assert_allclose(remaining, expected, atol=0.01)
+    assert (fatigue.remaining_capacity(lifter, motion, PERSON, 0.0) == 1).all()
 
 
 def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
@@ -75,7 +77,7 @@ def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
     assert 0.70 < after / before < 0.97
 
 
-def test_heart_and_breath_follow_the_effort(squats):
+def test_heart_and_breathing_rate_follow_the_intensity(squats):
     first, last, light = squats
     curl = record.record(trial("dumbbell_curl", 8.0, 10), STUDIO)
     assert first.heart_rate.mean() + 5 < light.heart_rate.mean() < last.heart_rate.mean()
@@ -88,31 +90,32 @@ def test_heart_and_breath_follow_the_effort(squats):
         assert clip.breath_rate.min() > 8 and clip.breath_rate.max() < 45
 
 
-def test_who_does_one_repetition_alone_is_fresh_and_wears_no_vest():
-    alone = dataclasses.replace(trial("dumbbell_curl", 5.0), of=0)
-    clip = record.record(alone, STUDIO)
+def test_a_single_repetition_has_no_fatigue_and_no_vital_signs():
+    clip = record.record(trial("dumbbell_curl", 5.0, set_length=0), STUDIO)
     assert len(clip.heart_rate) == len(clip.breath_time) == 0
     assert "repetition" not in clip.provenance
 
 
-def test_a_montage_is_a_choice_of_electrodes():
-    studio = dataclasses.replace(STUDIO, montage=semg.SIXTEEN)
+def test_a_montage_adds_electrodes_and_changes_nothing_else():
+    studio = dataclasses.replace(STUDIO, montage=semg.MONTAGE_16)
     clip = record.record(trial("barbell_bench_press", 30.0), studio)
     assert len(clip.muscles) == 16 and clip.emg.shape[1] == clip.drive.shape[1] == 16
-    own = record.record(trial("barbell_bench_press", 30.0), STUDIO)
-    shared = [clip.muscles.index(m) for m in own.muscles]
-    np.testing.assert_array_equal(clip.drive[:, shared], own.drive)
+    default = record.record(trial("barbell_bench_press", 30.0), STUDIO)
+    shared = [clip.muscles.index(m) for m in default.muscles]
+    np.testing.assert_array_equal(clip.drive[:, shared], default.drive)
 
 
-def steady(drive: float, units: bool = True, muscle: str = "vastus_lateralis") -> np.ndarray:
+def steady(drive: float, motor_units: bool = True, muscle: str = "vastus_lateralis") -> np.ndarray:
     """20 s of raw EMG at a constant drive."""
-    names = tuple(f"{m}_left" for m in (*semg.SITES[muscle].under, *semg.SITES[muscle].near))
+    site, rng = semg.SITES[muscle], np.random.default_rng(2)
+    drives = dict.fromkeys(site.muscles, drive) | dict.fromkeys(site.crosstalk, 0)
+    names = tuple(f"{name}_left" for name in drives)
     time = np.arange(0, 20.001, 0.02)
-    under = [drive if n.removesuffix("_left") in semg.SITES[muscle].under else 0 for n in names]
-    return semg.record(
-        np.tile(under, (len(time), 1)), names, time, np.zeros_like(time), f"left_{muscle}", PERSON,
-        1000.0, np.random.default_rng(2), units=units,
-    )  # fmt: skip
+    muscle_drive, still = np.tile([*drives.values()], (len(time), 1)), np.zeros_like(time)
+    channel = f"left_{muscle}"
+    return semg.simulate_channel(
+        muscle_drive, names, time, still, channel, PERSON, 1000.0, rng, motor_units=motor_units
+    )
 
 
 @pytest.mark.parametrize("muscle", semg.SITES)
@@ -122,17 +125,17 @@ def test_median_frequency_is_that_of_surface_emg(muscle):
 
 
 def test_amplitudes_go_from_peaked_to_gaussian_with_the_drive():
-    """Between the Laplacian (excess kurtosis 3) and the Gaussian (0), nearer to it when strong."""
+    """Excess kurtosis is between that of a Laplacian (3) and a Gaussian (0), and falls."""
     kurtosis = [stats.kurtosis(steady(drive)) for drive in (0.1, 0.3, 0.9)]
     assert 4 > kurtosis[0] > kurtosis[1] > kurtosis[2] > -0.1
     assert kurtosis[0] > 1 and kurtosis[2] < 1
-    assert abs(stats.kurtosis(steady(0.1, units=False))) < 0.2
+    assert abs(stats.kurtosis(steady(0.1, motor_units=False))) < 0.2
 
 
 def test_motor_units_keep_power_and_spectrum():
-    even, pulses = steady(0.4, units=False), steady(0.4)
-    assert pulses.std() == pytest.approx(even.std(), rel=0.05)
-    assert median_frequency(pulses) == pytest.approx(median_frequency(even), rel=0.1)
+    gaussian, pulses = steady(0.4, motor_units=False), steady(0.4)
+    assert pulses.std() == pytest.approx(gaussian.std(), rel=0.05)
+    assert median_frequency(pulses) == pytest.approx(median_frequency(gaussian), rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -143,18 +146,17 @@ def test_motor_units_keep_power_and_spectrum():
         ("barbell_bench_press", 35.0, "triceps_brachii", "biceps_brachii", 0.05, 0.60),
     ],
 )
-def test_antagonists_work_along(exercise, load, agonist, antagonist, low, high):
-    """Antagonists reach a tenth to a half of the agonist, and more in the unskilled."""
+def test_antagonists_are_active(exercise, load, agonist, antagonist, low, high):
+    """Antagonists reach a tenth to a half of the agonist, and more in unskilled people."""
     ratios = []
     for skill in (0.9, 0.1):
-        who = dataclasses.replace(PERSON, skill=skill)
+        subject = dataclasses.replace(PERSON, skill=skill)
         montage = (agonist, antagonist)
-        done = record.perform(who, EXERCISES[exercise], load, {}, 2, montage)
-        one, other = done.drive[:, 0].mean(), done.drive[:, 1].mean()
-        ratios.append(other / one)
+        performance = record.perform(subject, EXERCISES[exercise], load, {}, 2, montage)
+        ratios.append(performance.drive[:, 1].mean() / performance.drive[:, 0].mean())
     assert low < ratios[0] < ratios[1] < high, ratios
 
 
 def test_an_unknown_exercise_of_a_set_is_refused():
     with pytest.raises(UserError, match="unknown exercise 'leg_press'"):
-        plan(1, 1, 0, ("leg_press",), of=10)
+        plan_trials(1, 1, 0, ("leg_press",), set_length=10)

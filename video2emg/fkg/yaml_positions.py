@@ -1,7 +1,7 @@
-"""YAML whose every value knows its line, and which refuses what plain loaders let pass.
+"""Reads YAML with the line number of every value, and refuses what plain loaders accept.
 
-Duplicate keys, tags and aliases are errors: the first loses data silently, the others have no use
-in a data file and let a small one grow without bounds.
+Duplicate keys, tags and aliases are errors. Duplicate keys lose data silently. Tags and aliases are
+useless in a data file, and aliases let a small file grow without bounds.
 """
 
 import dataclasses
@@ -14,14 +14,16 @@ from video2emg.core.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Located:
-    """A YAML value and where it stands.
+class YamlValue:
+    """A YAML value with its position.
+
+    The accessors raise `UserError` with file, line and field if the value has another type.
 
     Attributes:
-      value: scalar (str, int, float, bool, None), list of Located, or dict of str to Located.
+      value: scalar (str, int, float, bool, None), list of YamlValue, or dict of str to YamlValue.
       path: file.
       line: from 1.
-      field: keys that lead to it, joined by dots.
+      field: keys from the root to the value, joined by dots.
     """
 
     value: Any
@@ -29,57 +31,59 @@ class Located:
     line: int
     field: str
 
-    def fail(self, message: str) -> UserError:
-        """The error to raise: file, line, field and `message`."""
+    def error(self, message: str) -> UserError:
+        """Returns the error to raise: file, line, field and `message`."""
         field = f", {self.field}" if self.field else ""
         return UserError(f"{self.path}, line {self.line}{field}: {message}")
 
-    def mapping(self, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, "Located"]:
+    def mapping(
+        self, required: tuple[str, ...], optional: tuple[str, ...]
+    ) -> dict[str, "YamlValue"]:
         """The entries of a mapping with known keys."""
-        found = self.entries()
-        for key, value in found.items():
+        entries = self.entries()
+        for key, value in entries.items():
             if key not in required + optional:
-                raise value.fail(f"unknown field; known: {', '.join(required + optional)}")
+                raise value.error(f"unknown field; known: {', '.join(required + optional)}")
         for key in required:
-            if key not in found:
-                raise self.fail(f"{key!r} is missing")
-        return found
+            if key not in entries:
+                raise self.error(f"{key!r} is missing")
+        return entries
 
-    def entries(self) -> dict[str, "Located"]:
+    def entries(self) -> dict[str, "YamlValue"]:
         """The entries of a mapping with any keys; none if empty."""
         if self.value is None:
             return {}
         if not isinstance(self.value, dict):
-            raise self.fail(f"expected a mapping, found {self._kind()}")
+            raise self.error(f"expected a mapping, found {self._kind()}")
         return self.value
 
-    def items(self) -> list["Located"]:
+    def items(self) -> list["YamlValue"]:
         """The items of a list; none if empty."""
         if self.value is None:
             return []
         if not isinstance(self.value, list):
-            raise self.fail(f"expected a list, found {self._kind()}")
+            raise self.error(f"expected a list, found {self._kind()}")
         return self.value
 
     def text(self) -> str:
-        """A text, white space at its ends removed."""
+        """A text, without white space at its ends."""
         if not isinstance(self.value, str):
-            raise self.fail(f"expected text, found {self._kind()}")
+            raise self.error(f"expected text, found {self._kind()}")
         return self.value.strip()
 
     def texts(self) -> tuple[str, ...]:
         """A list of distinct texts."""
-        found: list[str] = []
+        texts: list[str] = []
         for item in self.items():
-            if item.text() in found:
-                raise item.fail(f"{item.text()!r} is listed twice")
-            found.append(item.text())
-        return tuple(found)
+            if item.text() in texts:
+                raise item.error(f"{item.text()!r} is listed twice")
+            texts.append(item.text())
+        return tuple(texts)
 
-    def whole(self) -> int:
-        """A whole number."""
+    def integer(self) -> int:
+        """An integer."""
         if not isinstance(self.value, int) or isinstance(self.value, bool):
-            raise self.fail(f"expected a whole number, found {self._kind()}")
+            raise self.error(f"expected a whole number, found {self._kind()}")
         return self.value
 
     def _kind(self) -> str:
@@ -87,7 +91,7 @@ class Located:
         return names.get(type(self.value), repr(self.value))
 
 
-def read(path: Path) -> Located:
+def read(path: Path) -> YamlValue:
     """Reads a YAML file.
 
     Raises:
@@ -109,32 +113,32 @@ def read(path: Path) -> Located:
         raise UserError(f"{path}{line}: not YAML: {problem}") from None
     if node is None:
         raise UserError(f"{path}: empty file")
-    return _located(node, path, "")
+    return _with_positions(node, path, "")
 
 
-def _located(node: yaml.Node, path: Path, field: str) -> Located:
-    here = Located(None, path, node.start_mark.line + 1, field)
+def _with_positions(node: yaml.Node, path: Path, field: str) -> YamlValue:
+    empty = YamlValue(None, path, node.start_mark.line + 1, field)
     if isinstance(node, yaml.MappingNode):
-        entries: dict[str, Located] = {}
+        entries: dict[str, YamlValue] = {}
         for key, value in node.value:
             name = key.value
             if not isinstance(key, yaml.ScalarNode) or not isinstance(name, str):
-                raise here.fail("a key is not a text")
+                raise empty.error("a key is not a text")
             line = key.start_mark.line + 1
-            entry = _located(value, path, f"{field}.{name}" if field else name)
+            entry = _with_positions(value, path, f"{field}.{name}" if field else name)
             if name in entries:
-                raise dataclasses.replace(entry, line=line).fail(
+                raise dataclasses.replace(entry, line=line).error(
                     f"is there twice; first in line {entries[name].line}"
                 )
             entries[name] = dataclasses.replace(entry, line=line)
-        return dataclasses.replace(here, value=entries)
+        return dataclasses.replace(empty, value=entries)
     if isinstance(node, yaml.SequenceNode):
-        items = [_located(item, path, f"{field}[{n}]") for n, item in enumerate(node.value)]
-        return dataclasses.replace(here, value=items)
+        items = [_with_positions(item, path, f"{field}[{n}]") for n, item in enumerate(node.value)]
+        return dataclasses.replace(empty, value=items)
     try:
         value = yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
-        raise here.fail(f"not a plain value: {error}") from None
+        raise empty.error(f"not a plain value: {error}") from None
     if not isinstance(value, str | int | float | bool | None):
-        value = node.value  # dates and the like stay text
-    return dataclasses.replace(here, value=value)
+        value = node.value  # other types, such as dates, stay text
+    return dataclasses.replace(empty, value=value)
