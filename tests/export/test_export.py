@@ -7,9 +7,9 @@ import jax.export
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from video2emg.export import onnx, stablehlo
 
 from video2emg.core.errors import UserError
+from video2emg.export import onnx, stablehlo
 from video2emg.inference.run import nothing, open_run
 
 
