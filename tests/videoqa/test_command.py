@@ -8,12 +8,12 @@ import pytest
 
 from tests.test_assessment import tiny_config
 from tests.test_launch import launch
-from tests.videoqa.server import ChatServer
+from tests.videoqa.chat_server import ChatServer
 from video2emg.data.datasets.videoqa import build_records, open_records
 from video2emg.errors import UserError
 from video2emg.videoqa import command, items
-from video2emg.videoqa.answerers.endpoint import KEY
 from video2emg.videoqa.flags import Options
+from video2emg.videoqa.respondents.endpoint import KEY
 
 SECRET = "sk-test-9876543210"
 
@@ -79,14 +79,14 @@ def test_an_endpoint_with_emg_and_pose_told(tiny_dir, tmp_path, monkeypatch, cap
             for part in message["content"]
             if part["type"] == "text"
         ]
-        asked = len(server.requests)
+        request_count = len(server.requests)
         again = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url,
                     context=("emg", "pose"), price=(1.0, 2.0))  # fmt: skip
-        assert len(server.requests) == asked
+        assert len(server.requests) == request_count
     row = found["test"]["models"]["openai:test + emg + pose"]
     assert row["usage"] == again["test"]["models"]["openai:test + emg + pose"]["usage"]
-    assert row["usage"]["prompt_tokens"] == 100 * asked
-    assert row["usage"]["cost"] == pytest.approx(asked * (100 * 1.0 + 7 * 2.0) / 1e6)
+    assert row["usage"]["prompt_tokens"] == 100 * request_count
+    assert row["usage"]["cost"] == pytest.approx(request_count * (100 * 1.0 + 7 * 2.0) / 1e6)
     assert any("muscle activity" in text for text in texts)
     assert any("left knee: 1" in text for text in texts)
     for file in tmp_path.rglob("*"):
@@ -104,11 +104,11 @@ def test_references_are_refined_where_their_content_stays(tiny_dir, tmp_path, mo
     with ChatServer(rewrite) as server:
         changes = dict(refine="openai:test", base_url=server.url)
         ask(tiny_dir, tmp_path, **changes)
-        asked = len(server.requests)
+        request_count = len(server.requests)
         ask(tiny_dir, tmp_path, **changes)  # made before
-        assert len(server.requests) == asked
+        assert len(server.requests) == request_count
     found = items.read(tmp_path / "questions" / "train.jsonl")
-    texts = [i.key.text for i in found if i.question.kind in ("standard", "evaluate")]
+    texts = [i.key.text for i in found if i.question.type in ("standard", "evaluate")]
     assert 0 < sum(text.endswith(" Well.") for text in texts) < len(texts)
     claimed = [i for i in found if i.key.text.endswith("Knee valgus.")]
     assert all("knees_caving" in item.key.errors for item in claimed)

@@ -16,16 +16,16 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.inference.run import open_run
 from video2emg.videoqa import generate, items, leaderboard, metrics, question_set, text_overlap
-from video2emg.videoqa.answerers.baselines import Blind, Majority, Oracle
-from video2emg.videoqa.answerers.cache import Cache
-from video2emg.videoqa.answerers.chat import Chat
-from video2emg.videoqa.answerers.endpoint import HOSTED, Endpoint, Settings
-from video2emg.videoqa.answerers.graph import GraphAnswerer, watch
-from video2emg.videoqa.answerers.local import Local
 from video2emg.videoqa.flags import Options
 from video2emg.videoqa.items import Answer, Item, Question
-from video2emg.videoqa.leaderboard import Sheet
-from video2emg.videoqa.prompt import Sight
+from video2emg.videoqa.leaderboard import Submission
+from video2emg.videoqa.prompt import PromptSettings
+from video2emg.videoqa.respondents.answer_cache import AnswerCache
+from video2emg.videoqa.respondents.baselines import Blind, Majority, Oracle
+from video2emg.videoqa.respondents.chat import ChatRespondent
+from video2emg.videoqa.respondents.endpoint import HOSTED, Endpoint, EndpointSettings
+from video2emg.videoqa.respondents.graph import GraphRespondent, predict_records
+from video2emg.videoqa.respondents.local import LocalRespondent
 
 BASELINES = ("blind", "majority", "oracle")
 OURS, CHAT, LOCAL = "graph", "openai:", "hf:"
@@ -33,7 +33,7 @@ JUDGE = "judge"  # folder of the run that is trained if none is at hand
 
 
 @runtime_checkable
-class Answerer(Protocol):
+class Respondent(Protocol):
     """Whoever answers questions."""
 
     def answer(self, questions: Sequence[Question]) -> dict[str, Answer]:
@@ -86,9 +86,9 @@ def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> d
     chosen = generate.balanced_sample(asked.splits[options.split], options.limit)
     if not chosen:
         raise UserError(f"{options.dataset}, {options.split}: its clips allow no questions")
-    sheet = _answer(options, place, dataset, graph, asked, chosen, judge_config)
-    path = place.out / "answers" / leaderboard.file_name(sheet.name)
-    sheet.write(path)
+    submission = _answer(options, place, dataset, graph, asked, chosen, judge_config)
+    path = place.out / "answers" / leaderboard.file_name(submission.name)
+    submission.write(path)
     return _publish(options, place, graph, asked, chosen)
 
 
@@ -104,20 +104,20 @@ def _check(options: Options) -> None:
             _settings(options, value)
         elif flag == "refine" and value:
             raise UserError(f"--refine {value!r}: expected {CHAT}NAME")
-    Sight(options.frames, options.views, options.context)
+    PromptSettings(options.frames, options.views, options.context)
 
 
-def _settings(options: Options, model: str) -> Settings:
+def _settings(options: Options, model: str) -> EndpointSettings:
     name = model.removeprefix(CHAT)
     if not name:
         raise UserError(f"{model!r}: say which model, e.g. {CHAT}gpt-4o")
-    return Settings(
+    return EndpointSettings(
         model=name,
         base_url=options.base_url or HOSTED,
         timeout=options.timeout,
         attempts=options.attempts,
         per_minute=options.per_minute,
-        more=options.request,
+        extra_fields=options.request,
     )
 
 
@@ -128,7 +128,7 @@ def _questions(
     if options.refine:
         from video2emg.videoqa.refine import Refiner
 
-        endpoint = Endpoint(_settings(options, options.refine), Cache(place.out / "cache"))
+        endpoint = Endpoint(_settings(options, options.refine), AnswerCache(place.out / "cache"))
         change = Refiner(endpoint, graph, options.at_once)
     found = question_set.open_or_make(
         place.out / "questions",
@@ -141,8 +141,8 @@ def _questions(
     )
     counts = ", ".join(f"{len(own)} in {split}" for split, own in found.splits.items())
     say(f"questions: {counts}; {place.out / 'questions'}")
-    if change is not None and change.kept + change.rejected:
-        say(f"refined texts: {change.kept} taken over, {change.rejected} left as they were")
+    if change is not None and change.accepted + change.rejected:
+        say(f"refined texts: {change.accepted} taken over, {change.rejected} left as they were")
     return found
 
 
@@ -160,36 +160,40 @@ def _answer(
     asked: question_set.QuestionSet,
     chosen: Sequence[Item],
     judge_config: Callable[[], Config],
-) -> Sheet:
+) -> Submission:
     """The answers of `--model`."""
-    model, cache = options.model, Cache(place.out / "cache")
+    model, cache = options.model, AnswerCache(place.out / "cache")
     questions = [item.question for item in chosen]
     name, price = model, None
     if model in BASELINES:
-        answerer: Answerer = _baselines(asked, chosen)[model]
+        respondent: Respondent = _baselines(asked, chosen)[model]
     elif model == OURS:
         source = dataset.splits[options.split]
-        answerer = GraphAnswerer(graph, watch(_judge(options, place, graph, judge_config), source))
+        respondent = GraphRespondent(
+            graph, predict_records(_judge(options, place, graph, judge_config), source)
+        )
     else:
         clip_of = ClipsById(dataset.splits[options.split])
-        reference = question_set.reference_of(dataset) if "emg" in options.context else None
-        sight = Sight(options.frames, options.views, options.context, reference)
+        reference = question_set.fit_reference(dataset) if "emg" in options.context else None
+        sight = PromptSettings(options.frames, options.views, options.context, reference)
         name = " + ".join([model, *options.context])
         if model.startswith(CHAT):
             endpoint = Endpoint(_settings(options, model), cache)
-            answerer = Chat(endpoint, clip_of, sight, options.at_once, options.answer_tokens)
+            respondent = ChatRespondent(
+                endpoint, clip_of, sight, options.at_once, options.answer_tokens
+            )
             price = options.price
         else:
             folder = model.removeprefix(LOCAL)
-            answerer = Local(folder, clip_of, sight, cache, options.answer_tokens)
-    answers = answerer.answer(questions)
+            respondent = LocalRespondent(folder, clip_of, sight, cache, options.answer_tokens)
+    answers = respondent.answer(questions)
     problems = sum(bool(answer.problem) for answer in answers.values())
     say(f"{name}: {len(answers)} questions, {problems} without an answer, "
         f"{cache.hits} answered before")  # fmt: skip
-    return Sheet(name, answers, price)
+    return Submission(name, answers, price)
 
 
-def _baselines(asked: question_set.QuestionSet, chosen: Sequence[Item]) -> Mapping[str, Answerer]:
+def _baselines(asked: question_set.QuestionSet, chosen: Sequence[Item]) -> Mapping[str, Respondent]:
     train = asked.splits["train"]
     return {"blind": Blind(train), "majority": Majority(train), "oracle": Oracle(chosen)}
 
@@ -224,16 +228,16 @@ def _publish(
     """Marks everybody who has answered these questions, beside the baselines."""
     questions = [item.question for item in chosen]
     ids = {question.id for question in questions}
-    sheets = [Sheet(name, answerer.answer(questions))
-              for name, answerer in _baselines(asked, chosen).items()]  # fmt: skip
+    submissions = [Submission(name, respondent.answer(questions))
+              for name, respondent in _baselines(asked, chosen).items()]  # fmt: skip
     for path in sorted((place.out / "answers").glob("*.jsonl")):
-        sheet = Sheet.read(path)
-        if sheet.name in BASELINES:
+        submission = Submission.read(path)
+        if submission.name in BASELINES:
             continue  # made anew above
-        if ids <= set(sheet.answers):
-            sheets.insert(len(sheets) - len(BASELINES), sheet)
+        if ids <= set(submission.answers):
+            submissions.insert(len(submissions) - len(BASELINES), submission)
         else:
-            say(f"{sheet.name}: did not answer all of these questions, and is left out")
+            say(f"{submission.name}: did not answer all of these questions, and is left out")
     if not text_overlap.available():
         say('BLEU and chrF++ are left out: pip install "video2emg[videoqa]"')
     about = asked.about
@@ -250,12 +254,12 @@ def _publish(
             refined=about["refined"],
         ),
         options.split: leaderboard.compare(
-            metrics.Examiner(graph, chosen, asked.facts), sheets, "blind"
+            metrics.Evaluator(graph, chosen, asked.train_statistics), submissions, "blind"
         ),
     }
     results.write_results(place.out / "leaderboard.json", found)
     print(leaderboard.format_table(found, options.split))
-    page = leaderboard.page(found, options.split, chosen, sheets)
+    page = leaderboard.page(found, options.split, chosen, submissions)
     write_text(place.out / "report.html", page)
     experiment.say(f"leaderboard: {place.out / 'leaderboard.json'}; {place.out / 'report.html'}")
     return found

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from video2emg.errors import UserError
-from video2emg.videoqa.answerers.cache import Cache
 from video2emg.videoqa.items import Answer
+from video2emg.videoqa.respondents.answer_cache import AnswerCache
 
 KEY = "OPENAI_API_KEY"  # the environment variable; keys come from nowhere else
 HOSTED = "https://api.openai.com/v1"
@@ -32,7 +32,7 @@ REFUSED = "refused"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class EndpointSettings:
     """Of an endpoint.
 
     Attributes:
@@ -42,7 +42,7 @@ class Settings:
       attempts: at one request.
       per_minute: requests started at most; 0 for no limit.
       pause: s before the second attempt, doubled before each further one.
-      more: fields added to each request; None removes one.
+      extra_fields: fields added to each request; None removes one.
     """
 
     model: str
@@ -51,7 +51,7 @@ class Settings:
     attempts: int = 6
     per_minute: float = 0.0
     pause: float = 1.0
-    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extra_fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = urllib.parse.urlsplit(self.base_url)
@@ -64,14 +64,14 @@ class Settings:
                 raise UserError(f"{name} of the endpoint must be positive")
 
 
-class Stop(UserError):
+class RunStopped(UserError):
     """What stops the whole run, e.g. a key that is not accepted."""
 
 
 class Endpoint:
     """Thread-safe."""
 
-    def __init__(self, settings: Settings, cache: Cache) -> None:
+    def __init__(self, settings: EndpointSettings, cache: AnswerCache) -> None:
         """Reads the key from the environment.
 
         Args:
@@ -80,7 +80,7 @@ class Endpoint:
         """
         self._settings, self._cache = settings, cache
         self._key = os.environ.get(KEY, "").strip()
-        self._pace = _Pace(settings.per_minute)
+        self._rate_limiter = _RateLimiter(settings.per_minute)
         self._opener = urllib.request.build_opener(_NoRedirects)
         self._stopping = threading.Event()
 
@@ -88,7 +88,7 @@ class Endpoint:
         """Lets requests under way end, and starts no others."""
         self._stopping.set()
 
-    def complete(self, messages: list[dict[str, Any]], longest: int) -> Answer:
+    def complete(self, messages: list[dict[str, Any]], max_tokens: int) -> Answer:
         """The answer to a conversation.
 
         Failures that may pass are tried again, and in the end told in `Answer.problem`; they are
@@ -96,14 +96,14 @@ class Endpoint:
 
         Args:
           messages: as the protocol has them.
-          longest: tokens of the answer.
+          max_tokens: tokens of the answer.
 
         Raises:
-          Stop: the endpoint would refuse every request alike.
+          RunStopped: the endpoint would refuse every request alike.
         """
         settings = self._settings
-        body = {"model": settings.model, "messages": messages, "max_tokens": longest}
-        body |= {"temperature": 0} | dict(settings.more)
+        body = {"model": settings.model, "messages": messages, "max_tokens": max_tokens}
+        body |= {"temperature": 0} | dict(settings.extra_fields)
         body = {name: value for name, value in body.items() if value is not None}
         # The key is no part of it.
         request = {"base_url": settings.base_url, "body": body}
@@ -116,16 +116,16 @@ class Endpoint:
                 # Full jitter keeps those who failed together from coming back together.
                 pause = settings.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
                 self._stopping.wait(pause)
-            self._pace.wait(self._stopping)
+            self._rate_limiter.wait(self._stopping)
             if self._stopping.is_set():
-                raise Stop("stopped; the same command goes on from here")
+                raise RunStopped("stopped; the same command goes on from here")
             try:
                 answer = _answer(self._post(body))
-            except _Passing as error:
+            except _TransientError as error:
                 trouble = self._without_key(str(error))
-                self._pace.hold(error.wait)
+                self._rate_limiter.hold(error.wait)
                 continue
-            except _Lasting as error:
+            except _PermanentError as error:
                 return Answer("", self._without_key(str(error)))
             answer = dataclasses.replace(answer, text=self._without_key(answer.text))
             self._cache.put(request, answer)
@@ -153,11 +153,11 @@ class Endpoint:
         except (http.client.HTTPException, OSError, ValueError) as error:
             # Timeouts, resets, refusals to connect, and responses that end too early.
             reason = getattr(error, "reason", None) or error
-            raise _Passing(f"{type(error).__name__}: {reason}") from None
+            raise _TransientError(f"{type(error).__name__}: {reason}") from None
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            raise _Passing("the response is not JSON") from None
+            raise _TransientError("the response is not JSON") from None
 
     def _refused(self, error: urllib.error.HTTPError, deadline: float) -> Exception:
         try:
@@ -166,18 +166,18 @@ class Endpoint:
             told = ""
         said = self._without_key(f"HTTP {error.code}: {told or error.reason}")
         if error.code in _STOPPING:
-            return Stop(f"{self._settings.base_url}: {said}; is --base_url right, does it know "
+            return RunStopped(f"{self._settings.base_url}: {said}; is --base_url right, does it know "
                         f"{self._settings.model!r}, and is ${KEY} set?")  # fmt: skip
         if error.code in _PASSING or error.code >= 500:
-            return _Passing(said, _retry_after(error.headers.get("Retry-After")))
-        return _Lasting(said)
+            return _TransientError(said, _retry_after(error.headers.get("Retry-After")))
+        return _PermanentError(said)
 
     def _without_key(self, text: str) -> str:
         """Servers may repeat the key in what they say."""
         return text.replace(self._key, f"[{KEY}]") if self._key else text
 
 
-class _Passing(Exception):
+class _TransientError(Exception):
     """Worth another try; `wait` s from now at the earliest, for everybody."""
 
     def __init__(self, message: str, wait: float = 0.0) -> None:
@@ -185,7 +185,7 @@ class _Passing(Exception):
         self.wait = wait
 
 
-class _Lasting(Exception):
+class _PermanentError(Exception):
     """The same request would fail again."""
 
 
@@ -196,7 +196,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _Pace:
+class _RateLimiter:
     """Lets requests start no faster than allowed."""
 
     def __init__(self, per_minute: float) -> None:
@@ -240,19 +240,19 @@ def _answer(response: Any) -> Answer:
     """What a response says.
 
     Raises:
-      _Passing: it is not of the protocol.
+      _TransientError: it is not of the protocol.
     """
     try:
         choice = response["choices"][0]
         message = choice["message"]
         content, refusal = message.get("content"), message.get("refusal")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise _Passing("the response is no chat completion") from None
+        raise _TransientError("the response is no chat completion") from None
     if isinstance(content, list):  # parts, as some servers send them
         texts = [part.get("text", "") for part in content if isinstance(part, dict)]
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str | None) or not isinstance(refusal, str | None):
-        raise _Passing("the response is no chat completion")
+        raise _TransientError("the response is no chat completion")
     filtered = choice.get("finish_reason") == "content_filter"
     usage = response.get("usage")
     counts = usage if isinstance(usage, dict) else {}

@@ -1,0 +1,1 @@
+"""Respondents: baselines, our own model, chat endpoints, local models."""
