@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 
-import openai
 import pytest
 
 from tests.videoqa import chat_program
@@ -17,8 +16,7 @@ from tests.videoqa import chat_server as srv
 from tests.videoqa.chat_program import make_endpoint, make_question, make_respondent
 from tests.videoqa.chat_server import ChatServer
 from video2emg.errors import UserError
-from video2emg.videoqa import extract
-from video2emg.videoqa.respondents.endpoint import KEY, REFUSED, EndpointSettings, RunStopped
+from video2emg.videoqa.respondents.endpoint import KEY, REFUSED, RunStopped
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECRET = "sk-test-0123456789"
@@ -233,11 +231,13 @@ def test_local_servers_need_no_key(tmp_path, monkeypatch):
         ("nowhere", "http://"),
         ("https://me:pass@x/v1", "no secrets"),
         ("https://x/v1?key=1", "no secrets"),
+        ("http://[::1/v1", "IPv6"),
+        ("http://x:port/v1", "port"),
     ],
 )
-def test_invalid_base_urls(url, message):
+def test_invalid_base_urls(url, message, tmp_path):
     with pytest.raises(UserError, match=message):
-        EndpointSettings("test", url)
+        make_endpoint(url, tmp_path)
 
 
 def test_request_fields_are_added_and_removed(tmp_path):
@@ -248,19 +248,30 @@ def test_request_fields_are_added_and_removed(tmp_path):
     assert body == {"model": "test", "messages": HELLO, "max_completion_tokens": 9, "top_k": 1}
 
 
-def test_the_official_client_sends_and_receives_the_same(tmp_path):
-    """The same answer from the same server, and the same body for the same messages."""
-    with ChatServer(lambda n, body: "B. No") as server:
-        respondent = make_respondent(make_endpoint(server.url, tmp_path))
-        ours = respondent.answer([make_question(0)])["q0"]
-        body = server.requests[0][1]
-        client = openai.OpenAI(api_key=SECRET, base_url=server.url)
-        theirs = client.chat.completions.create(**body)
-        assert server.requests[1][1] == body
-        assert server.requests[1][0]["authorization"] == server.requests[0][0]["authorization"]
-        assert theirs.choices[0].message.content == ours.text
-        assert theirs.usage.prompt_tokens == ours.prompt_tokens
-        assert extract.choice(ours.text, ("Yes", "No")) == 1
+def test_only_the_key_is_read_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS"):
+        monkeypatch.setenv(f"OPENAI_{name}", "authorization: secret")
+    with ChatServer() as server:
+        assert make_endpoint(server.url, tmp_path).complete(HELLO, 8).text == "A"
+        headers, body = server.requests[0]
+    assert headers["authorization"] == f"Bearer {SECRET}"
+    assert "secret" not in str(headers)
+    assert body == {"model": "test", "messages": HELLO, "max_tokens": 8, "temperature": 0}
+
+
+def test_an_invalid_key_is_refused_without_printing_it(tmp_path, monkeypatch):
+    monkeypatch.setenv(KEY, "sk-test\n0123")
+    with pytest.raises(UserError, match=KEY) as error:
+        make_endpoint("http://127.0.0.1:1/v1", tmp_path)
+    assert "0123" not in str(error.value)
+
+
+def test_a_missing_client_costs_one_line(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "video2emg.videoqa.respondents.openai_client", raising=False)
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(UserError, match=r"video2emg\[videoqa\]"):
+        make_endpoint("http://127.0.0.1:1/v1", tmp_path)
 
 
 def test_a_killed_run_continues_where_it_was(tmp_path):

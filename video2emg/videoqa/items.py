@@ -160,18 +160,16 @@ def _from_json(value: Any, where: str) -> Item:
     if top["format"] != FORMAT:
         raise UserError(f"{where}, field format: {top['format']}, expected {FORMAT}")
     question = _question_from_json(top["question"], where)
-    key = _check_fields(
-        top["key"],
-        {
-            "text": str,
-            "choice": int | None,
-            "action": str,
-            "errors": list,
-            "score": int | float | None,
-        },
-        f"{where}, key",
-    )
-    key = Key(**key | {"errors": _check_texts(key["errors"], f"{where}, key.errors")})
+    key_types = {
+        "text": str,
+        "choice": int | None,
+        "action": str,
+        "errors": list,
+        "score": int | float | None,
+    }
+    fields = _check_fields(top["key"], key_types, f"{where}, key")
+    fields["errors"] = _check_texts(fields["errors"], f"{where}, key.errors")
+    key = Key(**fields)
     if question.form == "choice" and (
         key.choice is None or not 0 <= key.choice < len(question.options)
     ):

@@ -1,19 +1,15 @@
-"""Chat completions over HTTP: one request in, one answer out, whatever the network does.
+"""Chat completions over HTTP: one answer per request, with retries, a rate limit and a cache.
 
-Speaks the protocol of OpenAI's `POST /chat/completions`, as vLLM, Ollama and hosted services do.
+The protocol is OpenAI's `POST /chat/completions`, which vLLM, Ollama and hosted services offer too.
 """
 
 import dataclasses
 import email.utils
-import http.client
-import json
 import os
 import random
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,28 +17,27 @@ from video2emg.errors import UserError
 from video2emg.videoqa.items import Answer
 from video2emg.videoqa.respondents.answer_cache import AnswerCache
 
-KEY = "OPENAI_API_KEY"  # the environment variable; keys come from nowhere else
+KEY = "OPENAI_API_KEY"  # environment variable of the key; it is read from nowhere else
 HOSTED = "https://api.openai.com/v1"
-
-_LARGEST = 8 * 2**20  # bytes of a response that are read
-_LONGEST_WAIT = 300.0  # s that a server may ask for
-_PASSING = {408, 409, 425, 429}  # statuses worth another try, beside 5xx
-_STOPPING = {401, 403, 404}  # statuses that every other request would get too
 REFUSED = "refused"
+
+_MAX_WAIT = 300.0  # longest `Retry-After` that is honoured, s
+_TRANSIENT = {408, 409, 425, 429}  # statuses that are worth another attempt, beside 5xx
+_STOPPING = {401, 403, 404}  # statuses that every other request would get too
 
 
 @dataclasses.dataclass(frozen=True)
 class EndpointSettings:
-    """Of an endpoint.
+    """Settings of an endpoint.
 
     Attributes:
       model: name that the endpoint knows.
-      base_url: up to `/chat/completions`.
+      base_url: address up to `/chat/completions`.
       timeout: of one attempt, s.
-      attempts: at one request.
-      per_minute: requests started at most; 0 for no limit.
+      attempts: number of attempts at one request.
+      per_minute: most requests started per minute; 0 for no limit.
       pause: s before the second attempt, doubled before each further one.
-      extra_fields: fields added to each request; None removes one.
+      extra_fields: fields added to each request; None removes a field.
     """
 
     model: str
@@ -54,18 +49,33 @@ class EndpointSettings:
     extra_fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.base_url)
+        try:
+            parts = urllib.parse.urlsplit(self.base_url)
+        except ValueError as error:
+            raise UserError(f"--base_url {self.base_url!r}: {error}") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(f"--base_url {self.base_url!r}: expected http://… or https://…")
         if parts.username or parts.password or parts.query:
             raise UserError(f"--base_url: put no secrets into it; the key is read from ${KEY}")
         for name in ("timeout", "attempts"):
             if getattr(self, name) <= 0:
-                raise UserError(f"{name} of the endpoint must be positive")
+                raise UserError(f"--{name} {getattr(self, name)}: expected a positive number")
 
 
 class RunStopped(UserError):
-    """What stops the whole run, e.g. a key that is not accepted."""
+    """Stops the whole run, e.g. because the key is not accepted."""
+
+
+class TransientError(Exception):
+    """A failed attempt that is worth another one."""
+
+
+class StatusError(Exception):
+    """A response with an error status or a redirect."""
+
+    def __init__(self, status: int, body: str, retry_after: str | None) -> None:
+        super().__init__(f"HTTP {status}: {body}")
+        self.status, self.retry_after = status, retry_after
 
 
 class Endpoint:
@@ -75,129 +85,94 @@ class Endpoint:
         """Reads the key from the environment.
 
         Args:
-          settings: see there.
-          cache: answers that need no request, and where new ones go.
+          settings: of the endpoint.
+          cache: earlier answers; receives new ones.
+
+        Raises:
+          UserError: the client `openai` is not installed, or cannot use the key, the address or the
+            proxy of the environment.
         """
+        try:
+            from video2emg.videoqa.respondents.openai_client import ChatClient
+        except ImportError:
+            raise UserError(
+                'chat endpoints need the client openai: pip install "video2emg[videoqa]"'
+            ) from None
         self._settings, self._cache = settings, cache
         self._key = os.environ.get(KEY, "").strip()
-        self._rate_limiter = _RateLimiter(settings.per_minute)
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise UserError(f"${KEY}: expected printable ASCII characters only")
+        try:
+            self._client = ChatClient(settings.base_url, self._key, settings.timeout)
+        except Exception as error:  # the client's errors for addresses and proxies share no base
+            raise UserError(f"--base_url {settings.base_url!r}: {self._to_line(error)}") from None
+        self._limiter = _RateLimiter(settings.per_minute)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Lets requests under way end, and starts no others."""
+        """Lets current requests end, and starts no others."""
         self._stopping.set()
 
     def complete(self, messages: list[dict[str, Any]], max_tokens: int) -> Answer:
         """The answer to a conversation.
 
-        Failures that may pass are tried again, and in the end told in `Answer.problem`; they are
-        not cached, so that another run asks again. Refusals are answers, and are.
+        Transient failures are retried. If all attempts fail, `Answer.problem` says why, and the
+        answer is not cached, so that the next run asks again. A refusal is an answer and is cached.
 
         Args:
-          messages: as the protocol has them.
-          max_tokens: tokens of the answer.
+          messages: as in the protocol.
+          max_tokens: of the answer.
 
         Raises:
-          RunStopped: the endpoint would refuse every request alike.
+          RunStopped: the endpoint would refuse all requests.
         """
         settings = self._settings
-        body = {"model": settings.model, "messages": messages, "max_tokens": max_tokens}
-        body |= {"temperature": 0} | dict(settings.extra_fields)
-        body = {name: value for name, value in body.items() if value is not None}
-        # The key is no part of it.
-        request = {"base_url": settings.base_url, "body": body}
-        known = self._cache.get(request)
-        if known is not None:
-            return known
-        trouble = ""
+        fields = {"max_tokens": max_tokens, "temperature": 0} | dict(settings.extra_fields)
+        fields = {name: value for name, value in fields.items() if value is not None}
+        body = {"model": settings.model, "messages": messages} | fields
+        request = {"base_url": settings.base_url, "body": body}  # without the key
+        cached = self._cache.get(request)
+        if cached is not None:
+            return cached
+        failure = ""
         for attempt in range(settings.attempts):
             if attempt:
-                # Full jitter keeps those who failed together from coming back together.
+                # Jitter keeps requests that failed together from being repeated together.
                 pause = settings.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
                 self._stopping.wait(pause)
-            self._rate_limiter.wait(self._stopping)
+            self._limiter.wait(self._stopping)
             if self._stopping.is_set():
-                raise RunStopped("stopped; the same command goes on from here")
+                raise RunStopped("stopped; the same command continues from here")
             try:
-                answer = _answer(self._post(body))
-            except _TransientError as error:
-                trouble = self._without_key(str(error))
-                self._rate_limiter.hold(error.wait)
-                continue
-            except _PermanentError as error:
-                return Answer("", self._without_key(str(error)))
-            answer = dataclasses.replace(answer, text=self._without_key(answer.text))
-            self._cache.put(request, answer)
-            return answer
-        return Answer("", f"{settings.attempts} attempts failed; the last: {trouble}")
+                answer = _to_answer(self._client.post(settings.model, messages, fields))
+            except StatusError as error:
+                failure = self._to_line(error)
+                if error.status in _STOPPING:
+                    raise RunStopped(
+                        f"{settings.base_url}: {failure}; is --base_url right, does it know "
+                        f"{settings.model!r}, and is ${KEY} set?"
+                    ) from None
+                if error.status not in _TRANSIENT and error.status < 500:
+                    return Answer("", failure)
+                self._limiter.delay(_retry_after(error.retry_after))
+            except TransientError as error:
+                failure = self._to_line(error)
+            else:
+                answer = dataclasses.replace(answer, text=self._redact(answer.text))
+                self._cache.put(request, answer)
+                return answer
+        return Answer("", f"{settings.attempts} attempts failed; the last: {failure}")
 
-    def _post(self, body: Mapping[str, Any]) -> Any:
-        """One attempt; the decoded response."""
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        request = urllib.request.Request(
-            f"{self._settings.base_url.rstrip('/')}/chat/completions",
-            json.dumps(body).encode(),
-            headers,
-            method="POST",
-        )
-        deadline = time.monotonic() + self._settings.timeout
-        try:
-            with self._opener.open(request, timeout=self._settings.timeout) as response:
-                text = _read(response, deadline)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._refused(error, deadline) from None
-        except (http.client.HTTPException, OSError, ValueError) as error:
-            # Timeouts, resets, refusals to connect, and responses that end too early.
-            reason = getattr(error, "reason", None) or error
-            raise _TransientError(f"{type(error).__name__}: {reason}") from None
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            raise _TransientError("the response is not JSON") from None
+    def _to_line(self, error: Exception) -> str:
+        return " ".join(self._redact(str(error)).split())[:250]
 
-    def _refused(self, error: urllib.error.HTTPError, deadline: float) -> Exception:
-        try:
-            told = " ".join(_read(error, deadline).decode("utf-8", "replace").split())[:200]
-        except (http.client.HTTPException, OSError):
-            told = ""
-        said = self._without_key(f"HTTP {error.code}: {told or error.reason}")
-        if error.code in _STOPPING:
-            return RunStopped(f"{self._settings.base_url}: {said}; is --base_url right, does it know "
-                        f"{self._settings.model!r}, and is ${KEY} set?")  # fmt: skip
-        if error.code in _PASSING or error.code >= 500:
-            return _TransientError(said, _retry_after(error.headers.get("Retry-After")))
-        return _PermanentError(said)
-
-    def _without_key(self, text: str) -> str:
-        """Servers may repeat the key in what they say."""
+    def _redact(self, text: str) -> str:
+        """The text without the key, which servers may repeat."""
         return text.replace(self._key, f"[{KEY}]") if self._key else text
 
 
-class _TransientError(Exception):
-    """Worth another try; `wait` s from now at the earliest, for everybody."""
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class _PermanentError(Exception):
-    """The same request would fail again."""
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to somebody else; it becomes an error."""
-
-    def redirect_request(self, *args, **kwargs):
-        return None
-
-
 class _RateLimiter:
-    """Lets requests start no faster than allowed."""
+    """Spreads the starts of requests over time."""
 
     def __init__(self, per_minute: float) -> None:
         self._gap = 60 / per_minute if per_minute > 0 else 0.0
@@ -205,62 +180,44 @@ class _RateLimiter:
         self._next = 0.0
 
     def wait(self, stopping: threading.Event) -> None:
-        """Returns when the next request may start, or all are stopping."""
+        """Returns when the next request may start, or when the run is stopping."""
         with self._lock:
             start = max(self._next, time.monotonic())
             self._next = start + self._gap
         stopping.wait(max(start - time.monotonic(), 0.0))
 
-    def hold(self, seconds: float) -> None:
-        """Lets nobody start for a while."""
+    def delay(self, seconds: float) -> None:
+        """Lets no request start for a while."""
         if seconds > 0:
             with self._lock:
                 self._next = max(self._next, time.monotonic() + seconds)
 
 
-def _read(response: Any, deadline: float) -> bytes:
-    """The whole body. A server that sends a byte now and then does not outlive the deadline."""
-    parts, size = [], 0
-    while True:
-        part = response.read1(2**16)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-        if size > _LARGEST:
-            raise ValueError(f"the response is longer than {_LARGEST} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError("the response takes too long")
-    if getattr(response, "length", None):  # read1 does not say that bytes are missing
-        raise http.client.IncompleteRead(b"", response.length)
-    return b"".join(parts)
-
-
-def _answer(response: Any) -> Answer:
-    """What a response says.
+def _to_answer(response: Any) -> Answer:
+    """The answer in a decoded response.
 
     Raises:
-      _TransientError: it is not of the protocol.
+      TransientError: the response does not follow the protocol.
     """
     try:
         choice = response["choices"][0]
         message = choice["message"]
         content, refusal = message.get("content"), message.get("refusal")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise _TransientError("the response is no chat completion") from None
-    if isinstance(content, list):  # parts, as some servers send them
+        raise TransientError("the response is no chat completion") from None
+    if isinstance(content, list):  # some servers send parts
         texts = [part.get("text", "") for part in content if isinstance(part, dict)]
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str | None) or not isinstance(refusal, str | None):
-        raise _TransientError("the response is no chat completion")
+        raise TransientError("the response is no chat completion")
     filtered = choice.get("finish_reason") == "content_filter"
     usage = response.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
+    usage = usage if isinstance(usage, dict) else {}
     return Answer(
         text=content or refusal or "",
         problem=REFUSED if filtered or (refusal and not content) else "",
-        prompt_tokens=_count(counts.get("prompt_tokens")),
-        completion_tokens=_count(counts.get("completion_tokens")),
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
     )
 
 
@@ -269,7 +226,7 @@ def _count(value: Any) -> int:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds from now; the header gives them, or a date."""
+    """Seconds from now until the time in a `Retry-After` header, given in seconds or as a date."""
     if not value:
         return 0.0
     try:
@@ -279,4 +236,4 @@ def _retry_after(value: str | None) -> float:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
         except (TypeError, ValueError):
             return 0.0
-    return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else 0.0
+    return min(max(seconds, 0.0), _MAX_WAIT) if seconds == seconds else 0.0
