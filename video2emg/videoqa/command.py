@@ -239,7 +239,7 @@ def _publish(
         else:
             say(f"{submission.name}: did not answer all of these questions, and is left out")
     if not text_overlap.available():
-        say('BLEU and chrF++ are left out: pip install "video2emg[videoqa]"')
+        say('BLEU, chrF++ and ROUGE-L are left out: pip install "video2emg[videoqa]"')
     about = asked.about
     found = {
         "provenance": results.provenance(

@@ -28,7 +28,7 @@ METRICS = {
     "error_f1": "micro F1 over error types named in the evaluations",
     "bleu": "corpus BLEU of standards and evaluations (sacrebleu)",
     "chrf": "chrF++ of standards and evaluations, mean over answers (sacrebleu)",
-    "rouge_l": "ROUGE-L F of standards and evaluations, mean over answers, 0-100",
+    "rouge_l": "ROUGE-L F of standards and evaluations, mean over answers, 0-100 (rouge-score)",
     "srcc": "Spearman's r of the score within each exercise, Fisher-z mean over exercises",
     "relative_l2": "R-ℓ2 × 100 of the score, mean over exercises; range of the training scores",
     "mae": "mean absolute error of the score, points of 100",

@@ -1,25 +1,21 @@
 """Overlap of answers with their references: BLEU, chrF++, ROUGE-L.
 
-BLEU and chrF++ come from sacrebleu (extra `videoqa`), and are left out without it.
+They come from sacrebleu and rouge-score (extra `videoqa`), and are left out without them.
 """
 
-import re
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from video2emg.eval import quality
 
 
 def available() -> bool:
-    """Whether sacrebleu is installed."""
-    try:
-        import sacrebleu
-    except ImportError:
-        return False
-    return bool(sacrebleu.__version__)
+    """Whether the extra `videoqa` is installed."""
+    return all(importlib.util.find_spec(name) for name in ("sacrebleu", "rouge_score"))
 
 
 class TextOverlap:
@@ -32,23 +28,12 @@ class TextOverlap:
           answers: K texts.
           references: one for each answer.
         """
+        self._statistics = None
         pairs = list(zip(answers, references, strict=True))
-        self._rouge = np.array([100 * rouge_l(*pair) for pair in pairs])
-        self._chrf = self._ngrams = None
         if pairs and available():
-            from sacrebleu.metrics.bleu import BLEU
-            from sacrebleu.metrics.chrf import CHRF
-
-            chrf = CHRF(word_order=2)
-            # Short texts cause warnings without `effective_order`; it does not change the counts.
-            bleu = BLEU(effective_order=True)
-            self._chrf = np.array(
-                [chrf.sentence_score(answer, [reference]).score for answer, reference in pairs]
-            )
-            statistics = [bleu.sentence_score(answer, [reference]) for answer, reference in pairs]
-            self._ngrams = np.array(
-                [[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in statistics]
-            )
+            unique = list(dict.fromkeys(pairs))
+            rows = {pair: row for row, pair in enumerate(unique)}
+            self._statistics = _statistics(unique)[[rows[pair] for pair in pairs]]
 
     def metrics(self, weight: Shaped[np.ndarray, "R K"] | None) -> dict[str, Any]:
         """`bleu` over the corpus, means of `chrf` and `rouge_l`; 0-100, NaN if unknown.
@@ -56,47 +41,45 @@ class TextOverlap:
         Args:
           weight: how often each answer counts in each draw. The metrics then have shape [R].
         """
-        zero = np.zeros(len(self._rouge))
-        unknown = float("nan") if weight is None else np.full(len(weight), np.nan)
-        metrics: dict[str, Any] = {"bleu": unknown, "chrf": unknown, "rouge_l": unknown}
-        if len(zero):
-            metrics["rouge_l"] = quality.mae(self._rouge, zero, weight)
-        if self._chrf is not None and self._ngrams is not None:
-            metrics["chrf"] = quality.mae(self._chrf, zero, weight)
-            metrics["bleu"] = _corpus_bleu(self._ngrams, weight)
-        return metrics
+        if self._statistics is None:
+            unknown = float("nan") if weight is None else np.full(len(weight), np.nan)
+            return dict.fromkeys(("bleu", "chrf", "rouge_l"), unknown)
+        rouge, chrf, *ngrams = self._statistics.T
+        zero = np.zeros(len(rouge))
+        return {
+            "bleu": _corpus_bleu(np.stack(ngrams, 1), weight),
+            "chrf": quality.mae(chrf, zero, weight),
+            "rouge_l": quality.mae(rouge, zero, weight),
+        }
 
 
-def rouge_l(answer: str, reference: str) -> float:
-    """ROUGE-L (Lin, 2004): F of the longest common subsequence of words, as `rouge_score` has it.
+def _statistics(pairs: Sequence[tuple[str, str]]) -> Float[np.ndarray, "K S"]:
+    """ROUGE-L, chrF++ and the counts of corpus BLEU of (answer, reference) pairs."""
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
-    Words are lower-case letters and digits, without stemming.
-    """
-    words, reference_words = (
-        re.findall(r"[a-z0-9]+", text.lower()) for text in (answer, reference)
-    )
-    common = _longest_common(words, reference_words)
-    return 2 * common / (len(words) + len(reference_words)) if common else 0.0
-
-
-def _longest_common(words: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, bit-parallel (Hyyrö, 2004)."""
-    positions: dict[str, int] = {}
-    for i, word in enumerate(words):
-        positions[word] = positions.get(word, 0) | 1 << i
-    all_ones = (1 << len(words)) - 1
-    row = all_ones
-    for word in other:
-        match = row & positions.get(word, 0)
-        row = ((row + match) | (row - match)) & all_ones
-    return len(words) - row.bit_count()
+    rouge, chrf = RougeScorer(["rougeL"]), CHRF(word_order=2)
+    # Short texts cause warnings without `effective_order`; it does not change the counts.
+    bleu = BLEU(effective_order=True)
+    rows = []
+    for answer, reference in pairs:
+        counts = bleu.sentence_score(answer, [reference])
+        rows.append(
+            [
+                100 * rouge.score(reference, answer)["rougeL"].fmeasure,
+                chrf.sentence_score(answer, [reference]).score,
+                *(*counts.counts, *counts.totals, counts.sys_len, counts.ref_len),
+            ]
+        )
+    return np.array(rows, float)
 
 
-def _corpus_bleu(ngrams: np.ndarray, weight: np.ndarray | None) -> Any:
+def _corpus_bleu(ngrams: Float[np.ndarray, "K N"], weight: np.ndarray | None) -> Any:
     """Corpus BLEU. Counts of n-grams add up over texts, so a draw is a weighted sum of them."""
     from sacrebleu.metrics.bleu import BLEU
 
-    w = np.ones((1, len(ngrams)), int) if weight is None else weight
+    w = np.ones((1, len(ngrams))) if weight is None else weight
     order = (ngrams.shape[1] - 2) // 2
     scores = [
         BLEU.compute_bleu(
