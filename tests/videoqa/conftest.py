@@ -1,8 +1,7 @@
-"""Questions about synthetic repetitions, and fixtures of trained runs."""
+"""Questions about synthetic repetitions."""
 
 import pytest
 
-from tests.inference.conftest import judge_dir, run_dir  # noqa: F401, fixtures
 from tests.videoqa import synthetic
 from video2emg.fkg.load import load
 from video2emg.videoqa.generate import generate
@@ -17,8 +16,8 @@ def graph():
 def repetitions(graph):
     """Records of a training and of a test split."""
     return {
-        "train": synthetic.repetitions(graph, 8, seed=1),
-        "test": synthetic.repetitions(graph, 5, seed=2),
+        "train": synthetic.repetitions(graph, 5, seed=1),
+        "test": synthetic.repetitions(graph, 3, seed=2),
     }
 
 

@@ -111,6 +111,8 @@ def errors(text: str, graph: Graph) -> set[str]:
     for clause in _CLAUSE_END.split(final_answer(text)):
         words: list[str | None] = list(_words(clause))
         for name, error in names:
+            if name[0] not in words:  # saves most of the time
+                continue
             for position in _find_and_remove(words, name):
                 before = words[max(position - _NEGATION_REACH, 0) : position]
                 if not _NEGATIONS & {word for word in before if word}:
