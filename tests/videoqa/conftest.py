@@ -24,4 +24,4 @@ def repetitions(graph):
 @pytest.fixture(scope="session")
 def items(graph, repetitions):
     """Questions of both splits."""
-    return {split: generate(graph, own, seed=0) for split, own in repetitions.items()}
+    return {split: generate(graph, subset, seed=0) for split, subset in repetitions.items()}

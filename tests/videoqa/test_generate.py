@@ -41,9 +41,9 @@ def accuracy(answers, items):
 
 
 def test_every_split_has_all_question_types(items):
-    for own in items.values():
-        assert {item.question.type for item in own} == {*DIALOGUE, *BY_NAME}
-        assert len({item.question.id for item in own}) == len(own)
+    for subset in items.values():
+        assert {item.question.type for item in subset} == {*DIALOGUE, *BY_NAME}
+        assert len({item.question.id for item in subset}) == len(subset)
 
 
 def test_questions_depend_on_the_seed_only(graph, repetitions, items):
@@ -52,21 +52,21 @@ def test_questions_depend_on_the_seed_only(graph, repetitions, items):
 
 
 def test_groups_are_balanced(items):
-    for own in groups(items["test"]).values():
-        texts = {(i.question.text, i.question.options, i.question.values) for i in own}
+    for subset in groups(items["test"]).values():
+        texts = {(i.question.text, i.question.options, i.question.values) for i in subset}
         assert len(texts) == 1
-        assert sorted(i.key.choice for i in own) == list(range(len(own[0].question.options)))
-        assert len({i.question.clips for i in own}) == len(own)
+        assert sorted(i.key.choice for i in subset) == list(range(len(subset[0].question.options)))
+        assert len({i.question.clips for i in subset}) == len(subset)
 
 
 def test_an_option_is_right_for_one_clip_of_its_group_only(items, repetitions, graph):
     by_id = {repetition.clip_id: repetition for repetition in repetitions["test"]}
     for item in closed(items["test"]):
-        own = [by_id[clip] for clip in item.question.clips]
+        subset = [by_id[clip] for clip in item.question.clips]
         question_type = BY_NAME[item.question.type]
-        assert question_type.select_option(graph, item.question, own) == item.key.choice
+        assert question_type.select_option(graph, item.question, subset) == item.key.choice
         if item.question.type == "which_error":
-            present = [own[0].has_error(tuple(v.split("/"))) for v in item.question.values]
+            present = [subset[0].has_error(tuple(v.split("/"))) for v in item.question.values]
             assert sum(present) == 1
 
 
@@ -75,18 +75,18 @@ def test_baselines_without_clips_are_at_chance(respondent, items):
     answers = respondent(items["train"]).answer([i.question for i in items["test"]])
     by_type = accuracy(answers, items["test"])
     for question_type in QUESTION_TYPES:
-        own = [i for i in closed(items["test"]) if i.question.type == question_type.name]
-        chance = np.mean([1 / len(i.question.options) for i in own])
+        subset = [i for i in closed(items["test"]) if i.question.type == question_type.name]
+        chance = np.mean([1 / len(i.question.options) for i in subset])
         assert by_type[question_type.name] == pytest.approx(chance, abs=1e-12), question_type.name
 
 
 def test_a_classifier_of_words_is_at_chance(items):
     """It reads text, options and their order, and learns from train which option is right."""
 
-    def table(own):
+    def table(subset):
         rows = [
             (f"{i.question.type} {position} {option} | {i.question.text}", position == i.key.choice)
-            for i in closed(own)
+            for i in closed(subset)
             for position, option in enumerate(i.question.options)
         ]
         return [text for text, _ in rows], np.array([right for _, right in rows])
@@ -108,8 +108,8 @@ def test_a_classifier_of_words_is_at_chance(items):
 def test_blind_gains_on_unbalanced_questions(items):
     """The same questions, but only those whose right option is first in the alphabet."""
 
-    def skewed(own):
-        return [i for i in closed(own) if i.key.text == min(i.question.options)]
+    def skewed(subset):
+        return [i for i in closed(subset) if i.key.text == min(i.question.options)]
 
     answers = Blind(skewed(items["train"])).answer([i.question for i in skewed(items["test"])])
     by_type = accuracy(answers, skewed(items["test"]))
@@ -117,8 +117,14 @@ def test_blind_gains_on_unbalanced_questions(items):
 
 
 def test_wrong_options_are_the_most_similar(repetitions):
-    own = repetitions["test"]
-    by_label = {"1": own[:9], "2": own[9:12], "8": own[12:15], "9": own[15:18], "3": own[18:21]}
+    subset = repetitions["test"]
+    by_label = {
+        "1": subset[:9],
+        "2": subset[9:12],
+        "8": subset[12:15],
+        "9": subset[15:18],
+        "3": subset[18:21],
+    }
     labels, members = next(
         balanced_groups(by_label, np.random.default_rng(0), lambda a, b: -abs(int(a) - int(b)))
     )
@@ -131,8 +137,8 @@ def test_a_limit_keeps_groups_and_dialogues_complete(items):
     assert 60 <= len(chosen) < 75
     assert {item.question.type for item in chosen} == {*DIALOGUE, *BY_NAME}
     everything = groups(items["test"])
-    for name, own in groups(chosen).items():
-        assert len(own) == len(everything[name])
+    for name, subset in groups(chosen).items():
+        assert len(subset) == len(everything[name])
     assert balanced_sample(items["test"], 0) == items["test"]
 
 

@@ -112,8 +112,10 @@ def test_score_and_error_metrics_equal_scipy_and_sklearn(graph, items, evaluator
     assert point["error_f1"] == pytest.approx(f1)
     z = []
     for action in graph.actions:
-        own = [i for i in scored if i.key.action == action]
-        rho = stats.spearmanr([guesses[i.question.id] for i in own], [i.key.score for i in own])
+        subset = [i for i in scored if i.key.action == action]
+        rho = stats.spearmanr(
+            [guesses[i.question.id] for i in subset], [i.key.score for i in subset]
+        )
         z.append(np.arctanh(rho.statistic))
     assert point["srcc"] == pytest.approx(np.tanh(np.mean(z)))
     error = [guesses[i.question.id] - i.key.score for i in scored]
@@ -147,8 +149,8 @@ def test_intervals_contain_the_point_and_differences_are_paired(evaluator, oracl
 
 
 def test_a_single_subject_has_no_intervals(graph, items, oracle):
-    own = [item for item in items["test"] if item.subject == "s0"]
-    row = Evaluator(graph, own, STATISTICS).evaluate(oracle).to_json()
+    subset = [item for item in items["test"] if item.subject == "s0"]
+    row = Evaluator(graph, subset, STATISTICS).evaluate(oracle).to_json()
     assert row["accuracy"] == 1.0 and np.isnan(row["accuracy_ci95"]).all()
 
 

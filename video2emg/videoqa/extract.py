@@ -86,13 +86,14 @@ def action(text: str, graph: Graph) -> str | None:
     names = {a.id: set(_words(a.name or to_words(a.id))) for a in graph.actions.values()}
     rarity = {
         word: 1 / sum(word in other for other in names.values())
-        for own in names.values()
-        for word in own
+        for name_words in names.values()
+        for word in name_words
     }
     words = set(_words(final_answer(text)))
     share = {
-        name: sum(rarity[word] for word in own & words) / sum(rarity[word] for word in own)
-        for name, own in names.items()
+        name: sum(rarity[word] for word in name_words & words)
+        / sum(rarity[word] for word in name_words)
+        for name, name_words in names.items()
     }
     # If one whole name is part of another, the longer one was meant.
     rank = {name: (value, len(names[name] & words)) for name, value in share.items()}

@@ -81,7 +81,9 @@ def _open_questions(options: Options, place: Place, dataset: Dataset, graph: Gra
         refiner,
         options.refine,
     )
-    counts = ", ".join(f"{len(own)} in {split}" for split, own in questions.splits.items())
+    counts = ", ".join(
+        f"{len(split_items)} in {split}" for split, split_items in questions.splits.items()
+    )
     say(f"questions: {counts}; {place.out / 'questions'}")
     if refiner is not None and refiner.accepted + refiner.rejected:
         say(f"refined texts: {refiner.accepted} accepted, {refiner.rejected} left as they were")

@@ -103,7 +103,9 @@ def compare(evaluator: Evaluator, submissions: Sequence[Submission], baseline: s
             for submission in submissions
         },
         f"minus_{baseline}": {
-            name: own.minus(scores[baseline]) for name, own in scores.items() if name != baseline
+            name: values.minus(scores[baseline])
+            for name, values in scores.items()
+            if name != baseline
         },
         "chance": evaluator.chance(),
         "questions": evaluator.counts(),
@@ -138,9 +140,9 @@ def _accuracy_rows(
         ["chance", *(f"{chance[name]:.3f}" for name in types), mean_chance],
     ]
     for model, metrics in models.items():
-        own = [*(metrics["by_type"].get(name, {}) for name in types), metrics]
-        rows.append([model, *(_cell(m.get("accuracy"), "{:.3f}") for m in own)])
-        rows.append(["  95 %", *(_interval_cell(m.get("accuracy_ci95"), "{:.2f}") for m in own)])
+        cells = [*(metrics["by_type"].get(name, {}) for name in types), metrics]
+        rows.append([model, *(_cell(m.get("accuracy"), "{:.3f}") for m in cells)])
+        rows.append(["  95 %", *(_interval_cell(m.get("accuracy_ci95"), "{:.2f}") for m in cells)])
     return rows
 
 

@@ -86,10 +86,12 @@ class Evaluator:
     def evaluate(self, answers: Mapping[str, Answer]) -> "Scores":
         """All metrics of one respondent. Questions without an answer count as failed."""
         missing = Answer("", "not asked")
-        own = [answers.get(item.question.id, missing) for item in self._items]
-        parsed = [self._parse(item, answer) for item, answer in zip(self._items, own, strict=True)]
+        ordered = [answers.get(item.question.id, missing) for item in self._items]
+        parsed = [
+            self._parse(item, answer) for item, answer in zip(self._items, ordered, strict=True)
+        ]
         rows = self._rows(STANDARD, EVALUATE)
-        texts = ["" if parsed[i] is None else extract.final_answer(own[i].text) for i in rows]
+        texts = ["" if parsed[i] is None else extract.final_answer(ordered[i].text) for i in rows]
         overlap = TextOverlap(texts, [self._items[i].key.text for i in rows])
         point = self._metrics(parsed, overlap, None)
         draws = None if self._draws is None else self._metrics(parsed, overlap, self._draws)
@@ -172,11 +174,11 @@ class Evaluator:
         actions = np.array([self._items[row].key.action for row in rows])
         srcc, l2 = [], []
         for name in np.unique(actions):
-            own = np.flatnonzero(actions == name)
-            w = None if weight is None else weight[:, np.array(rows)[own]]
-            srcc.append(quality.srcc(predictions[own], labels[own], w))
+            subset = np.flatnonzero(actions == name)
+            w = None if weight is None else weight[:, np.array(rows)[subset]]
+            srcc.append(quality.srcc(predictions[subset], labels[subset], w))
             score_range = self._statistics.score_ranges.get(str(name), (0.0, 100.0))
-            l2.append(quality.relative_l2(predictions[own], labels[own], score_range, w))
+            l2.append(quality.relative_l2(predictions[subset], labels[subset], score_range, w))
         w = None if weight is None else weight[:, rows]
         consistent = np.array([self._is_consistent(row, parsed) for row in rows], float)
         return {

@@ -75,17 +75,21 @@ def open_or_make(
         split: [repetition_records.from_clip(clip, graph, reference) for clip in clips]
         for split, clips in dataset.splits.items()
     }
-    splits = {split: generate.generate(graph, own, seed) for split, own in repetitions.items()}
+    splits = {
+        split: generate.generate(graph, records, seed) for split, records in repetitions.items()
+    }
     if rewrite is not None:
-        splits = {split: rewrite(own) for split, own in splits.items()}
-    for split, own in splits.items():
-        items.write(folder / f"{split}.jsonl", own)
+        splits = {split: rewrite(split_items) for split, split_items in splits.items()}
+    for split, split_items in splits.items():
+        items.write(folder / f"{split}.jsonl", split_items)
     statistics = fit_statistics(repetitions["train"])
     about = expected | {
         "simulated": dataset.simulated,
         "reference": None if reference is None else reference.to_json(),
         "train_statistics": dataclasses.asdict(statistics),
-        "fingerprints": {split: items.fingerprint(own) for split, own in splits.items()},
+        "fingerprints": {
+            split: items.fingerprint(split_items) for split, split_items in splits.items()
+        },
     }
     write_json(path, about)  # written last: a folder that has it is complete
     return QuestionSet(about, splits, statistics)
@@ -141,7 +145,7 @@ def _read(folder: Path, expected: Mapping[str, Any]) -> QuestionSet:
                 "choose another --out or delete the folder"
             )
     splits = {split: items.read(folder / f"{split}.jsonl") for split in fingerprints}
-    for split, own in splits.items():
-        if items.fingerprint(own) != fingerprints[split]:
+    for split, split_items in splits.items():
+        if items.fingerprint(split_items) != fingerprints[split]:
             raise UserError(f"{folder / split}.jsonl: changed since it was made; delete {folder}")
     return QuestionSet(about, splits, statistics)

@@ -139,9 +139,9 @@ def by_action(
 ) -> Iterator[tuple[Action, list[RepetitionRecord]]]:
     """Repetitions of each exercise that has any."""
     for action in graph.actions.values():
-        own = [repetition for repetition in repetitions if repetition.action == action.id]
-        if own:
-            yield action, own
+        subset = [repetition for repetition in repetitions if repetition.action == action.id]
+        if subset:
+            yield action, subset
 
 
 def template_names(action: Action, step: KeyStep | None = None) -> dict[str, str]:

@@ -31,9 +31,9 @@ _MIN_SCORE_DIFFERENCE = 8.0  # between two repetitions, points
 
 def _muscle_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """Which muscle works hardest in a key step, by measured EMG, mean of both sides."""
-    for action, step, own in _with_emg(graph, repetitions):
+    for action, step, subset in _with_emg(graph, repetitions):
         by_label: dict[str, list[RepetitionRecord]] = {}
-        for repetition in own:
+        for repetition in subset:
             activity = _muscle_activity(repetition, step.id)
             order = sorted(activity, key=lambda name: (-activity[name], name))
             if len(order) > 1 and (
@@ -148,9 +148,9 @@ def _with_emg(
     graph: Graph, repetitions: Repetitions
 ) -> Iterator[tuple[Action, KeyStep, list[RepetitionRecord]]]:
     """(exercise, key step, repetitions with EMG in that step)."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         for step in action.steps:
-            measured = [repetition for repetition in own if step.id in repetition.activity]
+            measured = [repetition for repetition in subset if step.id in repetition.activity]
             if measured:
                 yield action, step, measured
 
@@ -159,9 +159,9 @@ def _same_person_pairs(
     graph: Graph, repetitions: Repetitions
 ) -> Iterator[tuple[Action, RepetitionRecord, RepetitionRecord]]:
     """Pairs of repetitions of one exercise by one person."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         by_subject: dict[str, list[RepetitionRecord]] = {}
-        for repetition in own:
+        for repetition in subset:
             by_subject.setdefault(repetition.subject, []).append(repetition)
         for of_subject in by_subject.values():
             for a, b in itertools.combinations(of_subject, 2):

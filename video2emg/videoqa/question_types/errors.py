@@ -25,7 +25,7 @@ _MAX_SECOND_LOSS = 0.8  # second largest loss of points, as a share of the large
 
 def _error_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """Whether an error is made in a key step."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         for step, edge in action.pairs:
             names = template_names(action, step) | {"error": wording.error_name(graph, edge.error)}
             texts = fill_templates(
@@ -39,7 +39,7 @@ def _error_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[
             )
             parameters = {"action": action.id, "step": step.id, "error": edge.error}
             by_label: dict[str, list[RepetitionRecord]] = {"yes": [], "no": []}
-            for repetition in own:
+            for repetition in subset:
                 present = repetition.has_error((step.id, edge.error))
                 by_label["yes" if present else "no"].append(repetition)
             for labels, members in balanced_groups(by_label, rng):
@@ -58,10 +58,10 @@ ERROR = QuestionType("error", _error_groups, _select_error)
 
 def _which_error_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """Which of several errors of the exercise is made."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         pairs = {_join(step.id, edge.error): (step, edge) for step, edge in action.pairs}
         by_label: dict[str, list[RepetitionRecord]] = {}
-        for repetition in own:
+        for repetition in subset:
             for label in pairs:
                 if repetition.has_error(_split(label)):
                     by_label.setdefault(label, []).append(repetition)
@@ -102,14 +102,14 @@ WHICH_ERROR = QuestionType("which_error", _which_error_groups, _select_which_err
 
 def _correction_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """Counterfactual: which correction would raise the score most."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         advice = {
             _join(step.id, edge.error): graph.feedback[edge.feedback[0]]
             for step, edge in action.pairs
             if edge.feedback
         }
         by_label: dict[str, list[RepetitionRecord]] = {}
-        for repetition in own:
+        for repetition in subset:
             lost = repetition.points_lost(graph)
             order = sorted(lost, key=lambda pair: (-lost[pair], pair))
             largest = lost[order[0]]

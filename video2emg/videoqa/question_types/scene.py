@@ -58,7 +58,7 @@ ACTION = QuestionType("action", _action_groups, _select_action)
 
 def _moment_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """When a key step begins. Options are `_MIN_GAP_S` apart or more."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         for step in action.steps[1:]:  # the first step begins with the clip
             texts = fill_templates(
                 (
@@ -69,7 +69,7 @@ def _moment_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator
                 template_names(action, step),
             )
             parameters = {"action": action.id, "step": step.id}
-            timed = [(r.spans[step.id][0], r) for r in own if step.id in r.spans]
+            timed = [(r.spans[step.id][0], r) for r in subset if step.id in r.spans]
             for group in _spread_in_time(timed):
                 values = [f"{time:.1f}" for time, _ in group]
                 options = tuple(f"{value} s" for value in values)
@@ -89,7 +89,7 @@ MOMENT = QuestionType("moment", _moment_groups, _select_moment)
 
 def _side_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
     """Which hand is higher in a key step, by `_MIN_TILT_M` or more."""
-    for action, own in by_action(graph, repetitions):
+    for action, subset in by_action(graph, repetitions):
         for step in action.steps:
             texts = fill_templates(
                 (
@@ -100,7 +100,7 @@ def _side_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[G
                 template_names(action, step),
             )
             by_label: dict[str, list[RepetitionRecord]] = {}
-            for repetition in own:
+            for repetition in subset:
                 if abs(repetition.tilt.get(step.id, 0.0)) >= _MIN_TILT_M:
                     by_label.setdefault(_higher_side(repetition, step.id), []).append(repetition)
             parameters = {"action": action.id, "step": step.id}

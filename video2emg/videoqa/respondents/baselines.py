@@ -21,7 +21,7 @@ class Majority:
             answer = item.key.text if item.key.choice is None else LETTERS[item.key.choice]
             counts[item.question.type][answer] += 1
             scores += [] if item.key.score is None else [item.key.score]
-        self._most_common = {name: own.most_common(1)[0][0] for name, own in counts.items()}
+        self._most_common = {name: counter.most_common(1)[0][0] for name, counter in counts.items()}
         self._mean_score = f"{np.mean(scores):.1f}" if scores else ""
 
     def answer(self, questions: Sequence[Question]) -> dict[str, Answer]:

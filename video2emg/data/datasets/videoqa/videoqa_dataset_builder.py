@@ -76,14 +76,14 @@ class Builder(tfds.core.ShardBasedBuilder):
         dataset = store.open_dataset(_read_about(folder)["dataset"], self.clips_dir)
         shards = {}
         for split, clips in dataset.splits.items():
-            own = items.read(folder / f"{split}.jsonl")
+            split_items = items.read(folder / f"{split}.jsonl")
             # Neighbouring questions are often about the same clips.
             get_clip = functools.lru_cache(maxsize=256)(store.ClipsById(clips))
             shards[split] = [
                 functools.partial(
-                    _examples, own[i : i + SHARD], get_clip, self.builder_config.frames
+                    _examples, split_items[i : i + SHARD], get_clip, self.builder_config.frames
                 )
-                for i in range(0, len(own), SHARD)
+                for i in range(0, len(split_items), SHARD)
             ]
         return shards
 
@@ -137,9 +137,9 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _examples(
-    own: Sequence[Item], get_clip: Callable[[str], Clip], frames: int
+    split_items: Sequence[Item], get_clip: Callable[[str], Clip], frames: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for item in own:
+    for item in split_items:
         question, key = item.question, item.key
         sampled = [_sample_frames(get_clip(clip_id), frames) for clip_id in question.clips]
         counts = [len(times) for _, times in sampled]
