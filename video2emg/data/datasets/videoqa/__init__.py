@@ -1,4 +1,4 @@
-"""Questions about clips, with the frames that they are about."""
+"""Questions about clips, with the frames of the clips."""
 
 from video2emg.data.datasets.videoqa.videoqa_dataset_builder import (
     Builder,

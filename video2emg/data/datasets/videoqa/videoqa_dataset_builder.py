@@ -1,4 +1,4 @@
-"""TFDS builder of question sets that `launch.py videoqa` made: a record a question, with frames."""
+"""TFDS builder of question sets: one record per question, with the frames of its clips."""
 
 import dataclasses
 import functools
@@ -23,7 +23,11 @@ from video2emg.videoqa.items import Item
 
 @dataclasses.dataclass(kw_only=True)
 class VideoQAConfig(tfds.core.BuilderConfig):
-    """How a question's clips are shown: `frames` of the first view, evenly spread."""
+    """How the clips of a question are shown.
+
+    Attributes:
+      frames: number of evenly spaced frames of the first view.
+    """
 
     frames: int = 8
 
@@ -31,9 +35,8 @@ class VideoQAConfig(tfds.core.BuilderConfig):
 class Builder(tfds.core.ShardBasedBuilder):
     """Questions with their keys, and JPEG frames of each clip.
 
-    The folder of questions names the Clip dataset that they are about; it is looked for where this
-    dataset is built. Read the records of `test` as one reads labels: the key lies beside the
-    question.
+    The folder of questions names the Clip dataset that they are about. It is opened in `clips_dir`.
+    A record holds the key too: do not show records of `test` to a model as they are.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -43,22 +46,20 @@ class Builder(tfds.core.ShardBasedBuilder):
         for n in (1, 4, 8, 16, 32)
     ]
 
-    # Where Clip datasets live; set before preparing.
+    # The folder of the Clip datasets; set before preparing.
     clips_dir: Path = Path("data")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        texts = ("id", "kind", "form", "subject", "group", "dialogue", "text", "answer", "action")
+        texts = ("id", "type", "form", "subject", "group", "dialogue", "text", "answer", "action")
+        lists = ("clips", "options", "errors", "frames")
         fields: dict[str, Any] = {name: tfds.features.Text() for name in texts}
-        # `frame_clip` says which of `clips` a frame is of, `frame_time` when it was taken, s.
-        fields |= {
-            name: tfds.features.Sequence(tfds.features.Text())
-            for name in ("clips", "options", "errors", "frames")
-        }
+        fields |= {name: tfds.features.Sequence(tfds.features.Text()) for name in lists}
         fields |= {
             "choice": tfds.features.Scalar(dtype=np.int32),  # -1 for none
             "score": tfds.features.Scalar(dtype=np.float64),  # NaN for none
+            # Index in `clips` of the clip of each frame.
             "frame_clip": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            # Without an encoding TFDS stores single precision.
+            # Time of each frame, s. Without an encoding TFDS stores single precision.
             "frame_time": tfds.features.Tensor(shape=(None,), dtype=np.float64, encoding="zlib"),
         }
         return self.dataset_info_from_configs(
@@ -72,56 +73,63 @@ class Builder(tfds.core.ShardBasedBuilder):
 
     def _shard_iterators_per_split(self, dl_manager) -> dict[str, list[Callable[[], Any]]]:
         folder = Path(dl_manager.manual_dir)
-        dataset = store.open_dataset(_about(folder)["dataset"], self.clips_dir)
+        dataset = store.open_dataset(_read_about(folder)["dataset"], self.clips_dir)
         shards = {}
-        for split, source in dataset.splits.items():
-            own = items.read(folder / f"{split}.jsonl")
+        for split, clips in dataset.splits.items():
+            split_items = items.read(folder / f"{split}.jsonl")
             # Neighbouring questions are often about the same clips.
-            clip_of = functools.lru_cache(maxsize=256)(store.ClipsById(source))
+            get_clip = functools.lru_cache(maxsize=256)(store.ClipsById(clips))
             shards[split] = [
                 functools.partial(
-                    _examples, own[i : i + SHARD], clip_of, self.builder_config.frames
+                    _examples, split_items[i : i + SHARD], get_clip, self.builder_config.frames
                 )
-                for i in range(0, len(own), SHARD)
+                for i in range(0, len(split_items), SHARD)
             ]
         return shards
 
 
 def build_records(questions: Path, data_dir: str | Path, frames: int) -> Path:
-    """Builds the records of a folder of questions; returns theirs.
+    """Builds the records of a folder of questions.
+
+    Args:
+      questions: the folder.
+      data_dir: folder of built datasets; receives the records too.
+      frames: number of frames of each clip.
+
+    Returns:
+      The folder of the records.
 
     Raises:
-      UserError: no questions there, a number of frames that there is no config for, or records
-        that were built of other questions.
+      UserError: the folder holds no questions, no configuration has this number of frames, or the
+        records were built from other questions.
     """
     configs = {config.frames: config.name for config in Builder.BUILDER_CONFIGS}
     if frames not in configs:
         raise UserError(f"--frames {frames}: records are built with {sorted(configs)} frames")
-    about = _about(questions)
-    # One dataset for each Clip dataset, seed and graph, beside the clips.
-    home = Path(data_dir).expanduser() / "videoqa_of" / "_".join(
-        str(about[name]).replace("/", "_").replace(" ", "_")
-        for name in ("dataset", "graph", "seed")
-    )  # fmt: skip
+    about = _read_about(questions)
+    # One dataset for each Clip dataset, graph and seed, beside the clips.
+    names = [str(about[name]) for name in ("dataset", "graph", "seed")]
+    name = "_".join(text.replace("/", "_").replace(" ", "_") for text in names)
+    data_dir = Path(data_dir).expanduser()
 
     def builder(**settings: Any) -> Builder:
-        made = Builder(**settings)
-        made.clips_dir = Path(data_dir).expanduser()
-        return made
+        instance = Builder(**settings)
+        instance.clips_dir = data_dir
+        return instance
 
-    folder = build.build(builder, configs[frames], home, questions, "")
+    folder = build.build(builder, configs[frames], data_dir / "videoqa" / name, questions, "")
     if json.loads((folder / build.SOURCE).read_text()) != Builder.fingerprint(questions):
-        raise UserError(f"{folder}: built of other questions than those in {questions}; delete it")
+        raise UserError(f"{folder}: built from other questions than {questions}; delete it")
     return folder
 
 
 def open_records(folder: str | Path) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """The records of each split, at random; texts are bytes, as TFDS has them."""
+    """The records of each split, with random access. Texts are bytes, as TFDS returns them."""
     builder = tfds.builder_from_directory(folder)
     return {split: builder.as_data_source(split=split) for split in builder.info.splits}  # pyright: ignore
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _read_about(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / items.ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -129,16 +137,17 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _examples(
-    own: Sequence[Item], clip_of: Callable[[str], Clip], frames: int
+    split_items: Sequence[Item], get_clip: Callable[[str], Clip], frames: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    for item in own:
+    for item in split_items:
         question, key = item.question, item.key
-        shown = [_shown(clip_of(clip_id), frames) for clip_id in question.clips]
+        sampled = [_sample_frames(get_clip(clip_id), frames) for clip_id in question.clips]
+        counts = [len(times) for _, times in sampled]
         yield (
             question.id,
             {
                 "id": question.id,
-                "kind": question.kind,
+                "type": question.type,
                 "form": question.form,
                 "subject": item.subject,
                 "group": item.group,
@@ -151,15 +160,13 @@ def _examples(
                 "errors": list(key.errors),
                 "choice": -1 if key.choice is None else key.choice,
                 "score": np.nan if key.score is None else key.score,
-                "frames": [jpeg for jpegs, _ in shown for jpeg in jpegs],
-                "frame_clip": np.repeat(
-                    np.arange(len(shown), dtype=np.int32), [len(times) for _, times in shown]
-                ),
-                "frame_time": np.concatenate([times for _, times in shown]),
+                "frames": [jpeg for jpegs, _ in sampled for jpeg in jpegs],
+                "frame_clip": np.repeat(np.arange(len(sampled), dtype=np.int32), counts),
+                "frame_time": np.concatenate([times for _, times in sampled]),
             },
         )
 
 
-def _shown(clip: Clip, frames: int) -> tuple[list[bytes], np.ndarray]:
-    chosen = video_lib.spread_frames(clip, 0, frames) if clip.views else np.zeros(0, int)
-    return [clip.frames[i] for i in chosen], clip.frame_time[chosen]
+def _sample_frames(clip: Clip, frames: int) -> tuple[list[bytes], np.ndarray]:
+    indices = video_lib.spread_frames(clip, 0, frames) if clip.views else np.zeros(0, int)
+    return [clip.frames[i] for i in indices], clip.frame_time[indices]

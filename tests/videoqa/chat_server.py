@@ -1,4 +1,4 @@
-"""A server on loopback that speaks chat completions, and misbehaves when told to."""
+"""A local server of chat completions that can be told to misbehave."""
 
 import collections
 import hashlib
@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 
 class ChatServer:
-    """Answers `POST /v1/chat/completions` from threads of its own.
+    """Answers `POST /v1/chat/completions` in threads of its own.
 
     Attributes:
-      behave: (number of the request from 0, its body) -> what to do: the text of an answer, or a
-        function of the handler that does it all.
-      requests: (headers, body) of everything that was asked, in order of arrival.
-      served: how often each body was answered in full, by digest.
+      behave: (number of the request from 0, its body) -> the text of an answer, or a function of
+        the handler that sends the response.
+      requests: (headers, body) of all requests, in order of arrival.
+      served: number of complete responses by digest of the body.
     """
 
     def __init__(self, behave: Callable[[int, dict], object] = lambda n, body: "A") -> None:
@@ -40,9 +40,9 @@ class ChatServer:
                 self.body = body
                 do = owner.behave(number, body)
                 try:
-                    (do if callable(do) else says(str(do)))(self)
+                    (do if callable(do) else answers(str(do)))(self)
                 except (BrokenPipeError, ConnectionResetError):
-                    self.close_connection = True  # the client has gone
+                    self.close_connection = True  # the client is gone
 
             def send(self, code: int, payload: bytes, headers: dict | None = None) -> None:
                 self.send_response(code)
@@ -57,7 +57,7 @@ class ChatServer:
                         owner.served[digest(self.body)] += 1
 
             def log_message(self, format, *args):
-                """Says nothing."""
+                """Prints nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -73,7 +73,7 @@ class ChatServer:
 
 
 def well_formed(body: dict) -> bool:
-    """Whether a request is one of the protocol: roles, contents, data URLs of JPEGs."""
+    """Whether a request follows the protocol: roles, contents, data URLs of JPEG images."""
     if not isinstance(body.get("model"), str) or not body.get("messages"):
         return False
     for message in body["messages"]:
@@ -94,7 +94,7 @@ def digest(body: dict) -> str:
 
 
 def completion(text: str | None, **message) -> bytes:
-    """A whole response, as hosted services send it."""
+    """A complete response, as hosted services send it."""
     finish = message.pop("finish_reason", "stop")
     return json.dumps(
         {
@@ -114,10 +114,10 @@ def completion(text: str | None, **message) -> bytes:
     ).encode()
 
 
-# What a server may do. Each returns a function of the handler.
+# Behaviours: functions of the handler, or functions that return one.
 
 
-def says(text: str | None, **message):
+def answers(text: str | None, **message):
     return lambda handler: handler.send(200, completion(text, **message))
 
 
@@ -153,13 +153,13 @@ def cut_off_chunks(handler) -> None:
 
 
 def silent(handler) -> None:
-    """Takes longer than anybody waits."""
+    """Sends nothing for longer than the timeout of the tests."""
     time.sleep(1.0)
     handler.close_connection = True
 
 
 def drips(handler) -> None:
-    """Sends a byte now and then: no single read times out."""
+    """Sends a byte now and then, so that no single read times out."""
     payload = completion("A")
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(payload)))
@@ -171,6 +171,6 @@ def drips(handler) -> None:
 
 
 def hangs_up(handler) -> None:
-    """Closes without a word."""
+    """Closes the connection without a response."""
     handler.close_connection = True
     handler.connection.close()

@@ -1,4 +1,4 @@
-"""A vision-language model on this machine as respondent, through Hugging Face `transformers`."""
+"""A vision-language model on this machine as respondent, by Hugging Face `transformers`."""
 
 import hashlib
 import io
@@ -12,31 +12,31 @@ from PIL import Image
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.videoqa import prompt
-from video2emg.videoqa.answerers.cache import Cache
-from video2emg.videoqa.answerers.chat import LONGEST
 from video2emg.videoqa.items import Answer, Question, dialogues
+from video2emg.videoqa.respondents.answer_cache import AnswerCache
+from video2emg.videoqa.respondents.chat import MAX_TOKENS
 
 
-class Local:
-    """Asks a model in memory, one dialogue after the other, always its most probable words."""
+class LocalRespondent:
+    """Asks a model in memory, one dialogue after the other, with greedy decoding."""
 
     def __init__(
         self,
         folder: str,
-        clip_of: Callable[[str], Clip],
-        sight: prompt.Sight,
-        cache: Cache,
-        longest: int = 0,
+        get_clip: Callable[[str], Clip],
+        settings: prompt.PromptSettings,
+        cache: AnswerCache,
+        max_tokens: int = 0,
     ) -> None:
         """Loads a model.
 
         Args:
-          folder: of the model and its processor, as `save_pretrained` writes them; or the name of
-            one on the Hub, which is then downloaded.
-          clip_of: a clip by its id.
-          sight: how much of a clip is shown.
-          cache: answers that were given before.
-          longest: tokens of each answer; 0: by its form.
+          folder: with the model and its processor, as `save_pretrained` writes them; or the name of
+            a model on the Hugging Face Hub, which is then downloaded.
+          get_clip: returns a clip by its id.
+          settings: how much of a clip is shown.
+          cache: earlier answers.
+          max_tokens: of each answer; 0 for a limit by the form of the answer.
 
         Raises:
           UserError: `transformers` is not installed, or cannot load the model.
@@ -49,10 +49,10 @@ class Local:
                 '--model hf:… needs transformers and torch: pip install "video2emg[videoqa-local]"'
             ) from None
         self._name, self._cache = _identity(folder), cache
-        self._clip_of, self._sight, self._longest = clip_of, sight, longest
+        self._get_clip, self._settings, self._max_tokens = get_clip, settings, max_tokens
         self._torch = torch
         try:
-            # Code that comes with a model is not run.
+            # Code that comes with a model is not executed.
             self._processor = transformers.AutoProcessor.from_pretrained(folder)
             self._model = transformers.AutoModelForImageTextToText.from_pretrained(folder)
         except (OSError, ValueError, KeyError, ImportError) as error:
@@ -64,36 +64,37 @@ class Local:
             self._model.to(device="cuda")  # pyright: ignore[reportCallIssue]
 
     def answer(self, questions: Sequence[Question]) -> dict[str, Answer]:
-        """Answers, from the cache where they were given before."""
-        found: dict[str, Answer] = {}
+        """Answers, from the cache where possible."""
+        answers: dict[str, Answer] = {}
         for dialogue in tqdm.tqdm(dialogues(questions), desc="asking", unit="dialogue"):
-            found |= self._dialogue(dialogue)
-        return found
+            answers |= self._dialogue(dialogue)
+        return answers
 
     def _dialogue(self, questions: Sequence[Question]) -> dict[str, Answer]:
         messages: list[dict[str, Any]] = []
-        content: list[list[Any]] = []
-        found = {}
-        turns = prompt.turns(questions, self._clip_of, self._sight)
-        # Not every chat template has a system's turn.
+        content: list[list[Any]] = []  # the messages for the cache, with digests of the pictures
+        answers = {}
+        turns = prompt.dialogue_turns(questions, self._get_clip, self._settings)
+        # Not every chat template has a system message.
         turns[0].insert(0, prompt.SYSTEM)
         for question, parts in zip(questions, turns, strict=True):
             messages.append({"role": "user", "content": [_content(part) for part in parts]})
-            content.append([hashlib.sha256(p).hexdigest() if isinstance(p, bytes) else p
-                            for p in parts])  # fmt: skip
-            longest = self._longest or LONGEST[question.form]
-            request = {"model": self._name, "content": content, "longest": longest}
+            content.append(
+                [hashlib.sha256(p).hexdigest() if isinstance(p, bytes) else p for p in parts]
+            )
+            max_tokens = self._max_tokens or MAX_TOKENS[question.form]
+            request = {"model": self._name, "content": content, "max_tokens": max_tokens}
             answer = self._cache.get(request)
             if answer is None:
-                answer = self._generate(messages, longest)
+                answer = self._generate(messages, max_tokens)
                 self._cache.put(request, answer)
-            found[question.id] = answer
-            said = answer.text or "(no answer)"
-            content.append([said])
-            messages.append({"role": "assistant", "content": [{"type": "text", "text": said}]})
-        return found
+            answers[question.id] = answer
+            text = answer.text or "(no answer)"
+            content.append([text])
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": text}]})
+        return answers
 
-    def _generate(self, messages: list[dict[str, Any]], longest: int) -> Answer:
+    def _generate(self, messages: list[dict[str, Any]], max_tokens: int) -> Answer:
         inputs = self._processor.apply_chat_template(
             messages,
             add_generation_prompt=True,
@@ -101,12 +102,12 @@ class Local:
             return_dict=True,
             return_tensors="pt",
         ).to(self._model.device)
-        asked = inputs["input_ids"].shape[1]
+        prompt_tokens = inputs["input_ids"].shape[1]
         with self._torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=longest, do_sample=False)
-        fresh = tokens[0, asked:]
-        text = self._processor.decode(fresh, skip_special_tokens=True).strip()
-        return Answer(text, prompt_tokens=asked, completion_tokens=len(fresh))
+            tokens = self._model.generate(**inputs, max_new_tokens=max_tokens, do_sample=False)
+        completion = tokens[0, prompt_tokens:]
+        text = self._processor.decode(completion, skip_special_tokens=True).strip()
+        return Answer(text, prompt_tokens=prompt_tokens, completion_tokens=len(completion))
 
 
 def _content(part: prompt.Part) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def _content(part: prompt.Part) -> dict[str, Any]:
 
 
 def _identity(folder: str) -> str:
-    """The model in the keys of the cache: for a folder, its files' names, sizes and times."""
+    """The model's name in the cache; for a folder, with the names, sizes and times of its files."""
     path = Path(folder).expanduser()
     if not path.is_dir():
         return folder

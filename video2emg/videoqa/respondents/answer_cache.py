@@ -1,4 +1,7 @@
-"""Answers on disk, by the content of what was asked: a stop loses nothing that was answered."""
+"""Answers on disk by the content of their requests, so that an interrupted run loses nothing.
+
+Each answer is a JSON file of its own, written atomically. It can be read and deleted by hand.
+"""
 
 import dataclasses
 import hashlib
@@ -12,37 +15,37 @@ from video2emg.videoqa.items import Answer
 _FORMAT = 1
 
 
-class Cache:
-    """One file for each request that was answered.
+class AnswerCache:
+    """One file for each answered request. Safe for several threads and processes.
 
     Attributes:
-      hits: requests that did not have to be made.
+      hits: number of requests that were answered from the cache.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Files go into `folder`, which is made when the first is written."""
+        """Files go into `folder`, which is created with the first of them."""
         self._folder = folder
         self.hits = 0
 
     def path(self, request: Any) -> Path:
-        """Where the answer to a JSON-able request is kept."""
+        """File of the answer to a JSON-serialisable request."""
         text = json.dumps(request, sort_keys=True, ensure_ascii=False)
         digest = hashlib.sha256(text.encode()).hexdigest()
         return self._folder / digest[:2] / f"{digest}.json"
 
     def get(self, request: Any) -> Answer | None:
-        """The answer, if there is a whole one."""
+        """The stored answer; None if it is missing or damaged."""
         try:
             value = json.loads(self.path(request).read_text(encoding="utf-8"))
             if value.pop("format") != _FORMAT:
                 return None
-            found = Answer(**value)
+            answer = Answer(**value)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return None  # not there, or damaged: it is asked again and overwritten
+            return None
         self.hits += 1
-        return found
+        return answer
 
     def put(self, request: Any, answer: Answer) -> None:
-        """Keeps an answer; readers see all of it or nothing."""
+        """Stores an answer atomically."""
         value = {"format": _FORMAT} | dataclasses.asdict(answer)
         write_text(self.path(request), json.dumps(value, ensure_ascii=False))
