@@ -5,14 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from video2emg.core.config import Config
-from video2emg.core.errors import UserError
-from video2emg.core.files import write_text
 from video2emg.data.store import ClipsById, Dataset, open_dataset
 from video2emg.eval import results as results_lib
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
-from video2emg.inference.run import Run, open_run
-from video2emg.jobs import aqa
 from video2emg.parallel.hosts import log
 from video2emg.videoqa import generate, items, leaderboard, metrics, question_set, text_overlap
 from video2emg.videoqa.command import BASELINES, CHAT, LOCAL, OURS, Options, Place
@@ -26,7 +22,6 @@ from video2emg.videoqa.respondents.answer_cache import AnswerCache
 from video2emg.videoqa.respondents.baselines import Blind, Majority, Oracle
 from video2emg.videoqa.respondents.chat import ChatRespondent
 from video2emg.videoqa.respondents.endpoint import Endpoint
-from video2emg.videoqa.respondents.graph import GraphRespondent, predict_records
 from video2emg.videoqa.respondents.local import LocalRespondent
 
 AQA_HEAD_FILE = "judge"  # folder of the judge that is trained without --checkpoint
@@ -55,9 +50,8 @@ def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> d
     if options.model in BASELINES:
         submission = _ask(options.model, baselines[options.model], chosen)
     elif options.model == OURS:
-        judge = _open_judge(options, place, graph, judge_config)
-        records = predict_records(judge, dataset.splits[options.split])
-        submission = _ask(options.model, GraphRespondent(graph, records), chosen)
+        respondent = _graph_respondent(options, place, dataset, graph, judge_config)
+        submission = _ask(options.model, respondent, chosen)
     else:
         submission = _ask_language_model(options, place, dataset, chosen)
     failed = sum(bool(answer.problem) for answer in submission.answers.values())
@@ -130,11 +124,20 @@ def _ask_language_model(
     return submission
 
 
-def _open_judge(
-    options: Options, place: Place, graph: Graph, judge_config: Callable[[], Config]
-) -> Run:
-    """The run of the checkpoint, or one that is trained in `out` unless it is there already."""
-    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / AQA_HEAD_FILE
+def _graph_respondent(
+    options: Options,
+    place: Place,
+    dataset: Dataset,
+    graph: Graph,
+    judge_config: Callable[[], Config],
+) -> Respondent:
+    """Our model: the run of the checkpoint, or one that is trained in `out` unless it is there."""
+    # Other respondents need not wait for JAX.
+    from video2emg.inference.run import open_run
+    from video2emg.jobs import aqa
+    from video2emg.videoqa.respondents.graph import GraphRespondent, predict_records
+
+    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / JUDGE
     if not place.checkpoint:
         config = judge_config()
         config.main.data.name, config.main.data.dir = options.dataset_name(), place.data_dir
@@ -153,7 +156,7 @@ def _open_judge(
             f"note: {workdir} was trained on {judge_run.config.data.name}, which may contain "
             f"people of {options.dataset_name()}"
         )
-    return judge_run
+    return GraphRespondent(graph, predict_records(judge_run, dataset.splits[options.split]))
 
 
 def _publish(
