@@ -10,9 +10,9 @@ from tests.jobs.test_aqa import tiny_config
 from tests.test_launch import launch
 from tests.videoqa.chat_server import ChatServer
 from video2emg.core.errors import UserError
-from video2emg.data.datasets.videoqa import build_records, open_records
 from video2emg.videoqa import items
 from video2emg.videoqa.command import Options, Place, run
+from video2emg.videoqa.records import build_records, open_records
 from video2emg.videoqa.respondents.endpoint import KEY
 
 SECRET = "sk-test-9876543210"
@@ -49,7 +49,7 @@ def test_without_a_checkpoint_a_judge_is_trained_once(trained, tiny_dir, capsys)
     models = results["test"]["models"]
     assert list(models) == ["graph", "blind", "majority", "oracle"]
     assert models["graph"]["failed"] < 0.5 and np.isfinite(models["graph"]["mae"])
-    assert (out / "judge" / "results.json").exists()
+    assert (out / "aqa" / "results.json").exists()
     capsys.readouterr()
     again = ask(tiny_dir, out, "graph", config=lambda: tiny_config(tiny_dir))
     assert "finished before" in capsys.readouterr().err
@@ -59,7 +59,7 @@ def test_without_a_checkpoint_a_judge_is_trained_once(trained, tiny_dir, capsys)
 
 def test_respondents_of_several_runs_are_compared(trained, tiny_dir, tmp_path):
     out, results = trained
-    first = ask(tiny_dir, tmp_path, "graph", out / "judge")
+    first = ask(tiny_dir, tmp_path, "graph", out / "aqa")
     for name in ("accuracy", "mae", "error_f1"):
         expected = results["test"]["models"]["graph"][name]
         assert first["test"]["models"]["graph"][name] == expected

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from video2emg.core.config import Config
+from video2emg.core.errors import UserError
+from video2emg.core.files import write_text
 from video2emg.data.store import ClipsById, Dataset, open_dataset
 from video2emg.eval import results as results_lib
 from video2emg.fkg.graph import Graph
@@ -24,7 +26,7 @@ from video2emg.videoqa.respondents.chat import ChatRespondent
 from video2emg.videoqa.respondents.endpoint import Endpoint
 from video2emg.videoqa.respondents.local import LocalRespondent
 
-AQA_HEAD_FILE = "judge"  # folder of the judge that is trained without --checkpoint
+AQA_RUN = "aqa"  # folder of the AQA run that is trained without --checkpoint
 
 
 def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> d
         raise UserError(f"--split {options.split!r}: not one of {', '.join(dataset.splits)}")
     questions = _open_questions(options, place, dataset, graph)
     if options.records:
-        from video2emg.data.datasets.videoqa import build_records
+        from video2emg.videoqa.records import build_records
 
         folder = build_records(place.out / "questions", place.data_dir, options.frames)
         log(f"records: {folder}")
@@ -133,18 +135,18 @@ def _graph_respondent(
 ) -> Respondent:
     """Our model: the run of the checkpoint, or one that is trained in `out` unless it is there."""
     # Other respondents need not wait for JAX.
+    from video2emg import jobs
     from video2emg.inference.run import open_run
-    from video2emg.jobs import aqa
     from video2emg.videoqa.respondents.graph import GraphRespondent, predict_records
 
-    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / JUDGE
+    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / AQA_RUN
     if not place.checkpoint:
         config = judge_config()
         config.main.data.name, config.main.data.dir = options.dataset_name(), place.data_dir
         config.main.data.manual_dir = place.manual_dir
         config.graph, config.model.action = options.graph, "recognised"
         log(f"no --checkpoint: training (or reusing) a judge in {workdir}")
-        aqa.run(config, workdir)
+        jobs.run(config, workdir)
     judge_run = open_run(workdir, place.data_dir)
     if judge_run.judge is not None and judge_run.judge.graph.label != graph.label:
         raise UserError(

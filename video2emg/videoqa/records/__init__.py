@@ -1,6 +1,6 @@
 """Questions about clips, with the frames of the clips."""
 
-from video2emg.data.datasets.videoqa.videoqa_dataset_builder import (
+from video2emg.videoqa.records.videoqa_dataset_builder import (
     Builder,
     build_records,
     open_records,
