@@ -1,44 +1,57 @@
 """Notebooks run top to bottom, on one tiny run that they share, and carry no outputs."""
 
-import fcntl
 import os
-import pathlib
-import subprocess
-import sys
+from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
-ROOT = pathlib.Path(__file__).parents[1]
+from configs import v2emg
+from tests.conftest import build_once, single_device
+from video2emg.jobs import video2emg
+
+ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def shared_run(tmp_path_factory, worker_id):
-    """Folder with the trained run that notebooks open; made once for all test processes."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = (folder if worker_id == "master" else folder.parent) / "notebooks"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [sys.executable, "launch.py", "--config", "configs/v2emg.py:debug"]
-        command += [f"--config.data.dir={folder / 'data'}", f"--workdir={folder / 'v2emg'}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
+def work_dir(tiny_dir, common_dir):
+    """The folder that notebooks work in, with the dataset and the trained run that they open."""
+    folder = common_dir / "notebooks"
+
+    def build():
+        folder.mkdir()
+        (folder / "data").symlink_to(tiny_dir)
+        config = v2emg.get_config("debug")
+        config.data.dir = str(folder / "data")
+        with single_device():
+            video2emg.run(config, folder / "v2emg")
+
+    return build_once(folder, build)
+
+
+@pytest.fixture(scope="module")
+def kernel(work_dir):
+    """One kernel for all: importing JAX and the package takes longer than most notebooks."""
+    manager = KernelManager(kernel_name="python3")
+    variables = {"VIDEO2EMG_NOTEBOOKS": str(work_dir), "JAX_PLATFORMS": "cpu"}
+    manager.start_kernel(
+        cwd=str(ROOT / "notebooks"), env=os.environ | variables | {"JAX_NUM_CPU_DEVICES": "1"}
+    )
+    yield manager
+    manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_top_to_bottom(path, shared_run, tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDEO2EMG_NOTEBOOKS", str(shared_run))
-    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+def test_a_notebook_runs_top_to_bottom(path, kernel, tmp_path):
     book = nbformat.read(path, as_version=4)
-    where = {"metadata": {"path": str(ROOT / "notebooks")}}
-    NotebookClient(book, timeout=300, resources=where, kernel_name="python3").execute()
+    forget = nbformat.v4.new_code_cell("%reset -f")  # the variables of the notebook before
+    book.cells.insert(0, forget)
+    NotebookClient(book, km=kernel, timeout=300).execute()
     assert len(book.cells[-1].outputs) > 0  # each ends with something to be seen
-    nbformat.write(book, os.fspath(tmp_path / path.name))  # kept as an artefact
+    nbformat.write(book, tmp_path / path.name)  # kept as an artefact
 
 
 def test_every_topic_has_its_notebook():

@@ -1,12 +1,14 @@
-"""The assessment job on the smallest dataset, from nothing to a table."""
+"""The assessment job on the smallest dataset, over the Video→EMG run that tests share."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities
+from tests.conftest import small
 from video2emg.aqa import report
 from video2emg.core.errors import UserError
 from video2emg.jobs import Options, compare
@@ -16,15 +18,15 @@ from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 
 
-def tiny_config(data_dir):
-    config = aqa.get_config("debug")
-    config.main.data.dir = str(data_dir)
-    config.main.data.frame_rate = 2.5
-    config.main.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-    for part in (config.main.train, config.main.eval, config.train, config.joint, config.eval):
-        part.batch_size = 8
+def tiny_config(data_dir, run_dir="", preset="debug"):
+    """A preset in the sizes of `debug`, over the Video→EMG run in `run_dir`."""
+    config, debug = aqa.get_config(preset), aqa.get_config("debug")
+    for part in ("main", "copies", "model", "train", "joint", "eval"):
+        config[part] = debug[part]
+    small(config.main, data_dir)
     config.train.update(steps=4, eval_every=4, save_every=4)
-    config.joint.update(steps=2, warmup_steps=1)
+    config.joint.update(steps=2)
+    config.video2emg = str(run_dir)
     return config
 
 
@@ -33,12 +35,14 @@ def sweep(config, variants, workdir):
     return compare.run(comparison, workdir, Options(rows=rows))
 
 
-def test_from_nothing_to_a_table_of_sources(tiny_dir, tmp_path, capsys):
+def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
+    """Resumed where Video→EMG is trained: a copy of `run_dir` lies where it would train its own."""
     variants = [
         {"emg_source": "predicted", "train.seed": 0},
         {"emg_source": "none", "model.score": "relative", "train.seed": 0},
     ]
     config = tiny_config(tiny_dir)
+    shutil.copytree(run_dir, tmp_path / "table" / "video2emg")
     found = sweep(config, variants, tmp_path / "table")
     written = json.loads((tmp_path / "table" / "results.json").read_text())
     assert set(written["test"]["sources"]) == {"predicted", "none, model.score=relative"}
@@ -98,25 +102,29 @@ def test_mistakes_are_found_before_any_work(changes, says, tiny_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_systems_of_others_judge_from_the_same_evidence(tiny_dir, tmp_path):
-    """CoRe with a skeleton, its published quirks, USDL and the MLP: scores, and nothing else."""
-    config = tiny_config(tiny_dir)
-    variants = [
-        {"row": name, **{f"published.{key}": value for key, value in settings.items()}}
-        for name, settings in aqa.SYSTEMS.items()
-    ]
-    found = sweep(config, [{"row": "ours"}, *variants], tmp_path / "table")
-    rows = found["test"]["sources"]
-    assert set(rows) == {"ours", *aqa.SYSTEMS}
-    for name in aqa.SYSTEMS:
-        assert np.isfinite(rows[name]["mae"]) and rows[name]["map"] is None, name
-        assert rows[name]["mae"] < 40
-        assert set(found["test"]["minus"][name]) >= {"ours", "train_mean"}
-    assert np.isfinite(rows["ours"]["map"])
-    one = json.loads((tmp_path / "table/core_as_published/0/results.json").read_text())
-    assert one["provenance"]["published"]["leaves_as_published"] is True
-    assert one["test"]["model"]["boundary_ms"] is None
-    assert not (tmp_path / "table/core_as_published/0/feedback.json").exists()
+@pytest.mark.parametrize(
+    "preset",
+    [pytest.param(name, marks=pytest.mark.slow if name == "core" else ()) for name in aqa.SYSTEMS],
+)
+def test_every_preset_of_a_system_of_others_runs_to_the_end(preset, tiny_dir, run_dir, tmp_path):
+    aqa_job.run(tiny_config(tiny_dir, run_dir, preset), tmp_path / "run")
+    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    scores = written["test"]["model"]
+    assert scores["mae"] < 40 and scores["map"] is None and scores["boundary_ms"] is None
+    published = written["provenance"]["published"]
+    assert published["system"] == aqa.SYSTEMS[preset]["system"]
+    assert published["leaves_as_published"] == (preset == "core_as_published")
+    assert not (tmp_path / "run" / "feedback.json").exists()
+
+
+def test_a_table_of_our_head_and_one_of_others(tiny_dir, run_dir, tmp_path):
+    config = tiny_config(tiny_dir, run_dir)
+    variants = [{"row": "ours"}, {"row": "mlp", "published.system": "mlp"}]
+    found = sweep(config, variants, tmp_path / "table")["test"]
+    assert set(found["sources"]) == {"ours", "mlp"}
+    assert np.isfinite(found["sources"]["mlp"]["mae"]) and found["sources"]["mlp"]["map"] is None
+    assert set(found["minus"]["mlp"]) >= {"ours", "train_mean"}
+    assert np.isfinite(found["sources"]["ours"]["map"])
 
 
 def test_flex_over_an_i3d_is_understood():
@@ -138,8 +146,8 @@ def test_the_rows_of_the_tables_are_what_the_job_understands():
             aqa_job._check(config, mesh_lib.make_mesh())
 
 
-def test_one_camera_and_pose_and_nothing_learned_of_errors(tiny_dir, tmp_path):
-    config = tiny_config(tiny_dir)
+def test_one_camera_and_pose_and_nothing_learned_of_errors(tiny_dir, run_dir, tmp_path):
+    config = tiny_config(tiny_dir, run_dir)
     config.update(views=("front",), extra_inputs=("pose", "load"), emg_source="none")
     config.update_from_flattened_dict(aqa_granularity.ROWS["score"])
     found = aqa_job.run(config, tmp_path / "run")["test"]["model"]

@@ -1,12 +1,15 @@
 """The table job on the smallest dataset: every kind of row, interrupted and resumed."""
 
 import json
+import math
+import shutil
 
 import pytest
 from PIL import Image
 
 from configs import baselines
 from configs.tables import cross_view, protocols, torques, views
+from tests.conftest import small
 from video2emg.core.errors import UserError
 from video2emg.jobs import Options, compare, regressor
 from video2emg.run import setup
@@ -18,11 +21,7 @@ def table_config(data_dir, **changes):
 
     def rows():
         for name, row in baselines.rows(config):
-            row.data.dir = str(data_dir)
-            row.data.frame_rate = 2.5
-            row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-            row.train.batch_size = row.eval.batch_size = 8
-            yield name, row
+            yield name, small(row, data_dir)
 
     return config, list(rows())
 
@@ -31,8 +30,9 @@ def run(config, rows, workdir):
     return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
 
 
-def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
+def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
+    shutil.copytree(run_dir, tmp_path / "ours/0")  # as if stopped after the first run
     found = run(config, rows, tmp_path)
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
@@ -59,6 +59,16 @@ def test_every_kind_of_system_in_one_table(tiny_dir, tmp_path, capsys):
     again = run(config, rows, tmp_path)
     assert again == found
     assert (tmp_path / "tds/0/results.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
+    config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
+    shutil.copytree(run_dir, tmp_path / "ours/0")
+    found = run(config, rows, tmp_path)["test"]["rows"]
+    names = [name for name, _ in rows]
+    assert len(names) == 10 and set(names) <= set(found)
+    assert all(math.isfinite(found[name]["skill"]) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +114,7 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
     rows = []
     for name, row in protocols.rows(config):
         row.model.encoder.name, row.data.views = "pose", ()  # for speed
-        row.data.dir = str(tiny_dir)
-        row.data.frame_rate = 2.5
-        row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-        row.train.batch_size = row.eval.batch_size = 8
+        small(row, tiny_dir, frame_rate=2.5)
         if name != "leave_one_action_out" or row.data.select.without_action[:7] == "barbell":
             rows.append((name, row))
     with pytest.raises(UserError, match="not tested on the same clips"):
@@ -129,10 +136,7 @@ def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tm
     config.update(seeds=(0,), bootstrap=20)
     rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + moment arms")]
     for _, row in rows:
-        row.data.dir = str(tiny_dir)
-        row.data.frame_rate = 2.5
-        row.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-        row.train.batch_size = row.eval.batch_size = 8
+        small(row, tiny_dir, frame_rate=2.5)
     found = run(config, rows, tmp_path / "torques")["test"]["rows"]
     assert found["none"]["skill"] != found["statics + moment arms"]["skill"]
     log = (tmp_path / "torques/statics + moment arms/0/metrics.jsonl").read_text().splitlines()

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from configs.tables import inputs, views
+from tests.conftest import small
 from video2emg.core.errors import UserError
 from video2emg.jobs import modality_ablation
 
 
 def tiny_config(data_dir):
     config = inputs.get_config("debug")
-    config.main.data.update(dir=str(data_dir), frame_rate=2.5)
-    config.main.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-    config.main.train.batch_size = config.main.eval.batch_size = 8
+    small(config.main, data_dir, frame_rate=2.5)
     wanted = ("both cameras", "pose", "all")
     config.rows = tuple(row for row in config.rows if row[0] in wanted)
     config.bootstrap = 10

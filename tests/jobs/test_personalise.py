@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from configs import personalise as config_of
-from configs import v2emg
 from tests.eval.clips import make_set
 from video2emg.core.errors import UserError
-from video2emg.jobs import personalise, video2emg
+from video2emg.jobs import personalise
 
 
 def test_what_is_revealed_is_never_asked_and_all_are_asked_the_same():
@@ -24,16 +23,10 @@ def test_what_is_revealed_is_never_asked_and_all_are_asked_the_same():
         personalise.reveal(series, 8, draw=0)
 
 
-def test_every_method_on_the_smallest_run(tiny_dir, tmp_path):
-    main = v2emg.get_config("debug")
-    main.data.dir = str(tiny_dir)
-    main.data.frame_rate = 2.5
-    main.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-    main.train.batch_size = main.eval.batch_size = 8
-    video2emg.run(main, tmp_path / "run")
+def test_every_method_on_the_smallest_run(run_dir, tmp_path):
     config = config_of.get_config("debug")
     # A model of two steps predicts next to nothing: gain and steps can only help.
-    config.update(run=str(tmp_path / "run"), learning_rate=0.05, steps=(2, 4))
+    config.update(run=str(run_dir), learning_rate=0.05, steps=(2, 4))
     found = personalise.run(config, tmp_path / "personal")
     rows = found["test"]["rows"]
     assert set(rows) == {"nothing"} | {

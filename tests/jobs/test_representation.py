@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from configs.tables import representations
+from tests.conftest import small
 from video2emg.core.errors import UserError
 from video2emg.jobs import Options, compare, representation
 from video2emg.representation import features as features_lib
@@ -14,15 +15,11 @@ from video2emg.representation.report import PROBES
 from video2emg.train.checkpoint import load_params
 
 
-def small(data_dir, name, preset="debug"):
-    config = representations.get_config(f"{name}_{preset}")
-    config.data.dir = str(data_dir)
-    config.data.frame_rate = 2.5
+def tiny_config(data_dir, name):
+    config = small(representations.get_config(f"{name}_debug"), data_dir, frame_rate=2.5)
     config.model.encoder.update(widths=(4, 8), dim=16)
     config.model.update(dim=16, heads=2)
     config.representation.update(layers=1, span_s=0.8)
-    config.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
-    config.train.batch_size = config.eval.batch_size = 8
     return config
 
 
@@ -33,7 +30,7 @@ def run(config, rows, workdir):
 def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     config = representations.get_config("debug")
     config.update(seeds=(0,), bootstrap=20, only="none,emg+contrastive", baseline="none")
-    rows = [(name, small(tiny_dir, name)) for name in representations.OBJECTIVES]
+    rows = [(name, tiny_config(tiny_dir, name)) for name in representations.OBJECTIVES]
     found = run(config, rows, tmp_path)
     part = found["test"]
     assert part["order"] == [
@@ -62,7 +59,7 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
 
 
 def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_path):
-    config = small(tiny_dir, "masked")
+    config = tiny_config(tiny_dir, "masked")
     representation.run(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert any("loss_masked_emg" in line and "loss_masked_pose" in line for line in lines)
@@ -90,7 +87,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     ],
 )
 def test_mistakes_are_found_before_anything_runs(changes, says, tiny_dir, tmp_path):
-    config = small(tiny_dir, "contrastive")
+    config = tiny_config(tiny_dir, "contrastive")
     config.update_from_flattened_dict(changes)
     with pytest.raises(UserError, match=says):
         representation.run(config, tmp_path / "run")
