@@ -11,7 +11,7 @@ from video2emg.aqa import baselines
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder, write_arrays
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate
 from video2emg.jobs import compare, representation
