@@ -27,10 +27,12 @@ from etils import epath
 from PIL import Image
 
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.clip import Clip
-from video2emg.data import build, pipeline, store
+from video2emg.data import build, store
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.builder import ClipBuilder
+from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 
 SECONDS, FPS, SIZE, CHANNELS, EMG_RATE = 3.0, 10.0, 112, 4, 1000.0
@@ -129,12 +131,12 @@ def decoding(folder: pathlib.Path) -> None:
     clip = make_clip(0, frames)
     folder = build_one(folder, clip)
     source = tfds.builder_from_directory(folder).as_data_source(split="train")
-    window = pipeline.Window(SECONDS, FPS, 50.0, SIZE, ("front",), CHANNELS)
+    window = Window(SECONDS, FPS, 50.0, SIZE, ("front",), CHANNELS)
     reference = emg.Normalisation("mvc")
 
     def ours() -> None:
         clips = store.ClipSource(source, str(folder))
-        pipeline.Examples(clips, window, emg.Chain(), reference).read_window(0, 0.0)
+        Examples(clips, window, emg.Chain(), reference).read_window(0, 0.0)
 
     parts = {"ours": ours, "same frames": lambda: bare(same), "whole film": lambda: bare(whole)}
     taken: dict[str, list[float]] = {name: [] for name in parts}

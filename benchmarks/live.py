@@ -21,7 +21,7 @@ from benchmarks.publish import ROOT, put
 from configs import v2emg
 from video2emg.core import emg as emg_lib
 from video2emg.core.config import Config
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines

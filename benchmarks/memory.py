@@ -20,9 +20,11 @@ from array_record.python import array_record_module
 
 from benchmarks import input as input_benchmark
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.clip import Clip
-from video2emg.data import build, pipeline, store
+from video2emg.data import build, store
 from video2emg.data.augment import Augmentation
+from video2emg.data.examples import Examples
 
 VIEWS, RATE, EMG_RATE, SIZE, BATCH = ("front",), 5.0, 500.0, 32, 20
 MUSCLES = ("left_vastus_lateralis", "right_vastus_lateralis")
@@ -89,14 +91,14 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--cache_mib", type=float, default=8.0)
     args = parser.parse_args()
-    window = pipeline.Window(1.0, RATE, 50.0, SIZE, VIEWS, 2)
+    window = Window(1.0, RATE, 50.0, SIZE, VIEWS, 2)
     with tempfile.TemporaryDirectory() as folder:
         built = dataset(pathlib.Path(folder), max(args.counts))
         size = sum(f.stat().st_size for f in built.iterdir()) / 2**20
         source = tfds.builder_from_directory(built).as_data_source(split="train")
         clips = store.ClipSource(source, str(built))
         assert len(clips) == max(args.counts)
-        examples = pipeline.Examples(
+        examples = Examples(
             clips, window, emg.Chain(), emg.Normalisation("mvc"), int(args.cache_mib * 2**20)
         )
         print(
@@ -104,7 +106,7 @@ def main() -> None:
             f"before reading: {occupied()[0]:.0f} MiB",
             flush=True,
         )
-        batches = iter(pipeline.train_batches(examples, Augmentation(), BATCH, 0, threads=2))
+        batches = iter(train_batches(examples, Augmentation(), BATCH, 0, threads=2))
         seen: set[int] = set()
         start = time.perf_counter()
         for batch in batches:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from configs import v2emg
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import train_batches
+from video2emg.data.batches import train_batches
 from video2emg.data.store import open_dataset
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup

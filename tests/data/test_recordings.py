@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.data import inputs, pipeline, store
+from video2emg.data import person, store
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
+from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 
 PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
@@ -68,8 +70,8 @@ def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
     assert {len(split) > 0 for split in dataset.splits.values()} == {True}
     clip = clips[0]
     assert clip.load == 60 and clip.score == 87.5 and clip.emg_unit == "mV"
-    np.testing.assert_allclose(inputs.traits(clip)[0], [1.7, 0, 1])
-    np.testing.assert_array_equal(inputs.traits(clip)[1], [True, False, True])
+    np.testing.assert_allclose(person.traits(clip)[0], [1.7, 0, 1])
+    np.testing.assert_array_equal(person.traits(clip)[1], [True, False, True])
     assert clip.emg.shape == (2000, 2) and clip.emg_rate == pytest.approx(1000)
     assert 18 <= len(clip.frames) <= 21 and clip.frame_time[0] == 0  # 10 Hz of 30
     table = own / "clips.csv"
@@ -100,8 +102,8 @@ def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, e
     )
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=240.0, size=16)
-    window = pipeline.Window(2.0, 100.0, 100.0, 16, ("front",), 2)
-    cut = pipeline.Examples([clip], window, emg.Chain(), emg.Normalisation("train", {
+    window = Window(2.0, 100.0, 100.0, 16, ("front",), 2)
+    cut = Examples([clip], window, emg.Chain(), emg.Normalisation("train", {
         "vastus_lateralis": 1.0})).read_window(0, 0.0)  # fmt: skip
     flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
     burst = cut["emg"][:, 0].argmax()

@@ -12,7 +12,7 @@ from tests.sim.people import PERSON
 from tests.train import tiny
 from video2emg.core import emg, vocabulary
 from video2emg.core import skeleton as pose_lib
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.statics import static_torque
 from video2emg.sim import body, dynamics, posture
 from video2emg.sim.exercises import EXERCISES, Draft

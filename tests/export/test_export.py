@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.export import onnx, stablehlo
-from video2emg.inference.run import nothing, open_run
+from video2emg.inference.run import open_run
 
 
 def test_the_exported_program_is_the_model(run_dir, tmp_path, capsys):
@@ -27,7 +28,7 @@ def test_the_exported_program_is_the_model(run_dir, tmp_path, capsys):
         np.testing.assert_array_equal(weights[name], value)
     program = jax.export.deserialize((tmp_path / "out" / "model.jax_export").read_bytes())
     muscles = ("left_biceps_brachii", "right_soleus", "left_vastus_lateralis")
-    empty = nothing(opened.window, 5, muscles)
+    empty = blank_batch(opened.window, 5, muscles)
     inputs = {name: empty[name] for name in onnx.inputs(opened)}
     rng = np.random.default_rng(1)
     inputs["video"] = rng.integers(0, 256, inputs["video"].shape, dtype=np.uint8)
@@ -62,7 +63,7 @@ def test_the_onnx_file_is_the_model_in_another_runtime(workdir, tmp_path, reques
     workdir = request.getfixturevalue(workdir)
     assert stablehlo.run(str(workdir), str(tmp_path)) == 0
     opened = open_run(workdir)
-    empty = nothing(opened.window, 5, ("left_biceps_brachii", "right_soleus"))
+    empty = blank_batch(opened.window, 5, ("left_biceps_brachii", "right_soleus"))
     inputs = {name: empty[name] for name in onnx.inputs(opened)}
     rng = np.random.default_rng(1)
     inputs["video"] = rng.integers(0, 256, inputs["video"].shape, dtype=np.uint8)

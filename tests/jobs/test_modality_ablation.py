@@ -36,7 +36,7 @@ def test_a_table_of_subsets_resumes_and_its_last_row_is_the_models_own(
     asked, predict = [], modality_ablation.evaluate.predict
     monkeypatch.setattr(
         modality_ablation.evaluate, "predict",
-        lambda fn, params, examples, *rest: asked.append(examples.hidden)
+        lambda fn, params, examples, *rest: asked.append(examples.dropped)
         or predict(fn, params, examples, *rest),
     )  # fmt: skip
     again = modality_ablation.run(config, tmp_path / "table")

@@ -15,7 +15,8 @@ from jax.sharding import Mesh
 
 from video2emg.core import emg
 from video2emg.core.errors import Interrupted, UserError
-from video2emg.data import pipeline
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.eval import evaluate
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
@@ -30,11 +31,9 @@ CHANGES = dict(steps=10, log_every=2, eval_every=4, save_every=4)
 
 def predictions(mesh: Mesh) -> list[np.ndarray]:
     """Answers for all clips in batches of 8, of which the last is not full."""
-    examples = pipeline.Examples(
-        tiny.clips()[:11], tiny.WINDOW, emg.Chain(), emg.Normalisation("mvc")
-    )
+    examples = Examples(tiny.clips()[:11], tiny.WINDOW, emg.Chain(), emg.Normalisation("mvc"))
     model = tiny.Linear()
-    like = next(pipeline.eval_batches(examples, 1))
+    like = next(eval_batches(examples, 1))
     params = model.init(jax.random.key(0), like, train=False)["params"]
     predict = jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(mesh))
     return evaluate.predict(predict, params, examples, 8, mesh)

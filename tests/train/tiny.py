@@ -18,14 +18,16 @@ from jax.sharding import Mesh
 
 from tests.conftest import make_clip
 from video2emg.core import emg, vocabulary
-from video2emg.data import pipeline
+from video2emg.core.batch import Window
 from video2emg.data.augment import Augmentation
+from video2emg.data.batches import train_batches
+from video2emg.data.examples import Examples
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
 
 CLIPS = 12
-WINDOW = pipeline.Window(
+WINDOW = Window(
     seconds=1.0,
     frame_rate=5.0,
     emg_rate=10.0,
@@ -70,9 +72,9 @@ def clips() -> list:
 
 
 def batches(step: int, rows=None, batch: int = 4):
-    examples = pipeline.Examples(clips(), WINDOW, emg.Chain(), emg.Normalisation("mvc"), 2**26)
+    examples = Examples(clips(), WINDOW, emg.Chain(), emg.Normalisation("mvc"), 2**26)
     augmentation = Augmentation(time=0.2)
-    return pipeline.train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
+    return train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
 
 
 def one_device() -> Mesh:

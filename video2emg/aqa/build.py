@@ -19,7 +19,7 @@ from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate
 from video2emg.models.published.flex import Choices, ScoreScale
 
-# Where FLEX's code can be followed by a head; its other choices concern encoders and raw EMG.
+# Where FLEX's code can be followed by a head; its other choices concern encoders.
 AQA_HEAD_FILE = "aqa_head.json"  # what `predict` needs of a run beside its parameters
 CHOICES = ("leaves_as_published", "skeleton_per_frame", "ranges_of_whole_dataset")
 

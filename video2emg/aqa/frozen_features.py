@@ -17,8 +17,9 @@ from video2emg.aqa.head import EXEMPLAR
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
+from video2emg.data.batches import eval_batches, stream, train_batches
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, eval_batches, stream, train_batches
 from video2emg.data.store import open_dataset
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate

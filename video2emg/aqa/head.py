@@ -357,7 +357,7 @@ class JointAQAModel(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch, *, train: bool) -> tuple[AQAOutputs, dict[str, Any]]:
-        """Judges a batch of windows with labels, see `data.pipeline.Examples.cut`."""
+        """Judges a batch of windows with labels, see `core.batch.FIELDS`."""
         outputs, intermediates = self.video2emg(batch, train=train)
         assessment, more = self.head(
             dict(batch) | aqa_inputs(outputs, intermediates, batch), train=train

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from video2emg.core.batch import Example
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
-from video2emg.data.augment import Example
 from video2emg.fkg.rubric import Rubric
 
 

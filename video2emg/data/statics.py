@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from video2emg.core import skeleton as pose_lib
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip
-from video2emg.data.inputs import traits
+from video2emg.data.person import traits
 
 GRAVITY = 9.81  # m/s²
 ADULT_KG = 70.0  # of who does not tell; legs and back scale with it, arms mostly with the load
@@ -72,7 +72,7 @@ def static_torque(
     return np.stack([found[name] for name in vocabulary.DOFS], -1).astype(np.float32)
 
 
-def of_clip(
+def clip_torque(
     clip: Clip,
     joints: Sequence[str],
     pose: Float[np.ndarray, "T J 3"],

@@ -59,7 +59,7 @@ def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
     return np.asarray(image, np.uint8)
 
 
-def on_frame(clip: Clip, time: float) -> float:
+def align_to_frames(clip: Clip, time: float) -> float:
     """Moves `time` s to the beat of the clip's first camera, also before and after its frames.
 
     A window that starts between two frames would be shown frames that lag or lead its labels by up

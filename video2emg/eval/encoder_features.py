@@ -23,7 +23,8 @@ from jaxtyping import Bool, Float
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 
 _META, _RECORDS = "meta.json", "features.array_record"
 

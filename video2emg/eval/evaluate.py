@@ -10,7 +10,8 @@ from jaxtyping import Float
 
 from video2emg.core import emg as emg_lib
 from video2emg.data import video as video_lib
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.eval.series import ClipSeries
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
@@ -49,7 +50,7 @@ def series_of(
                 phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
                 target=target,
                 mask=np.isfinite(target),
-                scale=examples.reference.scale(clip) if clip.emg_is_envelope else None,
+                scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
                 load=clip.load,
                 descriptor=descriptor(examples, index) if descriptors else None,
             )

@@ -2,15 +2,15 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from video2emg.core import vocabulary
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.eval.evaluate import evenly
 from video2emg.eval.intervals import Samples, tabulate
 from video2emg.eval.out_of_domain import LEVEL, EncoderFeatures, OODDetector
@@ -53,7 +53,7 @@ class ForwardFunction:
         self._look = jax.jit(self._look_at)
 
     def __call__(self, batch: Batch) -> ModelOutputs:
-        """Looks at a batch of `data.pipeline.Examples.cut`'s fields; a multiple of the devices."""
+        """Looks at a batch of `core.batch.FIELDS`'s fields; a multiple of the devices."""
         inputs = {name: np.asarray(value) for name, value in batch.items() if name != "_mask"}
         found = self._look(self._params, mesh_lib.put_batch(self._mesh, inputs))
         with jax.transfer_guard("allow"):
@@ -149,13 +149,4 @@ def fit_ood_detector(
             "dofs": window.dofs,
             "muscles": {name: list(muscles[name]) for name in names},
         },
-    )
-
-
-def queries(muscles: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """[M] place of each channel's muscle, and of its side, in the vocabulary."""
-    pairs = [vocabulary.split_channel(name) for name in muscles]
-    return (
-        np.array([vocabulary.MUSCLES.index(muscle) for _, muscle in pairs], np.int32),
-        np.array([vocabulary.SIDES.index(side) for side, _ in pairs], np.int32),
     )

@@ -9,7 +9,8 @@ import jax
 import jax.export
 import numpy as np
 
-from video2emg.inference.run import Run, nothing
+from video2emg.core.batch import blank_batch
+from video2emg.inference.run import Run
 
 # In the order of the graph's inputs; its output is `emg`.
 _ALWAYS = ("video", "video_mask", "view", "muscle", "side")
@@ -38,7 +39,7 @@ def convert(opened: Run) -> bytes:
 
     names = inputs(opened)
     batch, muscles = jax.export.symbolic_shape("B, M")
-    empty = nothing(opened.window, 1)
+    empty = blank_batch(opened.window, 1)
     shapes = [
         jax.ShapeDtypeStruct(
             (batch, muscles) if name in ("muscle", "side") else (batch, *empty[name].shape[1:]),

@@ -12,11 +12,12 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
+from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_atomically, write_json, write_text
 from video2emg.eval import results
 from video2emg.export import onnx as onnx_lib
-from video2emg.inference.run import Run, nothing, open_run
+from video2emg.inference.run import Run, open_run
 from video2emg.parallel.hosts import log
 from video2emg.viz.style import unit
 
@@ -232,7 +233,7 @@ def _results(opened: Run) -> list[str]:
 
 def inputs_of(opened: Run, batch: int) -> dict[str, np.ndarray]:
     """What the program is given, by name, with no camera on."""
-    empty = nothing(opened.window, batch)
+    empty = blank_batch(opened.window, batch)
     return {name: empty[name] for name in onnx_lib.inputs(opened)}
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.errors import UserError
-from video2emg.eval.forward import ModelOutputs, queries
+from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
 from video2emg.inference.overlap_add import OverlapAdd, Spool, blend
 from video2emg.inference.prediction import Prediction, Repetition
-from video2emg.inference.run import Run, nothing, open_run
-from video2emg.inference.video_input import VideoInput, assign, places
+from video2emg.inference.run import Run, open_run
+from video2emg.inference.video_input import VideoInput, assign
 
 BATCH = 8  # windows at a time
 _FADE_S = 0.1  # s over which a repetition's own window takes over
@@ -171,7 +172,7 @@ class Predictor:
         self, footage: VideoInput, spans: Sequence[tuple[float, float]], load: float | None
     ) -> Iterator[tuple[tuple[float, float], ModelOutputs, int]]:
         """(span, what the model says of its batch, its row there) for windows that start there."""
-        empty = nothing(self.run.window, BATCH, self._asked)
+        empty = blank_batch(self.run.window, BATCH, self._asked)
         if load is not None:
             empty["load"][:], empty["load_mask"][:] = load, True
         for first in range(0, len(spans), BATCH):
@@ -251,14 +252,14 @@ class Predictor:
         assert judge is not None
         rubric, graph = judge.rubric, judge.graph
         place = rubric.actions.index(action)
-        muscle, side = queries([self._asked[c] for c in columns])
+        muscle, side = muscle_queries([self._asked[c] for c in columns])
         evidence = dict(seen.evidence)
         for field in ("activity", "activity_mask"):
             evidence[field] = evidence[field][..., list(columns)]
         said = judge(
             evidence
             | {
-                "view": places(self.run.window)[None],
+                "view": self.run.window.view_index[None],
                 "muscle": muscle[None],
                 "side": side[None],
                 "action": np.array([place], np.int32),

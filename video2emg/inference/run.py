@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from video2emg.aqa import build, labels, report
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.frozen_features import FrozenFeatures
 from video2emg.aqa.predictions import AQAPredictions, judge
+from video2emg.core.batch import Window, blank_batch
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
-from video2emg.data.pipeline import Examples, Window
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import out_of_domain as domain_lib
-from video2emg.eval.forward import ForwardFunction, fit_ood_detector, queries
+from video2emg.eval.forward import ForwardFunction, fit_ood_detector
 from video2emg.eval.out_of_domain import OODDetector
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
@@ -134,7 +135,7 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
         setup.window_from_config(main), joints=tuple(about["joints"]), dofs=tuple(about["dofs"])
     )
     model = setup.build_model(main, window)
-    empty = nothing(window, 1)
+    empty = blank_batch(window)
     head, spoken = _head(config, workdir, main, source, mesh) if assessing else (None, {})
     if joint:
         asked = empty | {"action": np.zeros(1, np.int32)}
@@ -168,30 +169,6 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
             _mesh=mesh,
         )
     return Run(workdir, main, window, model, params, watcher, domain, found)
-
-
-def nothing(window: Window, batch: int, muscles: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """A batch in which no camera was on and nothing else is known; for shapes."""
-    views, times, size = len(window.views), len(window.frame_time), window.size
-    muscle, side = queries(muscles)
-    if not len(muscles):
-        muscle = side = np.zeros(window.channels, np.int32)
-    return {
-        "video": np.zeros((batch, views, times, size, size, 3), np.uint8),
-        "video_mask": np.zeros((batch, views, times), bool),
-        "view": np.zeros((batch, views), np.int32),
-        "muscle": np.tile(muscle, (batch, 1)),
-        "side": np.tile(side, (batch, 1)),
-        "emg_mask": np.zeros((batch, len(window.emg_time), len(muscle)), bool),
-        "pose": np.zeros((batch, times, len(window.joints), 3), np.float32),
-        "pose_mask": np.zeros((batch, times, len(window.joints)), bool),
-        "load": np.zeros(batch, np.float32),
-        "load_mask": np.zeros(batch, bool),
-        "vitals": np.zeros((batch, 2), np.float32),
-        "vitals_mask": np.zeros((batch, 2), bool),
-        "traits": np.zeros((batch, 3), np.float32),
-        "traits_mask": np.zeros((batch, 3), bool),
-    }
 
 
 def _examples(config: Config, where: Path) -> Mapping[str, Examples]:

@@ -15,12 +15,12 @@ from typing import Any, TextIO
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from video2emg.core.batch import blank_batch
 from video2emg.core.errors import Interrupted, UserError
 from video2emg.core.files import folder
 from video2emg.data.readers import film, live
 from video2emg.inference.output.tables import TABLE
-from video2emg.inference.run import Run, nothing, open_run
-from video2emg.inference.video_input import places
+from video2emg.inference.run import Run, open_run
 from video2emg.parallel.hosts import log
 from video2emg.train.stop import Stop
 
@@ -82,7 +82,9 @@ class EMGStream:
         self._frames: collections.deque[np.ndarray] = collections.deque(
             maxlen=len(run.window.frame_time)
         )
-        self._blank = nothing(run.window, 1, self.muscles) | {"view": places(run.window)[None]}
+        self._blank = blank_batch(run.window, 1, self.muscles) | {
+            "view": run.window.view_index[None]
+        }
         self._blank["emg_mask"][:] = True
         self.push(np.zeros((run.window.size, run.window.size, 3), np.uint8), anew=True)
         self._frames.clear()

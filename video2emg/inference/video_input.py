@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from video2emg.core import vocabulary
+from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.data.pipeline import Window
 from video2emg.data.readers import film
 
 SHORTEST_S = 1.0  # of a video
@@ -123,7 +122,7 @@ class VideoInput:
         return [round(k * hop / beat) * beat for k in range(count)]
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
-        """A window from `start` s on, masked from `end` s on; see `data.pipeline.Examples.cut`."""
+        """A window from `start` s on, masked from `end` s on; see `core.batch.FIELDS`."""
         window = self.window
         first = round(start * window.frame_rate)
         count, size = len(window.frame_time), window.size
@@ -136,7 +135,7 @@ class VideoInput:
             shown = (first + np.arange(len(own))) / window.frame_rate < end
             video[v, : len(own)][shown] = own[shown]
             mask[v, : len(own)] = shown
-        return {"video": video, "video_mask": mask, "view": places(window)}
+        return {"video": video, "video_mask": mask, "view": window.view_index}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,10 +162,10 @@ class OnDisk:
 class _Timed:
     """Frames passed on, and when the last of them ends, if it lasts as long as the average one."""
 
-    def __init__(self, stream: Iterable[tuple[float, film.EncoderFeatures]]) -> None:
+    def __init__(self, stream: Iterable[tuple[float, film.Look]]) -> None:
         self._stream, self._count, self._last = stream, 0, 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, film.EncoderFeatures]]:
+    def __iter__(self) -> Iterator[tuple[float, film.Look]]:
         for time, look in self._stream:
             self._count, self._last = self._count + 1, time
             yield time, look
@@ -174,13 +173,6 @@ class _Timed:
     @property
     def end(self) -> float:
         return self._last + self._last / max(self._count - 1, 1)
-
-
-def places(window: Window) -> np.ndarray:
-    """[V] place of each camera in the vocabulary."""
-    known = vocabulary.VIEWS
-    names = (name if name in known else "other" for name in window.views)
-    return np.array([known.index(name) for name in names], np.int32)
 
 
 def named(video: str | Path) -> tuple[str, Path]:

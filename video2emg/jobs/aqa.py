@@ -36,7 +36,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import train_batches
+from video2emg.data.batches import train_batches
 from video2emg.eval import results
 from video2emg.fkg.feedback import feedback
 from video2emg.fkg.graph import Graph

@@ -14,7 +14,7 @@ from video2emg import jobs
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, scores
 from video2emg.eval.baselines import predict_baselines

@@ -22,7 +22,8 @@ import tqdm
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines

@@ -16,11 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from video2emg.core.batch import Window
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
+from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import results
 from video2emg.fkg.load import load
@@ -227,7 +229,7 @@ def _train(
             config.train.seed,
             start=step,
             threads=config.data.threads,
-            alike=config.train.same_action,
+            same_action=config.train.same_action,
         ),
         validate,
         mesh,

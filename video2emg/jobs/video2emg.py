@@ -13,7 +13,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder, write_json
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import eval_batches, train_batches
+from video2emg.data.batches import eval_batches, train_batches
 from video2emg.data.store import open_dataset
 from video2emg.eval import baselines, comparison, evaluate, forward, intervals, results, scores
 from video2emg.eval.baselines import Template

@@ -209,7 +209,7 @@ class Video2EMG(nn.Module):
         Args:
           batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T] and view [B, V] int, or pose
             [B, T, J, 3] and pose_mask [B, T, J]; muscle and side [B, M] int; what `extra_inputs`
-            names; see `data.pipeline.Examples.cut`.
+            names; see `core.batch.FIELDS`.
           train: whether to drop out.
 
         Returns:

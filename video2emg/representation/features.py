@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from video2emg.core.files import arrays_of, write_arrays
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib

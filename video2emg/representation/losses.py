@@ -71,7 +71,7 @@ def representation_losses(
 
     Args:
       outputs: of `representation.model.RepresentationModel`.
-      batch: targets and masks, see `data.pipeline.Examples.cut`.
+      batch: targets and masks, see `core.batch.FIELDS`.
       weights: of `train.losses.losses`, and `contrastive`, `masked_emg`, `masked_pose`.
 
     Returns:

@@ -270,7 +270,7 @@ class RepresentationModel(nn.Module):
 
         Args:
           batch: what the model is given; emg [B, N, M] and emg_mask; for masked modelling pose and
-            pose_mask. See `data.pipeline.Examples.cut`.
+            pose_mask. See `core.batch.FIELDS`.
           train: whether to drop out; what is hidden is otherwise the same every time.
 
         Returns:

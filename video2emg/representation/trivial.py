@@ -7,7 +7,7 @@ import numpy as np
 
 from video2emg.aqa.baselines import emg_features
 from video2emg.core.files import write_arrays
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.eval import evaluate
 from video2emg.representation import probes
 from video2emg.representation.probes import Answers, Clips, Windows

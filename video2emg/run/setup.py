@@ -12,11 +12,13 @@ import numpy as np
 from video2emg import models
 from video2emg.core import emg as emg_lib
 from video2emg.core import vocabulary
+from video2emg.core.batch import Window, blank_batch
 from video2emg.core.clip import Clip
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, Window, eval_batches
 from video2emg.data.select import select
 from video2emg.data.store import Dataset
 from video2emg.models import finetune
@@ -132,21 +134,6 @@ def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> An
         shapes,
         mesh_lib.state_sharding(mesh, shapes),
     )
-
-
-def blank_batch(window: Window, size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of what a model is given, for `size` examples."""
-    views, frames, pixels = len(window.views), len(window.frame_time), window.size
-    fields = {
-        "video": ((views, frames, pixels, pixels, 3), np.uint8),
-        "video_mask": ((views, frames), np.bool_),
-        "view": ((views,), np.int32),
-        "muscle": ((window.channels,), np.int32),
-        "side": ((window.channels,), np.int32),
-    }
-    return {
-        name: jax.ShapeDtypeStruct((size, *shape), dtype) for name, (shape, dtype) in fields.items()
-    }
 
 
 def sharding_table(config: Config) -> str:

@@ -41,7 +41,7 @@ def losses(
 
     Args:
       outputs: of the model.
-      batch: targets and masks, see `data.pipeline.Examples.cut`.
+      batch: targets and masks, see `core.batch.FIELDS`.
       weights: `emg`, `pose`, `torque`, `load`; each part is scaled to be of order one, in units of
         1 reference² (EMG), 0.1 m (pose), 30 N·m (torque), 1 in log(1 + kg) (load).
         `predicted_mae` weighs

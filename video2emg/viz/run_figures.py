@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from video2emg.data import video as video_lib
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.eval.baselines import Template
 from video2emg.eval.series import ClipSeries
 from video2emg.viz import figures as draw

@@ -180,19 +180,6 @@ def test_contribution():
     np.testing.assert_allclose(flex.contribution(spike, mask, side)[0, 0], 0.75, atol=0.05)
 
 
-def test_published_contribution():
-    emg = np.zeros((10, 4))
-    emg[3] = [-6, 2, 2, 1]
-    np.testing.assert_allclose(flex.published_contribution(emg, 1), [0.75, 0.25])
-    np.testing.assert_allclose(flex.published_contribution(emg, 3), [2 / 3, 1 / 3])
-    np.testing.assert_allclose(flex.published_contribution(emg, 8), [4 / 5.5, 1.5 / 5.5])
-    np.testing.assert_allclose(flex.published_contribution(emg[:, :2], 7), [0.75, 0.25])
-    assert set(flex.PUBLISHED_COLUMNS) == set(range(1, 21))
-    for arguments in ((emg, 21), (emg[:, :2], 1)):
-        with pytest.raises(UserError):
-            flex.published_contribution(*arguments)
-
-
 def test_score_scale():
     score, action = np.array([50.0, 90.0, 20.0, 40.0]), np.array([0, 0, 2, 2])
     scale = flex.ScoreScale.fit(score, action, 3)

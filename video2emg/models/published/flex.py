@@ -29,15 +29,6 @@ PUBLISHED_RANGES = (
     (45.4, 92.53), (44.89, 89.77),
 )  # fmt: skip
 
-# Which columns of an EMG file FLEX's code compares, left and right, by number of the action.
-_FIRST, _SECOND, _BOTH, _SINGLE = ((0,), (2,)), ((1,), (3,)), ((0, 1), (2, 3)), ((0,), (1,))
-PUBLISHED_COLUMNS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    **dict.fromkeys((1, 2, 4, 5, 14, 16), _FIRST),
-    **dict.fromkeys((3, 6, 15, 20), _SECOND),
-    **dict.fromkeys((7, 17, 18, 19), _SINGLE),
-    **dict.fromkeys(range(8, 14), _BOTH),
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
@@ -46,8 +37,6 @@ class Choices:
     Attributes:
       leaves_as_published: see `core.Intervals`.
       skeleton_per_frame: see `stgcn.normalise_skeleton`.
-      emg_peak_of_raw: contributions from the largest raw sample (one artefact decides) and not from
-        a percentile of the envelope.
       ranges_of_whole_dataset: scores are scaled by minima and maxima that include the test set's.
       last_frame_unseen: see `i3d.snippet_starts`.
       pixels: FLEX gives I3D `imagenet` pixels; its weights were made with `symmetric` ones.
@@ -56,14 +45,13 @@ class Choices:
 
     leaves_as_published: bool = False
     skeleton_per_frame: bool = False
-    emg_peak_of_raw: bool = False
     ranges_of_whole_dataset: bool = False
     last_frame_unseen: bool = False
     pixels: str = "symmetric"
     epsilon: float = 1e-3
 
 
-PUBLISHED = Choices(True, True, True, True, True, "imagenet", 1e-5)
+PUBLISHED = Choices(True, True, True, True, "imagenet", 1e-5)
 
 
 def contribution(
@@ -90,25 +78,6 @@ def contribution(
     sides = (level[..., None] * own).sum(1) / jnp.maximum(own.sum(1), 1)
     total = sides.sum(-1, keepdims=True)
     return jnp.where(total > 0, sides / jnp.where(total > 0, total, 1.0), 0.5)
-
-
-def published_contribution(emg: Float[np.ndarray, "N C"], action: int) -> Float[np.ndarray, " 2"]:
-    """The shares as FLEX's code has them: from the largest absolute raw sample of each side.
-
-    Args:
-      emg: raw, columns in the file's order.
-      action: number of the action, from 1.
-
-    Raises:
-      UserError: an action that the code does not know, or too few columns.
-    """
-    if action not in PUBLISHED_COLUMNS:
-        raise UserError(f"FLEX's code knows actions 1-20, not {action}")
-    columns = PUBLISHED_COLUMNS[action]
-    if emg.shape[1] <= max(map(max, columns)):
-        raise UserError(f"FLEX's action {action} needs more EMG columns than {emg.shape[1]}")
-    peaks = np.array([np.abs(emg[:, list(side)]).mean(1).max() for side in columns])
-    return peaks / peaks.sum()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,7 +45,7 @@ class PoseToEMG(nn.Module):
 
         Args:
           batch: pose [B, T, J, 3] m relative to the hips, pose_mask [B, T, J]; muscle and side
-            [B, M]; see `data.pipeline.Examples.cut`.
+            [B, M]; see `core.batch.FIELDS`.
           train: whether to drop out.
 
         Returns:

@@ -9,7 +9,8 @@ import numpy as np
 from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import emg as emg_lib
 from video2emg.core.errors import UserError
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import ClipSource
 from video2emg.fkg.graph import Graph
 from video2emg.inference.run import Judge, Run

@@ -64,7 +64,7 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
 
 
 def _subject(row: Row) -> dict:
-    """What is known of the person, as `data.inputs.traits` reads it."""
+    """What is known of the person, as `data.person.traits` reads it."""
     told = {"height_m": row.height, "mass_kg": row.mass}
     known = {name: value for name, value in told.items() if not math.isnan(value)}
     if row.sex:
