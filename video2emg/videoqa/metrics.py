@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from video2emg.aqa import metrics
-from video2emg.eval import scores
+from video2emg.eval import bootstrap
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import extract
 from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
@@ -83,7 +83,7 @@ class BootstrapEvaluator:
         }
         people, owner = np.unique([item.subject for item in items], return_inverse=True)
         self.subjects = len(people)
-        weights = scores.subject_weights(len(people), samples, seed)
+        weights = bootstrap.subject_weights(len(people), samples, seed)
         self._draws = weights[:, owner] if len(people) > 1 else None
 
     def mark(self, answers: Mapping[str, Answer]) -> "Marks":
@@ -237,13 +237,13 @@ class Marks:
         def interval(name: str) -> list[float]:
             if self.draws is None or other.draws is None:
                 return [float("nan")] * 2
-            return scores.interval(np.asarray(self.draws[name]) - np.asarray(other.draws[name]))
+            return bootstrap.interval(np.asarray(self.draws[name]) - np.asarray(other.draws[name]))
 
         return _nested(lambda name: self.point[name] - other.point[name], interval, self.point)
 
     def _interval(self, name: str) -> list[float]:
         nothing = [float("nan")] * 2
-        return nothing if self.draws is None else scores.interval(np.asarray(self.draws[name]))
+        return nothing if self.draws is None else bootstrap.interval(np.asarray(self.draws[name]))
 
 
 def _nested(
