@@ -20,6 +20,7 @@ from benchmarks.publish import ROOT, put
 from video2emg.core.emg import envelope
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import Builder
 from video2emg.eval import comparison, results, scores
+from video2emg.eval.bootstrap import subject_weights
 from video2emg.run.workdir import SCORES
 from video2emg.sim import record, semg
 
@@ -87,7 +88,7 @@ def noise(table: scores.Table, version: str, trials: int) -> tuple[Float[np.ndar
 
 def skill(left: np.ndarray, reference: np.ndarray) -> dict:
     """Skill of all, and its 95 % interval over draws of subjects."""
-    weights = scores.subject_weights(len(left), 1000, seed=0)
+    weights = subject_weights(len(left), 1000, seed=0)
     ends = np.percentile(1 - weights @ left / (weights @ reference), [2.5, 97.5])
     return {"skill": 1 - left.sum() / reference.sum(), "skill_ci95": ends.tolist()}
 

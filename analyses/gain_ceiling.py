@@ -47,7 +47,8 @@ def ceiling(dataset, config, kind: str, mvc: dict) -> dict:
         for known in mvc["test"]
     ]
     template = baselines.predict_baselines(series["train"], series["test"], ["template"])
-    return scores.score_with_intervals(scores.tabulate(series["test"], guess, template["template"]))
+    table = scores.tabulate(series["test"], guess, template["template"])
+    return scores.bootstrap_scores(table).with_intervals()
 
 
 def reached(runs: Sequence[str], name: str) -> dict[str, dict]:

@@ -49,9 +49,10 @@ def both(judge):
 
 
 def test_the_prior_has_no_ranking_and_no_skill_and_the_truth_has_all():
-    point, _ = examiner().scores(both(lambda of: baselines.action_prior(TRAIN, rubric(), of)))
-    assert np.isnan(point["srcc"]) and point["skill"] == pytest.approx(0, abs=1e-12)
-    point, draws = examiner().scores(both(lambda of: baselines.of_true_errors(of, rubric())))
+    prior = examiner().scores(both(lambda of: baselines.action_prior(TRAIN, rubric(), of))).values
+    assert np.isnan(prior["srcc"]) and prior["skill"] == pytest.approx(0, abs=1e-12)
+    true = examiner().scores(both(lambda of: baselines.of_true_errors(of, rubric())))
+    point, draws = true.values, true.draws
     assert point["map"] == 1 and point["f1"] == 1 and point["boundary_ms"] == 0
     assert 0.9 < point["srcc"] < 1 and point["mae"] < 1.5  # what annotators' noise leaves
     assert (draws["map"] == 1).all() and draws["srcc"].shape == (100,)
@@ -74,7 +75,7 @@ def test_emg_only_finds_what_lies_in_the_features():
     said = both(
         lambda of: baselines.emg_only(TRAIN, rubric(), of, features(TRAIN), features(of), subject)
     )
-    assert examiner().scores(said)[0]["srcc"] > 0.9
+    assert examiner().scores(said).values["srcc"] > 0.9
 
 
 def test_ridge_equals_sklearn():

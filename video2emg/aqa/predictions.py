@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Int
 from video2emg.aqa import metrics
 from video2emg.aqa.head import AQAOutputs
 from video2emg.core.errors import UserError
-from video2emg.eval import scores
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib
 
@@ -215,45 +214,6 @@ def threshold_of(truth: AQALabels, said: AQAPredictions) -> float:
     """The threshold with the best F1 over all pairs; of a validation set."""
     made = truth.label.probability[truth.known] > 0
     return metrics.best_threshold(said.probability[truth.known], made)
-
-
-def draw_subjects(truth: AQALabels, samples: int, seed: int) -> Int[np.ndarray, "R K"]:
-    """How often each repetition counts in bootstrap draws of whole subjects."""
-    subjects, owner = np.unique(truth.subject, return_inverse=True)
-    return scores.subject_weights(len(subjects), samples, seed)[:, owner]
-
-
-def with_intervals(point: dict[str, Any], draws: dict[str, np.ndarray] | None) -> dict[str, Any]:
-    """Adds `<metric>_ci95`, NaN without draws (a single subject)."""
-    found = dict(point)
-    for name in METRICS:
-        nothing = [float("nan")] * 2
-        found[f"{name}_ci95"] = nothing if draws is None else scores.interval(draws[name])
-    return found
-
-
-def difference(
-    first: dict[str, Any],
-    second: dict[str, Any],
-    first_draws: dict[str, np.ndarray],
-    second_draws: dict[str, np.ndarray],
-) -> dict[str, Any]:
-    """`first` minus `second` on the same draws, with `_ci95` and a two-sided bootstrap `_p`.
-
-    p is twice the share of draws on the other side of zero; never below 2 / (draws + 1).
-    """
-    found = {}
-    for name in METRICS:
-        gap = first_draws[name] - second_draws[name]
-        gap = gap[np.isfinite(gap)]
-        found[name] = first[name] - second[name]
-        found[f"{name}_ci95"] = scores.interval(first_draws[name] - second_draws[name])
-        if len(gap):
-            other_side = min((gap <= 0).sum(), (gap >= 0).sum())
-            found[f"{name}_p"] = float(min(1.0, 2 * (other_side + 1) / (len(gap) + 1)))
-        else:
-            found[f"{name}_p"] = float("nan")
-    return found
 
 
 def _nanmean(values: list) -> Any:

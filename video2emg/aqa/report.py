@@ -10,6 +10,9 @@ import numpy as np
 from video2emg.aqa import metrics, predictions
 from video2emg.aqa.predictions import METRICS, AQALabels, AQAPredictions
 from video2emg.core.files import arrays_of, write_arrays
+from video2emg.core.text_table import align, cell
+from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds, recording_weights
+from video2emg.eval.comparison import table_row
 
 Results = dict[str, Any]
 
@@ -45,7 +48,7 @@ def load(path: Path) -> dict[str, AQAPredictions]:
 
 
 class BootstrapEvaluator:
-    """Scores any judge of one test set, with the same bootstrap draws for all."""
+    """Scores predictions for one test set, with the same bootstrap draws for all."""
 
     def __init__(self, validation: AQALabels, test: AQALabels, samples: int, seed: int = 0):
         """Draws the subjects.
@@ -57,26 +60,28 @@ class BootstrapEvaluator:
           seed: of the bootstrap.
         """
         self._validation, self._test = validation, test
-        single = len(np.unique(test.subject)) < 2
-        self._weight = None if single else predictions.draw_subjects(test, samples, seed)
+        self._weight = recording_weights(test.subject, samples, seed)
 
     def scores(
         self, said: Mapping[str, AQAPredictions], score_only: bool = False
-    ) -> tuple[Results, Results]:
-        """Point scores, and the same for every draw ([samples] NaN without draws).
+    ) -> BootstrapScores:
+        """All of `METRICS`.
 
-        With `score_only` all that is not about the score is NaN: the judge says nothing of it.
+        Args:
+          said: of validation and test.
+          score_only: the predictions are of the score only, so all other metrics are NaN.
         """
         threshold = predictions.threshold_of(self._validation, said["validation"])
-        point = predictions.score(self._test, said["test"], threshold)
-        draws = {name: np.full(1, np.nan) for name in METRICS}
+        values = predictions.score(self._test, said["test"], threshold)
+        draws = None
         if self._weight is not None:
             draws = predictions.score(self._test, said["test"], threshold, self._weight)
         if score_only:
-            silent = [name for name in METRICS if name not in predictions.OF_SCORE]
-            point |= dict.fromkeys(silent, math.nan)
-            draws |= {name: np.full_like(draws[name], np.nan) for name in silent}
-        return point, draws
+            others = [name for name in METRICS if name not in predictions.OF_SCORE]
+            values |= dict.fromkeys(others, math.nan)
+            if draws is not None:
+                draws |= {name: np.full_like(draws[name], np.nan) for name in others}
+        return BootstrapScores(values, draws)
 
     def details(self, said: AQAPredictions) -> Results:
         """Scores of each action and each error."""
@@ -130,18 +135,13 @@ def evaluate(
       `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
       the same draws, with `_ci95` and `_p`.
     """
-    point, draws = examiner.scores(said, score_only)
-    found: Results = {
-        "model": {"clips": count} | predictions.with_intervals(point, draws)
-        | examiner.details(said["test"]),
-        "baselines": {},
-        "model_minus": {},
-    }  # fmt: skip
-    for name, other in baselines.items():
-        other_point, other_draws = examiner.scores(other)
-        found["baselines"][name] = predictions.with_intervals(other_point, other_draws)
-        found["model_minus"][name] = predictions.difference(point, other_point, draws, other_draws)
-    return found
+    model = examiner.scores(said, score_only)
+    rivals = {name: examiner.scores(other) for name, other in baselines.items()}
+    return {
+        "model": {"clips": count} | model.with_intervals() | examiner.details(said["test"]),
+        "baselines": {name: rival.with_intervals() for name, rival in rivals.items()},
+        "model_minus": {name: model.minus(rival, p_values=True) for name, rival in rivals.items()},
+    }
 
 
 def compare(
@@ -152,53 +152,45 @@ def compare(
 ) -> Results:
     """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
 
-    A metric of a group is its mean over seeds; its interval comes from draws of subjects, in each
-    of which the metric is again averaged over seeds. `_sd` is the spread over seeds. Those in
-    `score_only` see `BootstrapEvaluator.scores`.
+    Args:
+      examiner: of the test set.
+      runs: name → the predictions of every seed, by split.
+      baselines: name → predictions by split.
+      score_only: names of runs, see `BootstrapEvaluator.scores`.
+
+    Returns:
+      `sources[name]` as `eval.comparison.table_row`; `baselines[name]` with `_ci95`;
+      `minus[name][other]`: differences to every other source and baseline, with `_ci95` and `_p`.
     """
-    found: Results = {"sources": {}, "baselines": {}, "minus": {}}
-    points, samples = {}, {}
-    for name, members in runs.items():
-        scored = [examiner.scores(said, name in score_only) for said in members]
-        points[name] = {m: float(np.mean([p[m] for p, _ in scored])) for m in METRICS}
-        samples[name] = {m: np.mean([d[m] for _, d in scored], axis=0) for m in METRICS}
-        row = predictions.with_intervals(points[name], samples[name])
-        for metric in METRICS:
-            each = [p[metric] for p, _ in scored]
-            row[f"{metric}_per_seed"] = each
-            row[f"{metric}_sd"] = float(np.std(each, ddof=1)) if len(each) > 1 else math.nan
-        found["sources"][name] = row
-    for name, other in baselines.items():
-        point, draws = examiner.scores(other)
-        found["baselines"][name] = predictions.with_intervals(point, draws)
-        points[name], samples[name] = point, draws
-    for name in runs:
-        found["minus"][name] = {
-            rival: predictions.difference(
-                points[name], points[rival], samples[name], samples[rival]
-            )
-            for rival in points
-            if rival != name
-        }
-    return found
+    rows = {
+        name: [examiner.scores(said, name in score_only) for said in members]
+        for name, members in runs.items()
+    }
+    means = {name: mean_over_seeds(members) for name, members in rows.items()}
+    rivals = means | {name: examiner.scores(other) for name, other in baselines.items()}
+    return {
+        "sources": {name: table_row(members) for name, members in rows.items()},
+        "baselines": {name: rivals[name].with_intervals() for name in baselines},
+        "minus": {
+            name: {
+                rival: means[name].minus(rivals[rival], p_values=True)
+                for rival in rivals
+                if rival != name
+            }
+            for name in runs
+        },
+    }
 
 
 def format_table(results: Results, split: str = "test") -> str:
-    """The model (or every source) and the baselines, as text."""
+    """The model (or every source of EMG) and the baselines, as text."""
     part = results[split]
     models = part.get("sources") or {"model": part["model"]}
     rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
-    for name, found in models.items():
-        rows += [[name, *_cells(found)], ["  95 %", *_intervals(found)]]
-    rows += [[name, *_cells(found)] for name, found in part["baselines"].items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    for name, scored in models.items():
+        rows += [[name, *_cells(scored)], ["  95 %", *_intervals(scored)]]
+    rows += [[name, *_cells(scored)] for name, scored in part["baselines"].items()]
+    return "\n".join(align(rows))
 
 
 def format_differences(results: Results, rival: str = "none", split: str = "test") -> str:
@@ -212,23 +204,19 @@ def format_differences(results: Results, rival: str = "none", split: str = "test
         parts = []
         for metric, heading, form in chosen:
             signed = form if "+" in form else form.replace("{:", "{:+")
-            ends = " to ".join(_text(end, signed) for end in gap[f"{metric}_ci95"])
-            p = _text(gap[f"{metric}_p"], "{:.3f}")
-            parts.append(f"{heading} {_text(gap[metric], signed)} ({ends}; p {p})")
+            ends = " to ".join(cell(end, signed) for end in gap[f"{metric}_ci95"])
+            p = cell(gap[f"{metric}_p"], "{:.3f}")
+            parts.append(f"{heading} {cell(gap[metric], signed)} ({ends}; p {p})")
         lines.append(f"{name}: " + ", ".join(parts))
     return "\n".join([f"minus {rival}:", *lines])
 
 
-def _cells(found: Mapping[str, Any]) -> list[str]:
-    return [_text(found.get(name), form) for name, _, form in _COLUMNS]
+def _cells(scored: Mapping[str, Any]) -> list[str]:
+    return [cell(scored.get(name), form) for name, _, form in _COLUMNS]
 
 
-def _intervals(found: Mapping[str, Any]) -> list[str]:
+def _intervals(scored: Mapping[str, Any]) -> list[str]:
     return [
-        "–".join(_text(end, form.replace("+", "")) for end in found[f"{name}_ci95"])
+        "–".join(cell(end, form.replace("+", "")) for end in scored[f"{name}_ci95"])
         for name, _, form in _COLUMNS
     ]
-
-
-def _text(value: float | None, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else form.format(value)

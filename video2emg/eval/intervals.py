@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from video2emg.core import vocabulary
-from video2emg.eval import scores
+from video2emg.eval.bootstrap import interval, subject_weights
 from video2emg.eval.series import ClipSeries
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -218,7 +218,7 @@ def _measure(
     subject, muscle, action, count, hits, width = map(np.array, zip(*rows, strict=True))
     people, owner = np.unique(subject, return_inverse=True)
     own = np.stack([np.bincount(owner, of, len(people)) for of in (hits, count)])
-    weights = scores.subject_weights(len(people), samples, seed=0)
+    weights = subject_weights(len(people), samples, seed=0)
     drawn = (weights @ own[0]) / np.maximum(weights @ own[1], 1)
 
     def by(group: np.ndarray) -> dict[str, float]:
@@ -229,14 +229,14 @@ def _measure(
 
     return {
         "coverage": float(hits.sum() / count.sum()),
-        "coverage_ci95": scores.interval(drawn) if len(people) > 1 else [float("nan")] * 2,
+        "coverage_ci95": interval(drawn if len(people) > 1 else None),
         "width": float(width.sum() / count.sum()),
         "by_muscle": by(muscle),
         "by_action": by(action),
     }
 
 
-def feedback_texts(calibration: Mapping[str, Any]) -> str:
+def coverage_text(calibration: Mapping[str, Any]) -> str:
     """One line about the 80 % intervals; empty if there are none."""
     if "0.8" not in calibration:
         return ""

@@ -9,11 +9,12 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.eval import metrics
+from video2emg.eval.bootstrap import BootstrapScores, subject_weights
 from video2emg.eval.metrics import Moments, divide
 from video2emg.eval.series import ClipSeries, check_predictions
 
@@ -308,12 +309,6 @@ def score(table: Table) -> dict[str, float]:
     return {name: float(value[0]) for name, value in _scores(sums, _extent(table)).items()}
 
 
-def subject_weights(n_subjects: int, samples: int, seed: int) -> Int[np.ndarray, "R S"]:
-    """How often each subject occurs in each of `samples` draws with replacement."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=samples)
-
-
 def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
     """Scores of bootstrap samples of whole subjects; [samples] per metric.
 
@@ -330,48 +325,7 @@ def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.n
     return _scores(drawn, _extent(table))
 
 
-def interval(draws: Float[np.ndarray, " R"]) -> list[float]:
-    """95 % percentile interval [low, high]; NaN where a score is undefined in over half of them."""
-    defined = draws[np.isfinite(draws)]
-    if len(defined) * 2 < len(draws):
-        return [float("nan"), float("nan")]
-    return [float(x) for x in np.percentile(defined, [2.5, 97.5])]
-
-
-def score_with_intervals(
-    table: Table, samples: int = 1000, seed: int = 0
-) -> dict[str, float | list[float]]:
-    """Scores, and for each `<metric>_ci95`: [low, high] by bootstrap over subjects.
-
-    Few subjects make percentile intervals too narrow (with 5 they hold the truth in clearly fewer
-    than 95 % of cases), and a single one gives none: NaN.
-    """
-    found: dict[str, float | list[float]] = dict(score(table))
+def bootstrap_scores(table: Table, samples: int = 1000, seed: int = 0) -> BootstrapScores:
+    """All of `METRICS` with the scores of bootstrap draws over subjects."""
     single = len(np.unique(table.subject)) < 2
-    draws = {} if single else resample(table, samples, seed)
-    for name in METRICS:
-        found[f"{name}_ci95"] = [float("nan")] * 2 if single else interval(draws[name])
-    return found
-
-
-def paired_difference(
-    first: Table, second: Table, samples: int = 1000, seed: int = 0
-) -> dict[str, float | list[float]]:
-    """Scores of `first` minus scores of `second`, with `<metric>_ci95` of the difference.
-
-    Both are scored on the same resampled subjects, so that what makes a subject hard for both
-    predictors cancels: an interval of the difference can exclude 0 where single ones overlap.
-
-    Raises:
-      UserError: the tables are not of the same clips.
-    """
-    if first.clip_id.tolist() != second.clip_id.tolist():
-        raise UserError("cannot compare two predictors on different clips")
-    a, b = score(first), score(second)
-    found: dict[str, float | list[float]] = {name: a[name] - b[name] for name in METRICS}
-    single = len(np.unique(first.subject)) < 2
-    draws = [] if single else [resample(table, samples, seed) for table in (first, second)]
-    for name in METRICS:
-        difference = [float("nan")] * 2 if single else interval(draws[0][name] - draws[1][name])
-        found[f"{name}_ci95"] = difference
-    return found
+    return BootstrapScores(score(table), None if single else resample(table, samples, seed))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from video2emg.aqa import metrics
-from video2emg.eval import scores as score_lib
+from video2emg.eval import bootstrap
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import extract
 from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
@@ -80,7 +80,7 @@ class Evaluator:
         }
         subjects, owner = np.unique([item.subject for item in items], return_inverse=True)
         self.subjects = len(subjects)
-        weights = score_lib.subject_weights(len(subjects), samples, seed)
+        weights = bootstrap.subject_weights(len(subjects), samples, seed)
         self._draws = weights[:, owner] if len(subjects) > 1 else None
 
     def evaluate(self, answers: Mapping[str, Answer]) -> "Scores":
@@ -233,14 +233,14 @@ class Scores:
         def interval(name: str) -> list[float]:
             if self.draws is None or other.draws is None:
                 return [float("nan")] * 2
-            return score_lib.interval(np.asarray(self.draws[name]) - np.asarray(other.draws[name]))
+            return bootstrap.interval(np.asarray(self.draws[name]) - np.asarray(other.draws[name]))
 
         return _nested(self.point, lambda name: self.point[name] - other.point[name], interval)
 
     def _interval(self, name: str) -> list[float]:
         if self.draws is None:
             return [float("nan")] * 2
-        return score_lib.interval(np.asarray(self.draws[name]))
+        return bootstrap.interval(np.asarray(self.draws[name]))
 
 
 def _nested(
