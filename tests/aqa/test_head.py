@@ -163,7 +163,7 @@ def test_recognised_actions_decide_what_is_asked_but_only_after_training():
 
 def test_composition_by_hand():
     extent, weight = jnp.array([[1.0, 0.5, 1.0]]), jnp.array([[5.0, 10.0, 0.0]])
-    np.testing.assert_allclose(head.compositional_score(extent, weight), [100 * (1 - 10 / 15)])
+    np.testing.assert_allclose(head_lib.compositional_score(extent, weight), [100 * (1 - 10 / 15)])
 
 
 def test_joint_model_passes_gradients_through_the_predicted_emg():

@@ -47,7 +47,7 @@ def test_weights_are_repetitions(rows):
         "srcc": (p, t), "mae": (p, t), "average_precision": (p, made), "f1": (said, made),
         "expected_calibration_error": (p, made),
     }.items():  # fmt: skip
-        metric = getattr(quality, name)
+        metric = getattr(metrics, name)
         expected = metric(*(x[again] for x in arguments))
         np.testing.assert_allclose(metric(*arguments, weight), [expected], atol=1e-9, err_msg=name)
 
