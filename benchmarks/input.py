@@ -125,7 +125,7 @@ class Benchmark(ClipBuilder):
 def decoding(folder: pathlib.Path) -> None:
     whole = folder / "film.mp4"
     write_film(whole, pictures(int(SECONDS * 30), 480), 30.0)
-    frames, _ = film.record(whole, fps=FPS, size=SIZE)
+    frames, _ = film.encode_frames(whole, fps=FPS, size=SIZE)
     same = folder / "same.mp4"
     write_film(same, [np.asarray(Image.open(io.BytesIO(f))) for f in frames], FPS)
     clip = make_clip(0, frames)

@@ -144,7 +144,8 @@ def test_sideways_phone_videos_stand_upright(tmp_path):
     picture[:, :16] = 255  # white on the left as the sensor saw it
     write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
     turn_clockwise(tmp_path / "v.mp4")
-    _, image = next(film.frames(tmp_path / "v.mp4"))
+    _, decode = next(film.read_frames(tmp_path / "v.mp4"))
+    image = decode()
     assert image.size == (32, 64)
     pixels = np.asarray(image.convert("L"))
     assert pixels[:12].mean() > 200 and pixels[20:].mean() < 50  # its left is now on top
@@ -155,8 +156,8 @@ def test_folders_of_pictures_need_a_rate(tmp_path):
     for i in range(4):
         Image.fromarray(grey([50 * i])[0]).save(tmp_path / "frames" / f"{i:03d}.png")
     with pytest.raises(UserError, match="video_rate"):
-        next(film.frames(tmp_path / "frames"))
-    assert [t for t, _ in film.frames(tmp_path / "frames", 2.0)] == [0, 0.5, 1.0, 1.5]
+        next(film.read_frames(tmp_path / "frames"))
+    assert [t for t, _ in film.read_frames(tmp_path / "frames", 2.0)] == [0, 0.5, 1.0, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
     content[place : place + len(noise)] = noise
     (tmp_path / "broken.mp4").write_bytes(content[: int(cut * len(content))])
     try:
-        frames, times = film.record(tmp_path / "broken.mp4", fps=10, size=16)
+        frames, times = film.encode_frames(tmp_path / "broken.mp4", fps=10, size=16)
     except UserError as error:
         assert "broken.mp4" in str(error) and "\n" not in str(error)
     else:

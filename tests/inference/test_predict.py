@@ -1,7 +1,6 @@
 """From a video file to EMG, score and feedback: the evaluator's EMG, and honest ends."""
 
 import csv
-import io
 import json
 import shutil
 
@@ -39,16 +38,16 @@ def judging(judge_dir):
     return video2emg.load(judge_dir)
 
 
-def film_of(clip, view):
+def film_of(clip, view, size=48):
     for frame in np.flatnonzero(clip.frame_view == clip.views.index(view)):
-        picture = Image.open(io.BytesIO(clip.frames[frame])).convert("RGB")
+        picture = Image.fromarray(video_lib.decode(clip, int(frame), size))
         yield float(clip.frame_time[frame]), picture
 
 
-def files_of(clip, folder):
+def files_of(clip, folder, size=48):
     """Lossless videos of all views of a clip."""
     for view in clip.views:
-        video.write(folder / f"{view}.mkv", film_of(clip, view), rate=6.0, lossless=True)
+        video.write(folder / f"{view}.mkv", film_of(clip, view, size), rate=6.0, lossless=True)
     return [f"{view}={folder / view}.mkv" for view in clip.views]
 
 
@@ -57,10 +56,11 @@ def test_the_emg_is_the_evaluators(predictor, run_dir, tiny_dir, test_split, tmp
     examples = setup.load_splits(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
     step, mesh = jax.jit(predict_step(predictor.run.model)), mesh_lib.make_mesh()
     params = jax.device_get(predictor.run.params)  # from one device to all
+    size = predictor.run.window.size  # a film of this size is not scaled again
     expected = evaluate.predict(step, params, examples, 8, mesh)
     for index in range(2):
         clip = examples.clip(index)
-        found = predictor.predict(files_of(clip, tmp_path / str(index)), action=clip.action)
+        found = predictor.predict(files_of(clip, tmp_path / str(index), size), action=clip.action)
         n = min(len(found.emg), len(expected[index]))
         assert n > 0.9 * len(expected[index])
         order = [found.muscles.index(m) for m in clip.muscles]
@@ -77,7 +77,7 @@ def test_a_folder_of_pictures_is_sampled_as_clips_are(clips, tmp_path, fps, rate
         (tmp_path / f"{n:04d}.jpg").write_bytes(data)
     wanted = np.arange(100) / rate
     index, mask = video_lib.nearest_frames(clip, 0, wanted)
-    got = list(film.sample(tmp_path, rate, 8, folder_rate=fps))
+    got = list(film.sample_frames(film.read_frames(tmp_path, fps), rate, 8))
     # Whether a frame exactly one period away still counts is up to the last bit of its time.
     assert abs(len(got) - mask.sum()) <= (fps == 29.97)
     for pixels, frame in zip(got, index, strict=False):
@@ -216,7 +216,7 @@ def test_rotated_phone_footage_is_predicted_upright(predictor, tmp_path):
     """Phones film sideways and write the rotation beside the pixels."""
     path = tmp_path / "phone.mp4"
     video.write(path, moving(30), rate=10.0)
-    upright = [(time, picture.rotate(-90, expand=True)) for time, picture in film.frames(path)]
+    upright = [(t, get().rotate(-90, expand=True)) for t, get in film.read_frames(path)]
     video.write(tmp_path / "upright.mkv", upright, rate=10.0, lossless=True)
     as_filmed = predictor.predict(path)
     turn_clockwise(path)

@@ -39,30 +39,30 @@ def opened(causal_dir):
 
 def stream_of(times):
     for n, taken in enumerate(times):
-        yield live.Arrival(float(n), float(taken), lambda n=n: n)
+        yield live.LiveFrame(float(n), float(taken), lambda n=n: n)
 
 
 @settings(deadline=None)
 @given(fps=st.floats(5, 120), rate=st.sampled_from([5.0, 10.0, 12.5]))
 def test_every_instant_gets_the_nearest_frame_at_once(fps, rate):
     times = np.arange(0, 4, 1 / fps)
-    beats = list(live.on_beat(stream_of(times), rate, 10.0))
+    beats = list(live.frames_on_clock(stream_of(times), rate, 10.0))
     assert [beat.number for beat in beats] == list(range(len(beats)))
-    assert beats[0].anew and not any(beat.anew for beat in beats[1:])
+    assert beats[0].restart and not any(beat.restart for beat in beats[1:])
     for beat in beats[1:]:
-        off = abs(times[beat.look()] - beat.number / rate)
+        off = abs(times[beat.decode()] - beat.number / rate)
         assert off <= max(0.5 / fps, 0) + 1e-5 or fps < rate
         if fps >= rate:
             assert off <= np.abs(times - beat.number / rate).min() + 1e-5
-            assert beat.at == beat.look()  # said when that frame came, not a frame later
+            assert beat.received == beat.decode()  # said when that frame came, not a frame later
 
 
 def test_gaps_are_filled_and_pauses_begin_anew():
     times = [0.0, 0.2, 0.4, 1.0, 1.2, 9.0, 9.2]
-    beats = list(live.on_beat(stream_of(times), 5.0, 4.0))
+    beats = list(live.frames_on_clock(stream_of(times), 5.0, 4.0))
     assert [b.number for b in beats] == [0, 1, 2, 3, 4, 5, 6, 45, 46]
-    assert [b.look() for b in beats] == [0, 1, 2, 2, 2, 3, 4, 5, 6]
-    assert [b.number for b in beats if b.anew] == [0, 45]
+    assert [b.decode() for b in beats] == [0, 1, 2, 2, 2, 3, 4, 5, 6]
+    assert [b.number for b in beats if b.restart] == [0, 45]
 
 
 @pytest.mark.parametrize("workdir", ["causal_dir", "late_dir"])
@@ -107,16 +107,16 @@ def test_what_a_late_model_owes_is_said_before_a_pause_and_at_the_end(late_dir, 
     look = [Image.fromarray(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
             for _ in range(9)]  # fmt: skip
     times = [0.0, 0.2, 0.4, 0.6, 0.8, window + 2, window + 2.2, window + 2.4]
-    arrivals = [live.Arrival(time.perf_counter(), t, lambda n=n: look[n])
+    arrivals = [live.LiveFrame(time.perf_counter(), t, lambda n=n: look[n])
                 for n, t in enumerate(times)]  # fmt: skip
-    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals))
+    monkeypatch.setattr(live, "live_frames", lambda source: iter(arrivals))
     said = list(stream.follow("camera"))
     assert [len(m.emg) for m in said] == [0, 0, 10, 10, 10, 20, 0, 0, 10, 20]
     instants = np.concatenate([m.time for m in said])
     expected = np.concatenate([np.arange(50), np.arange(30) + 50 * (window + 2)]) / 50
     np.testing.assert_allclose(instants, expected, atol=1e-9)
     # A pause forgets: what is said after it is what is said of these frames alone.
-    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals[5:]))
+    monkeypatch.setattr(live, "live_frames", lambda source: iter(arrivals[5:]))
     alone = np.concatenate([m.emg for m in stream.follow("camera")])
     np.testing.assert_allclose(np.concatenate([m.emg for m in said])[50:], alone, atol=1e-6)
 
@@ -243,7 +243,7 @@ def test_a_film_served_as_if_it_were_live(opened):
         for moment in stream.follow(f"http://127.0.0.1:{server.server_port}/live.ts"):
             moments.append((moment, time.perf_counter()))
         with pytest.raises(UserError, match=r"lost after 2\.\d s"):
-            list(live.arrivals(f"http://127.0.0.1:{server.server_port}/broken.ts"))
+            list(live.live_frames(f"http://127.0.0.1:{server.server_port}/broken.ts"))
     finally:
         server.shutdown()
     assert len(moments) == pytest.approx(15, abs=1)
@@ -255,7 +255,8 @@ def test_a_film_served_as_if_it_were_live(opened):
 def test_an_empty_room_is_not_in_domain_live(opened, empty_room):
     stream = EMGStream(opened)
     size = opened.window.size
-    said = [stream.push(film.fit(Image.fromarray(frame), size)) for frame in empty_room]
+    frames = [film.letterbox(Image.fromarray(frame), size) for frame in empty_room]
+    said = [stream.push(np.asarray(frame)) for frame in frames]
     assert not any(inside for _, inside in said[5:])
 
 
@@ -275,8 +276,8 @@ def test_what_cannot_be_followed_costs_one_line(opened, run_dir, tmp_path):
         "rtsp://127.0.0.1:9/none": "cannot be read",
     }.items():
         with pytest.raises(UserError, match=says) as caught:
-            next(live.arrivals(source))
+            next(live.live_frames(source))
         assert source in str(caught.value) and "\n" not in str(caught.value)
     # An index at the end cannot be read from a pipe.
     video.write(tmp_path / "v.mp4", moving(), rate=10.0)
-    assert len(list(itertools.islice(live.arrivals(str(tmp_path / "v.mp4")), 5))) == 5
+    assert len(list(itertools.islice(live.live_frames(str(tmp_path / "v.mp4")), 5))) == 5

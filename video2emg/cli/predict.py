@@ -84,7 +84,7 @@ def _batch(videos: Sequence[str]) -> list[Path] | None:
         return None
     files = sorted(folder.iterdir())
     found = [file for file in files if file.suffix.lower() in VIDEOS]
-    if not found and not any(file.suffix.lower() in film.PICTURES for file in files):
+    if not found and not any(file.suffix.lower() in film.IMAGE_SUFFIXES for file in files):
         raise UserError(f"--video {folder}: no video in it ({', '.join(VIDEOS)})")
     return found or None
 

@@ -39,9 +39,6 @@ MUSCLES = (
     "hamstrings",
 )
 
-# Of the muscles, those that are several.
-GROUPS = ("quadriceps", "hamstrings")
-
 # What electrodes are called that a source numbers but does not name.
 UNNAMED = ("first_muscle", "second_muscle")
 

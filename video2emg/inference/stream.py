@@ -127,14 +127,16 @@ class EMGStream:
         per_frame = round(window.emg_rate / window.frame_rate)
         last, inside = None, False
 
-        def moment(beat: live.Beat, emg: np.ndarray, end: int) -> StreamUpdate:
+        def moment(beat: live.ClockFrame, emg: np.ndarray, end: int) -> StreamUpdate:
             time = (end * per_frame + np.arange(-len(emg), 0)) / window.emg_rate
-            return StreamUpdate(time, emg, inside, clock.perf_counter() - beat.at)
+            return StreamUpdate(time, emg, inside, clock.perf_counter() - beat.received)
 
-        for beat in live.on_beat(live.arrivals(source), window.frame_rate, window.seconds):
-            if beat.anew and last is not None and self.late:
+        frames = live.live_frames(source)
+        for beat in live.frames_on_clock(frames, window.frame_rate, window.seconds):
+            if beat.restart and last is not None and self.late:
                 yield moment(last, self.owed(), last.number + 1)
-            emg, inside = self.push(film.fit(beat.look(), window.size), beat.anew)
+            pixels = np.asarray(film.letterbox(beat.decode(), window.size))
+            emg, inside = self.push(pixels, beat.restart)
             yield moment(beat, emg, beat.number + 1 - self.late)
             last = beat
         if last is not None and self.late:
@@ -148,7 +150,7 @@ def run(
 
     Args:
       checkpoint: workdir of a finished causal run.
-      camera: see `readers.live.arrivals`; `view=` in front says which of the run's views it is.
+      camera: see `readers.live.live_frames`; `view=` in front says which of the run's views it is.
       out: folder that also receives emg.csv, row by row; empty: none.
       action: see `EMGStream`.
       data_dir: see `inference.run.open_run`.

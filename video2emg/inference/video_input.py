@@ -57,9 +57,9 @@ class VideoInput:
         try:
             for view, path in sources.items():
                 raw = Path(folder.name) / f"{view}.raw"
-                shown = _Timed(film.shown(path, folder_rate))
+                shown = _Timed(film.read_frames(path, folder_rate))
                 with raw.open("wb") as file:
-                    for pixels in film.sample_shown(shown, window.frame_rate, size):
+                    for pixels in film.sample_frames(shown, window.frame_rate, size):
                         file.write(pixels.tobytes())
                 ends.append(shown.end)
                 length = raw.stat().st_size / (3 * size**2 * window.frame_rate)
@@ -95,8 +95,8 @@ class VideoInput:
                                 f"{SHORTEST_S:g} s are needed")  # fmt: skip
             found[view] = np.stack(
                 list(
-                    film.sample_shown(
-                        film.of_arrays(pictures, rate), window.frame_rate, window.size
+                    film.sample_frames(
+                        film.frames_from_arrays(pictures, rate), window.frame_rate, window.size
                     )
                 )
             )
@@ -162,10 +162,10 @@ class OnDisk:
 class _Timed:
     """Frames passed on, and when the last of them ends, if it lasts as long as the average one."""
 
-    def __init__(self, stream: Iterable[tuple[float, film.Look]]) -> None:
+    def __init__(self, stream: Iterable[tuple[float, film.Decode]]) -> None:
         self._stream, self._count, self._last = stream, 0, 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, film.Look]]:
+    def __iter__(self) -> Iterator[tuple[float, film.Decode]]:
         for time, look in self._stream:
             self._count, self._last = self._count + 1, time
             yield time, look

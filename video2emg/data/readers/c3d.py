@@ -1,34 +1,26 @@
-"""C3D (c3d.org), through ezc3d, in a process of its own: damaged files can take a parser down."""
+"""C3D files (c3d.org), read with ezc3d in another process, because damaged files can crash it."""
 
-import concurrent.futures
-import multiprocessing
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from video2emg.core.errors import UserError
-from video2emg.data import readers
+from video2emg.data import readers, workers
 from video2emg.data.readers.channel import Channel
 
-_PATIENCE = 60.0  # s; a whole session is read in a few
+_TIMEOUT_S = 60.0  # a recording of a whole session takes a few seconds
 
 
 def read(path: Path) -> list[Channel]:
     """Analog channels in their units, then marker coordinates `name_x`, `_y`, `_z` in metres."""
     readers.library("ezc3d", path)
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(1, context)
     try:
-        return pool.submit(_read, path).result(_PATIENCE)
-    except concurrent.futures.process.BrokenProcessPool:
+        return workers.call(_read, path, timeout=_TIMEOUT_S)
+    except workers.WorkerError:
         raise UserError(f"{path}: damaged C3D file (its reader crashed)") from None
-    except concurrent.futures.TimeoutError:
-        for process in multiprocessing.active_children():
-            process.kill()
-        raise UserError(f"{path}: damaged C3D file (not read within {_PATIENCE:g} s)") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    except TimeoutError:
+        raise UserError(f"{path}: damaged C3D file (not read within {_TIMEOUT_S:g} s)") from None
 
 
 def _read(path: Path) -> list[Channel]:

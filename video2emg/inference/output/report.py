@@ -205,11 +205,11 @@ def small(
 ) -> Iterator[tuple[float, Image.Image]]:
     """(s, picture) of a video, thinned out to `most` Hz, the longer edge at most `size` px."""
     due = 0.0
-    for time, look in film.shown(source, rate):
+    for time, decode in film.read_frames(source, rate):
         if time < due - 5e-4:
             continue
         due = max(due + 1 / most, time + 0.5 / most)
-        picture = look()
+        picture = decode()
         picture.thumbnail((size, size))
         yield time, picture
 

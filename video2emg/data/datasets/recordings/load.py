@@ -75,7 +75,7 @@ def _subject(row: Row) -> dict:
 def _videos(row: Row, fps: float, size: int) -> dict:
     frames, view, time = [], [], []
     for v, path in enumerate(row.videos.values()):
-        pictures, times = film.record(
+        pictures, times = film.encode_frames(
             path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
         )
         frames += pictures
@@ -194,7 +194,7 @@ def _keypoints(row: Row) -> dict:
         skeletons.add(found.joints)
         if len(skeletons) > 1:
             raise UserError(f"{row.where}, keypoints_{name}: another skeleton than the other views")
-        clock, size = film.timeline(row.videos[name], row.video_rate)
+        clock, size = film.frame_times(row.videos[name], row.video_rate)
         frame = found.frame - row.keypoints_first
         if frame[0] < 0 or frame[-1] >= len(clock):
             raise UserError(f"{row.where}, keypoints_{name}: frames {found.frame[0]} to "
