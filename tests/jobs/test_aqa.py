@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -89,7 +90,6 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
         ({"emg_source": "none", "video": False}, "nothing to look at"),
         ({"emg_source": "predicted", "model.score": "relative"}, "frozen"),
         ({"video2emg": "nowhere/to/be/found"}, "no configuration of a run"),
-        ({"train.batch_size": 7}, "config.train.batch_size"),
         ({"graph": "nothing"}, "neither the path of a YAML file nor one of"),
         ({"graph": "flex_topology"}, "weights of 'A01' are unknown"),
     ],
@@ -102,9 +102,20 @@ def test_mistakes_are_found_before_any_work(changes, says, tiny_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_batch_that_the_devices_cannot_split_is_refused(tiny_dir):
+    config = tiny_config(tiny_dir)
+    config.train.batch_size = 7
+    mesh = jax.make_mesh((8, 1, 1), (*mesh_lib.AXES, mesh_lib.TENSOR))
+    with pytest.raises(UserError, match=r"config\.train\.batch_size"):
+        aqa_job._check(config, mesh)
+
+
 @pytest.mark.parametrize(
     "preset",
-    [pytest.param(name, marks=pytest.mark.slow if name == "core" else ()) for name in aqa.SYSTEMS],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("core", "core_pose") else ())
+        for name in aqa.SYSTEMS
+    ],
 )
 def test_every_preset_of_a_system_of_others_runs_to_the_end(preset, tiny_dir, run_dir, tmp_path):
     aqa_job.run(tiny_config(tiny_dir, run_dir, preset), tmp_path / "run")
@@ -139,9 +150,9 @@ def test_flex_over_an_i3d_is_understood():
 
 def test_the_rows_of_the_tables_are_what_the_job_understands():
     for module in (aqa_modalities, aqa_granularity):
-        for override in module.sweep():
+        rows = {override.pop("row"): override for override in module.sweep()}  # of one seed
+        for override in rows.values():
             config = module.get_config("debug")
-            override.pop("row")
             config.update_from_flattened_dict(override)
             aqa_job._check(config, mesh_lib.make_mesh())
 

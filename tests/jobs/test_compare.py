@@ -13,6 +13,7 @@ from tests.conftest import small
 from video2emg.core.errors import UserError
 from video2emg.jobs import Options, compare, regressor
 from video2emg.run import setup
+from video2emg.run.workdir import init_workdir
 
 
 def table_config(data_dir, **changes):
@@ -30,9 +31,15 @@ def run(config, rows, workdir):
     return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
 
 
+def start(workdir, config, run_dir):
+    """Makes the workdir of a table that was stopped after its first run."""
+    init_workdir(workdir, config)
+    shutil.copytree(run_dir, workdir / "ours/0")
+
+
 def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
-    shutil.copytree(run_dir, tmp_path / "ours/0")  # as if stopped after the first run
+    start(tmp_path, config, run_dir)
     found = run(config, rows, tmp_path)
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
@@ -64,7 +71,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
 @pytest.mark.slow
 def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
     config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
-    shutil.copytree(run_dir, tmp_path / "ours/0")
+    start(tmp_path, config, run_dir)
     found = run(config, rows, tmp_path)["test"]["rows"]
     names = [name for name, _ in rows]
     assert len(names) == 10 and set(names) <= set(found)

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from configs.tables import representations
 from tests.conftest import small
 from video2emg.core.errors import UserError
 from video2emg.jobs import Options, compare, representation
+from video2emg.parallel import mesh as mesh_lib
 from video2emg.representation import features as features_lib
 from video2emg.representation.report import PROBES
 from video2emg.train.checkpoint import load_params
@@ -83,7 +85,6 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
         ({"train.same_action": 3}, "same_action=3 does not divide"),
         ({"representation.hidden": 1.0}, "config.representation.hidden=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
-        ({"eval.batch_size": 3}, "config.eval.batch_size"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(changes, says, tiny_dir, tmp_path):
@@ -92,6 +93,14 @@ def test_mistakes_are_found_before_anything_runs(changes, says, tiny_dir, tmp_pa
     with pytest.raises(UserError, match=says):
         representation.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_the_devices_cannot_split_is_refused(tiny_dir):
+    config = tiny_config(tiny_dir, "contrastive")
+    config.eval.batch_size = 3
+    mesh = jax.make_mesh((8, 1, 1), (*mesh_lib.AXES, mesh_lib.TENSOR))
+    with pytest.raises(UserError, match=r"config\.eval\.batch_size"):
+        representation._check(config, mesh)
 
 
 def test_a_broken_file_of_features_is_named(tmp_path):
