@@ -1,7 +1,7 @@
 """The value of joint torques as auxiliary targets: inverse dynamics against static torques.
 
     python launch.py --config configs/tables/torques.py --workdir runs/torques
-    python -m benchmarks.publish_table --workdir runs/torques --name torques \
+    python launch.py publish --kind table --run runs/torques --name torques \
       --page docs/representations.md
 
 Six exercises of ten people, from joint positions; every row has the same test people. `none` learns

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.cli.command import launch
 from tests.jobs.test_aqa import tiny_config
-from tests.test_launch import launch
 from tests.videoqa.chat_server import ChatServer
 from video2emg.core.errors import UserError
 from video2emg.videoqa import items
@@ -31,13 +31,11 @@ def trained(tiny_dir, tmp_path_factory):
     return out, ask(tiny_dir, out, "graph", config=lambda: tiny_config(tiny_dir))
 
 
-def test_blind_baseline_from_the_command_line(tiny_dir, tmp_path):
-    done = launch(
-        *("videoqa", "--dataset", "gymsim/tiny", "--model", "blind"),
-        *("--data_dir", tiny_dir, "--out", tmp_path),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "chance" in done.stdout and "blind" in done.stdout and "oracle" in done.stdout
+def test_blind_baseline_from_the_command_line(tiny_dir, tmp_path, capsys):
+    flags = ("--dataset", "gymsim/tiny", "--model", "blind", "--data_dir", tiny_dir)
+    assert launch("videoqa", *flags, "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "chance" in printed and "blind" in printed and "oracle" in printed
     results = json.loads((tmp_path / "leaderboard.json").read_text())
     assert results["provenance"]["simulated"] is True
     assert results["test"]["models"]["oracle"]["accuracy"] == 1.0
@@ -179,8 +177,9 @@ def test_unknown_datasets_and_splits(options, tiny_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_on_the_command_line_costs_one_line(tmp_path):
-    done = launch("videoqa", "--dataset", "gymsim", "--price", "x", "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert "--price" in done.stderr and done.stderr.count("\n") == 1
+def test_a_mistake_on_the_command_line_costs_one_line(tmp_path, capsys):
+    flags = ("--dataset", "gymsim", "--price", "x", "--out", tmp_path / "out")
+    assert launch("videoqa", *flags) == 2
+    error = capsys.readouterr().err
+    assert "--price" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -27,7 +27,7 @@ def figures(
     """Draws envelopes of one clip per action, amplitudes, skill, intervals, course of training.
 
     Args:
-      workdir: of the run.
+      workdir: of the run, or the folder of an evaluation.
       results: with `provenance` and `test`.
       examples: of the test split, for pictures and phases.
       series: measured, in the order of `examples`.
@@ -35,7 +35,7 @@ def figures(
       template: the baseline, drawn thin.
     """
     folder = workdir / "figures"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     about = dict(
         simulated=results["provenance"]["simulated"],
         reference=results["provenance"]["normalisation"],
@@ -60,7 +60,9 @@ def figures(
     draw.skill_by_action(results, folder / "skill.png")
     if results["test"].get("calibration"):
         calibration(results, folder / "calibration.png")
-    draw.training_curves(workdir / "metrics.jsonl", folder / "training.png")
+    metrics = workdir / "metrics.jsonl"
+    if metrics.exists():  # not in a later evaluation
+        draw.training_curves(metrics, folder / "training.png")
 
 
 def _typical(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> list[int]:
