@@ -30,10 +30,9 @@ def test_an_evaluation_gets_a_folder_of_its_own_in_the_run(run_dir, capsys):
         (["--config.train.steps=3"], "config.train.steps: belongs to the training"),
         (["--config.data.viewz=3"], "viewz"),
         (["--config", "configs/v2emg.py"], "unknown flag --config"),
-        (["--data_dir", "/nowhere/at/all"], "nowhere"),
     ],
 )
-def test_mistakes_cost_one_line(flags, says, run_dir, tmp_path, capsys, monkeypatch):
+def test_mistakes_cost_one_line(flags, says, run_dir, tmp_path, capsys):
     assert launch("evaluate", "--run", run_dir, *flags, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1

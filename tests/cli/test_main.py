@@ -32,7 +32,7 @@ def at_the_root(monkeypatch):
         (["--config", CONFIG, "--config.train.stepz=3"], "stepz"),
         (["--config", CONFIG, "--config.train.steps=many"], "steps"),
         (["--config", CONFIG, "--config.train.steps", "many"], "steps"),
-        ([*EIGHT, "--config.data.views=front"], "views"),
+        ([*EIGHT, "--config.data.views=()"], "config.data.views"),
         ([*EIGHT, "--config.model.encoder.name=cmm"], "config.model.encoder.name"),
         ([*EIGHT, "--config.data.frame_rate=7"], "emg_rate"),
         ([*EIGHT, "--config.train.optimiser=sgd"], "config.train.optimiser"),

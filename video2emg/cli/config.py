@@ -81,13 +81,20 @@ def _parse(
         define()
         _, *rest = values(arguments)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        # ml_collections puts a whole traceback into its message; its last line says what is wrong.
-        message = str(error.args[0] if error.args else error).strip().splitlines()[-1]
-        raise UserError(re.sub(r"^[A-Za-z]+Error: ", "", message.strip())) from None
+        raise UserError(_one_line(error)) from None
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}")
     flag = values["config"]
     return flag.value, dict(config_flags.get_override_values(flag))
+
+
+def _one_line(error: Exception) -> str:
+    cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    # ml_collections puts a whole traceback into its message; its last line says what is wrong.
+    message = str(cause.args[0] if cause.args else cause).strip().splitlines()[-1].strip()
+    message = re.sub(r"^[A-Za-z]+Error: ", "", message)
+    unknown = isinstance(cause, AttributeError | KeyError)
+    return f"--config: no such key: {message}" if unknown else message
 
 
 def _make_importable(file: Path) -> None:

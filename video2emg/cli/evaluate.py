@@ -44,10 +44,13 @@ def run(options: Options) -> int:
     """Evaluates; returns the exit status."""
     if not options.run:
         raise UserError("say which run, e.g. --run runs/v2emg; see --help")
+    import ml_collections
+
     from video2emg.cli import config as config_lib
     from video2emg.run.workdir import read_config
 
-    config, changed = config_lib.change(_with_tuples(read_config(options.run)), options.overrides)
+    trained = ml_collections.ConfigDict(_with_tuples(read_config(options.run).to_dict()))
+    config, changed = config_lib.change(trained, options.overrides)
     if options.data_dir:
         config.data.dir = options.data_dir
     out = options.out or Path(options.run) / "evaluations" / name_of(options.split, changed)
@@ -66,10 +69,7 @@ def name_of(split: str, changed: dict[str, Any]) -> str:
 
 
 def _with_tuples(value: Any) -> Any:
-    """The config as its file made it: JSON knows no tuples, which flags can set."""
-    for key, item in value.items():
-        if isinstance(item, list):
-            value[key] = tuple(item)
-        elif hasattr(item, "items"):
-            _with_tuples(item)
-    return value
+    """A config as its file made it: JSON knows no tuples, and flags can set no lists."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -7,9 +7,9 @@ recording is out of domain; 4 if some of a folder cannot be read.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from video2emg.cli.flags import Repeated
 from video2emg.core.errors import UserError
@@ -86,10 +86,10 @@ def run(options: Options) -> int:
     measured = Path(options.measured).expanduser() if options.measured else None
     if measured and files is not None:
         raise UserError("--measured belongs to one recording, but --video is a folder of several")
+    if measured and not measured.is_file():
+        raise UserError(f"--measured {measured}: no such file")
     predictor = Predictor.load(options.run)
     if files is None:
-        if measured and not measured.is_file():
-            raise UserError(f"--measured {measured}: no such file")
         prediction = predictor.predict(
             options.video, action=action, load=load, rate=rate, progress=log
         )
@@ -150,17 +150,14 @@ def _write(
     from video2emg.inference.output import overlay, report, tables
     from video2emg.parallel.hosts import log
 
-    envelopes: Mapping[str, Any] = {}
-    if measured:
-        envelopes = report.measured_envelopes(prediction, measured)
+    envelopes = report.measured_envelopes(prediction, measured) if measured else {}
     log(f"{prediction.name}: writing")
     tables.write(prediction, folder)
     judge = predictor.run.judge
     graph = None if judge is None else judge.graph
-    rate = options.rate
-    report.write(prediction, folder / REPORT, graph=graph, rate=rate, measured=envelopes)
+    report.write(prediction, folder / REPORT, graph=graph, rate=options.rate, measured=envelopes)
     if options.overlay:
-        overlay.write(prediction, folder / OVERLAY, rate=rate)
+        overlay.write(prediction, folder / OVERLAY, rate=options.rate)
     for warning in prediction.warnings:
         log(f"{prediction.name}: {warning}")
     print(folder)
