@@ -163,10 +163,10 @@ class OnDisk:
 class _Timed:
     """Frames passed on, and when the last of them ends, if it lasts as long as the average one."""
 
-    def __init__(self, stream: Iterable[tuple[float, film.EncoderFeatures]]) -> None:
+    def __init__(self, stream: Iterable[tuple[float, film.Look]]) -> None:
         self._stream, self._count, self._last = stream, 0, 0.0
 
-    def __iter__(self) -> Iterator[tuple[float, film.EncoderFeatures]]:
+    def __iter__(self) -> Iterator[tuple[float, film.Look]]:
         for time, look in self._stream:
             self._count, self._last = self._count + 1, time
             yield time, look

@@ -29,7 +29,7 @@ _LONGEST_FILM = 600.0  # s
 _FILM_SIZE, _FILM_RATE = 480, 15.0  # px of the longer edge, Hz
 _QUALITIES = (26, 32, 38)
 _MOST_SAMPLES = 30_000  # of each trace; longer ones are thinned out
-ASSETS = importlib.resources.files("video2emg.viz") / "assets"
+ASSETS = importlib.resources.files("video2emg.inference.output") / "assets"
 _ABSENT = 65535  # of 16-bit samples
 
 
