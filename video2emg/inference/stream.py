@@ -55,13 +55,16 @@ class EMGStream:
       late: frames after an instant that are waited for (`config.model.lookahead_s`).
     """
 
-    def __init__(self, run: Run, action: str = "", view: str = "") -> None:
+    def __init__(
+        self, run: Run, action: str = "", view: str = "", load: float | None = None
+    ) -> None:
         """Compiles, so that the first frame does not wait for it.
 
         Args:
           run: opened, see `inference.run`.
           action: the exercise; without it all channels that the run knows are predicted.
           view: of the camera; else the run's first.
+          load: kg, shown to a model that is given loads.
 
         Raises:
           UserError: the run looks ahead, or knows no such action or view.
@@ -84,6 +87,8 @@ class EMGStream:
         )
         self._blank = nothing(run.window, 1, self.muscles) | {"view": places(run.window)[None]}
         self._blank["emg_mask"][:] = True
+        if load is not None:
+            self._blank["load"][:], self._blank["load_mask"][:] = load, True
         self.push(np.zeros((run.window.size, run.window.size, 3), np.uint8), anew=True)
         self._frames.clear()
 
@@ -140,7 +145,12 @@ class EMGStream:
 
 
 def run(
-    checkpoint: str, camera: str, out: str = "", action: str = "", data_dir: str | None = None
+    checkpoint: str,
+    camera: str,
+    out: str = "",
+    action: str = "",
+    data_dir: str | None = None,
+    load: float | None = None,
 ) -> int:
     """Follows a camera until it ends or Ctrl-C; a JSON line per sample to standard output.
 
@@ -150,6 +160,7 @@ def run(
       out: folder that also receives emg.csv, row by row; empty: none.
       action: see `EMGStream`.
       data_dir: see `inference.run.open_run`.
+      load: see `EMGStream`.
 
     Returns:
       The exit status.
@@ -157,7 +168,7 @@ def run(
     opened = open_run(checkpoint, data_dir)
     view, sign, source = camera.partition("=")
     named = bool(sign) and view in opened.window.views
-    stream = EMGStream(opened, action, view if named else "")
+    stream = EMGStream(opened, action, view if named else "", load)
     if (count := len(opened.window.views)) > 1:
         log(f"the model was trained with {count} cameras and is shown one")
     log("ready")
