@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from benchmarks.publish import ROOT, put
+from video2emg.cli.publish import ROOT, put
 from video2emg.core.emg import envelope
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import Builder
 from video2emg.eval import comparison, results, scores

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.publish import ROOT, put
+from video2emg.cli.publish import ROOT, put
 from configs import v2emg
 from video2emg.core.emg import KINDS
 from video2emg.core.errors import UserError

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import tqdm
 
-from benchmarks.publish import ROOT, put
+from video2emg.cli.publish import ROOT, put
 from configs import v2emg
 from video2emg.core import emg as emg_lib
 from video2emg.core.config import Config

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import video2emg
-from benchmarks.publish import ROOT, put
+from video2emg.cli.publish import ROOT, put
 
 PAGE, MARK = ROOT / "docs" / "predict.md", "measured"
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.publish import ROOT, put
+from video2emg.cli.publish import ROOT, put
 from video2emg.data import readers
 from video2emg.eval import comparison, results, scores
 from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector

@@ -2,7 +2,7 @@
 
     python launch.py --config configs/tables/representations.py --workdir runs/representations
     python launch.py --config configs/tables/representations.py:contrastive --workdir runs/aligned
-    python -m benchmarks.publish_table --workdir runs/representations --name representations \
+    python launch.py publish --kind table --run runs/representations --name representations \
       --page docs/representations.md
 
 The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is

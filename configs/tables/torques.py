@@ -1,7 +1,7 @@
 """What joint torques are worth as targets, and whether postures' own will do.
 
     python launch.py --config configs/tables/torques.py --workdir runs/torques
-    python -m benchmarks.publish_table --workdir runs/torques --name torques \
+    python launch.py publish --kind table --run runs/torques --name torques \
       --page docs/representations.md
 
 Six exercises of ten people, from joint positions; the same test people in every row. `none` learns

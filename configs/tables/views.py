@@ -1,7 +1,7 @@
 """T5: Video→EMG from one to five cameras.
 
     python launch.py --config configs/tables/views.py --workdir runs/t5
-    python -m benchmarks.publish_table --workdir runs/t5 --name views --page docs/results.md
+    python launch.py publish --kind table --run runs/t5 --name views --page docs/results.md
 
 One model per seed, trained to do without any camera; each row hides the others from it. Expected
 result: docs/results.md.
