@@ -125,7 +125,8 @@ def sweep() -> Iterator[dict[str, Any]]:
     """Every source of EMG, and EMG without video, with five seeds each (`launch.py --sweep`)."""
     for seed in range(5):
         for source in FROZEN:
-            yield {"emg_source": source, "train.seed": seed}
-        yield {"emg_source": "predicted_frozen", "video": False, "train.seed": seed}
+            yield {"row": source, "emg_source": source, "train.seed": seed}
+        only_emg = {"emg_source": "predicted_frozen", "video": False}
+        yield {"row": "predicted_frozen, video=False", **only_emg, "train.seed": seed}
     for seed in range(5):
-        yield {"emg_source": "predicted", "train.seed": seed}
+        yield {"row": "predicted", "emg_source": "predicted", "train.seed": seed}

@@ -1,6 +1,7 @@
 """From a video file to EMG, score and feedback: the evaluator's EMG, and honest ends."""
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -130,7 +131,10 @@ def test_the_judge_speaks_and_its_files_are_what_the_documentation_says(
     (judge_copy / "config.json").write_text(json.dumps(config | {"video2emg": str(run_copy)}))
     videos = files_of(clip, tmp_path)
     out = tmp_path / "out"
-    status = predict.run(str(judge_copy), videos, str(out), action=clip.action, load=30.0)
+    options = predict.Options(
+        run=str(judge_copy), video=tuple(videos), out=str(out), action=clip.action, load=30.0
+    )
+    status = predict.run(options)
     assert status == predict.FINE
     assert capsys.readouterr().out == f"{out}\n"
     said = json.loads((out / "prediction.json").read_text())
@@ -171,10 +175,9 @@ def test_an_empty_room_has_no_score(judging, empty_room):
 
 @pytest.mark.parametrize("name", ["sports2d/demo.mp4", "pose2sim/cam03.mp4"])
 def test_real_footage_is_out_of_domain(predictor, name, tmp_path):
-    status = predict.run(
-        str(predictor.run.workdir), [str(shared(f"data/videos/{name}"))], str(tmp_path)
-    )
-    assert status == predict.OUT_OF_DOMAIN
+    film = str(shared(f"data/videos/{name}"))
+    options = predict.Options(run=str(predictor.run.workdir), video=(film,), out=str(tmp_path))
+    assert predict.run(options) == predict.OUT_OF_DOMAIN
     said = json.loads((tmp_path / "prediction.json").read_text())
     assert not said["in_domain"] and said["score"] is None and said["emg"]["interval"] is None
 
@@ -264,14 +267,18 @@ def test_a_folder_is_a_batch_and_its_failures_are_told(predictor, tmp_path, caps
     video.write(tmp_path / "in" / "good.mp4", moving(), rate=10.0)
     (tmp_path / "in" / "bad.mp4").write_text("nothing")
     out = tmp_path / "out"
-    status = predict.run(str(predictor.run.workdir), [str(tmp_path / "in")], str(out))
-    assert status == predict.SOME_FAILED
+    options = predict.Options(
+        run=str(predictor.run.workdir), video=(str(tmp_path / "in"),), out=str(out)
+    )
+    assert predict.run(options) == predict.SOME_FAILED
     written = capsys.readouterr()
     assert written.out == f"{out / 'good.mp4'}\n" and "bad.mp4" in written.err
     assert (out / "good.mp4" / "prediction.json").exists() and not (out / "bad.mp4").exists()
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="no video in it"):
-        predict.run(str(predictor.run.workdir), [str(tmp_path / "none")], str(out))
+        predict.run(dataclasses.replace(options, video=(str(tmp_path / "none"),)))
+    with pytest.raises(UserError, match="--measured belongs to one recording"):
+        predict.run(dataclasses.replace(options, measured="emg.csv"))
 
 
 def test_mistakes_cost_one_line(predictor, tmp_path):

@@ -144,7 +144,7 @@ def in_pieces(data, seconds, pieces=20):
 
 
 def started(run, camera, *flags, **pipes):
-    command = [sys.executable, "launch.py", "predict", "--checkpoint", str(run), "--camera", camera]
+    command = [sys.executable, "launch.py", "predict", "--run", str(run), "--camera", camera]
     return subprocess.Popen(
         [*command, *map(str, flags)], cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes,

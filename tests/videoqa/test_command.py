@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.cli.command import launch
 from tests.jobs.test_aqa import tiny_config
-from tests.test_launch import launch
 from tests.videoqa.server import ChatServer
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.videoqa import build_records, open_records
@@ -32,13 +32,11 @@ def ask(tiny_dir, out, model="", checkpoint="", config=None, **changes):
     return command.run(options(model, **changes), place, config or pytest.fail)
 
 
-def test_the_blind_baseline_from_the_command_line(tiny_dir, tmp_path):
-    done = launch(
-        "videoqa", "--dataset", "gymsim/tiny", "--model", "blind", "--data_dir", tiny_dir,
-        "--out", tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "chance" in done.stdout and "blind" in done.stdout and "oracle" in done.stdout
+def test_the_blind_baseline_from_the_command_line(tiny_dir, tmp_path, capsys):
+    flags = ("--dataset", "gymsim/tiny", "--model", "blind", "--data_dir", tiny_dir)
+    assert launch("videoqa", *flags, "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "chance" in printed and "blind" in printed and "oracle" in printed
     found = json.loads((tmp_path / "leaderboard.json").read_text())
     assert found["provenance"]["simulated"] is True
     assert found["test"]["models"]["oracle"]["accuracy"] == 1.0
@@ -160,7 +158,8 @@ def test_questions_about_something_else_are_refused(tiny_dir, tmp_path):
         (["--dataset", "gymsin", "--model", "blind"], "gymsin"),
     ],
 )
-def test_mistakes_cost_one_line(flags, says, tmp_path):
-    done = launch("videoqa", *flags, "--out", tmp_path / "out")
-    assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1
+def test_mistakes_cost_one_line(flags, says, tmp_path, capsys):
+    assert launch("videoqa", *flags, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -146,7 +146,7 @@ def _fetched(name: str, address: str, builder: type, config: str) -> Path:
         return remote.fetch(f"{address.rstrip('/')}/{place}", build.SIZES)
     except UserError as error:
         raise UserError(f"config.data.dir={address}: {error}; datasets are built in a folder and "
-                        f"then uploaded: python launch.py prepare-data --name {name} --data_dir "
+                        f"then uploaded: python launch.py prepare-data --dataset {name} --data_dir "
                         f"data; gcloud storage rsync -r data {address}") from None  # fmt: skip
 
 

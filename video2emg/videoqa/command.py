@@ -202,7 +202,7 @@ def _judge(options: Options, place: Place, graph: Graph, judge_config: Callable[
         config.main.data.name, config.main.data.dir = options.dataset, place.data_dir
         config.main.data.manual_dir = place.manual_dir
         config.graph, config.model.action = options.graph, "recognised"
-        log(f"no --checkpoint: training (or reusing) a judge in {workdir}")
+        log(f"no --run: training (or reusing) a judge in {workdir}")
         aqa.run(config, workdir)
     opened = open_run(workdir, place.data_dir)
     if opened.judge is not None and opened.judge.graph.label != graph.label:

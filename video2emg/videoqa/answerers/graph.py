@@ -73,7 +73,7 @@ def watch(run: Run, source: ClipSource, batch: int = 16) -> dict[str, Account]:
       UserError: the run has no judge, or a clip is longer than its window.
     """
     if run.judge is None:
-        raise UserError(f"{run.workdir}: a Video→EMG run without a judge; --checkpoint needs the "
+        raise UserError(f"{run.workdir}: a Video→EMG run without a judge; --run needs the "
                         "workdir of an assessment job (configs/aqa.py)")  # fmt: skip
     # The measured EMG of the clips is not looked at; any reference will do to cut windows.
     examples = Examples(source, run.window, emg_lib.Chain(), _Unit())
