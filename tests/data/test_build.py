@@ -35,8 +35,11 @@ def start(code, *args):
     root = pathlib.Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *map(str, args)],
-        cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for(condition, seconds=60.0):
@@ -83,16 +86,20 @@ def test_a_killed_build_starts_again_cleanly_and_leaves_no_process(tmp_path, tin
 def test_two_builds_at_once_make_one_dataset(tmp_path):
     own = recordings(tmp_path)
     home = tmp_path / "data" / "recordings" / "default"
-    code = ("import sys; from video2emg.data import store; "
-            "store.open_dataset('recordings/default', *sys.argv[1:])")  # fmt: skip
+    code = (
+        "import sys; from video2emg.data import store; "
+        "store.open_dataset('recordings/default', *sys.argv[1:])"
+    )
     with build._alone(home / ".1.0.0.lock"):
         both = [start(code, tmp_path / "data", own) for _ in range(2)]
         for process in both:
             assert "another process is building" in process.stderr.readline()
         assert not (home / "1.0.0").exists()
     assert [process.wait(120) for process in both] == [0, 0]
-    same(store.open_dataset("recordings/default", tmp_path / "data", own),
-         store.open_dataset("recordings/default", tmp_path / "alone", own))  # fmt: skip
+    same(
+        store.open_dataset("recordings/default", tmp_path / "data", own),
+        store.open_dataset("recordings/default", tmp_path / "alone", own),
+    )
     assert {path.name for path in home.iterdir()} == {"1.0.0", ".1.0.0.lock"}
 
 

@@ -67,8 +67,10 @@ def test_what_is_hidden_is_masked_and_the_rest_is_as_it_was():
     np.testing.assert_array_equal(shown["video_mask"].any(1), [True, False])
     assert not shown["load_mask"] and not shown["vitals_mask"].any()
     changed = ("video_mask", "load_mask", "vitals_mask")
-    same({n: v for n, v in shown.items() if n not in changed},
-         {n: v for n, v in full.items() if n not in changed})  # fmt: skip
+    same(
+        {n: v for n, v in shown.items() if n not in changed},
+        {n: v for n, v in full.items() if n not in changed},
+    )
 
 
 @hypothesis.given(

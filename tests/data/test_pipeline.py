@@ -154,16 +154,24 @@ def test_without_cameras_the_pose_is_what_is_seen(clips):
     assert cut["pose"].shape == (10, 21, 3) and cut["pose_mask"].all()
     hips = [WINDOW.joints.index(f"{side}_hip") for side in vocabulary.SIDES]
     np.testing.assert_allclose(cut["pose"][:, hips].mean(1), 0, atol=1e-6)
-    clip = dataclasses.replace(clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32),
-                               frame_time=np.zeros(0))  # fmt: skip
+    clip = dataclasses.replace(
+        clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32), frame_time=np.zeros(0)
+    )
     same(examples([clip], POSE).read_window(0, 0.5), cut)
     # Windows start on the pose's own beat (here every 0.02 s), batches and flips need no picture.
     assert video.align_to_frames(clip, 0.033) == pytest.approx(0.04)
     batch = next(iter(train_batches(examples([clip] * 4, POSE), Augmentation(), 4, 0)))
     assert batch["video"].shape == (4, 0, 10, 8, 8, 3) and batch["pose_mask"].any()
     none = np.zeros((0, 0), np.float32)
-    bare = dataclasses.replace(clip, joints=(), pose=none[..., None], pose_time=np.zeros(0),
-                               dofs=(), torque=none, drive=none)  # fmt: skip
+    bare = dataclasses.replace(
+        clip,
+        joints=(),
+        pose=none[..., None],
+        pose_time=np.zeros(0),
+        dofs=(),
+        torque=none,
+        drive=none,
+    )
     with pytest.raises(UserError, match="has no pose in the window"):
         examples([bare], POSE).read_window(0, 0.0)
 

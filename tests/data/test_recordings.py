@@ -18,8 +18,29 @@ from video2emg.data.datasets.recordings.table import read_table
 from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 
-PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
-          "=", ":", '"', "nan", "1e999", "\0", "ü", "- ", "\ufeff"]  # fmt: skip
+PIECES = [
+    "subject",
+    "action",
+    "video",
+    "emg",
+    "a.csv",
+    "../x",
+    ",",
+    "\n",
+    "0",
+    "start",
+    "end",
+    ";",
+    "=",
+    ":",
+    '"',
+    "nan",
+    "1e999",
+    "\0",
+    "ü",
+    "- ",
+    "\ufeff",
+]
 CHANNELS = "A=left_vastus_lateralis; B=right_vastus_lateralis"
 
 
@@ -103,8 +124,9 @@ def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, e
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=240.0, size=16)
     window = Window(2.0, 100.0, 100.0, 16, ("front",), 2)
-    cut = Examples([clip], window, emg.Chain(), emg.Normalisation("train", {
-        "vastus_lateralis": 1.0})).read_window(0, 0.0)  # fmt: skip
+    cut = Examples(
+        [clip], window, emg.Chain(), emg.Normalisation("train", {"vastus_lateralis": 1.0})
+    ).read_window(0, 0.0)
     flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
     burst = cut["emg"][:, 0].argmax()
     # The flash lasts one frame: the burst lies among its bins, or next to them.
@@ -211,8 +233,10 @@ def test_a_gap_in_the_emg_is_named(tmp_path):
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(content=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
-       .map(str.encode))  # fmt: skip
+@given(
+    content=st.binary(max_size=300)
+    | st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(str.encode)
+)
 @pytest.mark.parametrize("name", ["clips.csv", "clips.yaml"])
 def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
     own = tmp_path / name.replace(".", "")

@@ -25,8 +25,10 @@ def folder(path: str | os.PathLike[str], field: str) -> pathlib.Path:
       UserError: an address such as gs://…, of which pathlib would make a folder called `gs:`.
     """
     if re.match(r"[a-z][a-z0-9]+:/", str(path)):
-        raise UserError(f"{field}={path}: not a folder; gs:// is for --workdir of one process and "
-                        "config.data.dir; else mount the bucket (docs/scaling.md)")  # fmt: skip
+        raise UserError(
+            f"{field}={path}: not a folder; gs:// is for --workdir of one process and "
+            "config.data.dir; else mount the bucket (docs/scaling.md)"
+        )
     return pathlib.Path(path).expanduser()
 
 

@@ -90,8 +90,9 @@ def fetch(address: str, seal: str) -> Path:
     if local.exists():
         return local
     with new_folder(local) as temporary, _told(address):
-        bar = tqdm.tqdm(total=sum(sizes.values()), desc=f"fetching {address}", unit="B",
-                        unit_scale=True)  # fmt: skip
+        bar = tqdm.tqdm(
+            total=sum(sizes.values()), desc=f"fetching {address}", unit="B", unit_scale=True
+        )
         with bar:
             for name, size in sizes.items():
                 if Path(name).name != name or name.startswith("."):
@@ -99,8 +100,10 @@ def fetch(address: str, seal: str) -> Path:
                 store.get_file(f"{root}/{name}", str(temporary / name))
                 found = (temporary / name).stat().st_size
                 if found != size:
-                    raise UserError(f"{address}/{name}: damaged: {found} instead of {size} bytes; "
-                                    "upload the folder again")  # fmt: skip
+                    raise UserError(
+                        f"{address}/{name}: damaged: {found} instead of {size} bytes; "
+                        "upload the folder again"
+                    )
                 bar.update(size)
         (temporary / seal).write_bytes(text)
     return local
@@ -127,8 +130,9 @@ class _Mirror:
             at = f"{self._root}/{_MANIFEST}"
             if not self._store.exists(at):
                 if self._store.exists(self._root) and self._store.ls(self._root):
-                    raise UserError(f"{self._address} is not empty and holds no run; choose "
-                                    "another --workdir")  # fmt: skip
+                    raise UserError(
+                        f"{self._address} is not empty and holds no run; choose another --workdir"
+                    )
                 if note.exists():  # it was there and has been deleted
                     shutil.rmtree(self.folder)
                 return

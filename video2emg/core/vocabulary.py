@@ -44,12 +44,28 @@ UNNAMED = ("first_muscle", "second_muscle")
 
 # The 21 joints of FLEX's skeleton files, in file order.
 FLEX_21 = (
-    "head", "neck", "chest",
-    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
-    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
-    "right_hip", "right_knee", "right_ankle", "right_heel", "right_toe",
-    "left_hip", "left_knee", "left_ankle", "left_heel", "left_toe",
-)  # fmt: skip
+    "head",
+    "neck",
+    "chest",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "left_hand",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_heel",
+    "right_toe",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "left_heel",
+    "left_toe",
+)
 
 # Joint torques, positive in the named direction on both sides.
 DOFS = (
@@ -110,9 +126,17 @@ INPUTS = ("pose", "load", "vitals", "traits")
 
 # Camera placements, seen from the subject; a left-right flip turns one into its mirror image.
 VIEWS = (
-    "front", "front_left", "front_right", "left", "right", "back", "back_left", "back_right",
-    "phone", "other",
-)  # fmt: skip
+    "front",
+    "front_left",
+    "front_right",
+    "left",
+    "right",
+    "back",
+    "back_left",
+    "back_right",
+    "phone",
+    "other",
+)
 
 
 def mirror_view(name: str) -> str:

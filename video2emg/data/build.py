@@ -55,8 +55,10 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
             made.rename(folder)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise UserError(f"{folder}: disk full while building; free some room, or another "
-                                "place with --config.data.dir=…") from error  # fmt: skip
+                raise UserError(
+                    f"{folder}: disk full while building; free some room, or another "
+                    "place with --config.data.dir=…"
+                ) from error
             raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)

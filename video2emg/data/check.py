@@ -88,8 +88,10 @@ class Report:
         lines = [f"clips: {looked}"]
         for (severity, code), found in sorted(groups.items()):
             first = found[0]
-            lines.append(f"{severity:8s}{code:22s}{len(found):5d}   e.g. {first.clip_id} "
-                         f"{first.field}: {first.message}")  # fmt: skip
+            lines.append(
+                f"{severity:8s}{code:22s}{len(found):5d}   e.g. {first.clip_id} "
+                f"{first.field}: {first.message}"
+            )
         return "\n".join(
             [*lines, f"{self.errors} errors, {len(self.findings) - self.errors} warnings"]
         )
@@ -117,13 +119,21 @@ def check_clip(clip: Clip) -> list[Finding]:
             if abs(ahead) > SHORT:
                 longer, shorter = ("EMG", "video") if ahead > 0 else ("video", "EMG")
                 when = "after" if name == "starts" else "before"
-                note("warning", "length", "emg_start" if name == "starts" else "emg",
-                     f"the {shorter} {name} {abs(ahead):.2f} s {when} the {longer}")  # fmt: skip
+                note(
+                    "warning",
+                    "length",
+                    "emg_start" if name == "starts" else "emg",
+                    f"the {shorter} {name} {abs(ahead):.2f} s {when} the {longer}",
+                )
     for kind, (low, high) in PER_MINUTE.items():
         rate = getattr(clip, f"{kind}_rate")
         if len(rate) and not (low <= rate.min() and rate.max() <= high):
-            note("error", f"{kind}_rate", f"{kind}_rate", f"{rate.min():g} to {rate.max():g} per "
-                 f"minute; people have {low:g} to {high:g}")  # fmt: skip
+            note(
+                "error",
+                f"{kind}_rate",
+                f"{kind}_rate",
+                f"{rate.min():g} to {rate.max():g} per minute; people have {low:g} to {high:g}",
+            )
     if clip.load <= 0:
         note("error", "load", "load", f"{clip.load:g} kg is not a load; leave it out if unknown")
     last = max([*clip.frame_time[-1:], *clip.emg_time[-1:], *clip.pose_time[-1:], 0.0])
@@ -133,8 +143,12 @@ def check_clip(clip: Clip) -> list[Finding]:
             where = f"{start:.2f} to {end:.2f} s lies outside the clip (0 to {last:.2f} s)"
             note("error", "phases", "phases", f"{step}: {where}")
         elif start < before - 1e-6:
-            note("error", "phases", "phases", f"{step} starts at {start:.2f} s, but the one before "
-                 f"ends at {before:.2f} s")  # fmt: skip
+            note(
+                "error",
+                "phases",
+                "phases",
+                f"{step} starts at {start:.2f} s, but the one before ends at {before:.2f} s",
+            )
         before = end
     return found
 
@@ -142,17 +156,30 @@ def check_clip(clip: Clip) -> list[Finding]:
 def _check_emg(clip: Clip, note) -> None:
     values, rate = clip.emg.astype(np.float64), clip.emg_rate
     if not clip.emg_is_envelope and rate < LOWEST_RATE:
-        note("error", "emg_rate", "emg_rate",
-             f"{rate:g} Hz is too low for raw EMG (at least {LOWEST_RATE:g} Hz); if the file was "
-             "rectified and smoothed before, say emg_kind=envelope")  # fmt: skip
+        note(
+            "error",
+            "emg_rate",
+            "emg_rate",
+            f"{rate:g} Hz is too low for raw EMG (at least {LOWEST_RATE:g} Hz); if the file was "
+            "rectified and smoothed before, say emg_kind=envelope",
+        )
     if rate > HIGHEST_RATE:
-        note("error", "emg_rate", "emg_rate", f"{rate:g} Hz is too high (at most "
-             f"{HIGHEST_RATE:g} Hz)")  # fmt: skip
+        note(
+            "error",
+            "emg_rate",
+            "emg_rate",
+            f"{rate:g} Hz is too high (at most {HIGHEST_RATE:g} Hz)",
+        )
     finite = np.isfinite(values)
     for c, name in enumerate(clip.muscles):
         if not finite[:, c].all():
-            note("error", "missing", f"emg/{name}", f"{(~finite[:, c]).sum()} samples are not "
-                 f"finite, first at {clip.emg_time[(~finite[:, c]).argmax()]:.3f} s")  # fmt: skip
+            note(
+                "error",
+                "missing",
+                f"emg/{name}",
+                f"{(~finite[:, c]).sum()} samples are not "
+                f"finite, first at {clip.emg_time[(~finite[:, c]).argmax()]:.3f} s",
+            )
     if not finite.all():
         return
     spread = values.std(0)
@@ -164,18 +191,32 @@ def _check_emg(clip: Clip, note) -> None:
         rails = max((x == x.max()).sum(), (x == x.min()).sum()) / len(x)
         # Envelopes rest at zero, which is no rail.
         if rails > max(RAIL, 3 / len(x)) and not clip.emg_is_envelope:
-            note("warning", "saturated", f"emg/{name}", f"{rails:.1%} of the samples stand at the "
-                 "extreme: the amplifier was clipping")  # fmt: skip
+            note(
+                "warning",
+                "saturated",
+                f"emg/{name}",
+                f"{rails:.1%} of the samples stand at the extreme: the amplifier was clipping",
+            )
         share, mains = hum(x, rate)
         if share > HUM and not clip.emg_is_envelope:
-            note("warning", "hum", f"emg/{name}", f"{share:.0%} of the power is at {mains:g} Hz "
-                 f"and harmonics; try --config.data.notch={mains:g}")  # fmt: skip
+            note(
+                "warning",
+                "hum",
+                f"emg/{name}",
+                f"{share:.0%} of the power is at {mains:g} Hz "
+                f"and harmonics; try --config.data.notch={mains:g}",
+            )
     scale = emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower())
     if scale:
         rms = scale * float(np.sqrt(np.mean((values - values.mean(0)) ** 2)))
         if not VOLTS[0] <= rms <= VOLTS[1]:
-            note("warning", "unit", "emg_unit", f"an RMS of {rms:.2g} V is not that of surface EMG "
-                 f"({VOLTS[0]:g} to {VOLTS[1]:g} V): is the unit {clip.emg_unit}?")  # fmt: skip
+            note(
+                "warning",
+                "unit",
+                "emg_unit",
+                f"an RMS of {rms:.2g} V is not that of surface EMG "
+                f"({VOLTS[0]:g} to {VOLTS[1]:g} V): is the unit {clip.emg_unit}?",
+            )
 
 
 def hum(x: np.ndarray, rate: float) -> tuple[float, float]:
@@ -200,12 +241,21 @@ def _check_video(clip: Clip, note) -> None:
             steps = np.diff(times)
             fps = 1 / float(np.median(steps))
             if not FRAME_RATES[0] <= fps <= FRAME_RATES[1]:
-                note("error", "frame_rate", f"frames/{name}", f"{fps:g} Hz is not the rate of "
-                     f"a film ({FRAME_RATES[0]:g} to {FRAME_RATES[1]:g} Hz)")  # fmt: skip
+                note(
+                    "error",
+                    "frame_rate",
+                    f"frames/{name}",
+                    f"{fps:g} Hz is not the rate of "
+                    f"a film ({FRAME_RATES[0]:g} to {FRAME_RATES[1]:g} Hz)",
+                )
             gap = steps.max()
             if gap > 5 * np.median(steps):
-                note("warning", "gap", f"frames/{name}", f"no frame for {gap:.2f} s after "
-                     f"{times[steps.argmax()]:.2f} s")  # fmt: skip
+                note(
+                    "warning",
+                    "gap",
+                    f"frames/{name}",
+                    f"no frame for {gap:.2f} s after {times[steps.argmax()]:.2f} s",
+                )
         for frame in own[[0, -1]]:
             try:
                 video_lib.decode(clip, int(frame), 8)
@@ -216,8 +266,13 @@ def _check_video(clip: Clip, note) -> None:
         seen = seen[np.isfinite(seen).all(-1)]
         beyond = float(((seen < 0) | (seen > 1)).any(-1).mean()) if len(seen) else 0.0
         if beyond > OUTSIDE:
-            note("error", "keypoints", f"keypoints/{name}", f"{beyond:.0%} of the points lie "
-                 "outside the picture: are they of another video, or of another size?")  # fmt: skip
+            note(
+                "error",
+                "keypoints",
+                f"keypoints/{name}",
+                f"{beyond:.0%} of the points lie "
+                "outside the picture: are they of another video, or of another size?",
+            )
     if len(spans) > 1:
         starts, ends = zip(*spans.values(), strict=True)
         if max(np.ptp(starts), np.ptp(ends)) > SHORT:
@@ -255,16 +310,29 @@ def check_dataset(
                 show(clip, own)
             other = people.setdefault(clip.subject, split)
             if other != split:
-                findings.append(Finding("error", "subject_in_two_splits", clip.clip_id, "subject",
-                                        f"{clip.subject} is also in {other}"))  # fmt: skip
+                findings.append(
+                    Finding(
+                        "error",
+                        "subject_in_two_splits",
+                        clip.clip_id,
+                        "subject",
+                        f"{clip.subject} is also in {other}",
+                    )
+                )
                 people[clip.subject] = split
             for field, digest in _digests(clip):
                 twin = seen.setdefault(digest, (clip.clip_id, split))
                 if twin[0] != clip.clip_id:
                     where = "in the same split" if twin[1] == split else f"in {twin[1]}"
-                    findings.append(Finding(
-                        "warning" if twin[1] == split else "error", "duplicate", clip.clip_id,
-                        field, f"the same {field} as clip {twin[0]}, {where}"))  # fmt: skip
+                    findings.append(
+                        Finding(
+                            "warning" if twin[1] == split else "error",
+                            "duplicate",
+                            clip.clip_id,
+                            field,
+                            f"the same {field} as clip {twin[0]}, {where}",
+                        )
+                    )
             if clip.muscles and not any(f.severity == "error" for f in own):
                 for name, course in zip(clip.muscles, _courses(clip), strict=True):
                     courses[clip.action, name].append((clip.subject, clip.clip_id, course))
@@ -323,11 +391,16 @@ def _swapped(courses: Mapping[tuple[str, str], list[tuple[str, str, np.ndarray]]
                         exchanged = _like(own[a], typical[b]) + _like(own[b], typical[a])
                         if exchanged - kept > 2 * SWAPPED:
                             clip_id = next(i for s, i, _ in courses[action, a] if s == subject)
-                            found.append(Finding(
-                                "warning", "swapped", clip_id, f"emg/{a}",
-                                f"{subject}, {action}: {a} and {b} look exchanged (r with other "
-                                f"subjects' courses {kept / 2:.2f}, exchanged {exchanged / 2:.2f})",
-                            ))  # fmt: skip
+                            found.append(
+                                Finding(
+                                    "warning",
+                                    "swapped",
+                                    clip_id,
+                                    f"emg/{a}",
+                                    f"{subject}, {action}: {a} and {b} look exchanged (r with other "
+                                    f"subjects' courses {kept / 2:.2f}, exchanged {exchanged / 2:.2f})",
+                                )
+                            )
     return found
 
 

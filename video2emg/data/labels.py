@@ -45,27 +45,35 @@ class Labels:
         rubric = self.rubric
         where = f"clip {clip.clip_id!r}"
         if clip.provenance.get("graph", rubric.version) != rubric.version:
-            raise UserError(f"{where}: labelled with graph {clip.provenance['graph']!r}, not "
-                            f"{rubric.version!r}; weights and errors of one version mean nothing "
-                            "under another")  # fmt: skip
+            raise UserError(
+                f"{where}: labelled with graph {clip.provenance['graph']!r}, not "
+                f"{rubric.version!r}; weights and errors of one version mean nothing "
+                "under another"
+            )
         if clip.action not in rubric.actions:
-            raise UserError(f"{where}, field action: {clip.action!r} is not in graph "
-                            f"{rubric.version} ({', '.join(rubric.actions)})")  # fmt: skip
+            raise UserError(
+                f"{where}, field action: {clip.action!r} is not in graph "
+                f"{rubric.version} ({', '.join(rubric.actions)})"
+            )
         action = rubric.actions.index(clip.action)
         steps, pairs = rubric.steps[action], rubric.pairs[action]
         severity = np.zeros(rubric.weight.shape[1], np.float32)
         for step, error, value in clip.errors:
             if (step, error) not in pairs:
-                raise UserError(f"{where}, field errors: {error!r} at {step!r} is not an error of "
-                                f"{clip.action!r} in graph {rubric.version}")  # fmt: skip
+                raise UserError(
+                    f"{where}, field errors: {error!r} at {step!r} is not an error of "
+                    f"{clip.action!r} in graph {rubric.version}"
+                )
             severity[pairs.index((step, error))] = value
         time = start + self.time
         phase, inside = np.zeros(len(time), np.int32), np.zeros(len(time), bool)
         boundary = np.full(rubric.step.shape[1], np.nan, np.float32)
         for step, begin, end in clip.phases:
             if step not in steps:
-                raise UserError(f"{where}, field phases: {step!r} is not a key step of "
-                                f"{clip.action!r} in graph {rubric.version}")  # fmt: skip
+                raise UserError(
+                    f"{where}, field phases: {step!r} is not a key step of "
+                    f"{clip.action!r} in graph {rubric.version}"
+                )
             within = (time >= begin) & (time < end)
             phase[within], inside[within] = steps.index(step), True
             boundary[steps.index(step)] = begin - start

@@ -36,8 +36,10 @@ class SameActionBatches(grain.MapDataset):
         self._of = [np.flatnonzero(which == n) for n in range(len(names))]
         for name, clips in zip(names, self._of, strict=True):
             if len(clips) < count:
-                raise UserError(f"config.train.same_action={count}: there are only {len(clips)} "
-                                f"training clips of {str(name)!r}")  # fmt: skip
+                raise UserError(
+                    f"config.train.same_action={count}: there are only {len(clips)} "
+                    f"training clips of {str(name)!r}"
+                )
 
     def __len__(self) -> int:
         return self._count * len(self._parent)

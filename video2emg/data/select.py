@@ -58,8 +58,10 @@ def select(
     if people:
         subjects = sorted({subject for _, subject in facts["train"]})
         if people > len(subjects):
-            raise UserError(f"config.data.select.people: {people}, but there are {len(subjects)} "
-                            "training subjects")  # fmt: skip
+            raise UserError(
+                f"config.data.select.people: {people}, but there are {len(subjects)} "
+                "training subjects"
+            )
         order = np.random.default_rng(seed).permutation(len(subjects))
         chosen = {subjects[i] for i in order[:people]}
         keep["train"] &= np.array([subject in chosen for _, subject in facts["train"]])

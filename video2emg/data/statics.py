@@ -33,8 +33,12 @@ _LIMBS = (
     ("knee", "ankle", 0.446, 0.0433),
     ("heel", "toe", 0.442, 0.0137),
 )
-_TRUNK = (("head", 0.0, 0.0694), ("chest", 0.72, 0.1596), ("abdomen", 0.38, 0.1633),
-          ("pelvis", 0.05, 0.1117))  # fmt: skip
+_TRUNK = (
+    ("head", 0.0, 0.0694),
+    ("chest", 0.72, 0.1596),
+    ("abdomen", 0.38, 0.1633),
+    ("pelvis", 0.05, 0.1117),
+)
 _PARTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "heel", "toe")
 _LEVEL = np.array([1.0, 1.0, 0.0])  # times a vector: its level part
 _LUMBAR = 0.26  # of the way from the hips to the shoulders
@@ -146,8 +150,11 @@ class _Posture:
     def _above_legs(self, from_pelvis: bool = True) -> list[tuple[np.ndarray, float]]:
         weights = [weight for side in vocabulary.SIDES for weight in self._arm(side)]
         for name, share, of_body in _TRUNK[: 4 if from_pelvis else 3]:
-            place = self.at["head"] if name == "head" else self.hips + share * (
-                self.shoulders - self.hips)  # fmt: skip
+            place = (
+                self.at["head"]
+                if name == "head"
+                else self.hips + share * (self.shoulders - self.hips)
+            )
             weights.append((place, of_body * self.mass))
         return weights + self.on_trunk
 

@@ -131,8 +131,10 @@ def open_dataset(
     if not folder.exists():
         instructions = builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS
         if source is None and instructions:
-            raise UserError(f"config.data.manual_dir: {name!r} is made of your own files; say "
-                            f"where they are. {instructions}")  # fmt: skip
+            raise UserError(
+                f"config.data.manual_dir: {name!r} is made of your own files; say "
+                f"where they are. {instructions}"
+            )
         folder = build.build(builder_class, config, data_dir, source, beam)
     found = _open(folder)
     _same_source(builder_class, folder, source)
@@ -145,9 +147,11 @@ def _fetched(name: str, address: str, builder: type, config: str) -> Path:
     try:
         return remote.fetch(f"{address.rstrip('/')}/{place}", build.SIZES)
     except UserError as error:
-        raise UserError(f"config.data.dir={address}: {error}; datasets are built in a folder and "
-                        f"then uploaded: python launch.py prepare-data --dataset {name} --data_dir "
-                        f"data; gcloud storage rsync -r data {address}") from None  # fmt: skip
+        raise UserError(
+            f"config.data.dir={address}: {error}; datasets are built in a folder and "
+            f"then uploaded: python launch.py prepare-data --dataset {name} --data_dir "
+            f"data; gcloud storage rsync -r data {address}"
+        ) from None
 
 
 def _open(folder: Path) -> Dataset:
@@ -181,8 +185,10 @@ def _verify(folder: Path) -> None:
     try:
         wanted = json.loads((folder / build.SIZES).read_text())
     except (OSError, ValueError):
-        raise UserError(f"{folder}: not completely built ({build.SIZES} is missing or damaged); "
-                        "delete the folder and start again") from None  # fmt: skip
+        raise UserError(
+            f"{folder}: not completely built ({build.SIZES} is missing or damaged); "
+            "delete the folder and start again"
+        ) from None
     found = build.data_files(folder)
     for name, size in wanted.items():
         if found.get(name) != size:

@@ -100,8 +100,9 @@ def estimate_offset(
         np.where(seen, cut, 0.0),
         np.where(seen, x[: blocks * size].reshape(1, blocks, size), 0.0),
     )
-    sums = np.stack([seen.sum(2), y.sum(2), z.sum(2), (y * y).sum(2), (z * z).sum(2),
-                     (y * z).sum(2)])  # fmt: skip
+    sums = np.stack(
+        [seen.sum(2), y.sum(2), z.sum(2), (y * y).sum(2), (z * z).sum(2), (y * z).sum(2)]
+    )
     least = 0.5 * seen.sum((1, 2)).max()
     found, correlation = _peak(sums.sum(2)[:, None], lags, least)
     rng = np.random.default_rng(seed)

@@ -40,8 +40,10 @@ def read(path: str | Path) -> list[Channel]:
     """
     path = Path(path)
     if path.suffix.lower() not in _MODULES:
-        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'!r}; known: "
-                        f"{', '.join(KNOWN)}")  # fmt: skip
+        raise UserError(
+            f"{path}: cannot read {path.suffix or 'a file without ending'!r}; known: "
+            f"{', '.join(KNOWN)}"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     module = importlib.import_module(f"{__name__}.{_MODULES[path.suffix.lower()]}")

@@ -30,8 +30,11 @@ def read(path: Path) -> list[Channel]:
         arrays = dict(_hdf5(path))
     arrays = {k: np.asarray(v) for k, v in arrays.items() if not k.startswith("__")}
     numeric = {k: v.astype(float) for k, v in arrays.items() if v.dtype.kind in "fiu"}
-    rates = {float(v.ravel()[0]) for k, v in numeric.items()
-             if v.size == 1 and k.rpartition("/")[2].lower() in _RATES}  # fmt: skip
+    rates = {
+        float(v.ravel()[0])
+        for k, v in numeric.items()
+        if v.size == 1 and k.rpartition("/")[2].lower() in _RATES
+    }
     if len(rates) > 1:
         raise UserError(f"{path}: several sampling rates {sorted(rates)}; give emg_rate instead")
     rate = rates.pop() if rates else float("nan")

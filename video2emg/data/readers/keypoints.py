@@ -65,12 +65,16 @@ def read(path: Path, largest: bool = False) -> Keypoints:
         raise UserError(f"{path}: nobody was found in it")
     several = [frame for frame, people in crowd.items() if people > 1]
     if several and not largest:
-        raise UserError(f"{path}: {max(crowd.values())} people in frame {min(several)}; keep one "
-                        "per frame, or set keypoints_person=largest")  # fmt: skip
+        raise UserError(
+            f"{path}: {max(crowd.values())} people in frame {min(several)}; keep one "
+            "per frame, or set keypoints_person=largest"
+        )
     points = np.stack([found[frame] for frame in sorted(found)])
     if np.nanmax(points[..., :2]) <= 1.5:
-        raise UserError(f"{path}: coordinates up to {np.nanmax(points[..., :2]):.2f} are not "
-                        "pixels; export them unscaled")  # fmt: skip
+        raise UserError(
+            f"{path}: coordinates up to {np.nanmax(points[..., :2]):.2f} are not "
+            "pixels; export them unscaled"
+        )
     return Keypoints(
         {len(s): s for s in (OPENPOSE_25, COCO_17)}[width], np.array(sorted(found)), points
     )
@@ -152,8 +156,9 @@ def _points(numbers: Any, where: str) -> np.ndarray:
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: keypoints must be numbers x, y, confidence in turn") from None
     if len(points) not in (len(OPENPOSE_25), len(COCO_17)):
-        raise UserError(f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and "
-                        "COCO's 17")  # fmt: skip
+        raise UserError(
+            f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and COCO's 17"
+        )
     if not np.isfinite(points).all() or (points[:, 2] < 0).any():
         raise UserError(f"{where}: keypoints must be finite, and confidences not negative")
     # COCO's annotators write 1 (hidden) or 2 (seen) for a labelled point.

@@ -87,8 +87,10 @@ def _table(text: str, where: str) -> tuple[list[str], list[str], np.ndarray]:
             continue
         numbers = _numbers(row, separator)
         if numbers is None or (len(row) > width and any(cell.strip() for cell in row[width:])):
-            raise UserError(f"{where}, line {first + r + 1}: expected {width} numbers, found "
-                            f"{separator.join(row)[:60]!r}")  # fmt: skip
+            raise UserError(
+                f"{where}, line {first + r + 1}: expected {width} numbers, found "
+                f"{separator.join(row)[:60]!r}"
+            )
         table[r, : min(len(numbers), width)] = numbers[:width]
     return names, units, table
 
