@@ -3,8 +3,8 @@
     python launch.py --config configs/baselines.py --workdir runs/baselines
     python -m benchmarks.publish_table --workdir runs/baselines --name baselines
 
-writes results/<name>.json, the text between the marks `<name>` of docs/reference.md (or another
---page), and docs/img/<name>.png where the page shows it.
+writes results/<name>.json, the text between the marks `<name>` of docs/published_systems.md (or of
+another --page), and docs/img/<name>.png where the page shows it.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=pathlib.Path, required=True, help="of a table")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/reference.md")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/published_systems.md")
     args = parser.parse_args()
     found = results.read_results(args.workdir / "results.json")
     text = (args.workdir / "table.txt").read_text(encoding="utf-8").rstrip()

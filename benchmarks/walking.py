@@ -8,7 +8,7 @@ Trained on the first 70 % of each, the last tenth of that held back for the choi
 steps, tested on the last 30 %: the same person and day, so it says that the reading, the clocks and
 the systems work on real signals, and nothing about new people. There is one subject, hence no
 intervals. The reference of the skill is each channel's training mean in that recording. Writes
-results/walking.json and the table in docs/reference.md.
+results/walking.json and the table in docs/published_systems.md.
 """
 
 import argparse
@@ -244,7 +244,7 @@ def main() -> None:
     print(text)
     if args.publish:
         results.write_results(ROOT / "results/walking.json", found)
-        put(ROOT / "docs/reference.md", f"```text\n{text}\n```", "walking")
+        put(ROOT / "docs/published_systems.md", f"```text\n{text}\n```", "walking")
 
 
 if __name__ == "__main__":

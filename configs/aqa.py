@@ -21,7 +21,7 @@ import ml_collections
 
 from configs import baselines, v2emg
 
-# Systems of others on the same evidence, see docs/reference.md.
+# Systems of others on the same evidence, see docs/published_systems.md.
 SYSTEMS = {
     "core": dict(system="core"),
     "core_pose": dict(system="core", modalities=("video", "pose", "emg")),
