@@ -254,7 +254,7 @@ def main() -> None:
     print(text)
     if args.publish:
         results.write_results(ROOT / "results/walking.json", found)
-        put(ROOT / "docs/reference.md", f"```text\n{text}\n```", "walking")
+        put(ROOT / "docs/published_systems.md", f"```text\n{text}\n```", "walking")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.fkg.rubrics import rubric
-from tests.models.test_models import batch as video_batch
-from tests.models.test_models import config as model_config
+from tests.models.small import batch as video_batch
+from tests.models.small import config as model_config
 from video2emg import models
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.losses import aqa_losses, asymmetric_bce

@@ -18,7 +18,7 @@ def checkout(tmp_path, monkeypatch):
     for folder in ("docs/img", "results"):
         (root / folder).mkdir(parents=True)
     (root / "README.md").write_text("")
-    (root / "docs/reference.md").write_text(PAGE)
+    (root / "docs/published_systems.md").write_text(PAGE)
     monkeypatch.setattr(publish, "ROOT", root)
     return root
 
@@ -30,7 +30,7 @@ def test_a_table_with_its_picture(checkout, tmp_path, capsys):
     (run / "table.png").write_bytes(b"picture")
     assert launch("publish", "--kind", "table", "--run", run, "--name", "systems") == 0
     assert capsys.readouterr().out == "a table\n"
-    page = (checkout / "docs/reference.md").read_text()
+    page = (checkout / "docs/published_systems.md").read_text()
     assert page == PAGE.replace("old", "```text\na table\n```")
     assert json.loads((checkout / "results/systems.json").read_text())["test"] == {"rows": {}}
     assert (checkout / "docs/img/systems.png").read_bytes() == b"picture"

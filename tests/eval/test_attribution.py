@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.models.test_models import batch, config
+from tests.models.small import batch, config
 from video2emg import models
 from video2emg.core.errors import UserError
 from video2emg.eval import attribution

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.test_models import batch as make_batch
-from tests.models.test_models import config
+from tests.models.small import batch as make_batch
+from tests.models.small import config
 from video2emg import models
 from video2emg.representation.model import EMGEncoder, RepresentationModel, pool, spans
 

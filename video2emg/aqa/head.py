@@ -21,7 +21,7 @@ from video2emg.core import vocabulary
 from video2emg.fkg.rubric import Rubric
 from video2emg.fkg.scoring import compositional_score
 from video2emg.models.blocks import Block, time_embedding
-from video2emg.models.fusion import Beside
+from video2emg.models.fusion import AuxiliaryInputs
 from video2emg.models.outputs import Outputs, aqa_inputs
 
 Batch = Mapping[str, Any]
@@ -116,7 +116,7 @@ class Evidence(nn.Module):
             masks.append(pieces(known).any(-1))
         if self.extra_inputs:
             frames = batch["pose_mask"].shape[1] if "pose" in self.extra_inputs else instants
-            look = Beside(
+            look = AuxiliaryInputs(
                 self.extra_inputs,
                 self.dim,
                 self.rate * frames / instants,

@@ -3,7 +3,7 @@
 Tables stand between the marks `<!-- NAME: start -->` and `<!-- NAME: end -->` of a page.
 
     --kind main --run runs/seeds                       # README.md, docs/results.md; a --sweep
-    --kind table --run runs/baselines --name baselines # a table, in docs/reference.md
+    --kind table --run runs/baselines --name baselines # a table, in docs/published_systems.md
     --kind aqa --run runs/aqa_table                    # a --sweep of configs/aqa.py, in docs/aqa.md
     --kind videoqa --run runs/qa                       # of the command videoqa, in docs/videoqa.md
 """
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {
     "main": "docs/results.md",
     "aqa": "docs/aqa.md",
-    "table": "docs/reference.md",
+    "table": "docs/published_systems.md",
     "videoqa": "docs/videoqa.md",
 }
 _MINUS = ("none", "emg_only")

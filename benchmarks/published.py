@@ -1,11 +1,12 @@
-"""The reference systems against PyTorch: time and memory of a step, and ways to compute conv3d.
+"""Published systems against PyTorch: time and memory of a step, and ways to compute conv3d.
 
-    python -m benchmarks.reference [--steps 5] [--only conv3d i3d stgcn mia videomae core tds]
+    python -m benchmarks.published [--steps 5] [--only conv3d i3d stgcn mia videomae core tds]
 
-The PyTorch side is the restatement that `tests/models/published` proves equal (`transformers` for
-VideoMAE). Every number comes from a process of its own, ours and theirs in turn; a step is forward
-and backward of a mean of squares, in float32, on all cores. Memory is the peak of resident memory
-during the steps above what the process had before the model was made.
+The PyTorch side is the implementation with which `tests/models/published` compares ours
+(`transformers` for VideoMAE). Each measurement runs in a separate process, ours and PyTorch's in
+turn. A step is the forward and backward pass of a mean of squares, in float32, on all cores. Memory
+is the peak of resident memory during the steps, above that of the process before the model was
+made.
 """
 
 import argparse
@@ -32,7 +33,7 @@ MIB = 2**20
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:
-    """Median time of a step, the first one left out."""
+    """Median time of a step without the first one."""
     step()
     times = []
     for _ in range(steps):
@@ -43,14 +44,14 @@ def seconds(step: Callable[[], object], steps: int) -> float:
 
 
 def resident(peak: bool = False) -> int:
-    """Resident memory of this process, bytes, or its peak since `forget_peak`."""
+    """Resident memory of this process, or its peak since `reset_peak`, bytes."""
     field = "VmHWM:" if peak else "VmRSS:"
     status = pathlib.Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -71,7 +72,7 @@ def torch_step(system: str) -> Callable[[], object]:
     import torch
     import transformers
 
-    from tests.models.published import test_core, test_heads_and_time, torch_models
+    from tests.models.published import torch_models
     from video2emg.models.published import stgcn
 
     arrays = tuple(torch.tensor(x) for x in inputs(system))
@@ -94,15 +95,15 @@ def torch_step(system: str) -> Callable[[], object]:
             return model(video).last_hidden_state
 
     elif system == "core":
-        model = test_core.TorchTree(4613, 256, 5)
+        model = torch_models.TorchTree(4613, 256, 5)
 
         def run():
             return torch.cat(model(x), 1)
 
     else:
-        model = test_heads_and_time.TorchTDS(63, TDS_STAGES, 10, 128, 54)
+        model = torch_models.TorchTDS(63, TDS_STAGES, 10, 128, 54)
         run = functools.partial(model, x)
-    model.eval()  # frozen batch norm, no dropout, as on our side
+    model.eval()  # fixed batch norm and no dropout, as in ours
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
@@ -136,8 +137,8 @@ def jax_step(system: str) -> Callable[[], object]:
     return lambda: jax.block_until_ready(compiled(params))
 
 
-def one(system: str, side: str, steps: int) -> dict[str, float]:
-    """Time and memory of one side, in this process."""
+def measure(system: str, side: str, steps: int) -> dict[str, float]:
+    """Time and memory of one side (`torch` or `jax`), in this process."""
     if side == "torch":
         import torch  # noqa: F401
         import transformers  # noqa: F401
@@ -149,20 +150,20 @@ def one(system: str, side: str, steps: int) -> dict[str, float]:
     step = {"torch": torch_step, "jax": jax_step}[side](system)
     step()
     gc.collect()
-    forget_peak()
+    reset_peak()
     return {"seconds": seconds(step, steps), "bytes": resident(peak=True) - before}
 
 
-def in_another_process(system: str, side: str, steps: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.reference", "--one", system, "--side", side]
-    found = subprocess.run(
+def measure_in_new_process(system: str, side: str, steps: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.published", "--system", system, "--side", side]
+    result = subprocess.run(
         [*command, "--steps", str(steps)], check=True, capture_output=True, text=True
     )
-    return json.loads(found.stdout.splitlines()[-1])
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def im2col(x, kernel, strides):
-    """All pixels under the kernel side by side, then one matrix product; tried, and slower."""
+    """Convolution as one matrix product over all pixels under the kernel; slower than others."""
     import jax
     import jax.numpy as jnp
 
@@ -171,15 +172,16 @@ def im2col(x, kernel, strides):
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     sizes = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:4], window, strides, strict=True)]
     columns = []
-    for place in np.ndindex(*window):
-        cut = [slice(p, p + (n - 1) * s + 1, s)
-               for p, n, s in zip(place, sizes, strides, strict=True)]  # fmt: skip
-        columns.append(x[:, *cut])
+    for offset in np.ndindex(*window):
+        slices = [
+            slice(o, o + (n - 1) * s + 1, s) for o, n, s in zip(offset, sizes, strides, strict=True)
+        ]
+        columns.append(x[:, *slices])
     return jnp.concatenate(columns, -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def convolutions(steps: int) -> None:
-    """Prints each formulation's time as a multiple of PyTorch's."""
+    """Prints the time of each formulation as a multiple of PyTorch's."""
     import jax
     import jax.numpy as jnp
     import torch
@@ -206,36 +208,40 @@ def convolutions(steps: int) -> None:
             forward = seconds(run, steps)
         backward = seconds(both, steps)
         print(f"  {name}: PyTorch {1e3 * forward:.0f} ms, {1e3 * backward:.0f} ms")
-        ways = {way: functools.partial(layers.conv3d, formulation=way)
-                for way in layers.FORMULATIONS[1:]}  # fmt: skip
+        formulations = {
+            name: functools.partial(layers.conv3d, formulation=name)
+            for name in layers.FORMULATIONS[1:]
+        }
         if np.prod(window) < 100:  # 343 slices take minutes to compile
-            ways["im2col"] = im2col
+            formulations["im2col"] = im2col
         arrays = jnp.asarray(x), jnp.asarray(kernel)
-        for way, conv in ways.items():
+        for formulation, conv in formulations.items():
             f = jax.jit(functools.partial(conv, strides=strides))
             g = jax.jit(jax.grad(lambda x, k, f=f: jnp.square(f(x, k)).sum(), argnums=(0, 1)))
             ours = seconds(lambda f=f, arrays=arrays: jax.block_until_ready(f(*arrays)), steps)
-            # Few steps tell: the direct one's backward pass may take a minute.
+            # Few steps, because the backward pass of `direct` may take a minute.
             slow = seconds(
                 lambda g=g, arrays=arrays: jax.block_until_ready(g(*arrays)), min(steps, 2)
             )
-            print(f"    {way:8} {ours / forward:6.2f} {slow / backward:8.2f}", flush=True)
+            print(f"    {formulation:8} {ours / forward:6.2f} {slow / backward:8.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=["conv3d", *SYSTEMS])
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--system", help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.one:
-        print(json.dumps(one(args.one, args.side, args.steps)))
+    if args.system:
+        print(json.dumps(measure(args.system, args.side, args.steps)))
         return
     for system in SYSTEMS:
         if system not in args.only:
             continue
-        theirs, ours = (in_another_process(system, side, args.steps) for side in ("torch", "jax"))
+        theirs, ours = (
+            measure_in_new_process(system, side, args.steps) for side in ("torch", "jax")
+        )
         print(
             f"{system:9} step ours / PyTorch = {ours['seconds'] / theirs['seconds']:.2f} "
             f"({1e3 * ours['seconds']:.0f} / {1e3 * theirs['seconds']:.0f} ms), memory "
