@@ -61,8 +61,9 @@ GOOD = [
             "subject": "btk16",
             "action": "walking",
             "emg": "btkdata/Res16bits.c3d",
-            "emg_channels": "RTIB=right_tibialis_anterior; RSOL=right_soleus; RREC=right_rectus_femoris; "
-            "LTIB=left_tibialis_anterior; LSOL=left_soleus; LREC=left_rectus_femoris",
+            "emg_channels": "RTIB=right_tibialis_anterior; RSOL=right_soleus; "
+            "RREC=right_rectus_femoris; LTIB=left_tibialis_anterior; LSOL=left_soleus; "
+            "LREC=left_rectus_femoris",
         },
         {"hum", "saturated"},
     ),
@@ -106,8 +107,9 @@ GOOD = [
             "subject": "arm",
             "action": "reaching",
             "emg": f"{ARM}markers_analogs.c3d",
-            "emg_channels": "Delt_ant.EMG1=right_anterior_deltoid; Delt_med.EMG2=right_medial_deltoid; "
-            "Biceps.EMG4=right_biceps_brachii; Triceps.EMG5=right_triceps_brachii",
+            "emg_channels": "Delt_ant.EMG1=right_anterior_deltoid; "
+            "Delt_med.EMG2=right_medial_deltoid; Biceps.EMG4=right_biceps_brachii; "
+            "Triceps.EMG5=right_triceps_brachii",
         },
         set(),
     ),
