@@ -186,9 +186,13 @@ def small(config: Any, data_dir: Path, frame_rate: float = 5.0) -> Any:
 
 
 @contextlib.contextmanager
-def single_device() -> Iterator[None]:
-    """Makes jobs run on one of the devices, where programs compile and states are saved faster."""
+def fast_jobs(figures: bool = False) -> Iterator[None]:
+    """Makes jobs run on one of the devices, and draw no figures unless asked to.
+
+    For one device programs compile faster than for eight, and states are saved faster.
+    """
     from video2emg.parallel import mesh as mesh_lib
+    from video2emg.viz import run_figures
 
     def make_mesh(fsdp: int = 1, tensor: int = 1) -> jax.sharding.Mesh:
         axes = (*mesh_lib.AXES, mesh_lib.TENSOR)
@@ -196,13 +200,15 @@ def single_device() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mesh_lib, "make_mesh", make_mesh)
+        if not figures:
+            patch.setattr(run_figures, "figures", lambda *args: None)
         yield
 
 
 def _run(workdir: Path, config: Any) -> Path:
     from video2emg.jobs import video2emg
 
-    with single_device():
+    with fast_jobs():
         return build_once(workdir, lambda: video2emg.run(config, workdir))
 
 
@@ -249,7 +255,7 @@ def judge_dir(tiny_dir, run_dir, common_dir) -> Path:
     config.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
     config.video2emg = str(run_dir)
     workdir = common_dir / "aqa"
-    with single_device():
+    with fast_jobs():
         return build_once(workdir, lambda: aqa_job.run(config, workdir))
 
 

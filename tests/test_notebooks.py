@@ -9,7 +9,7 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from configs import v2emg
-from tests.conftest import build_once, single_device
+from tests.conftest import build_once, fast_jobs
 from video2emg.jobs import video2emg
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def work_dir(tiny_dir, common_dir):
         (folder / "data").symlink_to(tiny_dir)
         config = v2emg.get_config("debug")
         config.data.dir = str(folder / "data")
-        with single_device():
+        with fast_jobs(figures=True):
             video2emg.run(config, folder / "v2emg")
 
     return build_once(folder, build)

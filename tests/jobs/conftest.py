@@ -1,14 +1,11 @@
-"""Jobs run on one device here; sharding is tested in tests/train and tests/multi_process."""
+"""Jobs run fast here; sharding is tested in tests/train, figures in tests/test_launch.py."""
 
 import pytest
 
-from tests.conftest import single_device
-from video2emg.viz import run_figures
+from tests.conftest import fast_jobs
 
 
 @pytest.fixture(autouse=True)
-def _fast_runs(monkeypatch):
-    """Runs on one device, without the figures of each run (see tests/test_launch.py)."""
-    monkeypatch.setattr(run_figures, "figures", lambda *args: None)
-    with single_device():
+def _fast_jobs():
+    with fast_jobs():
         yield
