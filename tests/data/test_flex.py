@@ -16,6 +16,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import store
 from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.write import to_flex
+from video2emg.eval.out_of_domain import OODDetector
 from video2emg.jobs import video2emg
 
 
@@ -90,6 +91,7 @@ def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
     )
     found = video2emg.run(config, tmp_path / "run")
     assert found["provenance"]["simulated"] is True  # the tree says where it comes from
+    assert OODDetector.load(tmp_path / "run").about["simulated"] is True
     assert np.isfinite(found["test"]["model"]["skill"])
 
 

@@ -12,6 +12,7 @@ from configs.tables import aqa_granularity, aqa_modalities
 from tests.conftest import small
 from video2emg.aqa import report
 from video2emg.core.errors import UserError
+from video2emg.inference.run import open_run
 from video2emg.jobs import Options, compare
 from video2emg.jobs import aqa as aqa_job
 from video2emg.models.published.i3d import I3D
@@ -66,6 +67,8 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
     assert {"frozen", "best", "aqa_predictions.npz", "results.json"} <= {
         p.name for p in joint.iterdir()
     }
+    run = open_run(joint)  # its own OOD detector belongs to the jointly trained encoder
+    assert run.aqa_head is not None and run.ood_detector.about["simulated"] is True
     said = report.load(joint / "aqa_predictions.npz")
     assert set(said) == {"validation", "test"} and len(said["test"].score) == 6
     words = json.loads((joint / "feedback.json").read_text())

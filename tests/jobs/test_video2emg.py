@@ -131,10 +131,10 @@ def test_what_an_evaluation_cannot_change(changes, says, run_dir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_evaluation_needs_a_finished_run_and_another_folder(run_dir, judge_dir, tmp_path):
+def test_an_evaluation_needs_a_finished_run_and_another_folder(run_dir, aqa_dir, tmp_path):
     with pytest.raises(UserError, match="holds a run"):
         video2emg.evaluate(read_config(run_dir), run_dir, run_dir)
     with pytest.raises(UserError, match="no finished"):
-        video2emg.evaluate(read_config(judge_dir), judge_dir, tmp_path)
+        video2emg.evaluate(read_config(aqa_dir), aqa_dir, tmp_path)
     with pytest.raises(UserError, match="--split 'train'"):
         video2emg.evaluate(read_config(run_dir), run_dir, tmp_path, "train")

@@ -124,11 +124,11 @@ def _follow(options: Options, load: float | None) -> int:
 def _recordings(videos: Sequence[str]) -> list[Path] | None:
     """The videos of a folder of them; None if `videos` are those of one recording."""
     from video2emg.data.readers import film
-    from video2emg.inference.video_input import named
+    from video2emg.inference.video_input import split_view
 
     folder = Path(videos[0]).expanduser()
     if len(videos) > 1 or not folder.is_dir():
-        for _, path in map(named, videos):
+        for _, path in map(split_view, videos):
             if not path.exists():
                 raise UserError(f"--video {path}: no such file")
         return None
@@ -153,8 +153,8 @@ def _write(
     envelopes = report.measured_envelopes(prediction, measured) if measured else {}
     log(f"{prediction.name}: writing")
     tables.write(prediction, folder)
-    judge = predictor.run.judge
-    graph = None if judge is None else judge.graph
+    head = predictor.run.aqa_head
+    graph = None if head is None else head.graph
     report.write(prediction, folder / REPORT, graph=graph, rate=options.rate, measured=envelopes)
     if options.overlay:
         overlay.write(prediction, folder / OVERLAY, rate=options.rate)

@@ -38,6 +38,7 @@ from video2emg.core.files import write_json
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import train_batches
 from video2emg.eval import results
+from video2emg.eval.forward import ForwardFunction, fit_ood_detector
 from video2emg.fkg.feedback import feedback
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
@@ -270,6 +271,15 @@ def _train_jointly(
         k: v for k, v in next(whole_clip_batches(bench.splits["test"], 1)).items() if k != "_mask"
     }
     params = load_params(workdir, setup.abstract_params(model, like, mesh))
+    if bench.main.data.views:
+        forward = ForwardFunction(bench.model, params["video2emg"], mesh)
+        facts = {
+            "dataset": bench.main.data.name,
+            "normalisation": bench.main.data.normalisation,
+            "simulated": bench.dataset.simulated,
+        }
+        splits = {name: examples.drop_inputs(()) for name, examples in bench.splits.items()}
+        fit_ood_detector(forward, splits, bench.main.eval.batch_size, facts).save(workdir)
     return lambda split: said(params, split)
 
 

@@ -147,10 +147,10 @@ def _graph_respondent(
         config.graph, config.model.action = options.graph, "recognised"
         log(f"no --checkpoint: training (or reusing) a judge in {workdir}")
         jobs.run(config, workdir)
-    judge_run = open_run(workdir, place.data_dir)
-    if judge_run.judge is not None and judge_run.judge.graph.label != graph.label:
+    judge_run = open_run(workdir)
+    if judge_run.aqa_head is not None and judge_run.aqa_head.graph.label != graph.label:
         raise UserError(
-            f"{workdir}: the judge uses graph {judge_run.judge.graph.label!r}, the questions use "
+            f"{workdir}: the run uses graph {judge_run.aqa_head.graph.label!r}, the questions use "
             f"{graph.label!r}"
         )
     if judge_run.config.data.name != options.dataset_name():

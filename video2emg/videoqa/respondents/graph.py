@@ -13,7 +13,7 @@ from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.store import ClipSource
 from video2emg.fkg.graph import Graph
-from video2emg.inference.run import Judge, Run
+from video2emg.inference.run import Run, TrainedAQAHead
 from video2emg.parallel.hosts import log
 from video2emg.videoqa import wording
 from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
@@ -76,7 +76,7 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
     Raises:
       UserError: the run has no judge, or a clip is longer than its window.
     """
-    if run.judge is None:
+    if run.aqa_head is None:
         raise UserError(
             f"{run.workdir}: a Video→EMG run without a judge; --checkpoint needs the workdir of an "
             "assessment job (configs/aqa.py)"
@@ -85,7 +85,7 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
     examples = Examples(clips, run.window, emg_lib.Chain(), _UnitReference())
     records = {}
     for host in eval_batches(examples, batch):
-        for row, record in _batch_records(run, run.judge, examples, host):
+        for row, record in _batch_records(run, run.aqa_head, examples, host):
             if record.clip_id in records:
                 raise UserError(
                     f"clip {record.clip_id!r} is longer than the window of "
@@ -98,10 +98,10 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
 
 
 def _batch_records(
-    run: Run, judge: Judge, examples: Examples, host: Mapping[str, np.ndarray]
+    run: Run, judge: TrainedAQAHead, examples: Examples, host: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, RepetitionRecord]]:
     """(index of the example, its record) for each clip of a batch."""
-    predictions = run.watcher(host)
+    predictions = run.forward(host)
     inputs = dict(predictions.evidence)
     inputs |= {name: host[name] for name in ("view", "muscle", "side", "_mask")}
     # The judge first recognises the exercise, and then judges by it.
@@ -129,7 +129,12 @@ def _batch_records(
 
 
 def _to_record(
-    judge: Judge, judgement: AQAPredictions, row: int, clip_id: str, subject: str, end: float
+    judge: TrainedAQAHead,
+    judgement: AQAPredictions,
+    row: int,
+    clip_id: str,
+    subject: str,
+    end: float,
 ) -> RepetitionRecord:
     """The record of one row of a judgement, for the exercise that the judge recognised."""
     action = judge.graph.action(judge.rubric.actions[judgement.action[row]])
