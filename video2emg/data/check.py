@@ -397,8 +397,8 @@ def _swapped(courses: Mapping[tuple[str, str], list[tuple[str, str, np.ndarray]]
                                     "swapped",
                                     clip_id,
                                     f"emg/{a}",
-                                    f"{subject}, {action}: {a} and {b} look exchanged (r with other "
-                                    f"subjects {kept / 2:.2f}, exchanged {exchanged / 2:.2f})",
+                                    f"{subject}, {action}: {a} and {b} look exchanged (r with "
+                                    f"others {kept / 2:.2f}, exchanged {exchanged / 2:.2f})",
                                 )
                             )
     return found
