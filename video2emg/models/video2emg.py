@@ -68,7 +68,7 @@ class MuscleDecoder(nn.Module):
         """
         tokens, mask, token_times = group
         b, m = muscle.shape
-        query = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+        query = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
         query = query + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
         x = jnp.repeat(query[:, :, None], len(query_times), axis=2)
         if not self.causal:
@@ -310,7 +310,7 @@ class Video2EMG(nn.Module):
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(*shape, len(times), self.dim)
         if self.view_embedding and not isinstance(self.encoder, PoseMLP):
-            view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+            view = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(batch["view"])
             x = x + view[:, :, None]
         if not self.causal:
             x = x + nn.Dense(self.dim, name="when")(time_embedding(times, self.dim))
