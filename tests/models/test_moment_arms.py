@@ -88,12 +88,12 @@ def batch(muscle="left_biceps_brachii", torque=20.0) -> dict:
     samples = round(SHAPE["emg_rate"] / SHAPE["frame_rate"]) * frames
     mask = np.zeros((2, samples, shape[1]), bool)
     mask[..., 0] = True
-    wanted = np.zeros((2, frames, D), np.float32)
-    wanted[..., vocabulary.DOFS.index("left_elbow_flexion")] = torque
+    target = np.zeros((2, frames, D), np.float32)
+    target[..., vocabulary.DOFS.index("left_elbow_flexion")] = torque
     return fields | {
         "emg": np.where(mask, 0.5, 0.0).astype(np.float32),
         "emg_mask": mask,
-        "torque": wanted,
+        "torque": target,
         "torque_mask": np.ones((2, frames, D), bool),
     }
 
