@@ -121,7 +121,7 @@ class Evidence(nn.Module):
                 self.dim,
                 self.rate * frames / instants,
                 timed=False,
-                name="beside",
+                name="auxiliary_inputs",
             )
             for tokens, known, _ in look(batch, train=train).values():
                 per = max(tokens.shape[1], instants)

@@ -103,7 +103,7 @@ class MomentArms(nn.Module):
           learn: whether the moment arms get a gradient, or the EMG alone.
         """
         shape = (vocabulary.ROOM_MUSCLES, len(vocabulary.DOFS))
-        raw = self.param("levers", nn.initializers.constant(-0.5), shape)
+        raw = self.param("moment_arms", nn.initializers.constant(-0.5), shape)
         full = 100.0 * nn.softplus(raw)  # torque at full activation, the same for both sides
         if not learn:
             full = jax.lax.stop_gradient(full)

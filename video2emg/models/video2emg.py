@@ -86,7 +86,7 @@ class MuscleDecoder(nn.Module):
         if not self.predicted_mae:
             return emg, None
         # No gradient to the rest of the model: predicting the error must not change the EMG.
-        return emg, 0.1 * self._signal("spread", jax.lax.stop_gradient(x), m) + 1e-3
+        return emg, 0.1 * self._signal("predicted_mae", jax.lax.stop_gradient(x), m) + 1e-3
 
     def _signal(self, name: str, x: Float[Array, "B MQ D"], muscles: Any) -> Float[Array, "B N M"]:
         """Positive samples from the decoded queries of all muscles.
@@ -244,7 +244,7 @@ class Video2EMG(nn.Module):
                 self.frame_rate,
                 timed=not self.causal,
                 dtype=self.dtype,
-                name="beside",
+                name="auxiliary_inputs",
             )(batch, train=train)
         mixed = self._mix(groups, train=train)
         x = mixed["frames"]
@@ -262,7 +262,7 @@ class Video2EMG(nn.Module):
                 self.teacher_forcing,
                 self.dropout,
                 self.dtype,
-                name="body",
+                name="pose_refinement",
             )
             frame_known = frame_mask.any(1)
             group = refine(group, predictions["pose"], frame_known, batch, train=train)
@@ -338,7 +338,7 @@ class Video2EMG(nn.Module):
         Only the measured EMG trains the moment arms.
         """
         mask = batch.get("emg_mask", jnp.ones_like(emg, bool))
-        arms = MomentArms(name="levers")
+        arms = MomentArms(name="moment_arms")
         channels = (batch["muscle"], batch["side"], mask.any(1), frames)
         predicted = arms(emg, *channels, learn=False)
         measured = arms(batch.get("emg", emg), *channels, learn=True)
