@@ -89,7 +89,7 @@ def test_the_predicted_error_follows_the_errors_and_does_not_change_the_emg():
         for path, slope in jax.tree_util.tree_leaves_with_path(gradient)
         if jnp.abs(slope).max() > 0
     ]
-    assert trained and all("['decoder']['spread']" in name for name in trained)
+    assert trained and all("['decoder']['predicted_mae']" in name for name in trained)
     # By the likelihood of one error of size e, the best prediction is e.
     error = jnp.asarray(0.2)
     best = jax.grad(lambda mae: error / mae + jnp.log(mae))(error)

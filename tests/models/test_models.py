@@ -7,13 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.small import CNN, POSE, SHAPE, TUBELET, apply, batch, build, config, emg
+from tests.models.small import (
+    CNN,
+    POSE,
+    SHAPE,
+    TUBELET,
+    apply,
+    batch,
+    build,
+    config,
+    emg,
+    full_batch,
+)
 from video2emg import models
+from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.models import encoders
 from video2emg.models.build import ENCODERS, token_rate
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
+from video2emg.train.checkpoint import Checkpoints, load_params
 
 TUBELET_OF_ONE_FRAME = TUBELET | dict(stride=1)
 
@@ -332,3 +345,29 @@ def test_motion_channels_show_the_difference_from_the_background():
     # The layer norm that follows amplifies rounding errors of values that cancel.
     np.testing.assert_allclose(first, second, atol=5e-3)
     assert np.abs(first - emg(model, params, inputs)).max() > 5e-2
+
+
+def test_a_saved_model_can_be_loaded_after_a_muscle_and_a_view_are_appended(tmp_path, monkeypatch):
+    """It predicts the same EMG of the old muscles."""
+    settings = dict(shape=SHAPE | {"dofs": len(vocabulary.DOFS)}, moment_arms=True)
+    model, params = build(**settings)
+    inputs = batch()
+    before = emg(model, params, inputs)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_best(1, params)
+    checkpoints.close()
+
+    for field in ("MUSCLES", "VIEWS"):
+        monkeypatch.setattr(vocabulary, field, (*getattr(vocabulary, field), "new"))
+    assert len(vocabulary.MUSCLES) <= vocabulary.ROOM_MUSCLES
+    assert len(vocabulary.VIEWS) <= vocabulary.ROOM_VIEWS
+    model = models.build(config(moment_arms=True), **settings["shape"])
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), full_batch(), train=False))
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes)
+    loaded = load_params(tmp_path, abstract)
+    predict = jax.jit(functools.partial(model.apply, train=False))
+    np.testing.assert_array_equal(predict(loaded, inputs)[0].emg, before)
+    inputs["muscle"][:, 0] = vocabulary.MUSCLES.index("new")
+    inputs["view"][:, 0] = vocabulary.VIEWS.index("new")
+    assert np.isfinite(predict(loaded, inputs)[0].emg).all()

@@ -74,7 +74,7 @@ def test_gradient_descent_recovers_the_moment_arms():
 
         return jax.lax.fori_loop(0, 600, step, params)
 
-    full = 100 * nn.softplus(descend(params)["params"]["levers"])
+    full = 100 * nn.softplus(descend(params)["params"]["moment_arms"])
     np.testing.assert_allclose(full[muscle[0], elbow], [60.0, 20.0], rtol=0.02)
 
 
@@ -88,12 +88,12 @@ def batch(muscle="left_biceps_brachii", torque=20.0) -> dict:
     samples = round(SHAPE["emg_rate"] / SHAPE["frame_rate"]) * frames
     mask = np.zeros((2, samples, shape[1]), bool)
     mask[..., 0] = True
-    wanted = np.zeros((2, frames, D), np.float32)
-    wanted[..., vocabulary.DOFS.index("left_elbow_flexion")] = torque
+    target = np.zeros((2, frames, D), np.float32)
+    target[..., vocabulary.DOFS.index("left_elbow_flexion")] = torque
     return fields | {
         "emg": np.where(mask, 0.5, 0.0).astype(np.float32),
         "emg_mask": mask,
-        "torque": wanted,
+        "torque": target,
         "torque_mask": np.ones((2, frames, D), bool),
     }
 
@@ -118,11 +118,11 @@ def test_only_measured_emg_trains_the_moment_arms_and_they_train_the_model(with_
     fields = batch()
     gradient = loss(params, fields)[1]["params"]
     assert any(jnp.any(x) for x in jax.tree.leaves(gradient["decoder"]))
-    trained = np.flatnonzero(np.asarray(gradient["levers"]["levers"]).any(1))
+    trained = np.flatnonzero(np.asarray(gradient["moment_arms"]["moment_arms"]).any(1))
     assert list(trained) == [vocabulary.MUSCLES.index("biceps_brachii")]
     # Other measured EMG changes the gradient of the moment arms, but not that of the decoder.
     other = loss(params, fields | {"emg": 2 * fields["emg"]})[1]["params"]
-    assert np.any(gradient["levers"]["levers"] != other["levers"]["levers"])
+    assert np.any(gradient["moment_arms"]["moment_arms"] != other["moment_arms"]["moment_arms"])
     for a, b in zip(*map(jax.tree.leaves, (gradient["decoder"], other["decoder"])), strict=True):
         np.testing.assert_array_equal(a, b)
 

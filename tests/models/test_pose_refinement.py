@@ -30,7 +30,7 @@ def test_the_emg_depends_on_the_predicted_pose_but_does_not_train_it():
 
     gradients = gradient(params)["params"]
     assert all(not jnp.any(x) for x in jax.tree.leaves(gradients["pose"]))
-    assert any(jnp.any(x) for x in jax.tree.leaves(gradients["body"]))
+    assert any(jnp.any(x) for x in jax.tree.leaves(gradients["pose_refinement"]))
 
 
 def test_the_true_pose_is_used_in_training_only_and_where_it_is_known():

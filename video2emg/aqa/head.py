@@ -88,7 +88,7 @@ class Evidence(nn.Module):
             x = nn.Dense(self.dim, name="from_video")(batch["tokens"])
             x = x.reshape(b, self.views, instants, self.dim)
             if batch["view"].shape[1]:
-                place = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+                place = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(batch["view"])
                 x = x + place[:, :, None]
             grids.append(x)
             masks.append(batch["token_mask"].reshape(b, self.views, instants))
@@ -109,7 +109,7 @@ class Evidence(nn.Module):
             def pieces(x: jax.Array) -> jax.Array:
                 return x.reshape(b, instants, -1, x.shape[2]).transpose(0, 3, 1, 2)
 
-            who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+            who = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
             who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
             both = jnp.concatenate([pieces(emg), pieces(gap)], -1)
             grids.append(nn.Dense(self.dim, name="from_emg")(both) + who[:, :, None])
@@ -121,7 +121,7 @@ class Evidence(nn.Module):
                 self.dim,
                 self.rate * frames / instants,
                 timed=False,
-                name="beside",
+                name="auxiliary_inputs",
             )
             for tokens, known, _ in look(batch, train=train).values():
                 per = max(tokens.shape[1], instants)

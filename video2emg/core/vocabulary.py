@@ -5,7 +5,9 @@ from collections.abc import Sequence
 SIDES = ("left", "right")
 
 # Superficial muscles that surface electrodes reach in strength training, ISEK/SENIAM style names.
-# Append only: the index is the row of the learned muscle embedding in saved models.
+# Append only: the index is the row of the learned muscle embedding in saved models. Up to
+# `ROOM_MUSCLES` names, appending does not change the shape of the embedding, so that saved models
+# can still be loaded.
 MUSCLES = (
     "biceps_brachii",
     "triceps_brachii",
@@ -38,6 +40,7 @@ MUSCLES = (
     "quadriceps",
     "hamstrings",
 )
+ROOM_MUSCLES = 64
 
 # What electrodes are called that a source numbers but does not name.
 UNNAMED = ("first_muscle", "second_muscle")
@@ -125,6 +128,7 @@ def mirror_order(names: Sequence[str]) -> list[int]:
 INPUTS = ("pose", "load", "vitals", "traits")
 
 # Camera placements, seen from the subject; a left-right flip turns one into its mirror image.
+# Append only, up to `ROOM_VIEWS` names, as for muscles.
 VIEWS = (
     "front",
     "front_left",
@@ -137,6 +141,7 @@ VIEWS = (
     "phone",
     "other",
 )
+ROOM_VIEWS = 16
 
 
 def mirror_view(name: str) -> str:

@@ -102,8 +102,8 @@ class MomentArms(nn.Module):
           frames: T.
           learn: whether the moment arms get a gradient, or the EMG alone.
         """
-        shape = DIRECTIONS.shape[1:]
-        raw = self.param("levers", nn.initializers.constant(-0.5), shape)
+        shape = (vocabulary.ROOM_MUSCLES, len(vocabulary.DOFS))
+        raw = self.param("moment_arms", nn.initializers.constant(-0.5), shape)
         full = 100.0 * nn.softplus(raw)  # torque at full activation, the same for both sides
         if not learn:
             full = jax.lax.stop_gradient(full)

@@ -68,7 +68,7 @@ class MuscleDecoder(nn.Module):
         """
         tokens, mask, token_times = group
         b, m = muscle.shape
-        query = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+        query = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
         query = query + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
         x = jnp.repeat(query[:, :, None], len(query_times), axis=2)
         if not self.causal:
@@ -86,7 +86,7 @@ class MuscleDecoder(nn.Module):
         if not self.predicted_mae:
             return emg, None
         # No gradient to the rest of the model: predicting the error must not change the EMG.
-        return emg, 0.1 * self._signal("spread", jax.lax.stop_gradient(x), m) + 1e-3
+        return emg, 0.1 * self._signal("predicted_mae", jax.lax.stop_gradient(x), m) + 1e-3
 
     def _signal(self, name: str, x: Float[Array, "B MQ D"], muscles: Any) -> Float[Array, "B N M"]:
         """Positive samples from the decoded queries of all muscles.
@@ -244,7 +244,7 @@ class Video2EMG(nn.Module):
                 self.frame_rate,
                 timed=not self.causal,
                 dtype=self.dtype,
-                name="beside",
+                name="auxiliary_inputs",
             )(batch, train=train)
         mixed = self._mix(groups, train=train)
         x = mixed["frames"]
@@ -262,7 +262,7 @@ class Video2EMG(nn.Module):
                 self.teacher_forcing,
                 self.dropout,
                 self.dtype,
-                name="body",
+                name="pose_refinement",
             )
             frame_known = frame_mask.any(1)
             group = refine(group, predictions["pose"], frame_known, batch, train=train)
@@ -310,7 +310,7 @@ class Video2EMG(nn.Module):
         x = nn.Dense(self.dim, dtype=self.dtype, name="project")(frames)
         x = x.reshape(*shape, len(times), self.dim)
         if self.view_embedding and not isinstance(self.encoder, PoseMLP):
-            view = nn.Embed(len(vocabulary.VIEWS), self.dim, name="view")(batch["view"])
+            view = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(batch["view"])
             x = x + view[:, :, None]
         if not self.causal:
             x = x + nn.Dense(self.dim, name="when")(time_embedding(times, self.dim))
@@ -338,7 +338,7 @@ class Video2EMG(nn.Module):
         Only the measured EMG trains the moment arms.
         """
         mask = batch.get("emg_mask", jnp.ones_like(emg, bool))
-        arms = MomentArms(name="levers")
+        arms = MomentArms(name="moment_arms")
         channels = (batch["muscle"], batch["side"], mask.any(1), frames)
         predicted = arms(emg, *channels, learn=False)
         measured = arms(batch.get("emg", emg), *channels, learn=True)

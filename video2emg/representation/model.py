@@ -111,7 +111,7 @@ class EMGEncoder(nn.Module):
         blank = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
         if hidden is not None:
             x = jnp.where(hidden[:, None, :, None], blank.astype(self.dtype), x)
-        who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
+        who = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
         who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
         when = time_embedding(jnp.arange(t) * self.token_s, self.dim)
         x = x + who[:, :, None] + nn.Dense(self.dim, name="when")(when)

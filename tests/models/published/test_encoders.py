@@ -102,12 +102,12 @@ def test_stgcn(strategy):
 
 
 def test_partitions_share_the_same_mean():
-    whole = stgcn.adjacency("uniform")[0]
-    np.testing.assert_allclose(whole.sum(0), 1, atol=1e-6)
+    uniform = stgcn.adjacency("uniform")[0]
+    np.testing.assert_allclose(uniform.sum(0), 1, atol=1e-6)
     for strategy, parts in (("distance", 2), ("spatial", 3), ("spatial_1_hop", 3)):
         graph = stgcn.adjacency(strategy)
         assert len(graph) == parts
-        np.testing.assert_allclose(graph.sum(0), whole, atol=1e-6)
+        np.testing.assert_allclose(graph.sum(0), uniform, atol=1e-6)
     hip, knee = 12, 13
     spatial = stgcn.adjacency("spatial")
     assert spatial[1, knee, hip] > 0 and spatial[2, hip, knee] > 0  # the knee is farther out
@@ -143,8 +143,8 @@ def test_mia(inputs, outputs):
     variables = imported(theirs, "mia", ours, x, code)
     expected = theirs(as_torch(x), as_torch(code))
     close(jax.jit(ours.apply)(variables, x, code), expected)
-    nobody = theirs(as_torch(x), torch.full((3,), mia.NO_SUBJECT))
-    close(jax.jit(ours.apply)(variables, x), nobody)
+    unconditioned = theirs(as_torch(x), torch.full((3,), mia.NO_SUBJECT))
+    close(jax.jit(ours.apply)(variables, x), unconditioned)
     if inputs == 75:
         same_gradients(
             variables,

@@ -102,25 +102,25 @@ def published_videoprism(rng, spatial, temporal, dim=24, heads=3, hidden=40, pat
     def normal(*shape):
         return rng.normal(0, 0.3, shape).astype(np.float32)
 
-    found = {
+    tensors = {
         "params/patch_projection/linear/kernel": normal(patch * patch * 3, dim),
         "params/patch_projection/linear/bias": normal(dim),
         "params/spatial_pos_emb/emb_var": normal(4, dim),
         "params/temporal_pos_emb/emb_var": normal(4, dim),
     }
     for name, count in (("spatial", spatial), ("temporal", temporal)):
-        at = f"params/{name}_encoder/transformers_stack/x_layers"
+        layers = f"params/{name}_encoder/transformers_stack/x_layers"
         for part in ("query", "key", "value", "post"):
-            found[f"{at}/self_attention/{part}/w"] = normal(count, dim, heads, dim // heads)
+            tensors[f"{layers}/self_attention/{part}/w"] = normal(count, dim, heads, dim // heads)
             bias = (dim,) if part == "post" else (heads, dim // heads)
-            found[f"{at}/self_attention/{part}/b"] = normal(count, *bias)
-        for norm in (f"{at}/layer_norm", f"{at}/ff_layer/layer_norm"):
-            found |= {f"{norm}/{leaf}": normal(count, dim) for leaf in ("scale", "bias")}
+            tensors[f"{layers}/self_attention/{part}/b"] = normal(count, *bias)
+        for norm in (f"{layers}/layer_norm", f"{layers}/ff_layer/layer_norm"):
+            tensors |= {f"{norm}/{leaf}": normal(count, dim) for leaf in ("scale", "bias")}
         for part, inputs, outputs in (("ffn_layer1", dim, hidden), ("ffn_layer2", hidden, dim)):
-            found[f"{at}/ff_layer/{part}/linear/kernel"] = normal(count, inputs, outputs)
-            found[f"{at}/ff_layer/{part}/linear/bias"] = normal(count, outputs)
-        found |= {f"params/{name}_ln/{leaf}": normal(dim) for leaf in ("scale", "bias")}
-    return found
+            tensors[f"{layers}/ff_layer/{part}/linear/kernel"] = normal(count, inputs, outputs)
+            tensors[f"{layers}/ff_layer/{part}/linear/bias"] = normal(count, outputs)
+        tensors |= {f"params/{name}_ln/{leaf}": normal(dim) for leaf in ("scale", "bias")}
+    return tensors
 
 
 def videoprism_in_torch(tensors, video, patch=8, cap=50.0):

@@ -26,6 +26,9 @@ _STAGES = (
 class PoseToEMG(nn.Module):
     """A network over time on joint positions, with one output channel per muscle and side.
 
+    As in the originals, the number of outputs is fixed, so a saved model fits only the muscle
+    vocabulary of its training.
+
     Attributes:
       system: one of `NAMES`.
       samples: EMG samples per pose sample.
