@@ -1,8 +1,8 @@
-"""Any Clips → the layout of FLEX or MIA on disk, so that code written for those runs unchanged.
+"""Writes any clips in FLEX's or MIA's layout, so that code for those datasets runs unchanged.
 
     python -m video2emg.data.export --name gymsim/default --layout mia --out mia_tree
 
-What each layout cannot hold, and what is lost on the way, stands in the modules that write them.
+The modules `flex.write` and `mia.write` say what each layout cannot hold.
 """
 
 import argparse
@@ -20,11 +20,11 @@ LAYOUTS = {"flex": to_flex, "mia": to_mia}
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--name", required=True, help="dataset, e.g. gymsim/default")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--manual_dir", help="the source's own files, if it is made of some")
+    parser.add_argument("--manual_dir", help="folder of the original files, if it is made of some")
     parser.add_argument("--layout", choices=sorted(LAYOUTS), default="flex")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
