@@ -90,7 +90,7 @@ def test_two_builds_at_once_make_one_dataset(tmp_path):
         "import sys; from video2emg.data import store; "
         "store.open_dataset('recordings/default', *sys.argv[1:])"
     )
-    with build._alone(home / ".1.0.0.lock"):
+    with build._lock(home / ".1.0.0.lock"):
         both = [start(code, tmp_path / "data", own) for _ in range(2)]
         for process in both:
             assert "another process is building" in process.stderr.readline()

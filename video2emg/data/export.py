@@ -1,6 +1,6 @@
 """Any clips → the layout of FLEX or MIA on disk, so that code written for those runs unchanged.
 
-What each layout cannot hold, and what is lost on the way, stands in the modules that write them.
+The modules `flex.write` and `mia.write` say what each layout cannot hold.
 """
 
 from pathlib import Path
