@@ -91,8 +91,8 @@ def _parse(
 def _one_line(error: Exception) -> str:
     cause = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
     # ml_collections puts a whole traceback into its message; its last line says what is wrong.
-    message = str(cause.args[0] if cause.args else cause).strip().splitlines()[-1].strip()
-    message = re.sub(r"^[A-Za-z]+Error: ", "", message)
+    lines = str(cause.args[0] if cause.args else cause).strip().splitlines() or [repr(cause)]
+    message = re.sub(r"^[A-Za-z]+Error: ", "", lines[-1].strip())
     unknown = isinstance(cause, AttributeError | KeyError)
     return f"--config: no such key: {message}" if unknown else message
 

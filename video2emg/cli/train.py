@@ -60,11 +60,12 @@ def run(options: Options) -> int:
         return 0
     use_compilation_cache(options.compilation_cache)
     from video2emg.parallel import hosts
-    from video2emg.run import setup
 
+    # Before any other module may look for devices.
     hosts.join(options.coordinator, options.processes, options.process)
-
     if options.print_sharding:
+        from video2emg.run import setup
+
         print(setup.sharding_table(config))
         return 0
     _run_job(config, options)
