@@ -66,9 +66,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.model.predicted_mae = False  # no intervals in this table
     config.representation = dict(
         layers=2,  # of the EMG encoder and of the masked reconstruction
-        space=64,  # dimensions of the shared embedding of video and EMG
-        span_s=0.6,  # s, length of a masked span
-        hidden=0.6,  # masked share of the instants
+        embedding_dim=64,  # dimensions of the shared embedding of video and EMG
+        mask_span_s=0.6,  # s, length of a masked span
+        mask_share=0.6,  # masked share of the instants
     )
     return config
 

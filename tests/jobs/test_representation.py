@@ -21,7 +21,7 @@ def tiny_config(data_dir, name):
     config = small(representations.get_config(f"{name}_debug"), data_dir, frame_rate=2.5)
     config.model.encoder.update(widths=(4, 8), dim=16)
     config.model.update(dim=16, heads=2)
-    config.representation.update(layers=1, span_s=0.8)
+    config.representation.update(layers=1, mask_span_s=0.8)
     return config
 
 
@@ -83,7 +83,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     "changes, says",
     [
         ({"train.same_action": 3}, "same_action=3 does not divide"),
-        ({"representation.hidden": 1.0}, "config.representation.hidden=1.0"),
+        ({"representation.mask_share": 1.0}, "config.representation.mask_share=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
     ],
 )

@@ -112,7 +112,7 @@ class Predictor:
         progress(f"{name}: {len(spans)} repetitions, predicting each")
         features, head_inputs = self._predict_spans(video, spans, load, time, emg_and_mae)
         ood_scores = {
-            span: run.ood_detector.judge(
+            span: run.ood_detector.score(
                 features[span]
                 if span in features
                 else _nearest(window_features, video.window_starts, span[0])
@@ -181,7 +181,7 @@ class Predictor:
         for (start, _), outputs in self._run_windows(video, spans, load):
             emg_and_mae.add(start, _emg_and_mae(outputs))
             movement.add(start, _movement(outputs))
-            features.append(outputs.look)
+            features.append(outputs.encoder_features)
         return emg_and_mae.finish(), self._segment(video, movement.finish()), features
 
     def _predict_spans(
@@ -204,9 +204,9 @@ class Predictor:
         features: dict[Span, EncoderFeatures] = {}
         head_inputs = Spool()
         for span, outputs in self._run_windows(video, fitting, load):
-            features[span] = outputs.look
+            features[span] = outputs.encoder_features
             predicted_load = None if outputs.load is None else float(outputs.load[0])
-            head_inputs.append((outputs.evidence, predicted_load))
+            head_inputs.append((outputs.aqa_inputs, predicted_load))
             cross_fade(emg_and_mae, _emg_and_mae(outputs), time, span, _FADE_S)
         return features, head_inputs
 
@@ -404,8 +404,10 @@ def _select_row(outputs: ModelOutputs, row: int) -> ModelOutputs:
     return ModelOutputs(
         emg=outputs.emg[keep],
         predicted_mae=select(outputs.predicted_mae),
-        look=EncoderFeatures(*(x[keep] for x in vars(outputs.look).values())),
-        evidence={name: value[keep] for name, value in outputs.evidence.items()},
+        encoder_features=EncoderFeatures(
+            *(x[keep] for x in vars(outputs.encoder_features).values())
+        ),
+        aqa_inputs={name: value[keep] for name, value in outputs.aqa_inputs.items()},
         pose=select(outputs.pose),
         load=select(outputs.load),
     )
@@ -430,7 +432,7 @@ def _sample_in_domain(
     A sample within a repetition has the answer of the repetition; any other that of the nearest
     sliding window, whose `features` and `starts` are given.
     """
-    in_domain = np.array([run.ood_detector.judge(window).distance[0] <= 1 for window in features])
+    in_domain = np.array([run.ood_detector.score(window).distance[0] <= 1 for window in features])
     middle = np.array(starts) + run.window.seconds / 2
     in_domain = in_domain[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
     for repetition in repetitions:

@@ -12,7 +12,7 @@ from jax.sharding import AxisType
 
 from video2emg.aqa import build
 from video2emg.aqa import head as head_lib
-from video2emg.aqa.predictions import AQAPredictions, judge
+from video2emg.aqa.predictions import AQAPredictions, predict
 from video2emg.core.batch import Window, blank_batch
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
@@ -57,9 +57,9 @@ class TrainedAQAHead:
         """Predicts score, errors and phases of a batch of repetitions.
 
         Args:
-          batch: `ModelOutputs.evidence` with `view`, `muscle`, `side`, `action` and `_mask`.
+          batch: `ModelOutputs.aqa_inputs` with `view`, `muscle`, `side`, `action` and `_mask`.
         """
-        return judge(
+        return predict(
             self._predict, self._params, iter([dict(batch)]), self.rubric, self._rate, self._mesh
         )
 

@@ -118,7 +118,7 @@ class EMGStream:
         batch["video_mask"][0, self._view, :count] = True
         outputs = self._run.forward(batch)
         self._window_emg = outputs.emg[0]
-        in_domain = bool(self._run.ood_detector.judge(outputs.look).inside[0])
+        in_domain = bool(self._run.ood_detector.score(outputs.encoder_features).inside[0])
         first, end = count - 1 - self.lookahead_frames, count - self.lookahead_frames
         return self._emg_of_frames(max(first, 0), max(end, 0)), in_domain
 

@@ -33,7 +33,7 @@ from video2emg.representation import features as features_lib
 from video2emg.representation import figure, probes, report, trivial
 from video2emg.representation.losses import representation_losses
 from video2emg.representation.model import RepresentationModel
-from video2emg.representation.probes import Answers, Clips
+from video2emg.representation.probes import ProbePredictions, ProbeTargets
 from video2emg.run import setup
 from video2emg.run.tables import RESULTS, write_table
 from video2emg.run.workdir import init_workdir, provenance
@@ -88,7 +88,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         features_lib.clip_targets(splits, config.graph),
     )
     features, windows, clips = features_lib.read(path)
-    answers = probes.probe(features, clips, windows)
+    answers = probes.fit_probes(features, clips, windows)
     outcome = {
         "provenance": provenance(config, dataset)
         | {"objective": config.train.loss.to_dict(), "metrics": probes.METRICS}
@@ -105,14 +105,14 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
 
 def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, Any]:
     """The table of `compare`: what each representation knows, beside what is trivial to know."""
-    answers: dict[str, list[Answers]] = {}
-    clips: dict[str, Clips] = {}
+    answers: dict[str, list[ProbePredictions]] = {}
+    clips: dict[str, ProbeTargets] = {}
     for run in runs:
         features, windows, own = features_lib.read(run.workdir / features_lib.FILE)
         if clips and own["test"].clip_id.tolist() != clips["test"].clip_id.tolist():
             raise UserError(f"{run.workdir}: tested on other clips than the rows before it")
         clips = own
-        answers.setdefault(run.row, []).append(probes.probe(features, clips, windows))
+        answers.setdefault(run.row, []).append(probes.fit_probes(features, clips, windows))
     log("probing what is trivial to know")
     path = workdir / "trivial.npz"
     if not path.exists():
@@ -167,9 +167,9 @@ def build(config: Config, window: Window) -> RepresentationModel:
         frames=stride,
         token_s=stride / window.frame_rate,
         joints=len(window.joints) if config.model.encoder.name != "pose" else 0,
-        space=spec.space if weights.contrastive > 0 else 0,
-        span_s=spec.span_s if masked else 0.0,
-        hidden=spec.hidden,
+        embedding_dim=spec.embedding_dim if weights.contrastive > 0 else 0,
+        mask_span_s=spec.mask_span_s if masked else 0.0,
+        mask_share=spec.mask_share,
         dropout=config.model.dropout,
         dtype=jnp.dtype(config.model.dtype),
     )
@@ -186,10 +186,9 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
         raise UserError(
             f"config.train.same_action={alike} does not divide config.train.batch_size={batch}"
         )
-    if not 0 < config.representation.hidden < 1:
-        raise UserError(
-            f"config.representation.hidden={config.representation.hidden} is not between 0 and 1"
-        )
+    share = config.representation.mask_share
+    if not 0 < share < 1:
+        raise UserError(f"config.representation.mask_share={share} is not between 0 and 1")
     if config.graph:
         load(config.graph)
 

@@ -17,7 +17,7 @@ from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.representation.model import RepresentationModel, pool
-from video2emg.representation.probes import Clips, Windows
+from video2emg.representation.probes import ProbeTargets, WindowEmbeddings
 
 FILE = "features.npz"
 SPLITS = ("train", "validation", "test")
@@ -45,7 +45,7 @@ def of_split(
     examples: Examples,
     batch_size: int,
     mesh: jax.sharding.Mesh,
-) -> tuple[np.ndarray, Windows | None]:
+) -> tuple[np.ndarray, WindowEmbeddings | None]:
     """The mean token of each clip over its windows [K, D], and the embeddings of its windows."""
     parts: list[dict[str, np.ndarray]] = []
     for batch in eval_batches(examples, batch_size):
@@ -64,17 +64,19 @@ def of_split(
     if "video" not in windows:
         return features, None
     known = windows["measured"]
-    return features, Windows(windows["clip"][known], windows["video"][known], windows["emg"][known])
+    return features, WindowEmbeddings(
+        windows["clip"][known], windows["video"][known], windows["emg"][known]
+    )
 
 
-def clip_targets(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
+def clip_targets(splits: Mapping[str, Examples], graph: str) -> dict[str, ProbeTargets]:
     """What the probes predict of every clip; its errors if `graph` names a knowledge graph."""
     labels = Labels(Rubric.from_graph(load(graph)), 1.0, 1.0) if graph else None
     targets = {}
     for name, examples in splits.items():
         clips = [examples.clip(i) for i in range(len(examples))]
         annotated = [{} if labels is None else labels(clip, 0.0) for clip in clips]
-        targets[name] = Clips(
+        targets[name] = ProbeTargets(
             clip_id=np.array([clip.clip_id for clip in clips]),
             subject=np.array([clip.subject for clip in clips]),
             action=np.array([clip.action for clip in clips]),
@@ -88,8 +90,8 @@ def clip_targets(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]
 def save(
     path: Path,
     features: Mapping[str, np.ndarray],
-    windows: Windows | None,
-    clips: Mapping[str, Clips],
+    windows: WindowEmbeddings | None,
+    clips: Mapping[str, ProbeTargets],
 ) -> None:
     """Writes what `read` returns."""
     arrays = {f"features/{name}": value for name, value in features.items()}
@@ -99,12 +101,14 @@ def save(
     write_arrays(path, arrays)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], Windows | None, dict[str, Clips]]:
+def read(
+    path: Path,
+) -> tuple[dict[str, np.ndarray], WindowEmbeddings | None, dict[str, ProbeTargets]]:
     """Features [K, D] of every split, embeddings of the test windows or None, and the clips.
 
     Raises:
       UserError: there is no such file, or it is another one.
     """
     with arrays_of(path, "the features of a run") as parts:
-        windows = Windows(**parts["windows"]) if "windows" in parts else None
-        return parts["features"], windows, {name: Clips(**parts[name]) for name in SPLITS}
+        windows = WindowEmbeddings(**parts["windows"]) if "windows" in parts else None
+        return parts["features"], windows, {name: ProbeTargets(**parts[name]) for name in SPLITS}

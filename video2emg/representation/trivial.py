@@ -10,7 +10,7 @@ from video2emg.core.files import write_arrays
 from video2emg.data.examples import Examples
 from video2emg.eval import evaluate
 from video2emg.representation import probes
-from video2emg.representation.probes import Answers, Clips, Windows
+from video2emg.representation.probes import ProbePredictions, ProbeTargets, WindowEmbeddings
 
 PICTURES, MEASURED = "small pictures", "measured EMG"
 
@@ -27,22 +27,22 @@ def save(path: Path, splits: Mapping[str, Examples]) -> None:
     write_arrays(path, arrays | _durations(splits["test"]))
 
 
-def rows(path: Path, clips: Mapping[str, Clips]) -> dict[str, Answers]:
+def rows(path: Path, clips: Mapping[str, ProbeTargets]) -> dict[str, ProbePredictions]:
     """What the probes know from what `save` wrote."""
     train, test = clips["train"], clips["test"]
     with np.load(path) as file:
         arrays = dict(file)
-    windows = Windows(**{f: arrays[f"duration/{f}"] for f in ("clip", "video", "emg")})
-    query, hits = probes.retrieved(windows, test)
+    windows = WindowEmbeddings(**{f: arrays[f"duration/{f}"] for f in ("clip", "video", "emg")})
+    query, hits = probes.retrieval_hits(windows, test)
     prior = probes.prior(train, test)
     answers = {
-        "nothing": Answers(prior.said, *probes.chance(windows.clip, test)),
-        "duration": Answers({}, query, hits),
+        "nothing": ProbePredictions(prior.predictions, *probes.chance_hits(windows.clip, test)),
+        "duration": ProbePredictions({}, query, hits),
     }
     for name in (PICTURES, MEASURED):
         if f"{name}/test" in arrays:
             features = {split: arrays[f"{name}/{split}"] for split in clips}
-            answers[name] = probes.probe(features, clips)
+            answers[name] = probes.fit_probes(features, clips)
     return answers
 
 

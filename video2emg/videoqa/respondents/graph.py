@@ -102,7 +102,7 @@ def _batch_records(
 ) -> Iterator[tuple[int, RepetitionRecord]]:
     """(index of the example, its record) for each clip of a batch."""
     predictions = run.forward(host)
-    inputs = dict(predictions.evidence)
+    inputs = dict(predictions.aqa_inputs)
     inputs |= {name: host[name] for name in ("view", "muscle", "side", "_mask")}
     # The judge first recognises the exercise, and then judges by it.
     placeholder = np.zeros(len(host["_mask"]), np.int32)
