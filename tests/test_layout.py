@@ -34,7 +34,7 @@ NEVER = {
     "core": ("jax", "flax"),
     "sim": ("jax", "flax", "video2emg.parallel"),
     "data": ("jax", "flax", "video2emg.parallel"),
-    "models": ("video2emg.data", "video2emg.sim", "video2emg.parallel"),
+    "models": ("video2emg.data", "video2emg.sim"),
     "train": ("video2emg.data", "video2emg.sim"),
     "eval": ("video2emg.sim", "video2emg.train"),
     "viz": ("video2emg.sim", "video2emg.train"),

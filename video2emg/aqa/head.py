@@ -20,6 +20,7 @@ from video2emg.core import vocabulary
 from video2emg.fkg.rubric import Rubric
 from video2emg.fkg.scoring import compositional_score
 from video2emg.models.blocks import Block, time_embedding
+from video2emg.models.fusion import AuxiliaryInputs
 from video2emg.models.outputs import Outputs, aqa_inputs
 
 Batch = Mapping[str, Any]
