@@ -130,10 +130,10 @@ def evaluate_model(name: str, config: Config, workdir: Path) -> dict[str, scores
     return tables
 
 
-def table(found: results.Results) -> str:
+def table(comparison_results: results.Results) -> str:
     """The results as a Markdown table."""
     lines = ["| model: input | skill | 95 % | PCC | RMSE |", "|---|---|---|---|---|"]
-    for name, row in found["test"]["rows"].items():
+    for name, row in comparison_results["test"]["rows"].items():
         low, high = row["skill_ci95"]
         lines.append(
             f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} | {row['pcc']:.3f} "
@@ -157,12 +157,12 @@ def main() -> None:
         systems |= {row: [score] for row, score in evaluate_model(name, config, workdir).items()}
     test = comparison.compare(systems, f"{NON_CAUSAL}: both cameras, whole clips")
     common = {name: fact for name, fact in facts.items() if name not in differs}
-    found = {"provenance": common, "test": test}
-    results.write_results(args.workdir / "results.json", found)
-    text = table(found)
+    combined = {"provenance": common, "test": test}
+    results.write_results(args.workdir / "results.json", combined)
+    text = table(combined)
     print(text)
     if args.write:
-        results.write_results(ROOT / f"results/{NAME}.json", found)
+        results.write_results(ROOT / f"results/{NAME}.json", combined)
         put(ROOT / "docs/predict.md", text, NAME)
 
 

@@ -59,9 +59,8 @@ def test_every_instant_gets_the_nearest_frame_without_delay(fps, rate):
         assert distance <= max(0.5 / fps, 0) + 1e-5 or fps < rate
         if fps >= rate:
             assert distance <= np.abs(times - frame.number / rate).min() + 1e-5
-            assert (
-                frame.received == frame.decode()
-            )  # as soon as that frame came, not one frame later
+            # As soon as that frame came, not one frame later.
+            assert frame.received == frame.decode()
 
 
 def test_gaps_are_filled_and_pauses_start_anew():
