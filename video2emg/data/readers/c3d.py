@@ -54,21 +54,21 @@ def _read(path: Path) -> list[Channel]:
 
 
 def _check_whole(path: Path, frames: int) -> None:
-    """Refuses a file that ends before its data do: ezc3d returns the frames that are left.
+    """Refuses a truncated file, of which ezc3d returns the frames that are left.
 
-    The header's words 4 and 5 number the first and the last frame (https://www.c3d.org); one that
-    counts beyond 16 bits says nothing.
+    The header's words 4 and 5 are the numbers of the first and the last frame (https://www.c3d.org).
+    They say nothing about files with more frames than fit into 16 bits.
     """
     with path.open("rb") as file:
         header = file.read(512)
         file.seek(512 * (header[0] - 1) + 3)
-        order = ">" if file.read(1) == bytes([86]) else "<"  # MIPS
+        order = ">" if file.read(1) == bytes([86]) else "<"  # 86: written on a MIPS processor
     first, last = struct.unpack(f"{order}2H", header[6:10])
     if frames < last - first + 1 < 0xFFFF:
         raise UserError(f"{path}: cut off: {frames} of {last - first + 1} frames are in it")
 
 
 def _names(group: dict) -> list[str]:
-    """LABELS, continued in LABELS2 … beyond 255."""
+    """The labels of all channels; beyond 255 they continue in LABELS2 and so on."""
     keys = ["LABELS", *(f"LABELS{n}" for n in range(2, 9))]
     return [str(name).strip() for key in keys for name in group.get(key, {}).get("value", [])]
