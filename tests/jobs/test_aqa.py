@@ -49,8 +49,12 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
     written = json.loads((tmp_path / "table" / "results.json").read_text())
     assert set(written["test"]["sources"]) == {"predicted", "none, model.score=relative"}
     assert set(written["test"]["baselines"]) == {
-        "train_mean", "action_prior", "nearest_neighbour", "emg_only", "true_errors"
-    }  # fmt: skip
+        "train_mean",
+        "action_prior",
+        "nearest_neighbour",
+        "emg_only",
+        "true_errors",
+    }
     ceiling = written["test"]["baselines"]["true_errors"]
     assert ceiling["map"] == 1.0 and ceiling["boundary_ms"] == 0.0 and ceiling["mae"] < 4
     assert written["test"]["baselines"]["action_prior"]["skill"] == pytest.approx(0, abs=1e-9)

@@ -44,10 +44,17 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
     assert seen == {
-        "ours": "video", "tds": "pose", "ridge_pose": "pose", "svr_video": "video",
-        "zero": "nothing", "train_mean": "nothing", "action_mean": "exercise",
-        "template": "exercise, phase", "subject_mean": "test EMG", "nearest_neighbour": "video",
-    }  # fmt: skip
+        "ours": "video",
+        "tds": "pose",
+        "ridge_pose": "pose",
+        "svr_video": "video",
+        "zero": "nothing",
+        "train_mean": "nothing",
+        "action_mean": "exercise",
+        "template": "exercise, phase",
+        "subject_mean": "test EMG",
+        "nearest_neighbour": "video",
+    }
     assert part["rows"]["template"]["skill"] == 0
     assert part["rows"]["subject_mean"]["uses_test_emg"]
     assert len(part["rows"]["tds"]["skill_per_seed"]) == 2
@@ -87,9 +94,11 @@ def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_pat
     ],
 )
 def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_dir, tmp_path):
-    config, rows = table_config(tiny_dir, **changes) if changes.get("seeds") != () else (
-        baselines.get_config("debug"), table_config(tiny_dir)[1]
-    )  # fmt: skip
+    config, rows = (
+        table_config(tiny_dir, **changes)
+        if changes.get("seeds") != ()
+        else (baselines.get_config("debug"), table_config(tiny_dir)[1])
+    )
     config.update(changes)
     with pytest.raises(UserError, match=says):
         run(config, rows, tmp_path / "table")
@@ -132,9 +141,9 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
     # The two people are all there are: the same run by another way.
     assert part["rows"]["people_2"]["skill"] == part["rows"]["cross_subject"]["skill"]
     assert part["rows"]["template"]["skill"] == 0
-    left_out = json.loads(
-        (tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text()
-    )["test"]  # fmt: skip
+    left_out = json.loads((tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text())[
+        "test"
+    ]
     assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]
 
 

@@ -36,8 +36,13 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     found = run(config, rows, tmp_path)
     part = found["test"]
     assert part["order"] == [
-        "none", "emg+contrastive", "nothing", "duration", "small pictures", "measured EMG",
-    ]  # fmt: skip
+        "none",
+        "emg+contrastive",
+        "nothing",
+        "duration",
+        "small pictures",
+        "measured EMG",
+    ]
     learned = part["rows"]["emg+contrastive"]
     assert learned["objective"]["contrastive"] > 0 and learned["video_to_emg_r10"] > 0
     assert part["rows"]["none"]["video_to_emg_r10"] is None

@@ -24,8 +24,12 @@ def run():
 
 
 def test_intervals_show_what_was_promised_and_the_worst_exercise(run, tmp_path):
-    part = {"coverage": 0.8, "coverage_ci95": [0.7, 0.9], "width": 0.2,
-            "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9}}  # fmt: skip
+    part = {
+        "coverage": 0.8,
+        "coverage_ci95": [0.7, 0.9],
+        "width": 0.2,
+        "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9},
+    }
     levels = {
         f"{x:g}": {**part, "coverage": x, "without_predicted_mae": part} for x in (0.5, 0.8, 0.95)
     }

@@ -28,16 +28,23 @@ def calibration(results: Mapping[str, Any], path: Path) -> Figure:
         own = [found[level][name] if name else found[level] for level in levels]
         label = "by level of EMG alone" if name else "by the model's spread too"
         held.plot(promised, [one["coverage"] for one in own], color=colour, marker=marker, ms=4)
-        wide.plot(promised, [one["width"] for one in own], color=colour, marker=marker, ms=4,
-                  label=label)  # fmt: skip
+        wide.plot(
+            promised, [one["width"] for one in own], color=colour, marker=marker, ms=4, label=label
+        )
     for level in levels:
         ends = found[level].get("coverage_ci95")
         if ends and None not in ends:
             held.plot([float(level)] * 2, ends, color=BLUE, lw=1.4)
     worst = min(found["0.8"]["by_action"].items(), key=lambda item: item[1])
     held.scatter([0.8], [worst[1]], color=ORANGE, marker="x", zorder=3)
-    held.annotate(style.plain(worst[0]), (0.8, worst[1]), (4, -9), textcoords="offset points",
-                  fontsize=7.5, color=ORANGE)  # fmt: skip
+    held.annotate(
+        style.plain(worst[0]),
+        (0.8, worst[1]),
+        (4, -9),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=ORANGE,
+    )
     held.set_xlabel("share promised")
     held.set_ylabel("share of measured samples within")
     wide.set_xlabel("share promised")
@@ -48,7 +55,10 @@ def calibration(results: Mapping[str, Any], path: Path) -> Figure:
         axes.set_axisbelow(True)
         axes.tick_params(color=INK)
     people = results["test"]["model"]["subjects"]
-    style.title(figure, f"Intervals on {people} unseen subjects · "
-                        f"{style.emg_words(bool(facts['simulated']))}", 0.1)  # fmt: skip
+    style.title(
+        figure,
+        f"Intervals on {people} unseen subjects · {style.emg_words(bool(facts['simulated']))}",
+        0.1,
+    )
     style.save(figure, path)
     return figure

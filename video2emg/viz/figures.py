@@ -106,14 +106,26 @@ def envelopes(
         middle = (max(start, limits[0]) + min(end, limits[1])) / 2
         text = style.plain(name)
         upper.annotate(
-            text, (middle, 1.0), (0, 3), xycoords=("data", "axes fraction"), va="bottom",
-            textcoords="offset points", ha="center", fontsize=8, color=GREY,
-        )  # fmt: skip
+            text,
+            (middle, 1.0),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            va="bottom",
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=GREY,
+        )
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="upper left", ncols=3, borderpad=0, borderaxespad=0,
+        handles,
+        labels,
+        loc="upper left",
+        ncols=3,
+        borderpad=0,
+        borderaxespad=0,
         bbox_to_anchor=(left, 1 - 0.33 / height),
-    )  # fmt: skip
+    )
     words = [style.plain(series.action), f"subject {series.subject}", style.emg_words(simulated)]
     if math.isfinite(series.load):
         words.insert(1, f"{series.load:g} kg")
@@ -179,9 +191,15 @@ def _envelope_panel(
     if not mask.any():
         text = "not measured"
     axes.text(
-        0.995, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=8,
+        0.995,
+        0.95,
+        text,
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
         bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
-    )  # fmt: skip
+    )
 
 
 @matplotlib.rc_context(style.RC)
@@ -208,9 +226,15 @@ def scatter_by_muscle(
     width = max(width, 5.5)
     figure = style.new_figure(width, height)
     grid = figure.add_gridspec(
-        rows, columns, left=0.65 / width, right=1 - 0.1 / width, bottom=feet / height,
-        top=1 - heads / height, hspace=0.26, wspace=0.22,
-    )  # fmt: skip
+        rows,
+        columns,
+        left=0.65 / width,
+        right=1 - 0.1 / width,
+        bottom=feet / height,
+        top=1 - heads / height,
+        hspace=0.26,
+        wspace=0.22,
+    )
     for i, muscle in enumerate(muscles):
         axes = figure.add_subplot(grid[i // columns, i % columns])
         part = table.select(channels=table.muscles == muscle)
@@ -220,9 +244,16 @@ def scatter_by_muscle(
         for a, action in enumerate(actions):
             chosen = part.action == action
             axes.scatter(
-                y[chosen], p[chosen], s=13, color=PALETTE[a % len(PALETTE)], alpha=0.75, lw=0,
-                marker=MARKERS[a % len(MARKERS)], label=style.plain(action), zorder=2,
-            )  # fmt: skip
+                y[chosen],
+                p[chosen],
+                s=13,
+                color=PALETTE[a % len(PALETTE)],
+                alpha=0.75,
+                lw=0,
+                marker=MARKERS[a % len(MARKERS)],
+                label=style.plain(action),
+                zorder=2,
+            )
         r = scores.score(part)["amplitude_r"]
         text = f"r = {r:.2f}" if math.isfinite(r) else "r undefined"
         axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top")
@@ -231,9 +262,13 @@ def scatter_by_muscle(
         axes.yaxis.set_major_locator(MaxNLocator(4))
     unit = style.unit(reference)
     figure.text(
-        1 - 0.1 / width, 0.06 / height, "r: within action and side", fontsize=8, color=GREY,
+        1 - 0.1 / width,
+        0.06 / height,
+        "r: within action and side",
+        fontsize=8,
+        color=GREY,
         ha="right",
-    )  # fmt: skip
+    )
     figure.supxlabel(f"measured mean envelope of the clip [{unit}]", fontsize=9, y=0.06 / height)
     figure.supylabel(f"predicted [{unit}]", fontsize=9, x=0.06 / width)
     people = len(np.unique(table.subject))
@@ -241,9 +276,15 @@ def scatter_by_muscle(
     style.title(figure, " · ".join([*words, style.emg_words(simulated)]), 0.65)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="upper left", ncols=6, bbox_to_anchor=(0.5 / width, 1 - 0.27 / height),
-        columnspacing=1.2, handletextpad=0.2, markerscale=1.5,
-    )  # fmt: skip
+        handles,
+        labels,
+        loc="upper left",
+        ncols=6,
+        bbox_to_anchor=(0.5 / width, 1 - 0.27 / height),
+        columnspacing=1.2,
+        handletextpad=0.2,
+        markerscale=1.5,
+    )
     style.save(figure, path)
     return figure
 
@@ -307,9 +348,16 @@ def skill_by_action(results: Mapping[str, Any], path: Path, *, split: str = "tes
     if "seeds" in facts:
         interval = f"whiskers: ± sd over {len(facts['seeds'])} seeds"
     figure.legend(
-        handles.values(), handles.keys(), loc="upper left", ncols=6, columnspacing=1.2,
-        handletextpad=0.4, borderpad=0, borderaxespad=0, bbox_to_anchor=(0.75 / width, 0.9),
-    )  # fmt: skip
+        handles.values(),
+        handles.keys(),
+        loc="upper left",
+        ncols=6,
+        columnspacing=1.2,
+        handletextpad=0.4,
+        borderpad=0,
+        borderaxespad=0,
+        bbox_to_anchor=(0.75 / width, 0.9),
+    )
     note = f"skill = 1 − SSE / SSE(template); {interval}; triangles: below the axis"
     figure.text(0.75 / width, 0.02, note, fontsize=8, color=GREY)
     style.save(figure, path)
@@ -367,9 +415,14 @@ def training_curves(metrics_jsonl: Path, path: Path) -> Figure:
         if i == 0 and np.isfinite(values).any():
             best = int(np.nanargmax(values))
             right.annotate(
-                f"best {values[best]:.3f}", (steps[best], values[best]), (0, 7), ha="center",
-                textcoords="offset points", color=ORANGE, fontsize=8.5,
-            )  # fmt: skip
+                f"best {values[best]:.3f}",
+                (steps[best], values[best]),
+                (0, 7),
+                ha="center",
+                textcoords="offset points",
+                color=ORANGE,
+                fontsize=8.5,
+            )
     right.axhline(0, color=GREY, lw=1)
     right.margins(y=0.15)
     right.set(xlabel="step", ylabel="on validation subjects")

@@ -46,18 +46,34 @@ def draw(graph: Graph, action: Action, path: style.Path) -> None:
     for (step, edge, cells), tall in zip(rows, heights, strict=True):
         if cells[0]:
             start = y
-            axes.plot([0.18, 0.18], [y, y + len(cells[0]) * _LINE], lw=3, color=_PHASES[step.phase],
-                      solid_capstyle="butt")  # fmt: skip
+            axes.plot(
+                [0.18, 0.18],
+                [y, y + len(cells[0]) * _LINE],
+                lw=3,
+                color=_PHASES[step.phase],
+                solid_capstyle="butt",
+            )
         for (_, left), lines in zip(_COLUMNS, cells, strict=True):
             for n, line in enumerate(lines):
-                axes.text(left, y + n * _LINE, line, fontsize=7.5, va="top",
-                          weight="bold" if n == 0 and left < 6 else "normal",
-                          color=style.INK)  # fmt: skip
+                axes.text(
+                    left,
+                    y + n * _LINE,
+                    line,
+                    fontsize=7.5,
+                    va="top",
+                    weight="bold" if n == 0 and left < 6 else "normal",
+                    color=style.INK,
+                )
         middle = y + 0.07
         if edge is not None:
             width = 0.8 if edge.weight is None else 0.25 * edge.weight
-            axes.plot([2.3, 2.45, 2.65, 2.8], [start + 0.07, start + 0.07, middle, middle],
-                      lw=width, color=_PHASES[step.phase], alpha=0.5)  # fmt: skip
+            axes.plot(
+                [2.3, 2.45, 2.65, 2.8],
+                [start + 0.07, start + 0.07, middle, middle],
+                lw=width,
+                color=_PHASES[step.phase],
+                alpha=0.5,
+            )
         if cells[2]:
             axes.plot([5.9, 6.3], [middle, middle], lw=0.8, color=style.GREY)
         y += tall

@@ -47,9 +47,15 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         for k in range(len(kinds))
     ]
     figure.legend(
-        handles, [f"sees {kind}" for kind in kinds], loc="upper left", ncols=6, borderpad=0,
-        bbox_to_anchor=(0.1 / width, 1 - 0.36 / height), columnspacing=1.2, handletextpad=0.4,
-    )  # fmt: skip
+        handles,
+        [f"sees {kind}" for kind in kinds],
+        loc="upper left",
+        ncols=6,
+        borderpad=0,
+        bbox_to_anchor=(0.1 / width, 1 - 0.36 / height),
+        columnspacing=1.2,
+        handletextpad=0.4,
+    )
     words = f"{part['clips']} clips of {part['subjects']} unseen subjects"
     title = f"Skill on {words} · {style.emg_words(bool(facts['simulated']))}"
     style.title(figure, title, 0.1)
