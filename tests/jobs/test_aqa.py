@@ -9,7 +9,7 @@ import pytest
 
 from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities
-from tests.conftest import small
+from tests.conftest import STEPS, small
 from video2emg.aqa import report
 from video2emg.core.errors import UserError
 from video2emg.inference.run import open_run
@@ -26,7 +26,7 @@ def tiny_config(data_dir, run_dir="", preset="debug"):
     for part in ("main", "copies", "model", "train", "joint", "eval"):
         config[part] = debug[part]
     small(config.main, data_dir)
-    config.train.update(steps=4, eval_every=4, save_every=4)
+    config.train.update(STEPS)
     config.joint.update(steps=2)
     config.video2emg = str(run_dir)
     return config
