@@ -23,9 +23,11 @@ def at_the_root(monkeypatch):
 
 
 def test_values_of_a_config_are_changed_in_every_spelling():
-    arguments = ["--config.data.dir", "w", "--workdir", "w", "--config", CONFIG,
-                 "--config.train.steps=9", "-config.model.causal", "--config.data.views=('left',)",
-                 "--noconfig.model.auxiliary", "--config.train.seed", "-1"]  # fmt: skip
+    arguments = shlex.split(
+        f"--config.data.dir w --workdir w --config {CONFIG} --config.train.steps=9 "
+        "-config.model.causal --config.data.views=\"('left',)\" --noconfig.model.auxiliary "
+        "--config.train.seed -1"
+    )
     options = main.parse(train.Options, arguments)
     assert options.workdir == "w" and options.config == CONFIG
     config, changed = config_lib.load(options.config, options.overrides)
@@ -73,9 +75,10 @@ def test_a_sweep_as_commands_that_can_be_run_anywhere(capsys):
 
 def test_the_commands_of_a_sweep_hand_on_every_value(capsys):
     """Also values that are equal to the workdir, and those that the shell would take apart."""
-    given = ["--config.data.dir", "w", "--workdir", "w", "--config.data.views", "('left', 'right')",
-             "--config.train.seed=7", "--config.model.causal", "--compilation_cache=",
-             "--profile"]  # fmt: skip
+    given = shlex.split(
+        "--config.data.dir w --workdir w --config.data.views \"('left', 'right')\" "
+        "--config.train.seed=7 --config.model.causal --compilation_cache= --profile"
+    )
     lines = commands(capsys, "--config", CONFIG, *given, "--sweep_print")
     assert len(lines) == 3
     for seed, line in enumerate(lines):
@@ -103,8 +106,9 @@ def test_the_rows_of_a_sweep_are_named_and_configured():
 
 
 def test_how_the_state_lies_on_devices_is_printed_without_data(capsys):
-    rows = commands(capsys, "--config", CONFIG, "--print_sharding", "--compilation_cache=",
-                    "--config.train.batch_size=8", "--config.eval.batch_size=8")  # fmt: skip
+    eight = ("--config.train.batch_size=8", "--config.eval.batch_size=8")
+    flags = ("--config", CONFIG, "--print_sharding", "--compilation_cache=")
+    rows = commands(capsys, *flags, *eight)
     assert rows[0].split()[:3] == ["leaf", "shape", "spec"]
     kernel = next(r for r in rows if r.startswith("params/layer_0/Attention_0/query/kernel"))
     assert kernel.split()[1] == "32×2×16" and kernel.split()[-1] == f"{32 * 32 * 4:,}"
