@@ -63,7 +63,9 @@ def run(config: Config, workdir: str | Path, options: Options) -> dict[str, Any]
     workdir = folder(workdir, "--workdir")
     rows = choose(config, options.rows)
     job = _job_of(rows)
-    hosts.main_only(lambda: init_workdir(workdir, config))
+    # Single runs may be there already, made by the commands of --sweep_print.
+    expected = {at.relative_to(workdir).parts[0] for *_, at in _plan(rows, workdir)} | {"video2emg"}
+    hosts.main_only(lambda: init_workdir(workdir, config, expected))
     if hasattr(job, "prepare"):
         rows = job.prepare(rows, workdir)
     runs: list[Run] = []

@@ -307,7 +307,7 @@ def _select(config: Config, dataset: Dataset, examples: Examples, split: str) ->
     views = tuple(config.data.select.test_views) or tuple(config.data.views)
     source = select(dataset.splits, config.data.select.without_action)[split]
     window = dataclasses.replace(examples.window, views=views)
-    return Examples(source, window, examples.chain, examples.reference)
+    return Examples(source, window, examples.chain, examples.normalisation)
 
 
 def _check_evaluation(
@@ -316,8 +316,7 @@ def _check_evaluation(
     """Finds the mistakes of an evaluation; returns what differs from the run's configuration."""
     if split not in SPLITS:
         raise UserError(f"--split {split!r}: not one of {', '.join(SPLITS)}")
-    other_job = trained.get("task") or "regressor" in trained
-    if other_job or not (run / "results.json").exists():
+    if trained.job != "video2emg" or not (run / "results.json").exists():
         raise UserError(f"{run}: no finished Video→EMG run, which evaluate needs")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: holds a run; choose another folder")
