@@ -25,7 +25,7 @@ import optax
 from benchmarks.publish import ROOT, put
 from video2emg.data import readers
 from video2emg.eval import comparison, results, scores
-from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector
+from video2emg.eval.regressors import ClipFeatures, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
 from video2emg.models.blocks import Block, time_embedding
 from video2emg.models.published.mia import MIATransformer
@@ -88,7 +88,7 @@ REGRESSORS = {
 }
 
 
-def load(folder: pathlib.Path) -> dict[str, Described]:
+def load(folder: pathlib.Path) -> dict[str, ClipFeatures]:
     """Each part of one recording, with its angles (degrees, m) as features."""
     angles, emg = readers.read(folder / "ik.sto"), readers.read(folder / "emgFilt.sto")
     step = round(angles[0].rate / RATE)
@@ -111,7 +111,7 @@ def load(folder: pathlib.Path) -> dict[str, Described]:
             target=y[rows],
             mask=np.ones(y[rows].shape, bool),
         )
-        found[part] = Described(series, x[rows], time)
+        found[part] = ClipFeatures(series, x[rows], time)
     return found
 
 
@@ -127,7 +127,7 @@ class Network:
         """Keeps the settings."""
         self.model, self.steps, self.seed = model, steps, seed
 
-    def fit(self, train: list[Described], validation: list[Described]) -> "Network":
+    def fit(self, train: list[ClipFeatures], validation: list[ClipFeatures]) -> "Network":
         """Trains with AdamW on windows at random; keeps the parameters best on validation."""
         every = np.concatenate([clip.features for clip in train])
         self.mean, self.sd = every.mean(0), every.std(0) + 1e-6
@@ -165,12 +165,12 @@ class Network:
         self.params = kept
         return self
 
-    def inputs(self, clip: Described, first: np.ndarray | list[int]) -> np.ndarray:
+    def inputs(self, clip: ClipFeatures, first: np.ndarray | list[int]) -> np.ndarray:
         """Standardised windows [B, T, C]."""
         cut = np.stack([clip.features[s : s + WINDOW] for s in first])
         return ((cut - self.mean) / self.sd).astype(np.float32)
 
-    def predict(self, clip: Described) -> np.ndarray:
+    def predict(self, clip: ClipFeatures) -> np.ndarray:
         """Envelopes [N, M] of a recording."""
         first = starts(len(clip.time))
         out = np.asarray(self.forward(self.params, self.inputs(clip, first))) * self.scale
@@ -180,7 +180,7 @@ class Network:
         return whole
 
 
-def systems(clips: dict[str, dict[str, Described]], steps: int, seeds: int):
+def systems(clips: dict[str, dict[str, ClipFeatures]], steps: int, seeds: int):
     """Yields (name, predictions of the test parts), once per seed."""
     train, validation, test = ([clips[r][p] for r in RECORDINGS] for p in PARTS)
 
@@ -199,7 +199,7 @@ def systems(clips: dict[str, dict[str, Described]], steps: int, seeds: int):
             yield name, [network.predict(clip) for clip in test]
 
 
-def means(clips: list[Described]) -> list[np.ndarray]:
+def means(clips: list[ClipFeatures]) -> list[np.ndarray]:
     """Training mean of each channel, by recording."""
     return [clip.series.target.mean(0) for clip in clips]
 

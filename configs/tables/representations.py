@@ -60,10 +60,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.train.loss = weights | OBJECTIVES[name]
     config.model.predicted_mae = False  # nobody asks for intervals here
     config.representation = dict(
-        layers=2,  # of the transformer that reads EMG, and of the one that fills in
-        space=64,  # dimensions that video and EMG share
-        span_s=0.6,  # s, hidden at a time
-        hidden=0.6,  # share of the instants
+        layers=2,  # of the EMG encoder, and of the masked reconstruction
+        embedding_dim=64,  # of the space that video and EMG share
+        mask_span_s=0.6,  # s, length of a masked span
+        mask_share=0.6,  # share of the instants that are masked
     )
     return config
 

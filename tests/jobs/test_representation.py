@@ -19,7 +19,7 @@ def small(data_dir, name, preset="debug"):
     config.data.frame_rate = 2.5
     config.model.encoder.update(widths=(4, 8), dim=16)
     config.model.update(dim=16, heads=2)
-    config.representation.update(layers=1, span_s=0.8)
+    config.representation.update(layers=1, mask_span_s=0.8)
     config.train.update(steps=2, eval_every=2, save_every=2, log_every=1, warmup_steps=1)
     config.train.batch_size = config.eval.batch_size = 8
     return config
@@ -79,7 +79,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     "changes, says",
     [
         ({"train.same_action": 3}, "same_action=3 does not divide"),
-        ({"represent.hidden": 1.0}, "config.representation.hidden=1.0"),
+        ({"representation.mask_share": 1.0}, "config.representation.mask_share=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
         ({"eval.batch_size": 3}, "config.eval.batch_size"),
     ],

@@ -1,4 +1,4 @@
-"""Results of the assessment job: one run beside its baselines, and a table over sources of EMG."""
+"""Results of the assessment job: one run beside its baselines, and a table of sources of EMG."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.aqa import metrics, predictions
-from video2emg.aqa.predictions import METRICS, AQALabels, AQAPredictions
+from video2emg.aqa import metrics
+from video2emg.aqa.predictions import (
+    METRICS,
+    SCORE_METRICS,
+    AQALabels,
+    AQAPredictions,
+    choose_threshold,
+    pair_average_precision,
+    score,
+)
 from video2emg.core.files import arrays_of, write_arrays
 from video2emg.core.text_table import align, cell
 from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds, recording_weights
@@ -29,10 +37,12 @@ _COLUMNS = (
 )
 
 
-def save(path: Path, said: Mapping[str, AQAPredictions]) -> None:
-    """Writes judgements by split, so that a table can be made without the models."""
+def save(path: Path, predictions: Mapping[str, AQAPredictions]) -> None:
+    """Writes predictions by split, so that a table can be made without the models."""
     arrays = {
-        f"{split}/{name}": value for split, of in said.items() for name, value in vars(of).items()
+        f"{split}/{name}": value
+        for split, part in predictions.items()
+        for name, value in vars(part).items()
     }
     write_arrays(path, arrays)
 
@@ -43,7 +53,7 @@ def load(path: Path) -> dict[str, AQAPredictions]:
     Raises:
       UserError: there is no such file, or it is another one.
     """
-    with arrays_of(path, "the judgements of a run") as parts:
+    with arrays_of(path, "the predictions of a run") as parts:
         return {split: AQAPredictions(**fields) for split, fields in parts.items()}
 
 
@@ -63,51 +73,51 @@ class BootstrapEvaluator:
         self._weight = recording_weights(test.subject, samples, seed)
 
     def scores(
-        self, said: Mapping[str, AQAPredictions], score_only: bool = False
+        self, predictions: Mapping[str, AQAPredictions], score_only: bool = False
     ) -> BootstrapScores:
         """All of `METRICS`.
 
         Args:
-          said: of validation and test.
-          score_only: the predictions are of the score only, so all other metrics are NaN.
+          predictions: of validation and test.
+          score_only: whether the system predicts a score only; all other metrics are then NaN.
         """
-        threshold = predictions.threshold_of(self._validation, said["validation"])
-        values = predictions.score(self._test, said["test"], threshold)
+        test = predictions["test"]
+        threshold = choose_threshold(self._validation, predictions["validation"])
+        values = score(self._test, test, threshold)
         draws = None
         if self._weight is not None:
-            draws = predictions.score(self._test, said["test"], threshold, self._weight)
+            draws = score(self._test, test, threshold, self._weight)
         if score_only:
-            others = [name for name in METRICS if name not in predictions.OF_SCORE]
+            others = [name for name in METRICS if name not in SCORE_METRICS]
             values |= dict.fromkeys(others, math.nan)
             if draws is not None:
                 draws |= {name: np.full_like(draws[name], np.nan) for name in others}
         return BootstrapScores(values, draws)
 
-    def details(self, said: AQAPredictions) -> Results:
-        """Scores of each action and each error."""
-        test = self._test
+    def details(self, predictions: AQAPredictions) -> Results:
+        """Scores of each action and each error of the test set."""
+        labels, true = self._test, self._test.annotations
         by_action = {}
-        for action, name in enumerate(test.rubric.actions):
-            rows = test.label.action == action
+        for action, name in enumerate(labels.rubric.actions):
+            rows = true.action == action
             if rows.any():
-                p, t = said.score[rows], test.label.score[rows]
+                p, t = predictions.score[rows], true.score[rows]
                 by_action[name] = {
                     "clips": int(rows.sum()),
                     "srcc": metrics.srcc(p, t),
-                    "relative_l2": metrics.relative_l2(p, t, test.spans[action]),
+                    "relative_l2": metrics.relative_l2(p, t, labels.score_ranges[action]),
                     "mae": metrics.mae(p, t),
                     "boundary_ms": metrics.boundary_error_ms(
-                        said.boundary[rows], test.label.boundary[rows]
+                        predictions.boundary[rows], true.boundary[rows]
                     ),
                 }
-        precision = predictions.pair_scores(test, said)
         by_error = {}
-        for (action, step, error), value in precision.items():
-            a = test.rubric.actions.index(action)
-            rows = test.label.action == a
-            slot = test.rubric.pairs[a].index((step, error))
-            made = test.label.probability[rows, slot] > 0
-            by_error[f"{action}/{step}/{error}"] = {
+        precision = pair_average_precision(labels, predictions)
+        for (name, step, error), value in precision.items():
+            action = labels.rubric.actions.index(name)
+            slot = labels.rubric.pairs[action].index((step, error))
+            made = true.probability[true.action == action, slot] > 0
+            by_error[f"{name}/{step}/{error}"] = {
                 "made": int(made.sum()),
                 "average_precision": value,
                 "prevalence": float(made.mean()),
@@ -116,18 +126,18 @@ class BootstrapEvaluator:
 
 
 def evaluate(
-    examiner: BootstrapEvaluator,
-    said: Mapping[str, AQAPredictions],
-    baselines: Mapping[str, Mapping],
+    evaluator: BootstrapEvaluator,
+    predictions: Mapping[str, AQAPredictions],
+    baselines: Mapping[str, Mapping[str, AQAPredictions]],
     count: int,
     score_only: bool = False,
 ) -> Results:
     """Scores a model beside its baselines.
 
     Args:
-      examiner: of the test set.
-      said: the model's judgements, by split.
-      baselines: the same, by name; `true_errors` is the ceiling.
+      evaluator: of the test set.
+      predictions: of the model, by split.
+      baselines: name → predictions by split; `true_errors` is the ceiling.
       count: clips of the test set.
       score_only: see `BootstrapEvaluator.scores`; of the model.
 
@@ -135,25 +145,25 @@ def evaluate(
       `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
       the same draws, with `_ci95` and `_p`.
     """
-    model = examiner.scores(said, score_only)
-    rivals = {name: examiner.scores(other) for name, other in baselines.items()}
+    model = evaluator.scores(predictions, score_only)
+    rivals = {name: evaluator.scores(baseline) for name, baseline in baselines.items()}
     return {
-        "model": {"clips": count} | model.with_intervals() | examiner.details(said["test"]),
+        "model": {"clips": count} | model.with_intervals() | evaluator.details(predictions["test"]),
         "baselines": {name: rival.with_intervals() for name, rival in rivals.items()},
         "model_minus": {name: model.minus(rival, p_values=True) for name, rival in rivals.items()},
     }
 
 
 def compare(
-    examiner: BootstrapEvaluator,
+    evaluator: BootstrapEvaluator,
     runs: Mapping[str, Sequence[Mapping[str, AQAPredictions]]],
-    baselines: Mapping[str, Mapping],
+    baselines: Mapping[str, Mapping[str, AQAPredictions]],
     score_only: Collection[str] = (),
 ) -> Results:
     """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
 
     Args:
-      examiner: of the test set.
+      evaluator: of the test set.
       runs: name → the predictions of every seed, by split.
       baselines: name → predictions by split.
       score_only: names of runs, see `BootstrapEvaluator.scores`.
@@ -163,11 +173,11 @@ def compare(
       `minus[name][other]`: differences to every other source and baseline, with `_ci95` and `_p`.
     """
     rows = {
-        name: [examiner.scores(said, name in score_only) for said in members]
+        name: [evaluator.scores(member, name in score_only) for member in members]
         for name, members in runs.items()
     }
     means = {name: mean_over_seeds(members) for name, members in rows.items()}
-    rivals = means | {name: examiner.scores(other) for name, other in baselines.items()}
+    rivals = means | {name: evaluator.scores(baseline) for name, baseline in baselines.items()}
     return {
         "sources": {name: table_row(members) for name, members in rows.items()},
         "baselines": {name: rivals[name].with_intervals() for name in baselines},

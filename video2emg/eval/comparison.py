@@ -50,12 +50,12 @@ def load(path: Path) -> dict[str, Table]:
       UserError: there is no such file, or it is another one.
     """
     with arrays_of(path, "the scores of a run") as parts:
-        found = {}
+        tables = {}
         for name, fields in parts.items():
             moments = Moments(**{m: fields.pop(f"moments.{m}") for m in _MOMENTS})
             channels = tuple(str(c) for c in fields.pop("channels"))
-            found[name] = Table(**fields, channels=channels, moments=moments)
-        return found
+            tables[name] = Table(**fields, channels=channels, moments=moments)
+        return tables
 
 
 def check_same_clips(systems: Mapping[str, Sequence[Table]], baseline: str) -> None:

@@ -104,7 +104,7 @@ def tables(
     predictions: Sequence[np.ndarray],
     names: Sequence[str] | None = None,
 ) -> dict[str, scores.Table]:
-    """Looks at every prediction once: the model's and those of the baselines fitted on `train`.
+    """Per-clip results of the model and of baselines that are fitted on `train`.
 
     Args:
       train: training series (of other subjects).
@@ -120,8 +120,8 @@ def tables(
     if template is None:
         template = baselines.predict_baselines(train, test, ["template"])["template"]
     return {
-        name: scores.tabulate(test, guess, template)
-        for name, guess in {"model": predictions, **predicted}.items()
+        name: scores.tabulate(test, values, template)
+        for name, values in {"model": predictions, **predicted}.items()
     }
 
 
@@ -135,7 +135,7 @@ def evaluate(
 
     Args:
       tables: from `tables`.
-      train_subjects: who was learned from.
+      train_subjects: whom the model was trained on.
       samples: bootstrap samples.
       seed: of the bootstrap.
 
@@ -169,13 +169,13 @@ def provenance(
     config_hash: str,
     **more: Any,
 ) -> Results:
-    """What one must know to believe or repeat a result.
+    """The facts that are needed to judge or repeat a result.
 
     Args:
       dataset: name and config of the dataset, e.g. `gymsim/default`.
       dataset_version: its version.
       simulated: whether the EMG is simulated; tables and figures say so.
-      normalisation: the reference the envelopes are divided by, e.g. `mvc`.
+      normalisation: what the envelopes are divided by, e.g. `mvc`.
       seed: of the training run.
       config_hash: of the whole configuration.
       **more: anything else, JSON-able.
@@ -195,7 +195,7 @@ def provenance(
 
 
 def packages() -> dict[str, str | None]:
-    """Versions of what results depend on."""
+    """Versions of the packages that results depend on."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -225,7 +225,7 @@ def _git_commit() -> str | None:
 def write_results(path: str | os.PathLike[str], results: Results) -> None:
     """Writes strict JSON (NaN and infinities become null, keys sorted) in one step.
 
-    A reader sees the old file or the whole new one.
+    A reader gets the old file or the complete new one.
 
     Raises:
       UserError: the file cannot be written.
@@ -271,12 +271,12 @@ def _jsonable(value: Any) -> Any:
 
 
 def merge_seeds(runs: Sequence[Results]) -> Results:
-    """Mean over runs that differ in their seed, with the spread beside it.
+    """Mean over runs that differ in their seed, with the standard deviation.
 
-    Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an
-    interval over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined.
-    Intervals over subjects are dropped: an average of end points is not the interval of an average.
-    A single run stays as it is, with its intervals.
+    Every number of the model becomes its mean, `<key>_sd` (n - 1; over trainings, not an interval
+    over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined. Intervals
+    over subjects are dropped: an average of end points is not the interval of an average. A single
+    run stays as it is, with its intervals.
 
     Raises:
       UserError: no runs, or runs of different datasets, configurations or splits.
@@ -314,7 +314,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
     for key, first in parts[0].items():
         values = [part.get(key) for part in parts]
         if key == "baselines" and len({repr(value) for value in values}) == 1:
-            merged[key] = first  # no seed in them: their intervals over subjects stay true
+            merged[key] = first  # they do not depend on the seed, so their intervals stay valid
         elif isinstance(first, Mapping):
             merged[key] = _merge([value or {} for value in values])
         elif key.endswith("_ci95"):
@@ -330,7 +330,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
 
 
 def format_table(results: Results, split: str = "test") -> str:
-    """The model and the baselines as text, best skill first, with what the numbers are about."""
+    """The model and the baselines as text, best skill first, under the facts of the test set."""
     if split not in results:
         raise UserError(f"these results have no split {split!r}")
     part, facts = results[split], results.get("provenance", {})

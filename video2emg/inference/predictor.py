@@ -113,7 +113,7 @@ class Predictor:
         for (start, _), seen, row in self._look(footage, sliding, load):
             slow.add(start, _said(seen, row))
             body.add(start, _movement(seen, row))
-            slides.append(_row(seen.look, row))
+            slides.append(_row(seen.encoder_features, row))
         spans = self._spans(footage, body.finish())
         progress(f"{name}: {len(spans)} repetitions, looking at each")
         emg = slow.finish()
@@ -122,11 +122,11 @@ class Predictor:
         looks: dict[tuple[float, float], EncoderFeatures] = {}
         aside = Spool()  # what is judged when the action is known
         for span, seen, row in self._look(footage, fits, load):
-            looks[span] = _row(seen.look, row)
+            looks[span] = _row(seen.encoder_features, row)
             aside.put(_only(seen, row))
             blend(emg, _said(seen, row), time, span, _FADE_S)
         verdicts = {
-            span: run.domain.judge(
+            span: run.domain.score(
                 looks[span] if span in looks else _nearest(slides, footage.sliding, span[0])
             )
             for span in spans
@@ -252,7 +252,7 @@ class Predictor:
         rubric, graph = judge.rubric, judge.graph
         place = rubric.actions.index(action)
         muscle, side = queries([self._asked[c] for c in columns])
-        evidence = dict(seen.evidence)
+        evidence = dict(seen.aqa_inputs)
         for field in ("activity", "activity_mask"):
             evidence[field] = evidence[field][..., list(columns)]
         said = judge(
@@ -342,8 +342,8 @@ def _only(seen: ModelOutputs, row: int) -> ModelOutputs:
     return ModelOutputs(
         emg=seen.emg[keep],
         predicted_mae=None,
-        look=_row(seen.look, row),
-        evidence={name: value[keep].copy() for name, value in seen.evidence.items()},
+        encoder_features=_row(seen.encoder_features, row),
+        aqa_inputs={name: value[keep].copy() for name, value in seen.aqa_inputs.items()},
         pose=None,
         load=None if seen.load is None else seen.load[keep],
     )
@@ -364,7 +364,7 @@ def _inside(
     run: Run,
 ) -> np.ndarray:
     """[N] of each sample: by its repetition, between them by the nearest sliding window."""
-    verdict = np.array([run.domain.judge(look).distance[0] <= 1 for look in slides])
+    verdict = np.array([run.domain.score(look).distance[0] <= 1 for look in slides])
     middle = np.array(starts) + run.window.seconds / 2
     inside = verdict[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
     for one in found:

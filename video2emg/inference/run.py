@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 from video2emg.aqa import build, labels, report
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.frozen_features import FrozenFeatures
-from video2emg.aqa.predictions import AQAPredictions, judge
+from video2emg.aqa.predictions import AQAPredictions, predict
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
@@ -56,7 +56,7 @@ class Judge:
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> AQAPredictions:
         """Judges repetitions: evidence, `view`, `muscle`, `side`, `action` and `_mask`."""
-        return judge(
+        return predict(
             self._predict, self._params, iter([dict(batch)]), self.rubric, self._rate, self._mesh
         )
 
@@ -147,14 +147,16 @@ def open_run(workdir: str | Path, data_dir: str | Path | None = None) -> Run:
     watcher = ForwardFunction(model, params, mesh)
     if data is not None:
         log(f"looking once at the run's own clips, for {at / domain_lib.FILE}")
+        simulated = bool(data["train"].clip(0).provenance.get("simulated", False))
         facts = {"dataset": main.data.name, "normalisation": main.data.normalisation}
+        facts["simulated"] = simulated
         domain = fit_ood_detector(watcher, data, main.eval.batch_size, facts)
         _keep(lambda: domain.save(at), at / domain_lib.FILE)
     domain = OODDetector.load(at) if data is None else domain  # pyright: ignore
     found = None
     if head is not None:
         if head_params is None:
-            evidence = watcher(empty).evidence
+            evidence = watcher(empty).aqa_inputs
             asked = dict(evidence) | {n: empty[n] for n in ("view", "muscle", "side")}
             asked["action"] = np.zeros(1, np.int32)
             head_params = load_params(workdir, setup.abstract_params(head, asked, mesh))
@@ -229,7 +231,7 @@ def _head(
         rubric = bench.rubric
         said = report.load(workdir / "aqa_predictions.npz")["validation"]
         odds = labels.error_log_odds(bench)
-        spoken = build.spoken(odds, labels.load_aqa_labels(bench, "validation"), said)
+        spoken = build.head_metadata(odds, labels.load_aqa_labels(bench, "validation"), said)
         _keep(lambda: write_json(path, spoken), path)
     head = build.build_head(config, rubric, odds, main)
     return head, spoken

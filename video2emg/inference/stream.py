@@ -107,7 +107,7 @@ class EMGStream:
         batch["video_mask"][0, self._view, :count] = True
         seen = self._run.watcher(batch)
         self._said = seen.emg[0]
-        inside = bool(self._run.domain.judge(seen.look).inside[0])
+        inside = bool(self._run.domain.score(seen.encoder_features).inside[0])
         return self._of(max(count - 1 - self.late, 0), max(count - self.late, 0)), inside
 
     def owed(self) -> Float[np.ndarray, "n C"]:

@@ -12,21 +12,22 @@ import jax
 from video2emg.aqa import head as head_lib
 from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published, report
+from video2emg.aqa.baselines import predict_baselines
 from video2emg.aqa.build import (
     AQA_HEAD_FILE,
     build_head,
     build_published_head,
-    spoken,
+    head_metadata,
     video2emg_workdir,
 )
 from video2emg.aqa.frozen_features import (
-    SOURCES,
+    EMG_SOURCES,
     FeatureDataset,
     FrozenFeatures,
     cache_key,
     whole_clip_batches,
 )
-from video2emg.aqa.labels import baselines, error_log_odds, load_aqa_labels
+from video2emg.aqa.labels import error_log_odds, load_aqa_labels
 from video2emg.aqa.losses import aqa_losses
 from video2emg.aqa.predictions import AQALabels, AQAPredictions
 from video2emg.core import vocabulary
@@ -104,12 +105,14 @@ def run(config: Config, workdir: str | Path, bench: FrozenFeatures | None = None
     said = {"validation": judge("validation"), "test": judge("test")}
     report.save(workdir / "aqa_predictions.npz", said)
     if not score_only:
-        write_json(workdir / AQA_HEAD_FILE, spoken(log_odds, validation, said["validation"]))
+        write_json(workdir / AQA_HEAD_FILE, head_metadata(log_odds, validation, said["validation"]))
         write_json(workdir / "feedback.json", feedback_texts(graph, bench, validation, said))
     examiner = report.BootstrapEvaluator(validation, test, config.eval.bootstrap)
     found = {
         "provenance": _provenance(config, bench),
-        "test": report.evaluate(examiner, said, baselines(bench), len(test.subject), score_only),
+        "test": report.evaluate(
+            examiner, said, predict_baselines(bench), len(test.subject), score_only
+        ),
     }
     results.write_results(finished, found)
     print(report.format_table(found))
@@ -166,7 +169,7 @@ def sweep(
     )
     found = {
         "provenance": _provenance(config, bench) | {"seeds": sorted(done)},
-        "test": report.compare(examiner, groups, baselines(bench), score_only),
+        "test": report.compare(examiner, groups, predict_baselines(bench), score_only),
     }
     results.write_results(workdir / "results.json", found)
     print(report.format_table(found))
@@ -177,7 +180,7 @@ def feedback_texts(
     graph: Graph, bench: FrozenFeatures, validation: AQALabels, said: Said
 ) -> list[dict[str, Any]]:
     """What to tell the test subjects; errors count from the threshold that validation prefers."""
-    threshold = predictions_lib.threshold_of(validation, said["validation"])
+    threshold = predictions_lib.choose_threshold(validation, said["validation"])
     test, examples = said["test"], bench.splits["test"]
     found = []
     for row in range(len(examples)):
@@ -206,7 +209,9 @@ def _train(
     workdir: Path,
 ) -> tuple[Callable[[str], AQAPredictions], Any]:
     """Trains a head on the answers of the frozen model; returns its judgements and parameters."""
-    shown = {s: bench.shown(s, config.emg_source, config.train.seed) for s in bench.splits}
+    shown = {
+        s: bench.with_emg_source(s, config.emg_source, config.train.seed) for s in bench.splits
+    }
     relative = (config.published.system or config.model.score) in ("core", "relative")
     rows = {
         split: FeatureDataset(f, shown["train"] if relative else None) for split, f in shown.items()
@@ -216,7 +221,7 @@ def _train(
 
     def said(params: Any, split: str) -> AQAPredictions:
         votes = [
-            predictions_lib.judge(
+            predictions_lib.predict(
                 predict,
                 params,
                 rows[split].eval_batches(config.eval.batch_size, vote),
@@ -235,7 +240,7 @@ def _train(
         lambda params: _validate(validation, said(params, "validation")),
         mesh,
         workdir,
-        name_of=bench.name_of,
+        name_of=bench.clip_id,
         loss_fn=aqa_losses,
     )
     like = {k: v for k, v in next(rows["test"].eval_batches(1)).items() if k != "_mask"}
@@ -262,7 +267,7 @@ def _train_jointly(
 
     def said(params: Any, split: str) -> AQAPredictions:
         batches = whole_clip_batches(bench.splits[split], config.eval.batch_size)
-        return predictions_lib.judge(predict, params, batches, bench.rubric, rate, mesh)
+        return predictions_lib.predict(predict, params, batches, bench.rubric, rate, mesh)
 
     loop.train(
         model,
@@ -280,7 +285,7 @@ def _train_jointly(
         workdir,
         loss_fn=aqa_losses,
         start={"video2emg": bench.params, "head": head_params},
-        name_of=bench.name_of,
+        name_of=bench.clip_id,
     )
     like = {
         k: v for k, v in next(whole_clip_batches(bench.splits["test"], 1)).items() if k != "_mask"
@@ -315,7 +320,7 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
         if value not in known:
             raise UserError(f"config.{field}: {value!r} is not one of {', '.join(known)}")
 
-    choose("emg_source", config.emg_source, SOURCES)
+    choose("emg_source", config.emg_source, EMG_SOURCES)
     choose("model.score", config.model.score, head_lib.SCORES)
     choose("model.action", config.model.action, ACTIONS)
     choose("published.system", config.published.system, ("", *published.SYSTEMS))

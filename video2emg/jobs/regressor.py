@@ -20,7 +20,7 @@ from video2emg.data.pipeline import Examples, eval_batches
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import comparison, encoder_features, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.eval.regressors import Described, Regressor, Retrieval, Ridge, SupportVector
+from video2emg.eval.regressors import ClipFeatures, Regressor, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
 from video2emg.models.finetune import plain
 from video2emg.models.import_weights import fingerprint
@@ -97,7 +97,7 @@ def _check(config: Config) -> None:
 
 
 def _choose(
-    name: str, described: Mapping[str, list[Described]], train: list[ClipSeries]
+    name: str, described: Mapping[str, list[ClipFeatures]], train: list[ClipSeries]
 ) -> tuple[Regressor, dict[str, Any]]:
     """The regressor that is best on validation, and its settings."""
     kind, candidates = REGRESSORS[name]
@@ -117,7 +117,7 @@ def _choose(
 
 def _describe(
     config: Config, dataset: Dataset, splits: Mapping[str, Examples]
-) -> dict[str, list[Described]]:
+) -> dict[str, list[ClipFeatures]]:
     """Every clip with what is seen of it."""
     # The nearest neighbour, which searches descriptors, is not asked on validation.
     series = {s: evaluate.series_of(of, descriptors=s != "validation") for s, of in splits.items()}
@@ -133,7 +133,7 @@ def _describe(
     root = Path(config.data.dir).expanduser() / "features"
     return {
         split: [
-            Described(one, seen.values.reshape(len(seen.time), -1), seen.time)
+            ClipFeatures(one, seen.values.reshape(len(seen.time), -1), seen.time)
             for one, seen in zip(
                 of,
                 encoder_features.cached(root, split, known, splits[split], encode, stride),
@@ -144,14 +144,14 @@ def _describe(
     }
 
 
-def _pose_of(examples: Examples, index: int, series: ClipSeries) -> Described:
+def _pose_of(examples: Examples, index: int, series: ClipSeries) -> ClipFeatures:
     """Joint positions at the instants of the pose's own clock, relative to the hips, m."""
     clip = examples.clip(index)
     if not clip.joints:
         raise UserError(f"clip {clip.clip_id!r} has no pose, which config.regressor.sees asks for")
     pose, known = examples.pose(clip, clip.pose_time)
     seen = known.any(1)
-    return Described(series, pose[seen].reshape(int(seen.sum()), -1), clip.pose_time[seen])
+    return ClipFeatures(series, pose[seen].reshape(int(seen.sum()), -1), clip.pose_time[seen])
 
 
 def _encoder(config: Config, splits: Mapping[str, Examples]):

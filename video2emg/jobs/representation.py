@@ -32,7 +32,7 @@ from video2emg.parallel.hosts import log
 from video2emg.representation import probes
 from video2emg.representation.losses import representation_losses
 from video2emg.representation.model import RepresentationModel, pool
-from video2emg.representation.probes import Clips, Windows
+from video2emg.representation.probes import ProbeTargets, WindowEmbeddings
 from video2emg.run import setup
 from video2emg.run.workdir import init_workdir, provenance
 from video2emg.train import loop
@@ -82,7 +82,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     clips = clips_of(splits, config.graph)
     save(workdir / FEATURES, {name: of[0] for name, of in seen.items()}, seen["test"][1], clips)
     features, windows, clips = read(workdir / FEATURES)
-    answers = probes.probe(features, clips, windows)
+    answers = probes.fit_probes(features, clips, windows)
     found = {
         "provenance": provenance(config, dataset)
         | {"objective": config.train.loss.to_dict(), "metrics": probes.METRICS}
@@ -124,9 +124,9 @@ def build(config: Config, window: Window) -> RepresentationModel:
         frames=stride,
         token_s=stride / window.frame_rate,
         joints=len(window.joints) if config.model.encoder.name != "pose" else 0,
-        space=spec.space if weights.contrastive > 0 else 0,
-        span_s=spec.span_s if masked else 0.0,
-        hidden=spec.hidden,
+        embedding_dim=spec.embedding_dim if weights.contrastive > 0 else 0,
+        mask_span_s=spec.mask_span_s if masked else 0.0,
+        mask_share=spec.mask_share,
         dropout=config.model.dropout,
         dtype=jnp.dtype(config.model.dtype),
     )
@@ -142,10 +142,9 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
     if alike < 1 or batch % alike:
         raise UserError(f"config.train.same_action={alike} does not divide "
                         f"config.train.batch_size={batch}")  # fmt: skip
-    if not 0 < config.representation.hidden < 1:
-        raise UserError(
-            f"config.representation.hidden={config.representation.hidden} is not between 0 and 1"
-        )
+    share = config.representation.mask_share
+    if not 0 < share < 1:
+        raise UserError(f"config.representation.mask_share={share} is not between 0 and 1")
     if config.graph:
         load(config.graph)
 
@@ -219,7 +218,7 @@ def _look(
 
 def _read(
     look: Any, params: Any, examples: Examples, size: int, mesh: jax.sharding.Mesh
-) -> tuple[np.ndarray, Windows | None]:
+) -> tuple[np.ndarray, WindowEmbeddings | None]:
     """The mean token of each clip over its windows, and the embeddings of its windows."""
     parts: list[dict[str, np.ndarray]] = []
     for host in eval_batches(examples, size):
@@ -238,17 +237,19 @@ def _read(
     if "video" not in whole:
         return features, None
     known = whole["measured"]
-    return features, Windows(whole["clip"][known], whole["video"][known], whole["emg"][known])
+    return features, WindowEmbeddings(
+        whole["clip"][known], whole["video"][known], whole["emg"][known]
+    )
 
 
-def clips_of(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
+def clips_of(splits: Mapping[str, Examples], graph: str) -> dict[str, ProbeTargets]:
     """What probes are asked of every clip; errors are those of the knowledge graph, if named."""
     labels = Labels(Rubric.of(load(graph)), 1.0, 1.0) if graph else None
     found = {}
     for name, examples in splits.items():
         clips = [examples.clip(i) for i in range(len(examples))]
         said = [{} if labels is None else labels(clip, 0.0) for clip in clips]
-        found[name] = Clips(
+        found[name] = ProbeTargets(
             clip_id=np.array([clip.clip_id for clip in clips]),
             subject=np.array([clip.subject for clip in clips]),
             action=np.array([clip.action for clip in clips]),
@@ -262,8 +263,8 @@ def clips_of(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
 def save(
     path: Path,
     features: Mapping[str, np.ndarray],
-    windows: Windows | None,
-    clips: Mapping[str, Clips],
+    windows: WindowEmbeddings | None,
+    clips: Mapping[str, ProbeTargets],
 ) -> None:
     """Writes what `read` returns."""
     arrays = {f"features/{name}": of for name, of in features.items()}
@@ -273,12 +274,14 @@ def save(
     write_arrays(path, arrays)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], Windows | None, dict[str, Clips]]:
+def read(
+    path: Path,
+) -> tuple[dict[str, np.ndarray], WindowEmbeddings | None, dict[str, ProbeTargets]]:
     """Features [K, D] of every split, embeddings of the test windows or None, and the clips.
 
     Raises:
       UserError: there is no such file, or it is another one.
     """
     with arrays_of(path, "the features of a run") as parts:
-        windows = Windows(**parts["windows"]) if "windows" in parts else None
-        return parts["features"], windows, {name: Clips(**parts[name]) for name in _SPLITS}
+        windows = WindowEmbeddings(**parts["windows"]) if "windows" in parts else None
+        return parts["features"], windows, {name: ProbeTargets(**parts[name]) for name in _SPLITS}

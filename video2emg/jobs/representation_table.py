@@ -18,7 +18,7 @@ from video2emg.jobs import compare, representation
 from video2emg.parallel.hosts import log
 from video2emg.representation import figure as picture
 from video2emg.representation import probes, report
-from video2emg.representation.probes import Answers, Clips, Windows
+from video2emg.representation.probes import ProbePredictions, ProbeTargets, WindowEmbeddings
 from video2emg.run import setup
 from video2emg.run.workdir import init_workdir
 
@@ -42,9 +42,9 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
     every = dict(rows)
     chosen = {name: every[name] for name in compare.choose(config, list(every))}
     init_workdir(workdir, config)
-    answers: dict[str, list[Answers]] = {}
+    answers: dict[str, list[ProbePredictions]] = {}
     facts: dict[str, dict[str, Any]] = {}
-    clips: dict[str, Clips] = {}
+    clips: dict[str, ProbeTargets] = {}
     place = None
     for number, (name, row) in enumerate(chosen.items()):
         # Without an objective every seed is another drawn encoder, so it has seeds too.
@@ -59,7 +59,7 @@ def run(config: Config, rows: Iterable[tuple[str, Config]], workdir: str | Path)
                 raise UserError(f"{at}: tested on other clips than the rows before it")
             clips = found
             place = windows.clip if windows else place
-            answers.setdefault(name, []).append(probes.probe(features, clips, windows))
+            answers.setdefault(name, []).append(probes.fit_probes(features, clips, windows))
     log("what is trivial to know")
     trivial = _trivial(next(iter(chosen.values())), clips, workdir)
     answers |= {name: [of] for name, of in trivial.items()}
@@ -82,7 +82,9 @@ def _common(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _trivial(config: Config, clips: Mapping[str, Clips], workdir: Path) -> dict[str, Answers]:
+def _trivial(
+    config: Config, clips: Mapping[str, ProbeTargets], workdir: Path
+) -> dict[str, ProbePredictions]:
     """Rows that no representation is needed for."""
     train, test = clips["train"], clips["test"]
     path = workdir / "trivial.npz"
@@ -99,16 +101,18 @@ def _trivial(config: Config, clips: Mapping[str, Clips], workdir: Path) -> dict[
         write_arrays(path, seen | _durations(splits["test"]))
     with np.load(path) as arrays:
         seen = dict(arrays)
-    windows = Windows(**{f: seen[f"duration/{f}"] for f in ("clip", "video", "emg")})
-    query, hits = probes.retrieved(windows, test)
+    windows = WindowEmbeddings(**{f: seen[f"duration/{f}"] for f in ("clip", "video", "emg")})
+    query, hits = probes.retrieval_hits(windows, test)
     prior = probes.prior(train, test)
     found = {
-        "nothing": Answers(prior.said, *probes.chance(windows.clip, test)),
-        "duration": Answers({}, query, hits),
+        "nothing": ProbePredictions(prior.predictions, *probes.chance_hits(windows.clip, test)),
+        "duration": ProbePredictions({}, query, hits),
     }
     for name in (PICTURES, MEASURED):
         if f"{name}/test" in seen:
-            found[name] = probes.probe({split: seen[f"{name}/{split}"] for split in clips}, clips)
+            found[name] = probes.fit_probes(
+                {split: seen[f"{name}/{split}"] for split in clips}, clips
+            )
     return found
 
 

@@ -125,7 +125,11 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
             forward.ForwardFunction(model, params, mesh),
             splits,
             config.eval.batch_size,
-            {"dataset": config.data.name, "normalisation": config.data.normalisation},
+            {
+                "dataset": config.data.name,
+                "normalisation": config.data.normalisation,
+                "simulated": dataset.simulated,
+            },
         )
 
     def write() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from video2emg.core.text_table import MISSING, align, cell, number, underline, with_interval
 from video2emg.eval.bootstrap import BootstrapScores, recording_weights
 from video2emg.eval.comparison import compare_rows
-from video2emg.representation.probes import Answers, Clips, score
+from video2emg.representation.probes import ProbePredictions, ProbeTargets, score
 
 Results = dict[str, Any]
 
@@ -25,9 +25,9 @@ _RECALLS = [f"{way}_r{k}" for way in ("video_to_emg", "emg_to_video") for k in (
 
 
 def compare(
-    rows: Mapping[str, Sequence[Answers]],
-    clips: Clips,
-    train: Clips,
+    rows: Mapping[str, Sequence[ProbePredictions]],
+    targets: ProbeTargets,
+    train: ProbeTargets,
     baseline: str,
     samples: int = 1000,
     seed: int = 0,
@@ -37,8 +37,8 @@ def compare(
     Intervals come from draws of test people; the variation between training people is not in them.
 
     Args:
-      rows: name → one `Answers` per seed.
-      clips: of the test people.
+      rows: name → one `ProbePredictions` per seed.
+      targets: of the test people.
       train: of the training people.
       baseline: the row that the others are subtracted from.
       samples: bootstrap samples.
@@ -47,16 +47,16 @@ def compare(
     Returns:
       As `compare_rows`, and the `order` of the rows, `clips` and `subjects`.
     """
-    weight = recording_weights(clips.subject, samples, seed)
+    weight = recording_weights(targets.subject, samples, seed)
 
-    def scored(answers: Answers) -> BootstrapScores:
-        draws = None if weight is None else score(answers, clips, train, weight)
-        return BootstrapScores(score(answers, clips, train), draws)
+    def scores(probes: ProbePredictions) -> BootstrapScores:
+        draws = None if weight is None else score(probes, targets, train, weight)
+        return BootstrapScores(score(probes, targets, train), draws)
 
-    runs = {name: [scored(answers) for answers in seeds] for name, seeds in rows.items()}
+    runs = {name: [scores(probes) for probes in seeds] for name, seeds in rows.items()}
     return {
-        "clips": len(clips.clip_id),
-        "subjects": len(np.unique(clips.subject)),
+        "clips": len(targets.clip_id),
+        "subjects": len(np.unique(targets.subject)),
         "order": list(rows),
     } | compare_rows(runs, baseline)
 

@@ -93,7 +93,9 @@ def _accounts(
     run: Run, judge: Judge, examples: Examples, host: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, Account]]:
     seen = run.watcher(host)
-    asked = dict(seen.evidence) | {name: host[name] for name in ("view", "muscle", "side", "_mask")}
+    asked = dict(seen.aqa_inputs) | {
+        name: host[name] for name in ("view", "muscle", "side", "_mask")
+    }
     nobody = np.zeros(len(host["_mask"]), np.int32)
     recognised = judge(asked | {"action": nobody}).action
     padded = nobody.copy()
