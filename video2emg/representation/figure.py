@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from video2emg.core.text_table import number
 from video2emg.representation.report import PROBES
 from video2emg.viz import style
 from video2emg.viz.style import BLUE, GREY, INK, LIGHT, Path
@@ -29,16 +30,16 @@ def representations(results: Mapping[str, Any], path: Path) -> Figure:
     figure = style.new_figure(width, height)
     left, gap = 1.5, 0.15
     panel = (width - left - 0.1) / len(PROBES)
-    for number, (metric, title) in enumerate(PROBES.items()):
+    for column, (metric, title) in enumerate(PROBES.items()):
         box = (
-            (left + number * panel) / width,
+            (left + column * panel) / width,
             0.5 / height,
             (panel - gap) / width,
             1 - 1.1 / height,
         )
         axes = figure.add_axes(box)
         _panel(axes, rows, names, metric)
-        axes.set_yticks(np.arange(len(names)), names if number == 0 else [""] * len(names))
+        axes.set_yticks(np.arange(len(names)), names if column == 0 else [""] * len(names))
         axes.tick_params(axis="y", length=0)
         axes.set_title(title)
         axes.grid(axis="x", color=LIGHT, lw=0.6)
@@ -54,12 +55,12 @@ def representations(results: Mapping[str, Any], path: Path) -> Figure:
 
 def _panel(axes: Axes, rows: Mapping[str, Any], names: list[str], metric: str) -> None:
     for y, name in enumerate(names):
-        value = style.number(rows[name][metric])
-        low, high = (style.number(end) for end in rows[name][f"{metric}_ci95"])
+        value = number(rows[name][metric])
+        low, high = (number(end) for end in rows[name][f"{metric}_ci95"])
         learned = "objective" in rows[name]
         colour, marker = (BLUE, "o") if learned else (GREY, "s")
         axes.plot([low, high], [y, y], color=colour, lw=1.6)
         axes.scatter(value, y, s=30, color=colour, marker=marker, zorder=3)
-    trivial = style.number(rows["nothing"][metric]) if "nothing" in rows else np.nan
+    trivial = number(rows["nothing"][metric]) if "nothing" in rows else np.nan
     axes.axvline(trivial, color=INK, lw=0.8)
     axes.set_ylim(-0.6, len(names) - 0.4)
