@@ -88,7 +88,6 @@ def test_some_libraries_have_one_home(library):
 
 # Functions that are longer for a reason.
 LONG = {
-    "video2emg/viz/figures.py:envelopes": "one figure, drawn from top to bottom",
     "video2emg/data/datasets/flex/load.py:load_clip": "one clip, field after field",
 }
 

@@ -29,10 +29,9 @@ def test_a_bucket_is_not_taken_for_a_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*:"))
 
 
-def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys):
+def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys, figures):
     config = tiny_config(tiny_dir)
-    with fast_jobs(figures=True):
-        found = video2emg.run(config, tmp_path / "run")
+    found = video2emg.run(config, tmp_path / "run")
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     for name in ("skill", "pcc", "rmse"):
         assert isinstance(written["test"]["model"][name], float)
@@ -73,11 +72,10 @@ def checksums(folder):
     return {path: (path.stat().st_mtime_ns, zlib.crc32(path.read_bytes())) for path in files}
 
 
-def test_an_evaluation_without_changes_repeats_the_results_of_the_run(run_dir, tmp_path):
+def test_an_evaluation_without_changes_repeats_the_results_of_the_run(run_dir, tmp_path, figures):
     before = checksums(run_dir)
     out = tmp_path / "again"
-    with fast_jobs(figures=True):
-        evaluation = video2emg.evaluate(read_config(run_dir), run_dir, out)
+    evaluation = video2emg.evaluate(read_config(run_dir), run_dir, out)
     own = results.read_results(run_dir / "results.json")
     written = results.read_results(out / "results.json")
     assert written["test"] == own["test"]

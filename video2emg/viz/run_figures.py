@@ -60,7 +60,9 @@ def figures(
     draw.skill_by_action(results, folder / "skill.png")
     if results["test"].get("calibration"):
         calibration(results, folder / "calibration.png")
-    draw.training_curves(workdir / "metrics.jsonl", folder / "training.png")
+    metrics = workdir / "metrics.jsonl"
+    if metrics.exists():  # an evaluation does not train
+        draw.training_curves(metrics, folder / "training.png")
 
 
 def _typical(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> list[int]:
