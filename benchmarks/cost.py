@@ -1,11 +1,11 @@
-"""What one training step costs per chip, by XLA's own account of the compiled program.
+"""Cost of one training step per chip, as XLA counts it in the compiled program.
 
     JAX_NUM_CPU_DEVICES=8 python -m benchmarks.cost --config configs/v2emg.py:base --fsdp 8
 
-compiles the step of a configuration for the devices that are there (fake ones will do; nothing is
-run, no data is needed) and prints FLOPs, bytes moved, memory and the volume of collectives per
-device and step, and how long compiling took. `--layers n` makes the encoder n layers deep: every
-number is linear in it, so two small depths tell of a large one in less time.
+compiles the step of a config for the devices of this machine (fake ones suffice; nothing is run and
+no data is needed). Prints FLOPs, bytes moved, memory and the volume of collectives per device and
+step, and the compile time. `--layers n` sets the depth of the encoder: every number is linear in
+it, so two small depths give the cost of a large one in less time.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from video2emg.core import vocabulary
+from video2emg.core.batch import blank_batch
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.train import state as state_lib
@@ -45,19 +46,10 @@ def collectives(text: str) -> dict[str, int]:
 
 def batch_of(window, size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a training batch with every target."""
-    n, t, m, j = len(window.emg_time), len(window.frame_time), window.channels, len(window.joints)
-    targets = {
-        "emg": ((n, m), np.float32),
-        "emg_mask": ((n, m), np.bool_),
-        "pose": ((t, j, 3), np.float32),
-        "pose_mask": ((t, j), np.bool_),
-        "load": ((), np.float32),
-        "load_mask": ((), np.bool_),
-    }
-    return setup.blank_batch(window, size) | {
-        name: jax.ShapeDtypeStruct((size, *shape), dtype)
-        for name, (shape, dtype) in targets.items()
-    }
+    targets = (name for kind in ("emg", "pose", "load") for name in (kind, f"{kind}_mask"))
+    fields = ("video", "video_mask", "view", "muscle", "side", *targets)
+    batch = blank_batch(window, size, fields=fields)
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in batch.items()}
 
 
 def cost(config, fsdp: int, tensor: int, optimised: bool = True) -> dict:

@@ -19,6 +19,7 @@ import threadpoolctl
 from PIL import Image
 
 from video2emg.sim import raster, record
+from video2emg.sim.trials import plan_trials
 
 # For comparison, the feasibility study's generator on one core, measured with this file's `unit`:
 # physics and sEMG of one clip, and one 96 px picture with a floor shadow, drawn frame by frame.
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=STUDY_SIZE, help="of the pictures, px")
     args = parser.parse_args()
 
-    trials = record.plan(n_subjects=-(-args.clips // 6), repetitions=1, seed=0)[: args.clips]
+    trials = plan_trials(n_subjects=-(-args.clips // 6), repetitions=1, seed=0)[: args.clips]
     studio = record.Studio(size=args.size)
     spent: dict[str, float] = collections.defaultdict(float)
     attempts = pictures = 0

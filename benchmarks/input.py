@@ -27,15 +27,20 @@ from etils import epath
 from PIL import Image
 
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.clip import Clip
-from video2emg.data import build, pipeline, store
+from video2emg.data import build, store
 from video2emg.data.datasets import schema
 from video2emg.data.datasets.builder import ClipBuilder
+from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 
 SECONDS, FPS, SIZE, CHANNELS, EMG_RATE = 3.0, 10.0, 112, 4, 1000.0
-MUSCLES = tuple(f"{side}_{muscle}" for muscle in ("vastus_lateralis", "biceps_femoris")
-                for side in ("left", "right"))  # fmt: skip
+MUSCLES = tuple(
+    f"{side}_{muscle}"
+    for muscle in ("vastus_lateralis", "biceps_femoris")
+    for side in ("left", "right")
+)
 TURNS = 15
 
 
@@ -62,8 +67,9 @@ def write_film(path: pathlib.Path, frames: list[np.ndarray], rate: float) -> Non
 def bare(path: pathlib.Path) -> int:
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
-        return sum(frame.to_ndarray(format="rgb24").shape[0] > 0
-                   for frame in container.decode(video=0))  # fmt: skip
+        return sum(
+            frame.to_ndarray(format="rgb24").shape[0] > 0 for frame in container.decode(video=0)
+        )
 
 
 def make_clip(index: int, frames: list[bytes] | None = None) -> Clip:
@@ -72,12 +78,20 @@ def make_clip(index: int, frames: list[bytes] | None = None) -> Clip:
     if frames is None:
         frames = [jpeg(p) for p in pictures(int(SECONDS * FPS), 64, index % 7)]
     return Clip(
-        clip_id=f"clip{index}", dataset="benchmark", subject=f"s{index % 9}", action="squat",
-        views=("front",), frames=frames, frame_view=np.zeros(len(frames), np.int32),
-        frame_time=np.arange(len(frames)) / FPS, muscles=MUSCLES,
+        clip_id=f"clip{index}",
+        dataset="benchmark",
+        subject=f"s{index % 9}",
+        action="squat",
+        views=("front",),
+        frames=frames,
+        frame_view=np.zeros(len(frames), np.int32),
+        frame_time=np.arange(len(frames)) / FPS,
+        muscles=MUSCLES,
         emg=rng.normal(size=(int(SECONDS * EMG_RATE), CHANNELS)).astype(np.float32),
-        emg_unit="mV", emg_rate=EMG_RATE, emg_max=np.ones(CHANNELS, np.float32),
-    )  # fmt: skip
+        emg_unit="mV",
+        emg_rate=EMG_RATE,
+        emg_max=np.ones(CHANNELS, np.float32),
+    )
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -111,18 +125,18 @@ class Benchmark(ClipBuilder):
 def decoding(folder: pathlib.Path) -> None:
     whole = folder / "film.mp4"
     write_film(whole, pictures(int(SECONDS * 30), 480), 30.0)
-    frames, _ = film.record(whole, fps=FPS, size=SIZE)
+    frames, _ = film.encode_frames(whole, fps=FPS, size=SIZE)
     same = folder / "same.mp4"
     write_film(same, [np.asarray(Image.open(io.BytesIO(f))) for f in frames], FPS)
     clip = make_clip(0, frames)
     folder = build_one(folder, clip)
     source = tfds.builder_from_directory(folder).as_data_source(split="train")
-    window = pipeline.Window(SECONDS, FPS, 50.0, SIZE, ("front",), CHANNELS)
+    window = Window(SECONDS, FPS, 50.0, SIZE, ("front",), CHANNELS)
     reference = emg.Normalisation("mvc")
 
     def ours() -> None:
         clips = store.ClipSource(source, str(folder))
-        pipeline.Examples(clips, window, emg.Chain(), reference).read_window(0, 0.0)
+        Examples(clips, window, emg.Chain(), reference).read_window(0, 0.0)
 
     parts = {"ours": ours, "same frames": lambda: bare(same), "whole film": lambda: bare(whole)}
     taken: dict[str, list[float]] = {name: [] for name in parts}
@@ -157,7 +171,10 @@ def building(counts: list[int]) -> None:
             start = time.perf_counter()
             child = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.input", "--one", str(count), "--data", data],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
             peak = [0.0, 0.0]
             watch = threading.Thread(target=_watch, args=(child, peak))
             watch.start()
@@ -167,10 +184,12 @@ def building(counts: list[int]) -> None:
             watch.join()
             taken = time.perf_counter() - start
             files = [f for f in pathlib.Path(data).rglob("*array_record*") if f.is_file()]
-            print(f"{count:6d} clips: {count / taken:6.1f} clips/s, peak {peak[0]:.0f} MiB of the "
-                  f"builder, {peak[1]:.0f} MiB with its workers; {len(files)} shards, "
-                  f"{sum(f.stat().st_size for f in files) / count / 1024:.0f} KiB per clip",
-                  flush=True)  # fmt: skip
+            print(
+                f"{count:6d} clips: {count / taken:6.1f} clips/s, peak {peak[0]:.0f} MiB of the "
+                f"builder, {peak[1]:.0f} MiB with its workers; {len(files)} shards, "
+                f"{sum(f.stat().st_size for f in files) / count / 1024:.0f} KiB per clip",
+                flush=True,
+            )
 
 
 def _watch(child: subprocess.Popen, peak: list[float]) -> None:
@@ -187,8 +206,10 @@ def _resident(pid: int) -> tuple[float, float]:
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (OSError, ProcessLookupError):
         return 0.0, 0.0
-    own = next((float(line.split()[1]) / 1024 for line in status.splitlines()
-                if line.startswith("VmRSS")), 0.0)  # fmt: skip
+    own = next(
+        (float(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")),
+        0.0,
+    )
     return own, own + sum(_resident(int(other))[1] for other in children)
 
 

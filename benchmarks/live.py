@@ -1,11 +1,11 @@
-"""What live video costs: EMG said frame by frame of one camera, against that of whole clips.
+"""Accuracy of EMG predicted frame by frame from one camera, compared with that of whole clips.
 
     python -m benchmarks.live --workdir runs/live --write
 
-trains (or resumes) models that see a whole repetition, that speak at once and that are late by some
-frames, on the same people; shows each the test clips, whole, and the causal ones also as a camera
-would: a person's repetitions of an exercise one after the other, each frame once. Everything is
-simulated. `--write` puts results/live.json and the table of docs/predict.md in their places.
+Trains (or resumes) a non-causal model, and causal models with several lookaheads, on the same
+subjects. Each is evaluated on whole test clips. The causal models are also evaluated on a stream:
+all repetitions of an exercise by one subject follow one another, and each frame is shown once. All
+data are simulated. `--write` updates results/live.json and the table in docs/predict.md.
 """
 
 import argparse
@@ -17,11 +17,11 @@ import jax
 import numpy as np
 import tqdm
 
-from benchmarks.publish import ROOT, put
 from configs import v2emg
+from video2emg.cli.publish import ROOT, put
 from video2emg.core import emg as emg_lib
 from video2emg.core.config import Config
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
@@ -34,29 +34,29 @@ from video2emg.run import setup
 from video2emg.train.step import predict_step
 
 NAME = "live"
-# How late each causal model is, s.
-LATE = {"at once": 0.0, "0.2 s late": 0.2, "0.4 s late": 0.4}
-WHOLE = "sees the whole repetition"
+NON_CAUSAL = "non-causal"
+# Lookahead of each causal model, s.
+LOOKAHEAD_S = {"no lookahead": 0.0, "lookahead 0.2 s": 0.2, "lookahead 0.4 s": 0.4}
 
 
 def models(preset: str) -> dict[str, Config]:
-    """What is trained: the model that looks ahead, and the causal ones, alike in all else."""
-    found = {}
-    for name, late in {WHOLE: None, **LATE}.items():
-        config = v2emg.get_config("causal" if late is not None else "")
+    """Configurations of the models; they differ in nothing but what they see of the future."""
+    configs = {}
+    for name, lookahead in {NON_CAUSAL: None, **LOOKAHEAD_S}.items():
+        config = v2emg.get_config("causal" if lookahead is not None else "")
         small = v2emg.get_config(preset)
         config.data, config.train = small.data, small.train
         if preset == "debug":
             config.model.update(small.model.copy_and_resolve_references())
         config.augment.hide.views = v2emg.get_config("causal").augment.hide.views
-        if late is not None:
-            config.model.update(causal=True, lookahead_s=late)
-        found[name] = config
-    return found
+        if lookahead is not None:
+            config.model.update(causal=True, lookahead_s=lookahead)
+        configs[name] = config
+    return configs
 
 
 def sets(examples: Examples) -> list[list[int]]:
-    """Places of the clips that a camera would see one after the other."""
+    """Indices of the clips of each set: one subject and one action."""
 
     def key(index: int) -> tuple[str, str]:
         clip = examples.clip(index)
@@ -66,40 +66,44 @@ def sets(examples: Examples) -> list[list[int]]:
     return [list(group) for _, group in itertools.groupby(order, key)]
 
 
-def said_live(run: Run, examples: Examples, view: str) -> list[np.ndarray]:
-    """[N, C] per clip on its own clock, said while its frames came."""
-    found: dict[int, np.ndarray] = {}
+def predict_live(run: Run, examples: Examples, view: str) -> list[np.ndarray]:
+    """[N, C] streamed EMG of each clip, at the clip's own times."""
+    predictions: dict[int, np.ndarray] = {}
     bar = tqdm.tqdm(total=len(examples), desc="live", unit="clip")
-    at = examples.window.views.index(view)
+    view_index = examples.window.views.index(view)
     samples = round(examples.window.emg_rate / examples.window.frame_rate)
     streams: dict[str, EMGStream] = {}
     with bar:
-        for places in sets(examples):
-            action = examples.clip(places[0]).action
+        for clips in sets(examples):
+            action = examples.clip(clips[0]).action
             stream = streams.setdefault(action, EMGStream(run, action, view))
-            spoken, ends, anew = [], [], True
-            for index in places:
-                cuts = [examples.read_window(index, start) for start in examples.tile_starts(index)]
-                frames = [f for cut in cuts for f in cut["video"][at][cut["video_mask"][at]]]
+            parts, ends, reset = [], [], True
+            for index in clips:
+                windows = [examples.read_window(index, t) for t in examples.tile_starts(index)]
+                frames = [
+                    frame
+                    for window in windows
+                    for frame in window["video"][view_index][window["video_mask"][view_index]]
+                ]
                 for frame in frames:
-                    spoken.append(stream.push(frame, anew)[0])
-                    anew = False
+                    parts.append(stream.push(frame, reset)[0])
+                    reset = False
                 ends.append(samples * len(frames))
                 bar.update()
-            whole = np.concatenate([*spoken, stream.owed()])
-            for index, emg in zip(places, np.split(whole, np.cumsum(ends)[:-1]), strict=True):
+            whole = np.concatenate([*parts, stream.flush()])
+            for index, emg in zip(clips, np.split(whole, np.cumsum(ends)[:-1]), strict=True):
                 clip, (_, time) = examples.clip(index), examples.target(index)
                 emg = emg[:, [stream.muscles.index(name) for name in clip.muscles]]
                 clock = np.arange(len(emg)) / examples.window.emg_rate
-                found[index] = emg_lib.resample(emg, clock, time)[0]
-    return [found[index] for index in range(len(examples))]
+                predictions[index] = emg_lib.resample(emg, clock, time)[0]
+    return [predictions[index] for index in range(len(examples))]
 
 
-def rows(name: str, config: Config, workdir: Path) -> dict[str, scores.Table]:
-    """The scores of one trained model, made once."""
-    kept = workdir / "shown.npz"
-    if kept.exists():
-        return comparison.load(kept)
+def evaluate_model(name: str, config: Config, workdir: Path) -> dict[str, scores.Table]:
+    """Scores of one trained model by row of the table; kept in the workdir."""
+    path = workdir / "live_scores.npz"
+    if path.exists():
+        return comparison.load(path)
     splits, _ = setup.load_splits(config, open_dataset(config.data.name, config.data.dir))
     test, run = splits["test"], open_run(workdir)
     series = evaluate.series_of(test)
@@ -108,28 +112,33 @@ def rows(name: str, config: Config, workdir: Path) -> dict[str, scores.Table]:
     predict = jax.jit(predict_step(run.model), out_shardings=mesh_lib.replicated(mesh))
     view, *others = config.data.views
 
-    def whole(hidden: Sequence[str]) -> list[np.ndarray]:
+    def whole_clips(hidden: Sequence[str]) -> list[np.ndarray]:
         size = config.eval.batch_size
         return evaluate.predict(predict, run.params, test.drop_inputs(hidden), size, mesh)
 
-    guesses = {"both cameras, whole clips": whole(()), f"{view}, whole clips": whole(others)}
-    if config.model.causal:
-        guesses[f"{view}, live"] = said_live(run, test, view)
-    found = {
-        f"{name}: {row}": scores.tabulate(series, guess, template["template"])
-        for row, guess in guesses.items()
+    predictions = {
+        "both cameras, whole clips": whole_clips(()),
+        f"{view}, whole clips": whole_clips(others),
     }
-    comparison.save(kept, found)
-    return found
+    if config.model.causal:
+        predictions[f"{view}, live"] = predict_live(run, test, view)
+    tables = {
+        f"{name}: {row}": scores.tabulate(series, emg, template["template"])
+        for row, emg in predictions.items()
+    }
+    comparison.save(path, tables)
+    return tables
 
 
-def table(found: results.Results) -> str:
-    """For readers, in the order of the rows."""
-    lines = ["| model: is shown | skill | 95 % | PCC | RMSE |", "|---|---|---|---|---|"]
-    for name, row in found["test"]["rows"].items():
+def table(comparison_results: results.Results) -> str:
+    """The results as a Markdown table."""
+    lines = ["| model: input | skill | 95 % | PCC | RMSE |", "|---|---|---|---|---|"]
+    for name, row in comparison_results["test"]["rows"].items():
         low, high = row["skill_ci95"]
-        lines.append(f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} | {row['pcc']:.3f} "
-                     f"| {row['rmse']:.4f} |")  # fmt: skip
+        lines.append(
+            f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} | {row['pcc']:.3f} "
+            f"| {row['rmse']:.4f} |"
+        )
     return "\n".join(lines)
 
 
@@ -138,23 +147,22 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--preset", default="six", help="of configs/v2emg.py: data and training")
     parser.add_argument("--write", action="store_true", help="put the results into the repository")
-    given = parser.parse_args()
+    args = parser.parse_args()
     systems, facts = {}, {}
-    differs = ("config_hash", "parameters")  # from model to model
-    for number, (name, config) in enumerate(models(given.preset).items()):
-        log(f"{name}: {given.workdir / str(number)}")
-        facts = video2emg.run(config, given.workdir / str(number))["provenance"]
-        systems |= {
-            row: [scored] for row, scored in rows(name, config, given.workdir / str(number)).items()
-        }
-    test = comparison.compare(systems, f"{WHOLE}: both cameras, whole clips")
+    differs = ("config_hash", "parameters")  # between the models
+    for number, (name, config) in enumerate(models(args.preset).items()):
+        workdir = args.workdir / str(number)
+        log(f"{name}: {workdir}")
+        facts = video2emg.run(config, workdir)["provenance"]
+        systems |= {row: [score] for row, score in evaluate_model(name, config, workdir).items()}
+    test = comparison.compare(systems, f"{NON_CAUSAL}: both cameras, whole clips")
     common = {name: fact for name, fact in facts.items() if name not in differs}
-    found = {"provenance": common, "test": test}
-    results.write_results(given.workdir / "results.json", found)
-    text = table(found)
+    combined = {"provenance": common, "test": test}
+    results.write_results(args.workdir / "results.json", combined)
+    text = table(combined)
     print(text)
-    if given.write:
-        results.write_results(ROOT / f"results/{NAME}.json", found)
+    if args.write:
+        results.write_results(ROOT / f"results/{NAME}.json", combined)
         put(ROOT / "docs/predict.md", text, NAME)
 
 

@@ -1,9 +1,9 @@
-"""Films a simulated set: one mp4 per camera and what was really done, to try `predict` on.
+"""Records a simulated set, to try `predict` on: one mp4 per camera, measured EMG and labels.
 
-    python benchmarks/make_set.py --out runs/set --exercise barbell_squat --repetitions 10
+    python -m benchmarks.make_set --out runs/set --exercise barbell_squat --repetitions 10
 
-Writes `<view>.mp4`, `emg.csv` (measured envelopes as a fraction of MVC, 50 Hz) and `truth.json`
-(beginning of each repetition, errors, scores). The subject is in no built dataset.
+Writes `<view>.mp4`, `emg.csv` (measured envelopes as a fraction of MVC, 50 Hz) and `labels.json`
+(start, load, score, phases and errors of each repetition). The subject is in no built dataset.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from video2emg.sim.exercises import EXERCISES
 from video2emg.sim.session import Session, record_set
 
 RATE = 50.0  # Hz, of emg.csv
-STRANGER, SEED = 7000, 20_011  # drawn with another seed than the datasets'
+SUBJECT, SEED = 7000, 20_011  # another seed than that of the datasets
 
 
 def envelopes(session: Session) -> tuple[np.ndarray, np.ndarray]:
@@ -28,34 +28,39 @@ def envelopes(session: Session) -> tuple[np.ndarray, np.ndarray]:
     ends = (*session.starts[1:], session.starts[-1] + session.clips[-1].end)
     for clip, start, end in zip(session.clips, session.starts, ends, strict=True):
         time = np.arange(np.ceil(start * RATE), np.ceil(end * RATE)) / RATE
-        own, _ = emg_lib.resample(emg_lib.clip_envelope(clip), clip.emg_time, time - start)
+        emg, _ = emg_lib.resample(emg_lib.clip_envelope(clip), clip.emg_time, time - start)
         times.append(time)
-        values.append(own / clip.emg_max)
+        values.append(emg / clip.emg_max)
     return np.concatenate(times), np.concatenate(values)
 
 
 def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> Session:
     """Records and writes a set; every other repetition has an error."""
-    known, (low, high, step) = list(EXERCISES[exercise].errors), EXERCISES[exercise].loads
-    made = [{} if n % 2 == 0 else {known[n // 2 % len(known)]: 0.9} for n in range(repetitions)]
+    names, (low, high, step) = list(EXERCISES[exercise].errors), EXERCISES[exercise].loads
+    errors = [{} if n % 2 == 0 else {names[n // 2 % len(names)]: 0.9} for n in range(repetitions)]
     load = low + round(0.4 * (high - low) / step) * step
     studio = sim.Studio(size=size, fps=fps)
-    session = record_set(STRANGER, SEED, exercise, load, made, studio)
+    session = record_set(SUBJECT, SEED, exercise, load, errors, studio)
     for view in studio.views:
         video.write(out / f"{view}.mp4", session.film(view), rate=fps)
-    time, value = envelopes(session)
+    time, emg = envelopes(session)
     lines = [",".join(["time [s]", *session.clips[0].muscles])]
     lines += [
-        ",".join([f"{t:.2f}", *(f"{x:.4f}" for x in row)])
-        for t, row in zip(time, value, strict=True)
+        ",".join([f"{t:.2f}", *(f"{x:.4f}" for x in row)]) for t, row in zip(time, emg, strict=True)
     ]
     write_text(out / "emg.csv", "\n".join(lines) + "\n")
-    truth = [
-        dict(start=start, end=start + clip.phases[-1][2], load_kg=clip.load, score=clip.score,
-             phases=clip.phases, errors=clip.errors)
+    labels = [
+        {
+            "start": start,
+            "end": start + clip.phases[-1][2],
+            "load_kg": clip.load,
+            "score": clip.score,
+            "phases": clip.phases,
+            "errors": clip.errors,
+        }
         for start, clip in zip(session.starts, session.clips, strict=True)
-    ]  # fmt: skip
-    write_json(out / "truth.json", {"action": exercise, "repetitions": truth})
+    ]
+    write_json(out / "labels.json", {"action": exercise, "repetitions": labels})
     return session
 
 
@@ -66,6 +71,6 @@ if __name__ == "__main__":
     parser.add_argument("--repetitions", type=int, default=10)
     parser.add_argument("--size", type=int, default=384, help="px; a multiple of the model's")
     parser.add_argument("--fps", type=float, default=25.0)
-    given = parser.parse_args()
-    make(given.out, given.exercise, given.repetitions, given.size, given.fps)
-    print(given.out)
+    args = parser.parse_args()
+    make(args.out, args.exercise, args.repetitions, args.size, args.fps)
+    print(args.out)

@@ -20,9 +20,11 @@ from array_record.python import array_record_module
 
 from benchmarks import input as input_benchmark
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.clip import Clip
-from video2emg.data import build, pipeline, store
+from video2emg.data import build, store
 from video2emg.data.augment import Augmentation
+from video2emg.data.examples import Examples
 
 VIEWS, RATE, EMG_RATE, SIZE, BATCH = ("front",), 5.0, 500.0, 32, 20
 MUSCLES = ("left_vastus_lateralis", "right_vastus_lateralis")
@@ -30,15 +32,24 @@ MUSCLES = ("left_vastus_lateralis", "right_vastus_lateralis")
 
 def make_clip(index: int) -> Clip:
     rng = np.random.default_rng(index)
-    frames = [input_benchmark.jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
-              for _ in range(5)]  # fmt: skip
+    frames = [
+        input_benchmark.jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8)) for _ in range(5)
+    ]
     return Clip(
-        clip_id=f"clip{index}", dataset="benchmark", subject=f"s{index % 9}", action="squat",
-        views=VIEWS, frames=frames, frame_view=np.zeros(5, np.int32),
-        frame_time=np.arange(5) / RATE, muscles=MUSCLES,
+        clip_id=f"clip{index}",
+        dataset="benchmark",
+        subject=f"s{index % 9}",
+        action="squat",
+        views=VIEWS,
+        frames=frames,
+        frame_view=np.zeros(5, np.int32),
+        frame_time=np.arange(5) / RATE,
+        muscles=MUSCLES,
         emg=rng.normal(size=(int(EMG_RATE), 2)).astype(np.float32),
-        emg_unit="mV", emg_rate=EMG_RATE, emg_max=np.ones(2, np.float32),
-    )  # fmt: skip
+        emg_unit="mV",
+        emg_rate=EMG_RATE,
+        emg_max=np.ones(2, np.float32),
+    )
 
 
 class Small(input_benchmark.Benchmark):
@@ -80,28 +91,33 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--cache_mib", type=float, default=8.0)
     args = parser.parse_args()
-    window = pipeline.Window(1.0, RATE, 50.0, SIZE, VIEWS, 2)
+    window = Window(1.0, RATE, 50.0, SIZE, VIEWS, 2)
     with tempfile.TemporaryDirectory() as folder:
         built = dataset(pathlib.Path(folder), max(args.counts))
         size = sum(f.stat().st_size for f in built.iterdir()) / 2**20
         source = tfds.builder_from_directory(built).as_data_source(split="train")
         clips = store.ClipSource(source, str(built))
         assert len(clips) == max(args.counts)
-        examples = pipeline.Examples(
+        examples = Examples(
             clips, window, emg.Chain(), emg.Normalisation("mvc"), int(args.cache_mib * 2**20)
         )
-        print(f"{len(clips)} clips, {size:.0f} MiB on disk, cache of {args.cache_mib:.0f} MiB; "
-              f"before reading: {occupied()[0]:.0f} MiB", flush=True)  # fmt: skip
-        batches = iter(pipeline.train_batches(examples, Augmentation(), BATCH, 0, threads=2))
+        print(
+            f"{len(clips)} clips, {size:.0f} MiB on disk, cache of {args.cache_mib:.0f} MiB; "
+            f"before reading: {occupied()[0]:.0f} MiB",
+            flush=True,
+        )
+        batches = iter(train_batches(examples, Augmentation(), BATCH, 0, threads=2))
         seen: set[int] = set()
         start = time.perf_counter()
         for batch in batches:
             seen |= set(np.asarray(batch["index"]).tolist())
             if len(seen) in args.counts:
                 resident, anonymous = occupied()
-                print(f"{len(seen):7d} clips: {resident:.0f} MiB, {anonymous:.0f} of them "
-                      f"anonymous; {len(seen) / (time.perf_counter() - start):.0f} clips/s",
-                      flush=True)  # fmt: skip
+                print(
+                    f"{len(seen):7d} clips: {resident:.0f} MiB, {anonymous:.0f} of them "
+                    f"anonymous; {len(seen) / (time.perf_counter() - start):.0f} clips/s",
+                    flush=True,
+                )
             if len(seen) == len(clips):
                 break
 

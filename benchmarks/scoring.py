@@ -58,8 +58,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     rubric = flex_like(rng)
     action = rng.integers(0, len(rubric.actions), COUNT).astype(np.int32)
-    extent = rng.random((COUNT, rubric.weight.shape[1]), np.float32)
-    extent_on, action_on = jnp.asarray(extent), jnp.asarray(action)
+    severity = rng.random((COUNT, rubric.weight.shape[1]), np.float32)
+    severity_on, action_on = jnp.asarray(severity), jnp.asarray(action)
     table = jnp.asarray(rubric.weight)
 
     alone = jax.jit(lambda e, a: scoring.compositional_score(e, table[a]))
@@ -68,13 +68,13 @@ def main() -> None:
 
     def numpy_score() -> np.ndarray:
         weight = rubric.weight[action]
-        return 100 * (1 - (weight * extent).sum(-1) / weight.sum(-1))
+        return 100 * (1 - (weight * severity).sum(-1) / weight.sum(-1))
 
     reference = seconds(numpy_score)
     for name, run in (
-        ("score", lambda: alone(extent_on, action_on)),
-        ("score with key steps, tiers and penalties", lambda: parts(extent_on, action_on)),
-        ("gradient", lambda: slope(extent_on, action_on)),
+        ("score", lambda: alone(severity_on, action_on)),
+        ("score with key steps, tiers and penalties", lambda: parts(severity_on, action_on)),
+        ("gradient", lambda: slope(severity_on, action_on)),
     ):
         took = seconds(run)
         print(f"{name}: {COUNT / took / 1e6:.1f} million/s, {reference / took:.1f} × NumPy's sum")

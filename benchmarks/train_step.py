@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from configs import v2emg
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import train_batches
+from video2emg.data.batches import train_batches
 from video2emg.data.store import open_dataset
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
@@ -85,9 +85,11 @@ class TorchModel:
             return y.reshape(*y.shape[:2], heads, -1).transpose(1, 2)
 
         mixed = F.scaled_dot_product_attention(
-            split("query", normed), split("key", tokens), split("value", tokens),
+            split("query", normed),
+            split("key", tokens),
+            split("value", tokens),
             attn_mask=mask[:, None, None, :],
-        )  # fmt: skip
+        )
         mixed = dense(attention["out"], mixed.transpose(1, 2).flatten(2))
         x = x + F.dropout(mixed, self.dropout)
         hidden = gelu(dense(mlp["Dense_0"], norm(p[f"LayerNorm_{last}"], x)))
@@ -163,9 +165,10 @@ def main() -> None:
     model = setup.build_model(config, examples.window)
     augmentation = Augmentation(**config.augment.to_dict())
     data = Feed(
-        train_batches(examples, augmentation, config.train.batch_size, 0,
-                      threads=config.data.threads)
-    )  # fmt: skip
+        train_batches(
+            examples, augmentation, config.train.batch_size, 0, threads=config.data.threads
+        )
+    )
     host = next(data)
     mesh = mesh_lib.make_mesh()
     batch = mesh_lib.put_batch(mesh, host)

@@ -1,17 +1,21 @@
-"""Judging repetitions from video and the EMG that it suggests, on the simulated gym.
+"""Action quality assessment (AQA) from video and predicted EMG, on the simulated gym.
 
     python launch.py --config configs/aqa.py --workdir runs/aqa                # one head
     python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep  # docs/aqa.md's table
 
-    python launch.py --config configs/aqa.py:core --workdir runs/core          # a system of others
+    python launch.py --config configs/aqa.py:core --workdir runs/core          # a published system
 
-A Video→EMG model is trained first (into `workdir/video2emg`) unless `--config.video2emg=` names the
-workdir of a finished one. Presets (after a colon): `debug` checks the machinery; `core`,
-`core_pose`, `core_as_published`, `usdl` and `mlp` are systems of others; `core_i3d` is FLEX's, over
-an I3D of whose weights `--config.main.model.pretrained.weights=` names the file, and wants a GPU;
-the default is for two CPU cores: the people are simulated in 5 minutes, Video→EMG trains in 10, a
-head on top of it in one.
-Expected result: docs/aqa.md.
+A Video→EMG model is trained first (into `workdir/video2emg`), unless `--config.video2emg=` names
+the workdir of a finished one. Presets (after a colon):
+
+- none: our head, for two CPU cores; the people are simulated in 5 minutes, Video→EMG trains in 10
+  minutes, the head in one;
+- `debug`: checks the machinery;
+- `core`, `core_pose`, `core_as_published`, `usdl`, `mlp`: published systems;
+- `core_i3d`: FLEX's CoRe on I3D features, for a GPU; `--config.main.model.pretrained.weights=`
+  names the file of the I3D weights.
+
+Expected results: docs/aqa.md.
 """
 
 from collections.abc import Iterator
@@ -21,7 +25,7 @@ import ml_collections
 
 from configs import baselines, v2emg
 
-# Systems of others on the same evidence, see docs/reference.md.
+# Published systems on the same frozen features, see docs/published_systems.md.
 SYSTEMS = {
     "core": dict(system="core"),
     "core_pose": dict(system="core", modalities=("video", "pose", "emg")),
@@ -47,17 +51,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
         main.train.update(steps=2000, eval_every=200, save_every=200)
     config = ml_collections.ConfigDict()
-    config.task = "aqa"
+    config.job = "aqa"
     config.graph = "gymsim"
     config.video2emg = ""  # workdir of a finished main job; empty: train one
     config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
-    # none | predicted (trained jointly) | predicted_frozen | measured | shuffled (predicted, of
-    # anybody else doing anything) | from_other_subject (predicted, of somebody else doing the same)
+    # none | predicted (Video→EMG is trained too) | predicted_frozen | measured | shuffled (that of
+    # a random other person) | from_other_subject (of another person, for the same action)
     config.emg_source = "predicted_frozen"
     config.video = True  # False hides the video tokens: EMG only
-    config.views = ()  # cameras that are looked through; empty: all of the Video→EMG model's
-    config.extra_inputs = ()  # shown to the head as well: pose (measured), load, vitals, traits
-    config.copies = 8  # augmented versions of each training clip that a frozen model is shown
+    config.views = ()  # cameras shown to the head; empty: all of the Video→EMG model
+    config.extra_inputs = ()  # other inputs of the head: pose (measured), load, vitals, traits
+    config.copies = 8  # augmented versions of each training clip, encoded by the frozen model
     config.model = dict(
         score="errors",  # errors | regression | usdl | relative
         action="given",  # given | recognised
@@ -65,13 +69,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         heads=4,
         layers=1,
         dropout=0.3,
-        instants=16,  # of a repetition at which templates weigh the evidence,
-        width=32,  # in that many features
-        phase_samples=4,  # instants per video frame at which the key step is asked
-        exemplars=5,  # judged repetitions that `relative` compares with and averages over
+        instants=16,  # of a repetition, at which the phase templates read the tokens,
+        width=32,  # as so many features
+        phase_samples=4,  # predictions of the key step per video frame
+        exemplars=5,  # scored repetitions that `relative` compares with and averages over
     )
-    # A system of others instead of our head: core | usdl | mlp; what it looks at, and where CoRe
-    # follows its authors' code against better knowledge.
+    # A published system instead of our head: core | usdl | mlp; its inputs, and where CoRe follows
+    # its authors' code although another method is sound.
     config.published = dict(
         system="",
         modalities=("video", "emg"),
@@ -103,7 +107,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ),
         eval_every=100,
         save_every=1000,
-        patience_s=600.0,  # s, that one batch of input may take
+        patience_s=600.0,  # s, longest wait for one batch of input
         log_every=25,
     )
     config.joint = dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20)
@@ -122,10 +126,11 @@ FROZEN = ("none", "predicted_frozen", "measured", "shuffled", "from_other_subjec
 
 
 def sweep() -> Iterator[dict[str, Any]]:
-    """Every source of EMG, and EMG without video, with five seeds each (`launch.py --sweep`)."""
+    """Every EMG source, and EMG without video, five seeds each (`launch.py --sweep`)."""
     for seed in range(5):
         for source in FROZEN:
-            yield {"emg_source": source, "train.seed": seed}
-        yield {"emg_source": "predicted_frozen", "video": False, "train.seed": seed}
+            yield {"row": source, "emg_source": source, "train.seed": seed}
+        only_emg = {"emg_source": "predicted_frozen", "video": False}
+        yield {"row": "predicted_frozen, video=False", **only_emg, "train.seed": seed}
     for seed in range(5):
-        yield {"emg_source": "predicted", "train.seed": seed}
+        yield {"row": "predicted", "emg_source": "predicted", "train.seed": seed}

@@ -1,9 +1,9 @@
-"""Heads of others beside ours, on the same frozen Video→EMG model, the same EMG and subjects.
+"""Published AQA systems and ours on the same frozen Video→EMG model, EMG and subjects.
 
     python launch.py --config configs/aqa_systems.py --workdir runs/aqa_systems --sweep
 
-Three seeds each; ours composes its score from errors by the graph, and can regress it directly, as
-a distribution, or relative to an exemplar instead. Expected result: docs/aqa.md.
+Three seeds each. Our head computes the score from the errors by the graph; its variants regress the
+score directly, as a distribution, or relative to an exemplar. Expected results: docs/aqa.md.
 """
 
 from collections.abc import Iterator

@@ -1,24 +1,23 @@
-r"""Systems of others beside ours on the simulated gym: same data, splits, budget and metrics.
+r"""Published systems and ours on the simulated gym: same data, splits, budget and metrics.
 
     python launch.py --config configs/baselines.py --workdir runs/baselines       # the whole table
     python launch.py --config configs/baselines.py:mia --workdir runs/mia         # one system
     python launch.py --config configs/baselines.py:vit --workdir runs/vit \
       --config.model.pretrained.weights=model.safetensors --config.train.finetune.mode=lora
 
-The table has every row that two cores can train, three seeds each where a seed matters; it
-resumes where it stopped; `:debug` runs all of it in minutes on next to nothing, with
-`--config.only=mia,tds` some rows. Systems (after the colon):
+The table has every row that two cores can train, with three seeds if the seed matters. It resumes.
+`:debug` runs all rows in minutes; `--config.only=mia,tds` runs some. Systems (after the colon):
 
-- pose → EMG: `mia`, the transformer of Muscles in Action without subject code (a subject never seen
-  has none); `tds`, a time-depth separable network as in emg2pose and PianoKPM with a learned output
-  scale; `temporal_cnn`; `ours_pose`, our model on the same input; regressors `ridge_pose`,
-  `svr_pose`, `retrieval_pose` (MIA's baseline). They are shown the simulator's joint positions,
-  which no camera gives: compare them with each other, and with Video→EMG only as an upper bound.
-  `mia_as_published` has the original's width and depth.
-- Video→EMG: `ours`; regressors on its frozen encoder, `ridge_video` and `svr_video` (FLEX's best
-  system, there on a ViT); pretrained encoders in our model, `i3d`, `vit`, `videomae`, `videoprism`,
-  of base size and at their own picture size; without weights these start from nothing, and they
-  want a GPU.
+- pose → EMG: `mia`, the transformer of Muscles in Action without its subject code, which an unseen
+  subject does not have; `tds`, a time-depth separable network as in emg2pose and PianoKPM, with a
+  learned output scale; `temporal_cnn`; `ours_pose`, our model on the same input; the regressors
+  `ridge_pose`, `svr_pose`, `retrieval_pose` (the baseline of MIA). They read the true joint
+  positions of the simulator, which no camera gives, so for Video→EMG they are an upper bound.
+  `mia_as_published` has the width and depth of the original.
+- Video→EMG: `ours`; the regressors `ridge_video` and `svr_video` (FLEX's best system, there on a
+  ViT) on its frozen encoder; the pretrained encoders `i3d`, `vit`, `videomae`, `videoprism` in our
+  model, of base size and at their own picture size. Without weights these start from random
+  values; they need a GPU.
 """
 
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg in ("", "debug"):
         return ml_collections.ConfigDict(
             dict(
-                task="table",
+                job="compare",
                 baseline="ours",
                 seeds=(0, 1, 2),
                 only="",  # rows, with commas between
@@ -70,6 +69,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
     config = v2emg.get_config("debug" if arg.endswith("_debug") else "six")
     if name in REGRESSORS:
+        config.job = "regressor"
         config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]

@@ -2,13 +2,18 @@
 
     python launch.py --config configs/v2emg.py --workdir runs/v2emg
 
-Presets (after a colon): `debug` checks the machinery in under a minute; the default learns twenty
-exercises, `six` six of them in a third of the time, `large` all of four times the people in an hour
-(after a quarter of an hour of building), each on two CPU cores; `causal` is the default for live
-video, late by 0.4 s (docs/predict.md); `base` is ViT-B sized, for one large GPU; `flex` is the
-default on FLEX's files, `mia` reads the pose of Muscles in Action (set `--config.data.manual_dir`).
-Any value can be changed: `--config.train.steps=2000`. Expected result and run time: see the table
-in README.md, which is written from `results/v2emg.json`, and docs/results.md.
+Presets (after a colon):
+
+- none: twenty exercises, a quarter of an hour of training on two CPU cores;
+- `debug`: checks the machinery in under a minute;
+- `six`: six exercises, a third of the time;
+- `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
+- `causal`: for live video, 0.4 s late (docs/predict.md);
+- `base`: ViT-B size, for one large GPU;
+- `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
+
+Any value can be changed: `--config.train.steps=2000`. Expected results and run times are in the
+table of README.md, which is written from `results/v2emg.json`, and in docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -23,27 +28,28 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/v2emg.py: unknown preset {arg!r}; choose one of {PRESETS}")
     config = ml_collections.ConfigDict()
+    config.job = "video2emg"
 
     config.data = dict(
         name="gymsim/gym",
-        dir="data",  # where datasets are built and found
-        manual_dir="",  # the source's own files, for datasets made of some (recordings)
-        normalisation="mvc",  # what one unit of EMG means: mvc | subject | train
-        torque="source",  # joint torques: the source's, or static (those that hold the posture)
+        dir="data",  # folder of built datasets
+        manual_dir="",  # the source's own files, for datasets that are made from files
+        normalisation="mvc",  # unit of the EMG targets: mvc | subject | train (docs/emg.md)
+        torque="source",  # joint torques: source (the dataset's) | static (hold the posture)
         views=("front", "front_left"),
-        seconds=4.0,
-        frame_rate=5.0,  # Hz, video given to the model
+        seconds=4.0,  # length of a window
+        frame_rate=5.0,  # Hz, of the model's video input
         emg_rate=50.0,  # Hz, predicted envelope
         size=64,  # px
-        channels=4,
-        cache_gib=3.0,  # decoded clips kept in memory
+        channels=4,  # largest number of EMG channels of a clip
+        cache_gib=3.0,  # memory for decoded clips
         notch=0.0,  # Hz, mains filter; 0: none
-        threads=2,  # that decode
+        threads=2,  # decoding threads
     )
-    # Protocols: leave one action out; learn from so many people; test with other cameras.
+    # Protocols: leave one action out; train on fewer people; test with other cameras.
     config.data.select = dict(without_action="", people=0, seed=0, test_views=())
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.0)
-    # How often a view, or what the model is given beside, is hidden, so that it can do without.
+    # Probability of hiding a view or another input in training, so that the model can do without.
     config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
@@ -52,24 +58,24 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         layers=2,
         decoder_layers=1,
         dropout=0.1,
-        causal=False,  # for live video: what is said of an instant depends on no frame after it,
-        lookahead_s=0.0,  # or on those of so many seconds, by which it is then late
-        extra_inputs=(),  # beside the video: pose, load, vitals (heart, breath), traits (height …)
-        fusion="joint",  # how they meet: joint | bottleneck
-        bottlenecks=4,  # tokens through which they do
-        view_embedding=True,  # say which camera a token is from; False for cameras never seen
-        pose_refinement_layers=0,  # of a second look, at the predicted pose
-        teacher_forcing=0.5,  # how often, in training, it is at the true one
-        predicted_mae=True,  # also say how far off the EMG may be
-        moment_arms=False,  # also have the EMG explain joint torques (train.loss.consistency)
-        auxiliary=True,  # also predict pose, joint torques and load, where the data has them
+        causal=False,  # for live video: predictions use no later frames,
+        lookahead_s=0.0,  # except those of so many seconds; the output is late by this time
+        extra_inputs=(),  # beside video: pose, load, vitals (heart, breath), traits (height …)
+        fusion="joint",  # of the inputs: joint | bottleneck
+        bottlenecks=4,  # tokens of the bottleneck fusion
+        view_embedding=True,  # tokens carry their camera; False for cameras absent from training
+        pose_refinement_layers=0,  # transformer layers that read the predicted pose
+        teacher_forcing=0.5,  # share of training examples that read the true pose instead
+        predicted_mae=True,  # also predict the mean absolute error of the EMG
+        moment_arms=False,  # also explain joint torques by the EMG (train.loss.consistency)
+        auxiliary=True,  # also predict pose, joint torques and load, if the data has them
         dtype="float32",
     )
     config.train = dict(
         seed=0,
         steps=2700,  # a quarter of an hour on two cores
         batch_size=16,
-        accumulate=1,  # parts of a batch that pass one after the other, for less memory
+        accumulate=1,  # parts of a batch that are computed in sequence, to save memory
         optimiser="muon",
         learning_rate=0.01,
         warmup_steps=50,
@@ -79,10 +85,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         loss=dict(emg=10.0, pose=0.3, torque=0.3, load=0.3, predicted_mae=0.1, consistency=0.01),
         eval_every=300,
         save_every=300,
-        patience_s=600.0,  # s, that one batch of input may take
+        patience_s=600.0,  # s, longest wait for one batch of input
         log_every=20,
     )
-    # Devices that share the parameters, and the work on each example; the rest split the batch.
+    # Devices that share the parameters (fsdp) and each layer (tensor); the rest split the batch.
     config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
 
@@ -94,8 +100,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
-        config.augment.repeat = 0.75  # live video does not begin where a repetition does
-        config.augment.hide.views = 0.3  # and comes from one camera
+        config.augment.repeat = 0.75  # a live window may begin at any phase of a repetition
+        config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)
@@ -113,14 +119,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
     if arg == "flex":
-        # EMG without MVC; about 2.5 s per repetition; where the second camera stands is unknown.
+        # EMG without MVC; about 2.5 s per repetition; the place of the second camera is unknown.
         config.data.update(
             name="flex/cross_subject", normalisation="subject", frame_rate=12.5, size=96
         )
         config.data.views = ("front", "view_2")
         config.train.update(steps=20_000, eval_every=1000, save_every=1000)
     if arg == "mia":
-        # No video: the pose that VIBE saw, and envelopes, both at 10 Hz in windows of 3 s.
+        # No video: poses estimated by VIBE and envelopes, both at 10 Hz in windows of 3 s.
         config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
         config.data.update(seconds=3.0, frame_rate=10.0, emg_rate=10.0)
         config.data.views = ()

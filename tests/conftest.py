@@ -249,7 +249,7 @@ def late_dir(causal_dir) -> Path:
 
 
 @pytest.fixture(scope="session")
-def judge_dir(tiny_dir, run_dir, common_dir) -> Path:
+def aqa_dir(tiny_dir, run_dir, common_dir) -> Path:
     """Workdir of an assessment run over `run_dir`."""
     from configs import aqa
     from video2emg.jobs import aqa as aqa_job

@@ -18,7 +18,7 @@ SOURCES = [ROOT / "launch.py", *sorted((ROOT / "configs").rglob("*.py"))]
 SOURCES += sorted((ROOT / "tools").glob("*.py"))
 OPEN = re.compile(r"…|\$")  # in words that the reader or a loop fills in
 # Programs that are not ours, whose flags are not checked.
-OTHERS = {".", "ffmpeg", "gcloud", "mkdocs", "pip", "ruff"}
+OTHERS = {".", "ffmpeg", "gcloud", "mkdocs", "pip", "pyright", "ruff"}
 
 
 def split(text: str) -> Iterator[list[str]]:

@@ -62,9 +62,12 @@ class Tpu:
     def state(self) -> str:
         """Of the queued resource; ACTIVE while it can be used."""
         done = self._gcloud(
-            "queued-resources", "describe", self._args.name, "--format=value(state.state)",
+            "queued-resources",
+            "describe",
+            self._args.name,
+            "--format=value(state.state)",
             quiet=True,
-        )  # fmt: skip
+        )
         return "ACTIVE" if self._args.dry_run else done.stdout.strip()
 
     def install(self, archive: pathlib.Path) -> None:
@@ -75,10 +78,10 @@ class Tpu:
         )
         steps = [
             "mkdir -p video2emg && tar -xzf video2emg.tar.gz -C video2emg && cd video2emg",
-            'python3.11 -m venv .venv || (sudo apt-get -q update && sudo apt-get -qy install '
+            "python3.11 -m venv .venv || (sudo apt-get -q update && sudo apt-get -qy install "
             "python3.11-venv && python3.11 -m venv .venv)",
             '.venv/bin/pip install -q -r requirements.txt "jax[tpu]<0.13"',
-        ]  # fmt: skip
+        ]
         if self._args.bucket:
             steps.append(
                 f"mkdir -p bucket && (mountpoint -q bucket || gcsfuse {self._args.bucket} bucket)"

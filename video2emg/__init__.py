@@ -1,4 +1,4 @@
-"""Surface EMG and action quality of weight-loaded exercises, seen only through a camera."""
+"""Surface EMG and action quality of weight-loaded exercises from video."""
 
 import typing
 from pathlib import Path
@@ -7,17 +7,16 @@ if typing.TYPE_CHECKING:
     from video2emg.inference.predictor import Predictor
 
 
-def load(checkpoint: str | Path, data_dir: str | Path | None = None) -> "Predictor":
-    """Opens a trained run, to predict from videos; see docs/predict.md.
+def load(run: str | Path) -> "Predictor":
+    """Opens a trained run to predict from videos; see docs/predict.md.
 
     Args:
-      checkpoint: workdir of a finished main job or assessment job.
-      data_dir: where built datasets live; looked at only for runs older than `ood_detector.npz`.
+      run: workdir of a finished Video→EMG or AQA run.
 
     Raises:
-      UserError: there is no finished run.
+      UserError: the run is not finished, or cannot be used with video alone.
     """
-    # Imported late: most users of the package do not predict.
+    # Imported late, because most users of the package do not predict.
     from video2emg.inference.predictor import Predictor
 
-    return Predictor.load(checkpoint, data_dir)
+    return Predictor.load(run)

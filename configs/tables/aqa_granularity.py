@@ -1,9 +1,9 @@
-"""T3: what fine-grained annotation is worth: scores only, errors too, key steps too.
+"""T3: the value of fine-grained annotation: scores only, plus errors, plus key steps.
 
     python launch.py --config configs/tables/aqa_granularity.py --workdir runs/t3 --sweep
 
-The first three rows regress the score, so that they differ in nothing but what annotators told;
-`by the graph` makes it of the errors. Expected result: docs/results.md.
+The first three rows regress the score and differ in their annotations only; `by the graph` computes
+the score from the errors. Expected results: docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,12 @@ import ml_collections
 
 from configs import aqa
 
-_SCORES = {"model.score": "regression", "train.loss.error": 0.0, "train.loss.severity": 0.0,
-           "train.loss.phase": 0.0}  # fmt: skip
+_SCORES = {
+    "model.score": "regression",
+    "train.loss.error": 0.0,
+    "train.loss.severity": 0.0,
+    "train.loss.phase": 0.0,
+}
 _ERRORS = {"model.score": "regression", "train.loss.phase": 0.0}
 ROWS = {
     "score": _SCORES,

@@ -1,10 +1,10 @@
-"""T1, across cameras: learned from two cameras, tested through two others.
+"""T1, across cameras: trained on two cameras, tested on two others.
 
     python launch.py --config configs/tables/cross_view.py --workdir runs/cross_view
 
-The same clips of the same unseen people in every row. `other_cameras` are named to the model, which
-knows `front_right` as the mirror image of what it learned from, and `right` not at all;
-`other_cameras_untold` are not named. Expected result: docs/results.md.
+Every row is tested on the same clips of the same unseen people. In `other_cameras` the model knows
+which camera it sees: `front_right` is the mirror image of a training camera, `right` is new to it.
+In `other_cameras_untold` it has no view embedding. Expected results: docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in ("", "debug"):
         raise ValueError(f"configs/tables/cross_view.py: unknown preset {arg!r}; there is debug")
     return ml_collections.ConfigDict(
-        dict(task="table", baseline="same_cameras", seeds=(0, 1, 2), only="", bootstrap=1000,
-             preset=arg)
-    )  # fmt: skip
+        dict(
+            job="compare",
+            baseline="same_cameras",
+            seeds=(0, 1, 2),
+            only="",
+            bootstrap=1000,
+            preset=arg,
+        )
+    )
 
 
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:

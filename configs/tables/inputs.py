@@ -1,10 +1,10 @@
-"""Video→EMG by what is known beside the video: load, pose, heart and breath, height and mass.
+"""Video→EMG by input: video, load, pose, heart and breath rate, height and mass.
 
     python launch.py --config configs/tables/inputs.py --workdir runs/inputs
 
-One model per seed, trained to do without any of its inputs; each row hides the others from it.
-`large` (after the colon) is the main job's larger preset, given the load or not. Expected result:
-docs/results.md.
+One model per seed, trained with inputs hidden at random; each row hides all inputs but those it
+names. `large` (after the colon) is the larger preset of the main job, with and without load.
+Expected results: docs/results.md.
 """
 
 import ml_collections
@@ -34,7 +34,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; large or debug")
     main = v2emg.get_config(arg)
     if not arg:
-        main.train.steps = 1800  # what its results were made with
+        main.train.steps = 1800  # as in the published results
     if arg == "large":
         main.model.extra_inputs = ("load",)
         main.augment.hide.load = 0.5
@@ -42,6 +42,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         main.model.extra_inputs = ("pose", "load", "vitals", "traits")
         main.augment.hide = dict(views=0.3, pose=0.7, load=0.4, vitals=0.5, traits=0.5)
     return ml_collections.ConfigDict(
-        dict(task="subsets", main=main, seeds=(0, 1, 2) if not arg else (0,),
-             rows=LARGE if arg == "large" else ROWS, baseline="both cameras", bootstrap=1000)
-    )  # fmt: skip
+        dict(
+            job="modality_ablation",
+            main=main,
+            seeds=(0, 1, 2) if not arg else (0,),
+            rows=LARGE if arg == "large" else ROWS,
+            baseline="both cameras",
+            bootstrap=1000,
+        )
+    )

@@ -1,12 +1,12 @@
-"""T1: how well Video→EMG does on people, exercises and with data it was not given.
+"""T1: generalisation of Video→EMG to unseen people and exercises, and from fewer people.
 
     python launch.py --config configs/tables/protocols.py --workdir runs/protocols
 
 Every row is tested on the same repetitions of the same unseen people: `cross_subject` as the main
-job; `leave_one_action_out`, each exercise by a model that has never seen it, asked by muscle
-queries; `people_<n>`, learned from fewer people. Skill is over the template of `cross_subject`
-throughout. `pose` (after the colon) does the same on joint positions, which is faster; `debug` is a
-run of minutes on next to nothing. Expected result: docs/results.md.
+job; `leave_one_action_out`, each exercise by a model that was not trained on it; `people_<n>`,
+trained on fewer people. Skill is over the template of `cross_subject` in all rows. `pose` (after
+the colon) reads joint positions, which is faster; `debug` takes minutes. Expected results:
+docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -32,9 +32,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/tables/protocols.py: unknown {arg!r}; choose one of {PRESETS}")
     return ml_collections.ConfigDict(
-        dict(task="table", baseline="cross_subject", seeds=(0, 1, 2), only="", bootstrap=1000,
-             preset=arg)
-    )  # fmt: skip
+        dict(
+            job="compare",
+            baseline="cross_subject",
+            seeds=(0, 1, 2),
+            only="",
+            bootstrap=1000,
+            preset=arg,
+        )
+    )
 
 
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:

@@ -1,15 +1,14 @@
-"""T4: what representations of video know, by the objective that they were learned with.
+"""T4: what representations of video contain, by training objective.
 
     python launch.py --config configs/tables/representations.py --workdir runs/representations
     python launch.py --config configs/tables/representations.py:contrastive --workdir runs/aligned
-    python -m benchmarks.publish_table --workdir runs/representations --name representations \
+    python launch.py publish --kind table --run runs/representations --name representations \
       --page docs/representations.md
 
-The whole table resumes where it stopped; `--config.only=none,emg` makes some rows. An objective is
-a mix of weights in `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps
-and batches. `crowd` (after the colon) has fewer exercises of more people; `debug` is a run of
-minutes on next to nothing; `<objective>_debug` is one row of it. Expected result:
-docs/representations.md.
+The table resumes; `--config.only=none,emg` makes some rows. An objective is a mix of weights in
+`config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps and batches. `crowd`
+(after the colon) has fewer exercises and more people; `debug` takes minutes; `<objective>_debug` is
+one of its rows. Expected results: docs/representations.md.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from configs import v2emg
 PRESETS = ("", "crowd", "debug")
 _BODY = dict(pose=0.3, torque=0.3, load=0.3)
 OBJECTIVES = {
-    "none": {},  # the encoder as it was drawn
+    "none": {},  # the encoder with its initial weights
     "emg": dict(emg=10.0),
     "biomechanics": _BODY,
     "emg+biomechanics": dict(emg=10.0, **_BODY),  # as the main job
@@ -35,9 +34,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is a preset of the table, or an objective."""
     if arg in PRESETS:
         return ml_collections.ConfigDict(
-            dict(task="representations", baseline="biomechanics", seeds=(0, 1, 2), only="",
-                 bootstrap=1000, preset=arg)
-        )  # fmt: skip
+            dict(
+                job="compare",
+                baseline="biomechanics",
+                seeds=(0, 1, 2),
+                only="",
+                bootstrap=1000,
+                preset=arg,
+            )
+        )
     name, _, preset = arg.partition("_")
     if name not in OBJECTIVES or preset not in PRESETS:
         known = ", ".join([*PRESETS[1:], *OBJECTIVES])
@@ -45,8 +50,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             f"configs/tables/representations.py: unknown {arg!r}; choose one of {known}"
         )
     config = v2emg.get_config("debug" if preset == "debug" else "")
-    config.task = "represent"
-    config.graph = "gymsim"  # whose errors probes are asked about; empty: none
+    config.job = "representation"
+    config.graph = "gymsim"  # its errors are probed; empty: none
     if preset != "debug":
         config.data.name = "gymsim/crowd" if preset == "crowd" else "gymsim/gym"
         config.data.views = ("front_left",)
@@ -58,12 +63,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
     )
     config.train.loss = weights | OBJECTIVES[name]
-    config.model.predicted_mae = False  # nobody asks for intervals here
+    config.model.predicted_mae = False  # no intervals in this table
     config.representation = dict(
-        layers=2,  # of the transformer that reads EMG, and of the one that fills in
-        space=64,  # dimensions that video and EMG share
-        span_s=0.6,  # s, hidden at a time
-        hidden=0.6,  # share of the instants
+        layers=2,  # of the EMG encoder and of the masked reconstruction
+        embedding_dim=64,  # dimensions of the shared embedding of video and EMG
+        mask_span_s=0.6,  # s, length of a masked span
+        mask_share=0.6,  # masked share of the instants
     )
     return config
 

@@ -1,15 +1,15 @@
-"""What joint torques are worth as targets, and whether postures' own will do.
+"""The value of joint torques as auxiliary targets: inverse dynamics against static torques.
 
     python launch.py --config configs/tables/torques.py --workdir runs/torques
-    python -m benchmarks.publish_table --workdir runs/torques --name torques \
+    python launch.py publish --kind table --run runs/torques --name torques \
       --page docs/representations.md
 
-Six exercises of ten people, from joint positions; the same test people in every row. `none` learns
-EMG and load alone, `dynamics` also the source's torques, `statics` those that hold the postures
-(`data.statics`); `… + levers` also has the EMG explain them (`models.moment_arms`), by a weight
-of the loss of 0.01 or 0.1. `video` (after the
-colon) sees pictures, and learns the pose; `debug` is a run of minutes on next to nothing. Expected
-result: docs/representations.md.
+Six exercises of ten people, from joint positions; every row has the same test people. `none` learns
+EMG and load only; `dynamics` also predicts the torques of the dataset (inverse dynamics); `statics`
+predicts those that hold the posture (`data.statics`); `… + moment arms` also explains them by the
+EMG (`models.moment_arms`), with a loss weight of 0.01 or 0.1. `video` (after the colon) reads
+pictures and also predicts the pose; `debug` takes minutes. Expected results:
+docs/representations.md.
 """
 
 from collections.abc import Iterator
@@ -26,20 +26,26 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/tables/torques.py: unknown {arg!r}; choose one of {PRESETS}")
     return ml_collections.ConfigDict(
-        dict(task="table", baseline="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
+        dict(job="compare", baseline="none", seeds=(0, 1, 2), only="", bootstrap=1000, preset=arg)
     )
 
 
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
     """The rows of the table."""
-    for name in ("none", "dynamics", "statics", "statics + levers", "statics + strong levers"):
+    for name in (
+        "none",
+        "dynamics",
+        "statics",
+        "statics + moment arms",
+        "statics + strong moment arms",
+    ):
         one = v2emg.get_config("debug" if config.preset == "debug" else "six")
         if config.preset != "video":
             one.model.encoder.name = "pose"
             one.data.views = ()
         one.data.select.people = 2 if config.preset == "debug" else 10
         one.data.torque = "static" if "statics" in name else "source"
-        one.model.moment_arms = name.endswith("levers")
+        one.model.moment_arms = name.endswith("moment arms")
         one.train.loss.consistency = 0.1 if "strong" in name else 0.01
         if name == "none":
             one.train.loss.torque = 0.0

@@ -1,10 +1,10 @@
 """T5: Video→EMG from one to five cameras.
 
     python launch.py --config configs/tables/views.py --workdir runs/t5
-    python -m benchmarks.publish_table --workdir runs/t5 --name views --page docs/results.md
+    python launch.py publish --kind table --run runs/t5 --name views --page docs/results.md
 
-One model per seed, trained to do without any camera; each row hides the others from it. Expected
-result: docs/results.md.
+One model per seed, trained with cameras hidden at random; each row hides all cameras but those it
+names. Expected results: docs/results.md.
 """
 
 import ml_collections
@@ -30,5 +30,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     else:
         rows, seeds = (("front", FIVE[:1]), ("first 2", FIVE[:2])), (0,)
     return ml_collections.ConfigDict(
-        dict(task="subsets", main=main, seeds=seeds, rows=rows, baseline="front", bootstrap=1000)
+        dict(
+            job="modality_ablation",
+            main=main,
+            seeds=seeds,
+            rows=rows,
+            baseline="front",
+            bootstrap=1000,
+        )
     )

@@ -20,8 +20,8 @@ def fields(n=12):
     }
 
 
-class FakeBench(FrozenFeatures):
-    """A bench that need not look at clips."""
+class FakeFeatures(FrozenFeatures):
+    """Features without a model."""
 
     def __init__(self):
         self._fields = {"test": fields()}
@@ -29,44 +29,43 @@ class FakeBench(FrozenFeatures):
 
 
 @pytest.mark.parametrize("source", ["shuffled", "from_other_subject"])
-def test_borrowed_emg_is_somebody_elses_with_its_names_and_the_video_stays(source):
-    bench = FakeBench()
-    shown, own = bench.shown("test", source, seed=0), fields()
-    lender = shown["activity"][:, 0, 0].astype(int)
+def test_lent_emg_is_of_another_subject_with_its_channels_and_the_video_stays(source):
+    features = FakeFeatures()
+    lent, own = features.with_emg_source("test", source, seed=0), fields()
+    lender = lent["activity"][:, 0, 0].astype(int)
     assert (lender // 4 != own["index"] // 4).all()
-    np.testing.assert_array_equal(shown["side"][:, 0], lender)
-    np.testing.assert_array_equal(shown["tokens"], own["tokens"])
+    np.testing.assert_array_equal(lent["side"][:, 0], lender)
+    np.testing.assert_array_equal(lent["tokens"], own["tokens"])
     same_action = lender % 2 == own["action"]
     assert same_action.all() == (source == "from_other_subject")
-    again = bench.shown("test", source, seed=0)["activity"]
-    np.testing.assert_array_equal(shown["activity"], again)
+    again = features.with_emg_source("test", source, seed=0)["activity"]
+    np.testing.assert_array_equal(lent["activity"], again)
 
 
 def test_measured_and_own_emg():
-    bench = FakeBench()
-    assert (bench.shown("test", "measured", 0)["activity"] < 0).all()
-    assert bench.shown("test", "predicted_frozen", 0) is bench.fields("test")
+    features = FakeFeatures()
+    assert (features.with_emg_source("test", "measured", 0)["activity"] < 0).all()
+    assert features.with_emg_source("test", "predicted_frozen", 0) is features.fields("test")
 
 
-def test_nobody_to_borrow_from():
-    bench = FakeBench()
-    bench.subject["test"][:] = "s0"
+def test_a_single_subject_has_nobody_to_lend_emg():
+    features = FakeFeatures()
+    features.subject["test"][:] = "s0"
     with pytest.raises(UserError, match="no other subject"):
-        bench.shown("test", "shuffled", 0)
+        features.with_emg_source("test", "shuffled", 0)
 
 
 def test_exemplars_are_other_repetitions_of_the_same_action():
-    library = fields()
-    for rows in (FeatureDataset(library, library), FeatureDataset(fields(4), library)):
+    exemplars = fields()
+    for rows in (FeatureDataset(exemplars, exemplars), FeatureDataset(fields(4), exemplars)):
         rng = np.random.default_rng(0)
-        seen = [rows.row(1, rng) for _ in range(60)]
-        chosen = {int(row[EXEMPLAR + "index"]) for row in seen}
-        expected = {1, 3, 5, 7, 9, 11} - ({1} if rows.library is rows.fields else set())
+        chosen = {int(rows.row(1, rng)[EXEMPLAR + "index"]) for _ in range(60)}
+        expected = {1, 3, 5, 7, 9, 11} - ({1} if rows.exemplars is rows.fields else set())
         assert chosen == expected
 
 
-def test_every_row_is_judged_once():
+def test_every_row_occurs_once():
     batches = list(FeatureDataset(fields()).eval_batches(5))
     assert [len(b["index"]) for b in batches] == [5, 5, 5]
-    seen = np.concatenate([b["index"][b["_mask"]] for b in batches])
-    np.testing.assert_array_equal(seen, np.arange(12))
+    index = np.concatenate([b["index"][b["_mask"]] for b in batches])
+    np.testing.assert_array_equal(index, np.arange(12))

@@ -34,20 +34,26 @@ def test_srcc_by_hand():
 
 @hypothesis.settings(max_examples=50, deadline=None)
 @hypothesis.given(
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans(), st.integers(0, 3)),
-             min_size=2, max_size=20)
-)  # fmt: skip
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans(), st.integers(0, 3)),
+        min_size=2,
+        max_size=20,
+    )
+)
 def test_weights_are_repetitions(rows):
     p, t, made, times = (np.array(column) for column in zip(*rows, strict=True))
     hypothesis.assume(times.sum() > 0)
-    p, t, said = p / 5.0, t / 1.0, p > 2
+    p, t, predicted = p / 5.0, t / 1.0, p > 2
     again = np.repeat(np.arange(len(rows)), times)
     weight = times[None]
     for name, arguments in {
-        "srcc": (p, t), "mae": (p, t), "average_precision": (p, made), "f1": (said, made),
+        "srcc": (p, t),
+        "mae": (p, t),
+        "average_precision": (p, made),
+        "f1": (predicted, made),
         "expected_calibration_error": (p, made),
-    }.items():  # fmt: skip
-        metric = getattr(quality, name)
+    }.items():
+        metric = getattr(metrics, name)
         expected = metric(*(x[again] for x in arguments))
         np.testing.assert_allclose(metric(*arguments, weight), [expected], atol=1e-9, err_msg=name)
 
@@ -82,9 +88,9 @@ def test_average_precision_and_f1_equal_sklearn():
             made[0] = True
             expected = sk.average_precision_score(made, probability)
             assert metrics.average_precision(probability, made) == pytest.approx(expected)
-            said = probability > 0.5
-            expected = sk.f1_score(made, said, zero_division=np.nan)
-            assert metrics.f1(said, made) == pytest.approx(expected, nan_ok=True)
+            predicted = probability > 0.5
+            expected = sk.f1_score(made, predicted, zero_division=np.nan)
+            assert metrics.f1(predicted, made) == pytest.approx(expected, nan_ok=True)
     nothing = np.zeros(4, bool)
     assert np.isnan(metrics.average_precision(np.ones(4), nothing))
     assert np.isnan(metrics.f1(nothing, nothing))
@@ -92,9 +98,9 @@ def test_average_precision_and_f1_equal_sklearn():
 
 def test_best_threshold_is_the_best():
     probability, made = np.array([0.1, 0.2, 0.3, 0.9]), np.array([False, True, False, True])
-    found = metrics.best_threshold(probability, made)
+    best = metrics.best_threshold(probability, made)
     every = [metrics.f1(probability >= t, made) for t in np.linspace(0, 1, 101)]
-    assert found == 0.2 and metrics.f1(probability >= found, made) == max(every)
+    assert best == 0.2 and metrics.f1(probability >= best, made) == max(every)
     assert metrics.best_threshold(probability, made & False) == 0.5
 
 
@@ -106,8 +112,8 @@ def test_calibration_error_by_hand():
 
 def test_boundary_error_leaves_out_the_first_and_the_absent():
     true = np.array([[0.0, 1.0, np.nan], [0.0, 0.5, 1.0]])
-    said = np.array([[0.9, 1.1, 2.0], [0.9, 0.5, 0.7]])
-    assert metrics.boundary_error_ms(said, true) == pytest.approx(1e3 * 0.4 / 3)
+    predicted = np.array([[0.9, 1.1, 2.0], [0.9, 0.5, 0.7]])
+    assert metrics.boundary_error_ms(predicted, true) == pytest.approx(1e3 * 0.4 / 3)
 
 
 def test_segmentation_is_the_best_of_all_cuts():
@@ -121,8 +127,7 @@ def test_segmentation_is_the_best_of_all_cuts():
             edges = [*cut, q]
             return sum(logits[edges[i] : edges[i + 1], i].sum() for i in range(p))
 
-        cuts = [(0,)] if p == 1 else [
-            (0, *rest) for rest in np.ndindex(*[q + 1] * (p - 1)) if list(rest) == sorted(rest)
-        ]  # fmt: skip
+        later = [rest for rest in np.ndindex(*[q + 1] * (p - 1)) if list(rest) == sorted(rest)]
+        cuts = [(0, *rest) for rest in later]
         assert starts[0] == 0 and (np.diff(starts) >= 0).all()
         assert total(starts) == pytest.approx(max(total(cut) for cut in cuts))

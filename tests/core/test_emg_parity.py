@@ -66,8 +66,10 @@ def test_envelope_is_that_of_neurokits_filters(raw):
     nk = pytest.importorskip("neurokit2", reason="NeuroKit2 is not installed")
 
     def filtered(x, **settings):
-        return np.stack([nk.signal_filter(c, RATE, method="butterworth", order=2, **settings)
-                         for c in x.T], axis=1)  # fmt: skip
+        return np.stack(
+            [nk.signal_filter(c, RATE, method="butterworth", order=2, **settings) for c in x.T],
+            axis=1,
+        )
 
     band = filtered(raw - raw.mean(0), lowcut=20, highcut=450)
     theirs = filtered(np.abs(band), highcut=6)

@@ -39,8 +39,11 @@ def bucket(tmp_path, monkeypatch):
 
 
 def content(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*")
-            if p.is_file() and p.name[0] != "."}  # fmt: skip
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.is_file() and p.name[0] != "."
+    }
 
 
 def another_machine(tmp_path):
@@ -72,8 +75,10 @@ def test_what_is_done_on_one_machine_is_there_on_the_next(bucket, tmp_path):
 
 
 def test_it_is_copied_while_it_goes_on_and_after_an_error(bucket):
-    with pytest.raises(ValueError, match="of the job"), \
-         remote.workdir("gs://bucket/run", every_s=0.05) as folder:  # fmt: skip
+    with (
+        pytest.raises(ValueError, match="of the job"),
+        remote.workdir("gs://bucket/run", every_s=0.05) as folder,
+    ):
         write(folder, first="1")
         deadline = time.monotonic() + 20
         while not bucket.exists("bucket/run/.manifest.json") and time.monotonic() < deadline:
@@ -90,8 +95,10 @@ def test_a_push_that_is_cut_off_leaves_what_was_there(bucket, tmp_path, monkeypa
         write(folder, **{"checkpoints/1/x": "one"})
     with monkeypatch.context() as cut:
         cut.setattr(bucket, "pipe_file", lambda *_, **__: 1 / 0)
-        with pytest.raises(UserError, match="gs://bucket/run: ZeroDivisionError"), \
-             remote.workdir("gs://bucket/run") as folder:  # fmt: skip
+        with (
+            pytest.raises(UserError, match="gs://bucket/run: ZeroDivisionError"),
+            remote.workdir("gs://bucket/run") as folder,
+        ):
             shutil.rmtree(folder / "checkpoints/1")
             write(folder, **{"checkpoints/2/x": "two"})
     assert bucket.exists("bucket/run/checkpoints/2/x")
@@ -122,8 +129,10 @@ def test_who_went_on_elsewhere_is_followed(bucket, tmp_path):
 
 def test_mistakes_cost_one_line(bucket, tmp_path, monkeypatch):
     bucket.pipe_file("bucket/other/notes.txt", b"mine")
-    with pytest.raises(UserError, match="gs://bucket/other is not empty and holds no run"), \
-         remote.workdir("gs://bucket/other"):  # fmt: skip
+    with (
+        pytest.raises(UserError, match="gs://bucket/other is not empty and holds no run"),
+        remote.workdir("gs://bucket/other"),
+    ):
         pass
     for address in ("gs://", "gs://bucket/", "gs://bucket/../x"):
         with pytest.raises(UserError, match="expected gs://bucket/name"), remote.workdir(address):
@@ -135,8 +144,10 @@ def test_mistakes_cost_one_line(bucket, tmp_path, monkeypatch):
         raise ImportError("Please install gcsfs")
 
     monkeypatch.setattr("fsspec.filesystem", missing)
-    with pytest.raises(UserError, match=r"pip install \"video2emg\[gcs\]\""), \
-         remote.workdir("gs://bucket/run"):  # fmt: skip
+    with (
+        pytest.raises(UserError, match=r"pip install \"video2emg\[gcs\]\""),
+        remote.workdir("gs://bucket/run"),
+    ):
         pass
     assert bucket.cat_file("bucket/other/notes.txt") == b"mine"
 
@@ -161,12 +172,23 @@ def test_a_dataset_is_fetched_once_and_checked(bucket, tiny_dir, monkeypatch):
 
 def test_a_run_that_is_told_to_stop_goes_on_elsewhere(bucket, tiny_dir, tmp_path):
     """Two machines, one after the other, end where one alone does."""
-    command = [sys.executable, "launch.py", "--config", "configs/v2emg.py:debug",
-               f"--config.data.dir={tiny_dir}", "--config.train.save_every=5",
-               "--config.train.log_every=1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "launch.py",
+        "--config",
+        "configs/v2emg.py:debug",
+        f"--config.data.dir={tiny_dir}",
+        "--config.train.save_every=5",
+        "--config.train.log_every=1",
+    ]
     env = os.environ | {"JAX_PLATFORMS": "cpu"}
-    process = subprocess.Popen([*command, "--workdir", "gs://bucket/run"], cwd=ROOT, env=env,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [*command, "--workdir", "gs://bucket/run"],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     mirror = tmp_path / "cache/video2emg/buckets/runs/bucket/run/metrics.jsonl"
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
@@ -180,8 +202,9 @@ def test_a_run_that_is_told_to_stop_goes_on_elsewhere(bucket, tiny_dir, tmp_path
     assert not bucket.exists("bucket/run/results.json")
     another_machine(tmp_path)
     for workdir in ("gs://bucket/run", str(tmp_path / "alone")):
-        done = subprocess.run([*command, "--workdir", workdir], cwd=ROOT, env=env,
-                              capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [*command, "--workdir", workdir], cwd=ROOT, env=env, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
     rows = [
         bucket.cat_file("bucket/run/metrics.jsonl"),
@@ -189,6 +212,8 @@ def test_a_run_that_is_told_to_stop_goes_on_elsewhere(bucket, tiny_dir, tmp_path
     ]
     losses = [[json.loads(line).get("loss") for line in text.splitlines()] for text in rows]
     assert losses[0] == losses[1] and len(losses[0]) >= 20
-    found = [json.loads(bucket.cat_file("bucket/run/results.json")),
-             json.loads((tmp_path / "alone/results.json").read_text())]  # fmt: skip
+    found = [
+        json.loads(bucket.cat_file("bucket/run/results.json")),
+        json.loads((tmp_path / "alone/results.json").read_text()),
+    ]
     assert found[0]["test"] == found[1]["test"]

@@ -9,18 +9,21 @@ import subprocess
 import sys
 import time
 
+import ezc3d
 import numpy as np
 import pytest
 
 from video2emg.core.errors import UserError
-from video2emg.data import build, store
+from video2emg.data import build, store, workers
 from video2emg.data.datasets import builder as builder_lib
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
 from video2emg.data.datasets.recordings import Builder as Recordings
-from video2emg.data.datasets.workers import in_order
+from video2emg.data.readers import text
+from video2emg.data.workers import in_order
 
 from .test_recordings import folder as recordings
 
+ROOT = pathlib.Path(__file__).parents[2]
 VERSION = str(gymsim.Builder.VERSION)
 BUILD = (
     "import sys; from video2emg.data import store; store.open_dataset('gymsim/tiny', sys.argv[1])"
@@ -32,8 +35,11 @@ def start(code, *args):
     root = pathlib.Path(__file__).parents[2]
     return subprocess.Popen(
         [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *map(str, args)],
-        cwd=root, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        cwd=root,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def wait_for(condition, seconds=60.0):
@@ -80,16 +86,20 @@ def test_a_killed_build_starts_again_cleanly_and_leaves_no_process(tmp_path, tin
 def test_two_builds_at_once_make_one_dataset(tmp_path):
     own = recordings(tmp_path)
     home = tmp_path / "data" / "recordings" / "default"
-    code = ("import sys; from video2emg.data import store; "
-            "store.open_dataset('recordings/default', *sys.argv[1:])")  # fmt: skip
-    with build._alone(home / ".1.0.0.lock"):
+    code = (
+        "import sys; from video2emg.data import store; "
+        "store.open_dataset('recordings/default', *sys.argv[1:])"
+    )
+    with build._lock(home / ".1.0.0.lock"):
         both = [start(code, tmp_path / "data", own) for _ in range(2)]
         for process in both:
             assert "another process is building" in process.stderr.readline()
         assert not (home / "1.0.0").exists()
     assert [process.wait(120) for process in both] == [0, 0]
-    same(store.open_dataset("recordings/default", tmp_path / "data", own),
-         store.open_dataset("recordings/default", tmp_path / "alone", own))  # fmt: skip
+    same(
+        store.open_dataset("recordings/default", tmp_path / "data", own),
+        store.open_dataset("recordings/default", tmp_path / "alone", own),
+    )
     assert {path.name for path in home.iterdir()} == {"1.0.0", ".1.0.0.lock"}
 
 
@@ -176,3 +186,47 @@ def test_beam_builds_the_same_dataset(tmp_path, tiny_dir):
     own = recordings(tmp_path / "own")
     by_beam = store.open_dataset("recordings/default", tmp_path / "a", own, beam=beam)
     same(by_beam, store.open_dataset("recordings/default", tmp_path / "b", own))
+
+
+def test_a_script_without_a_main_guard_builds_a_dataset_with_workers(tmp_path):
+    """Workers do not import the script again: else each would wait for the build it is part of."""
+    own = recordings(tmp_path, 9)
+    file = ezc3d.c3d()
+    file["parameters"]["ANALOG"]["RATE"]["value"] = [1000.0]
+    file["parameters"]["ANALOG"]["LABELS"]["value"] = ["A", "B"]
+    file["parameters"]["ANALOG"]["UNITS"]["value"] = ["mV", "mV"]
+    file["parameters"]["POINT"]["RATE"]["value"] = [100.0]
+    file["data"]["points"] = np.zeros((4, 0, 200))
+    file["data"]["analogs"] = np.random.default_rng(0).normal(size=(1, 2, 2000))
+    file.write(str(own / "a.c3d"))
+    table = own / "clips.csv"
+    table.write_text(table.read_text().replace("a.csv", "a.c3d"))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        "os.cpu_count = lambda: 2\n"
+        "from video2emg.data import readers, store\n"
+        "print(len(readers.read(sys.argv[1] + '/a.c3d')))\n"
+        "dataset = store.open_dataset('recordings/default', sys.argv[1] + '/data', sys.argv[1])\n"
+        "print(sum(map(len, dataset.splits.values())))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, own],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split()[0] == "2" and done.stdout.split()[-1] == "9", done.stderr
+
+
+def test_workers_hand_over_errors_and_crashes(capfd):
+    with pytest.raises(UserError, match="no rows of numbers") as caught:
+        workers.call(text.parse, "a,b\n", "x.csv", timeout=30)
+    assert "text.py" in caught.value.__notes__[0]
+    with pytest.raises(workers.WorkerError, match="status"):
+        workers.call(os.abort, timeout=30)
+    with pytest.raises(TimeoutError):
+        workers.call(time.sleep, 30, timeout=0.1)
+    assert workers.call(print, "to standard output", timeout=30) is None
+    assert "to standard output" in capfd.readouterr().err

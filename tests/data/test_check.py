@@ -57,7 +57,10 @@ def planted(name):
     if name == "heart":
         rate = np.array([70, 4000], np.float32)
         return dataclasses.replace(clip, heart_rate=rate, heart_time=np.arange(2.0)), (
-            "error", "heart_rate", "heart_rate")  # fmt: skip
+            "error",
+            "heart_rate",
+            "heart_rate",
+        )
     if name == "short":
         return dataclasses.replace(clip, emg=emg[:2000]), ("warning", "length", "emg")
     if name == "late":
@@ -68,7 +71,10 @@ def planted(name):
         return frames_of(clip, keep), ("warning", "gap", "frames/front")
     if name == "views":
         return frames_of(clip, (clip.frame_view != 1) | (clip.frame_time < 2)), (
-            "warning", "views", "frames")  # fmt: skip
+            "warning",
+            "views",
+            "frames",
+        )
     if name == "picture":
         frames = list(clip.frames)
         frames[0] = frames[0][:50]
@@ -87,15 +93,34 @@ def planted(name):
 def frames_of(clip, keep):
     own = np.flatnonzero(keep)
     return dataclasses.replace(
-        clip, frames=[clip.frames[i] for i in own], frame_view=clip.frame_view[own],
-        frame_time=clip.frame_time[own])  # fmt: skip
+        clip,
+        frames=[clip.frames[i] for i in own],
+        frame_view=clip.frame_view[own],
+        frame_time=clip.frame_time[own],
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["missing", "flat", "saturated", "hum", "unit", "emg_rate", "heart", "short", "late", "gap",
-     "views", "picture", "load", "outside", "overlap", "contract"],
-)  # fmt: skip
+    [
+        "missing",
+        "flat",
+        "saturated",
+        "hum",
+        "unit",
+        "emg_rate",
+        "heart",
+        "short",
+        "late",
+        "gap",
+        "views",
+        "picture",
+        "load",
+        "outside",
+        "overlap",
+        "contract",
+    ],
+)
 def test_a_planted_defect_is_found_and_nothing_else(name):
     clip, expected = planted(name)
     assert codes(clip) == [expected]
@@ -125,8 +150,12 @@ def test_envelopes_are_not_blamed_for_being_smooth():
     smooth = np.abs(np.sin(np.pi * np.arange(300) / 100))[:, None] * [1.0, 0.8]
     smooth[:50] = 0
     clip = dataclasses.replace(
-        clip, emg=smooth.astype(np.float32), emg_rate=100.0, emg_unit="fraction",
-        provenance={"emg_kind": "envelope"})  # fmt: skip
+        clip,
+        emg=smooth.astype(np.float32),
+        emg_rate=100.0,
+        emg_unit="fraction",
+        provenance={"emg_kind": "envelope"},
+    )
     assert check_clip(clip) == []
 
 
@@ -172,7 +201,7 @@ def test_hum_is_the_share_of_power_at_the_mains():
 def test_the_command_writes_table_file_and_pictures(tmp_path, capsys, monkeypatch):
     clip, _ = planted("flat")
     monkeypatch.setattr(store, "source_clips", lambda *_: {"train": [clean(1), clip]})
-    assert check_data.run("some/thing", "data", "", str(tmp_path)) == 1
+    assert check_data.run(check_data.Options("some/thing", out=str(tmp_path))) == 1
     assert "error   flat" in capsys.readouterr().out
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.json", f"{clip.clip_id}.png"}

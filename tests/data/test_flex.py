@@ -16,6 +16,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import store
 from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.write import to_flex
+from video2emg.eval.out_of_domain import OODDetector
 from video2emg.jobs import video2emg
 
 
@@ -40,8 +41,10 @@ def clips_of(root, config="cross_subject"):
 
 def test_the_tree_has_the_published_names_and_shapes(exported):
     root, _ = exported
-    lists = {s: scipy.io.loadmat(root / "Split_4" / f"split_4_{s}_list.mat")[v]
-             for s, v in layout.LISTS.items()}  # fmt: skip
+    lists = {
+        s: scipy.io.loadmat(root / "Split_4" / f"split_4_{s}_list.mat")[v]
+        for s, v in layout.LISTS.items()
+    }
     assert lists["train"].shape == (18, 3) and lists["test"].shape == (6, 3)
     assert len(list((root / "A01" / "001" / "View-1").glob("img_*.JPG"))) == 103
     with open(root / "Skeleton" / "A01" / "001" / "skeleton_points.csv") as file:
@@ -88,6 +91,7 @@ def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
     )
     found = video2emg.run(config, tmp_path / "run")
     assert found["provenance"]["simulated"] is True  # the tree says where it comes from
+    assert OODDetector.load(tmp_path / "run").about["simulated"] is True
     assert np.isfinite(found["test"]["model"]["skill"])
 
 
@@ -108,8 +112,9 @@ def test_two_columns_are_one_muscle_left_and_right(tree):
     del facts["muscles"]["A01"]
     (tree / "flex.yaml").write_text(yaml.safe_dump(facts))
     (tree / "EMG" / "A01" / "001" / "EMG.csv").write_text("1,2\n3,4\n5,6\n")
-    [clip] = [c for c in clips_of(tree) if not isinstance(c, UserError)
-              and c.clip_id == "flex_A01_001"]  # fmt: skip
+    [clip] = [
+        c for c in clips_of(tree) if not isinstance(c, UserError) and c.clip_id == "flex_A01_001"
+    ]
     assert clip.muscles == ("left_first_muscle", "right_first_muscle")
     assert clip.provenance["muscles_named"] is False
 
@@ -157,7 +162,12 @@ def test_what_does_not_fit_the_layout_is_refused(tmp_path):
     (tmp_path / "full" / "x").write_text("")
     with pytest.raises(UserError, match="not empty"):
         to_flex({"train": [make_clip()]}, tmp_path / "full")
-    odd = dataclasses.replace(make_clip(), muscles=("left_soleus",), emg=make_clip().emg[:, :1],
-                              emg_max=np.ones(1, np.float32), drive=np.zeros((0, 0)))  # fmt: skip
+    odd = dataclasses.replace(
+        make_clip(),
+        muscles=("left_soleus",),
+        emg=make_clip().emg[:, :1],
+        emg_max=np.ones(1, np.float32),
+        drive=np.zeros((0, 0)),
+    )
     with pytest.raises(UserError, match="1 EMG channels"):
         to_flex({"train": [odd]}, tmp_path / "new")

@@ -11,7 +11,7 @@ from tests.conftest import make_clip
 from tests.data.test_pipeline import WINDOW, examples, same
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import INPUTS
-from video2emg.data import inputs
+from video2emg.data import person
 from video2emg.data.augment import Augmentation, Mirror
 
 
@@ -31,10 +31,10 @@ def worn(**fields):
 
 
 def test_vitals_are_of_the_window_or_the_nearest():
-    value, mask = inputs.vitals(worn(), 0.0, 1.0)
+    value, mask = person.vitals(worn(), 0.0, 1.0)
     np.testing.assert_allclose(value, [105, 12])  # two readings within; none, so the nearest
     assert mask.all()
-    value, mask = inputs.vitals(make_clip(0), 0.0, 1.0)
+    value, mask = person.vitals(make_clip(0), 0.0, 1.0)
     assert not mask.any() and not value.any()
 
 
@@ -52,7 +52,7 @@ def test_vitals_are_of_the_window_or_the_nearest():
     ],
 )
 def test_traits_are_what_the_source_tells(provenance, expected, known):
-    value, mask = inputs.traits(worn(provenance=provenance))
+    value, mask = person.traits(worn(provenance=provenance))
     np.testing.assert_allclose(value, expected)
     np.testing.assert_array_equal(mask, np.array(known, bool))
 
@@ -67,8 +67,10 @@ def test_what_is_hidden_is_masked_and_the_rest_is_as_it_was():
     np.testing.assert_array_equal(shown["video_mask"].any(1), [True, False])
     assert not shown["load_mask"] and not shown["vitals_mask"].any()
     changed = ("video_mask", "load_mask", "vitals_mask")
-    same({n: v for n, v in shown.items() if n not in changed},
-         {n: v for n, v in full.items() if n not in changed})  # fmt: skip
+    same(
+        {n: v for n, v in shown.items() if n not in changed},
+        {n: v for n, v in full.items() if n not in changed},
+    )
 
 
 @hypothesis.given(

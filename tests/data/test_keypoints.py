@@ -20,13 +20,32 @@ from .test_recordings import folder, grey, write_video
 
 RNG = np.random.default_rng(0)
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 99) | st.floats() | st.sampled_from(
-        ["keypoints", "12", "a_000000000003", "../x", ""]),
-    lambda inner: st.lists(inner, max_size=60) | st.dictionaries(
-        st.sampled_from(["people", "pose_keypoints_2d", "images", "annotations", "id", "image_id",
-                         "file_name", "keypoints"]), inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 99)
+    | st.floats()
+    | st.sampled_from(["keypoints", "12", "a_000000000003", "../x", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=60)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "people",
+                    "pose_keypoints_2d",
+                    "images",
+                    "annotations",
+                    "id",
+                    "image_id",
+                    "file_name",
+                    "keypoints",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
     max_leaves=80,
-)  # fmt: skip
+)
 
 
 def person(joints, scale=50.0, seed=0):
@@ -86,10 +105,9 @@ def test_of_several_people_one_must_be_chosen(tmp_path):
         ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "1 keypoints; known are"),
         (json.dumps([{"image_id": 1, "keypoints": [float("nan")] * 51}]), "must be finite"),
         (json.dumps([{"image_id": 1, "keypoints": [0.5] * 51}]), "not pixels"),
-        (json.dumps({"images": [], "annotations": [{"image_id": 1, "keypoints": [9] * 51}]
-                     }), None),
+        (json.dumps({"images": [], "annotations": [{"image_id": 1, "keypoints": [9] * 51}]}), None),
     ],
-)  # fmt: skip
+)
 def test_broken_json_is_named(tmp_path, content, says):
     (tmp_path / "a.json").write_text(content)
     if says is None:  # without images, the id of one is its number
@@ -196,8 +214,12 @@ def test_mistakes_are_named_with_their_column(tmp_path, header, cells, says):
 
 
 def test_a_watch_logs_unevenly_and_rarely(tmp_path):
-    own = folder(tmp_path, 1, ",heart_rate,heart_channel,heart_offset,breath_rate,start,end",
-                 ",h.csv,HR,2,14.5,0.5,1.5")  # fmt: skip
+    own = folder(
+        tmp_path,
+        1,
+        ",heart_rate,heart_channel,heart_offset,breath_rate,start,end",
+        ",h.csv,HR,2,14.5,0.5,1.5",
+    )
     (own / "h.csv").write_text(
         "\ufefftime [s];HR [bpm];cadence\n-4;70;1\n-1,9;71,5;1\n"
         "-0,9;;1\n-0,8;72;1\n3;80;1\n9;90;1\n"
@@ -211,11 +233,22 @@ def test_a_watch_logs_unevenly_and_rarely(tmp_path):
 
 
 def test_points_outside_the_picture_are_suspected():
-    clip = validate(Clip(
-        clip_id="a", dataset="d", subject="s", action="x", views=("front",),
-        frames=[b""], frame_view=np.zeros(1, np.int32), frame_time=np.zeros(1),
-        keypoint_joints=skeleton.COCO_17, keypoints=np.full((1, 17, 3), 1.4, np.float32),
-        keypoint_view=np.zeros(1, np.int32), keypoint_time=np.zeros(1)))  # fmt: skip
+    clip = validate(
+        Clip(
+            clip_id="a",
+            dataset="d",
+            subject="s",
+            action="x",
+            views=("front",),
+            frames=[b""],
+            frame_view=np.zeros(1, np.int32),
+            frame_time=np.zeros(1),
+            keypoint_joints=skeleton.COCO_17,
+            keypoints=np.full((1, 17, 3), 1.4, np.float32),
+            keypoint_view=np.zeros(1, np.int32),
+            keypoint_time=np.zeros(1),
+        )
+    )
     assert "keypoints" in {f.code for f in check.check_clip(clip)}
 
 

@@ -6,8 +6,8 @@ import pytest
 from tests.conftest import make_clip
 from video2emg.core import emg
 from video2emg.core.errors import UserError
-from video2emg.data import pipeline
 from video2emg.data.augment import Augmentation
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
 
 from ..fkg.rubrics import rubric
@@ -51,7 +51,7 @@ def test_a_flip_moves_errors_with_a_side_and_nothing_else():
     clips = [dataclasses.replace(make_clip(), errors=(("lower", "left_knee_caving", 0.7),))]
     reference = emg.Normalisation("mvc")
     labels = Labels(rubric(), rate=10.0, seconds=WINDOW.seconds)
-    examples = pipeline.Examples(clips, WINDOW, emg.Chain(), reference, labels=labels)
+    examples = Examples(clips, WINDOW, emg.Chain(), reference, labels=labels)
     example = examples.read_window(0, 0.0)
     flip = Augmentation(flip=1.0, shift=0, colour=0)
     flipped = flip(example, np.random.default_rng(0), examples.mirror)

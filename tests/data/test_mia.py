@@ -89,14 +89,23 @@ def test_one_is_left_out(tree, config, held):
 
 
 def test_lists_are_read_by_their_lines_whatever_their_names_and_slashes(tree, capsys):
-    train = [f"MIADataset/train/Subject{s}/{e}/{n}" for s in range(3) for e in EXERCISES
-             for n in (9, 10, 11, 77)]  # fmt: skip
+    train = [
+        f"MIADataset/train/Subject{s}/{e}/{n}"
+        for s in range(3)
+        for e in EXERCISES
+        for n in (9, 10, 11, 77)
+    ]
     zero = [rf"C:\data\MIADatasetOfficial\val\Subject0\Squat\{n}" for n in (9, 10)]
     one = ["/somewhere/../MIADatasetOfficial/val/Subject1/Squat/9", "", "  "]
     # As published: one list misnamed, the next a copy of the one after.
-    write_lists(tree / "musclesinaction/ablation", "generalization_ID_cond_exercises_nn",
-                trainSubject0=train, valSquat_Subject=zero, valSquat_Subject0=one,
-                valSquat_Subject1=one)  # fmt: skip
+    write_lists(
+        tree / "musclesinaction/ablation",
+        "generalization_ID_cond_exercises_nn",
+        trainSubject0=train,
+        valSquat_Subject=zero,
+        valSquat_Subject0=one,
+        valSquat_Subject1=one,
+    )
     parts = keys(tree, "official")
     wanted = ["val/Subject0/Squat/10", "val/Subject0/Squat/9", "val/Subject1/Squat/9"]
     assert sorted(parts["test"]) == wanted
@@ -118,19 +127,35 @@ def test_the_authors_default_list_leaves_one_person_out(tree):
 
 @pytest.mark.parametrize(
     "line",
-    ["val/Subject1/../../../etc", "val/Subject1/Squat", "test/Subject1/Squat/9", "../../../9", "x",
-     "val/Subject1/Squat/9.npy", "val/Subject1/Sq uat/9", "val/Subject1/Squat/٣"],
-)  # fmt: skip
+    [
+        "val/Subject1/../../../etc",
+        "val/Subject1/Squat",
+        "test/Subject1/Squat/9",
+        "../../../9",
+        "x",
+        "val/Subject1/Squat/9.npy",
+        "val/Subject1/Sq uat/9",
+        "val/Subject1/Squat/٣",
+    ],
+)
 def test_a_line_that_names_no_clip_is_refused(tree, line):
-    write_lists(tree, "generalizationpeople", train_Subject1=["train/Subject0/Squat/9"],
-                val_Subject1=["val/Subject1/Squat/9", line])  # fmt: skip
+    write_lists(
+        tree,
+        "generalizationpeople",
+        train_Subject1=["train/Subject0/Squat/9"],
+        val_Subject1=["val/Subject1/Squat/9", line],
+    )
     with pytest.raises(UserError, match=r"val_Subject1\.txt, line 2: .* does not end like"):
         keys(tree, "subject_1")
 
 
 def test_lists_that_leak_are_refused(tree):
-    write_lists(tree, "generalizationpeople", train_Subject1=["train/Subject1/Squat/9"],
-                val_Subject1=["val/Subject1/Squat/9"])  # fmt: skip
+    write_lists(
+        tree,
+        "generalizationpeople",
+        train_Subject1=["train/Subject1/Squat/9"],
+        val_Subject1=["val/Subject1/Squat/9"],
+    )
     with pytest.raises(UserError, match="wrong side of the split, first train/Subject1/Squat/9"):
         keys(tree, "subject_1")
 
@@ -160,8 +185,11 @@ def npy(array):
 def test_any_array_file_gives_its_numbers_or_one_line(tmp_path, data):
     good = npy(np.arange(12.0).reshape(4, 3))
     place = data.draw(st.integers(0, len(good)))
-    broken = good[:place] + data.draw(st.binary(max_size=40)) + good[place + data.draw(
-        st.integers(0, 40)):]  # fmt: skip
+    broken = (
+        good[:place]
+        + data.draw(st.binary(max_size=40))
+        + good[place + data.draw(st.integers(0, 40)) :]
+    )
     path = tmp_path / "x.npy"
     path.write_bytes(broken)
     try:
@@ -171,13 +199,32 @@ def test_any_array_file_gives_its_numbers_or_one_line(tmp_path, data):
         assert str(path) in str(error) and "\n" not in str(error)
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=9) | st.dictionaries(
-        st.sampled_from([*Builder.builder_configs, *("emg_unit", "simulated", "subjects", "muscles",
-                         "missing_joints", "Squat")]), inner, max_size=4),
-    max_leaves=20,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=9)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        *Builder.builder_configs,
+                        *(
+                            "emg_unit",
+                            "simulated",
+                            "subjects",
+                            "muscles",
+                            "missing_joints",
+                            "Squat",
+                        ),
+                    ]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=20,
+    )
+)
 @LOOSE
 def test_any_facts_are_used_or_named(tmp_path, content):
     (tmp_path / "mia.yaml").write_text(yaml.safe_dump(content))
@@ -214,7 +261,7 @@ HUGE = npy(np.zeros((30, 8))).replace(b"(30, 8), }      ", b"(99999999999, 8)}")
         ("joints3d", npy(np.zeros((30, 24, 3))), "24 joints, expected the 49 of VIBE"),
         ("joints3d", npy(np.zeros((30, 75))), r"expected numbers \[30, any, 3\]"),
     ],
-)  # fmt: skip
+)
 def test_odd_files_are_named_and_the_others_still_read(tree, name, content, says):
     path = tree / "MIADatasetOfficial/val/Subject1/Squat/10" / f"{name}.npy"
     path.unlink()

@@ -37,10 +37,17 @@ def test_the_tree_has_the_published_names_and_shapes(exported):
     assert len(lines) == 18 and all((root / line).is_dir() for line in lines)
     shapes = {p.stem: np.load(p, mmap_mode="r").shape for p in (root / lines[0]).iterdir()}
     assert shapes == {
-        "emgvalues": (30, 8), "joints3d": (30, 49, 3), "joints2d": (30, 49, 2), "pose": (30, 72),
-        "joints2dsmpl": (30, 49, 2), "betas": (30, 10), "verts": (30, 6890, 3), "bboxes": (30, 4),
-        "predcam": (30, 3), "origcam": (30, 4),
-    }  # fmt: skip
+        "emgvalues": (30, 8),
+        "joints3d": (30, 49, 3),
+        "joints2d": (30, 49, 2),
+        "pose": (30, 72),
+        "joints2dsmpl": (30, 49, 2),
+        "betas": (30, 10),
+        "verts": (30, 6890, 3),
+        "bboxes": (30, 4),
+        "predcam": (30, 3),
+        "origcam": (30, 4),
+    }
     assert "Zero, because it is not known" in (root / "README.txt").read_text()
 
 
@@ -81,18 +88,35 @@ def test_mia_written_as_mia_loses_nothing(tree, tmp_path_factory):
 
 def test_muscles_go_where_mia_has_them():
     clip = dataclasses.replace(make_clip(), muscles=("left_biceps_brachii", "right_soleus"))
-    assert columns_of(clip) == [None, None, None, "left_biceps_brachii", "right_soleus",
-                                None, None, None]  # fmt: skip
+    assert columns_of(clip) == [
+        None,
+        None,
+        None,
+        "left_biceps_brachii",
+        "right_soleus",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_what_does_not_fit_the_layout_is_refused_and_leaves_nothing(tmp_path):
     long = make_clip(seconds=4.0)
     for change, says in (
-        (dict(joints=(), pose=np.zeros((0, 0, 3)), torque=np.zeros((0, 0)), dofs=(),
-              pose_time=np.zeros(0), drive=np.zeros((0, 0))), "has no pose"),
+        (
+            dict(
+                joints=(),
+                pose=np.zeros((0, 0, 3)),
+                torque=np.zeros((0, 0)),
+                dofs=(),
+                pose_time=np.zeros(0),
+                drive=np.zeros((0, 0)),
+            ),
+            "has no pose",
+        ),
         (dict(action="a/../b"), "no folder name"),
         (dict(joints=long.joints[::-1]), "not a named skeleton"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=says):
             to_mia({"train": [long, dataclasses.replace(long, **change)]}, tmp_path / "new")
         assert not list(tmp_path.iterdir())

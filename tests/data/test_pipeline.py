@@ -9,12 +9,15 @@ import tensorflow_datasets as tfds
 from tests.conftest import jpeg, make_clip
 from video2emg.core import clip as clip_lib
 from video2emg.core import emg, vocabulary
+from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.data import augment, pipeline, video
+from video2emg.data import augment, video
 from video2emg.data.augment import Augmentation, Mirror
+from video2emg.data.batches import eval_batches, train_batches
 from video2emg.data.datasets import schema
+from video2emg.data.examples import Examples
 
-WINDOW = pipeline.Window(
+WINDOW = Window(
     seconds=1.0,
     frame_rate=10.0,
     emg_rate=50.0,
@@ -28,7 +31,7 @@ OFF = Augmentation(flip=0.0, shift=0.0, colour=0.0, time=0.0)
 
 
 def examples(clips, window=WINDOW, cache=0):
-    return pipeline.Examples(clips, window, emg.Chain(), emg.Normalisation("mvc"), cache)
+    return Examples(clips, window, emg.Chain(), emg.Normalisation("mvc"), cache)
 
 
 def same(a, b):
@@ -151,16 +154,24 @@ def test_without_cameras_the_pose_is_what_is_seen(clips):
     assert cut["pose"].shape == (10, 21, 3) and cut["pose_mask"].all()
     hips = [WINDOW.joints.index(f"{side}_hip") for side in vocabulary.SIDES]
     np.testing.assert_allclose(cut["pose"][:, hips].mean(1), 0, atol=1e-6)
-    clip = dataclasses.replace(clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32),
-                               frame_time=np.zeros(0))  # fmt: skip
+    clip = dataclasses.replace(
+        clips[0], frames=[], views=(), frame_view=np.zeros(0, np.int32), frame_time=np.zeros(0)
+    )
     same(examples([clip], POSE).read_window(0, 0.5), cut)
     # Windows start on the pose's own beat (here every 0.02 s), batches and flips need no picture.
-    assert video.on_frame(clip, 0.033) == pytest.approx(0.04)
-    batch = next(iter(pipeline.train_batches(examples([clip] * 4, POSE), Augmentation(), 4, 0)))
+    assert video.align_to_frames(clip, 0.033) == pytest.approx(0.04)
+    batch = next(iter(train_batches(examples([clip] * 4, POSE), Augmentation(), 4, 0)))
     assert batch["video"].shape == (4, 0, 10, 8, 8, 3) and batch["pose_mask"].any()
     none = np.zeros((0, 0), np.float32)
-    bare = dataclasses.replace(clip, joints=(), pose=none[..., None], pose_time=np.zeros(0),
-                               dofs=(), torque=none, drive=none)  # fmt: skip
+    bare = dataclasses.replace(
+        clip,
+        joints=(),
+        pose=none[..., None],
+        pose_time=np.zeros(0),
+        dofs=(),
+        torque=none,
+        drive=none,
+    )
     with pytest.raises(UserError, match="has no pose in the window"):
         examples([bare], POSE).read_window(0, 0.0)
 
@@ -234,7 +245,7 @@ def test_recolour_scales_each_channel_of_a_whole_view_alike():
 def test_windows_start_on_a_frame_also_before_the_first():
     clip = make_clip(0, fps=10.0)
     for wanted, found in ((0.04, 0.0), (0.26, 0.3), (-0.16, -0.2), (5.51, 5.5)):
-        assert video.on_frame(clip, wanted) == pytest.approx(found)
+        assert video.align_to_frames(clip, wanted) == pytest.approx(found)
 
 
 def test_cache_changes_nothing(clips):
@@ -249,7 +260,7 @@ def test_training_batches_can_be_started_anywhere(clips):
     """The batch of a step is a function of the step: what resuming rests on."""
 
     def batches(start):
-        return iter(pipeline.train_batches(examples(clips), Augmentation(), 4, seed=3, start=start))
+        return iter(train_batches(examples(clips), Augmentation(), 4, seed=3, start=start))
 
     straight = batches(0)
     expected = [next(straight) for _ in range(7)]
@@ -259,7 +270,7 @@ def test_training_batches_can_be_started_anywhere(clips):
 
 
 def test_training_batches_cover_the_split_every_epoch_in_another_order(clips):
-    it = iter(pipeline.train_batches(examples(clips), OFF, batch=4, seed=0))
+    it = iter(train_batches(examples(clips), OFF, batch=4, seed=0))
     epochs = [np.concatenate([next(it)["index"] for _ in range(3)]) for _ in range(2)]
     assert all(sorted(e) == list(range(12)) for e in epochs)
     assert (epochs[0] != epochs[1]).any()
@@ -270,7 +281,7 @@ def test_processes_that_share_a_batch_read_its_rows(clips, rows):
     """However many processes there are, they see the batches of one."""
 
     def batches(mine=None):
-        ds = pipeline.train_batches(examples(clips), Augmentation(), 4, seed=3, rows=mine, start=2)
+        ds = train_batches(examples(clips), Augmentation(), 4, seed=3, rows=mine, start=2)
         return iter(ds)
 
     whole, parts = batches(), [batches(mine) for mine in rows]
@@ -282,8 +293,8 @@ def test_processes_that_share_a_batch_read_its_rows(clips, rows):
 
 def test_evaluation_rows_are_those_of_the_whole_batch(clips):
     for whole, part in zip(
-        pipeline.eval_batches(examples(clips), 5),
-        pipeline.eval_batches(examples(clips), 5, rows=[1, 4]),
+        eval_batches(examples(clips), 5),
+        eval_batches(examples(clips), 5, rows=[1, 4]),
         strict=True,
     ):
         for name, value in whole.items():
@@ -293,7 +304,7 @@ def test_evaluation_rows_are_those_of_the_whole_batch(clips):
 
 
 def test_evaluation_sees_every_clip_once_and_pads_the_last_batch(clips):
-    batches = list(pipeline.eval_batches(examples(clips), 5))
+    batches = list(eval_batches(examples(clips), 5))
     seen = [
         (int(b["index"][i]), float(b["start"][i]))
         for b in batches
@@ -305,4 +316,4 @@ def test_evaluation_sees_every_clip_once_and_pads_the_last_batch(clips):
 
 def test_too_large_a_batch_is_refused(clips):
     with pytest.raises(UserError, match="batch_size"):
-        pipeline.train_batches(examples(clips), OFF, batch=13, seed=0)
+        train_batches(examples(clips), OFF, batch=13, seed=0)

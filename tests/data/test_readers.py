@@ -84,8 +84,10 @@ def test_broken_tables_are_named(tmp_path, content, says):
 
 
 @settings(max_examples=150, deadline=None)
-@given(content=st.binary(max_size=400) | st.text("0123456789.,;\t\n eE-+nan\"'", max_size=300).map(
-    str.encode))  # fmt: skip
+@given(
+    content=st.binary(max_size=400)
+    | st.text("0123456789.,;\t\n eE-+nan\"'", max_size=300).map(str.encode)
+)
 def test_any_bytes_give_channels_or_a_clear_error(content):
     try:
         channels = text.parse(text.decode(content, "fuzz"), "fuzz")
@@ -163,10 +165,20 @@ def written(folder: pathlib.Path, ending: str) -> pathlib.Path:
         kind = pyedflib.FILETYPE_EDFPLUS if ending == ".edf" else pyedflib.FILETYPE_BDFPLUS
         with pyedflib.EdfWriter(str(path), 2, file_type=kind) as file:
             for i in range(2):
-                file.setSignalHeader(i, dict(
-                    label=f"E{i}", dimension="mV", sample_frequency=100, physical_min=-5.0,
-                    physical_max=5.0, digital_min=-32768, digital_max=32767,
-                    transducer="", prefilter=""))  # fmt: skip
+                file.setSignalHeader(
+                    i,
+                    dict(
+                        label=f"E{i}",
+                        dimension="mV",
+                        sample_frequency=100,
+                        physical_min=-5.0,
+                        physical_max=5.0,
+                        digital_min=-32768,
+                        digital_max=32767,
+                        transducer="",
+                        prefilter="",
+                    ),
+                )
             file.writeSamples([np.ascontiguousarray(VALUES[:, i]) for i in range(2)])
     elif ending == ".mat":
         scipy.io.savemat(path, {"E0": VALUES[:, 0], "E1": VALUES[:, 1], "fs": 100.0, "note": "hi"})
@@ -223,11 +235,15 @@ def test_unknown_endings_and_missing_files(tmp_path):
         ("pyomeca/tests/data/markers_analogs.c3d", "Voltage.1", 2000.0, 11600),
         ("opensim_core/OpenSim/Tests/shared/walking2.c3d", "Fx1", 2000.0, 9992),
         ("ceinms_rt_lowerlimb/data/run81/emgFilt.sto", "soleus_r", 100.0, 5838),
-        ("opensim_core/OpenSim/Examples/Moco/example3DWalking/markers_walk.trc",
-         "R.Shoulder_x", 100.0, 238),
+        (
+            "opensim_core/OpenSim/Examples/Moco/example3DWalking/markers_walk.trc",
+            "R.Shoulder_x",
+            100.0,
+            238,
+        ),
         ("pyomeca/tests/data/analogs.csv", "EMG1", None, 11600),
     ],
-)  # fmt: skip
+)
 def test_real_recordings(name, channel, rate, samples):
     found = by_name(shared(f"data/{name}"))[channel]
     assert len(found.values) == samples

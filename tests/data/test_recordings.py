@@ -10,14 +10,37 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from video2emg.core import emg
+from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.data import inputs, pipeline, store
+from video2emg.data import person, store
 from video2emg.data.datasets.recordings.load import load_clip
 from video2emg.data.datasets.recordings.table import read_table
+from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 
-PIECES = ["subject", "action", "video", "emg", "a.csv", "../x", ",", "\n", "0", "start", "end", ";",
-          "=", ":", '"', "nan", "1e999", "\0", "ü", "- ", "\ufeff"]  # fmt: skip
+PIECES = [
+    "subject",
+    "action",
+    "video",
+    "emg",
+    "a.csv",
+    "../x",
+    ",",
+    "\n",
+    "0",
+    "start",
+    "end",
+    ";",
+    "=",
+    ":",
+    '"',
+    "nan",
+    "1e999",
+    "\0",
+    "ü",
+    "- ",
+    "\ufeff",
+]
 CHANNELS = "A=left_vastus_lateralis; B=right_vastus_lateralis"
 
 
@@ -68,8 +91,8 @@ def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
     assert {len(split) > 0 for split in dataset.splits.values()} == {True}
     clip = clips[0]
     assert clip.load == 60 and clip.score == 87.5 and clip.emg_unit == "mV"
-    np.testing.assert_allclose(inputs.traits(clip)[0], [1.7, 0, 1])
-    np.testing.assert_array_equal(inputs.traits(clip)[1], [True, False, True])
+    np.testing.assert_allclose(person.traits(clip)[0], [1.7, 0, 1])
+    np.testing.assert_array_equal(person.traits(clip)[1], [True, False, True])
     assert clip.emg.shape == (2000, 2) and clip.emg_rate == pytest.approx(1000)
     assert 18 <= len(clip.frames) <= 21 and clip.frame_time[0] == 0  # 10 Hz of 30
     table = own / "clips.csv"
@@ -100,9 +123,10 @@ def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, e
     )
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=240.0, size=16)
-    window = pipeline.Window(2.0, 100.0, 100.0, 16, ("front",), 2)
-    cut = pipeline.Examples([clip], window, emg.Chain(), emg.Normalisation("train", {
-        "vastus_lateralis": 1.0})).read_window(0, 0.0)  # fmt: skip
+    window = Window(2.0, 100.0, 100.0, 16, ("front",), 2)
+    cut = Examples(
+        [clip], window, emg.Chain(), emg.Normalisation("train", {"vastus_lateralis": 1.0})
+    ).read_window(0, 0.0)
     flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
     burst = cut["emg"][:, 0].argmax()
     # The flash lasts one frame: the burst lies among its bins, or next to them.
@@ -142,7 +166,8 @@ def test_sideways_phone_videos_stand_upright(tmp_path):
     picture[:, :16] = 255  # white on the left as the sensor saw it
     write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
     turn_clockwise(tmp_path / "v.mp4")
-    _, image = next(film.frames(tmp_path / "v.mp4"))
+    _, decode = next(film.read_frames(tmp_path / "v.mp4"))
+    image = decode()
     assert image.size == (32, 64)
     pixels = np.asarray(image.convert("L"))
     assert pixels[:12].mean() > 200 and pixels[20:].mean() < 50  # its left is now on top
@@ -153,8 +178,8 @@ def test_folders_of_pictures_need_a_rate(tmp_path):
     for i in range(4):
         Image.fromarray(grey([50 * i])[0]).save(tmp_path / "frames" / f"{i:03d}.png")
     with pytest.raises(UserError, match="video_rate"):
-        next(film.frames(tmp_path / "frames"))
-    assert [t for t, _ in film.frames(tmp_path / "frames", 2.0)] == [0, 0.5, 1.0, 1.5]
+        next(film.read_frames(tmp_path / "frames"))
+    assert [t for t, _ in film.read_frames(tmp_path / "frames", 2.0)] == [0, 0.5, 1.0, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -208,8 +233,10 @@ def test_a_gap_in_the_emg_is_named(tmp_path):
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(content=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
-       .map(str.encode))  # fmt: skip
+@given(
+    content=st.binary(max_size=300)
+    | st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(str.encode)
+)
 @pytest.mark.parametrize("name", ["clips.csv", "clips.yaml"])
 def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
     own = tmp_path / name.replace(".", "")
@@ -240,7 +267,7 @@ def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
     content[place : place + len(noise)] = noise
     (tmp_path / "broken.mp4").write_bytes(content[: int(cut * len(content))])
     try:
-        frames, times = film.record(tmp_path / "broken.mp4", fps=10, size=16)
+        frames, times = film.encode_frames(tmp_path / "broken.mp4", fps=10, size=16)
     except UserError as error:
         assert "broken.mp4" in str(error) and "\n" not in str(error)
     else:

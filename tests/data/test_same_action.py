@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from video2emg.core.errors import UserError
-from video2emg.data.pipeline import stream
+from video2emg.data.batches import stream
 from video2emg.data.same_action import SameActionBatches
 
 ACTIONS = list("aaaabbbbbbccc")

@@ -44,88 +44,196 @@ GOOD = [
     (ceinms("walk36", "walking"), set()),
     (ceinms("walk45", "walking"), set()),
     (ceinms("run81", "running"), set()),
-    ({"subject": "btk1123", "action": "walking", "emg": "btkdata/1123x01EMG.c3d",
-      "emg_channels": "Left Rectus Femoris=left_rectus_femoris; "
-                      "Right Rectus Femoris=right_rectus_femoris; "
-                      "Left Tibialis Anterior=left_tibialis_anterior; "
-                      "Right Tibialis Anterior=right_tibialis_anterior"}, set()),
-    ({"subject": "btk16", "action": "walking", "emg": "btkdata/Res16bits.c3d",
-      "emg_channels": "RTIB=right_tibialis_anterior; RSOL=right_soleus; RREC=right_rectus_femoris; "
-                      "LTIB=left_tibialis_anterior; LSOL=left_soleus; LREC=left_rectus_femoris"},
-     {"hum", "saturated"}),
-    ({"subject": "trigno", "action": "arm_motion",
-      "emg": "emgio_samples/examples/truncated_trigno_sample.csv", "emg_unit": "V",
-      "emg_channels": "Mini sensor 10: EMG 10=left_first_muscle; "
-                      "Mini sensor 11: EMG 11=left_second_muscle"}, {"hum"}),
-    ({"subject": "moco", "action": "walking", "emg": f"{MOCO}emg.sto", "emg_unit": "fraction",
-      "emg_kind": "envelope",
-      "emg_channels": "soleus=right_soleus; tibialis_anterior=right_tibialis_anterior; "
-                      "rectus_femoris=right_rectus_femoris"}, set()),
-    ({"subject": "rajagopal", "action": "walking", "emg": f"{WALK}electromyography.sto",
-      "emg_unit": "fraction", "emg_kind": "envelope",
-      "emg_channels": "soleus=right_soleus; vastus_lateralis=right_vastus_lateralis; "
-                      "gluteus_maximus=right_gluteus_maximus; gluteus_medius=right_gluteus_medius"},
-     set()),
-    ({"subject": "arm", "action": "reaching", "emg": f"{ARM}markers_analogs.c3d",
-      "emg_channels": "Delt_ant.EMG1=right_anterior_deltoid; Delt_med.EMG2=right_medial_deltoid; "
-                      "Biceps.EMG4=right_biceps_brachii; Triceps.EMG5=right_triceps_brachii"},
-     set()),
-    ({"subject": "arm2", "action": "reaching", "emg": f"{ARM}analogs.csv", "emg_rate": 2000,
-      "emg_channels": "EMG2=right_medial_deltoid; EMG4=right_biceps_brachii"}, set()),
-    ({"subject": "full_rom", "action": "squat", "emg": SQUAT, "emg_rate": 2000, "emg_unit": "uV",
-      "emg_channels": "EMG03_biceps_brachii_right=right_biceps_brachii; "
-                      "EMG04_biceps_brachii_left=left_biceps_brachii; "
-                      "EMG05_trapezius_trans_right=right_middle_trapezius; "
-                      "EMG06_trapezius_trans_left=left_middle_trapezius"}, set()),
+    (
+        {
+            "subject": "btk1123",
+            "action": "walking",
+            "emg": "btkdata/1123x01EMG.c3d",
+            "emg_channels": "Left Rectus Femoris=left_rectus_femoris; "
+            "Right Rectus Femoris=right_rectus_femoris; "
+            "Left Tibialis Anterior=left_tibialis_anterior; "
+            "Right Tibialis Anterior=right_tibialis_anterior",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "btk16",
+            "action": "walking",
+            "emg": "btkdata/Res16bits.c3d",
+            "emg_channels": "RTIB=right_tibialis_anterior; RSOL=right_soleus; "
+            "RREC=right_rectus_femoris; LTIB=left_tibialis_anterior; LSOL=left_soleus; "
+            "LREC=left_rectus_femoris",
+        },
+        {"hum", "saturated"},
+    ),
+    (
+        {
+            "subject": "trigno",
+            "action": "arm_motion",
+            "emg": "emgio_samples/examples/truncated_trigno_sample.csv",
+            "emg_unit": "V",
+            "emg_channels": "Mini sensor 10: EMG 10=left_first_muscle; "
+            "Mini sensor 11: EMG 11=left_second_muscle",
+        },
+        {"hum"},
+    ),
+    (
+        {
+            "subject": "moco",
+            "action": "walking",
+            "emg": f"{MOCO}emg.sto",
+            "emg_unit": "fraction",
+            "emg_kind": "envelope",
+            "emg_channels": "soleus=right_soleus; tibialis_anterior=right_tibialis_anterior; "
+            "rectus_femoris=right_rectus_femoris",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "rajagopal",
+            "action": "walking",
+            "emg": f"{WALK}electromyography.sto",
+            "emg_unit": "fraction",
+            "emg_kind": "envelope",
+            "emg_channels": "soleus=right_soleus; vastus_lateralis=right_vastus_lateralis; "
+            "gluteus_maximus=right_gluteus_maximus; gluteus_medius=right_gluteus_medius",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "arm",
+            "action": "reaching",
+            "emg": f"{ARM}markers_analogs.c3d",
+            "emg_channels": "Delt_ant.EMG1=right_anterior_deltoid; "
+            "Delt_med.EMG2=right_medial_deltoid; Biceps.EMG4=right_biceps_brachii; "
+            "Triceps.EMG5=right_triceps_brachii",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "arm2",
+            "action": "reaching",
+            "emg": f"{ARM}analogs.csv",
+            "emg_rate": 2000,
+            "emg_channels": "EMG2=right_medial_deltoid; EMG4=right_biceps_brachii",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "full_rom",
+            "action": "squat",
+            "emg": SQUAT,
+            "emg_rate": 2000,
+            "emg_unit": "uV",
+            "emg_channels": "EMG03_biceps_brachii_right=right_biceps_brachii; "
+            "EMG04_biceps_brachii_left=left_biceps_brachii; "
+            "EMG05_trapezius_trans_right=right_middle_trapezius; "
+            "EMG06_trapezius_trans_left=left_middle_trapezius",
+        },
+        set(),
+    ),
     ({"subject": "statue", "action": "walking", "video_left": "videos/sports2d/demo.mp4"}, set()),
     ({"subject": "phone", "action": "squat", "video_left": "videos/squat/squat_side.mp4"}, set()),
-    ({"subject": "pair", "action": "walking",
-      "video_front": "videos/pose2sim_multi/cam01.mp4",
-      "video_front_left": "videos/pose2sim_multi/cam02.mp4",
-      "video_left": "videos/pose2sim_multi/cam03.mp4",
-      "video_back": "videos/pose2sim_multi/cam04.mp4"}, set()),
-    ({"subject": "balancer", "action": "balancing",
-      "video_front": "videos/pose2sim/cam01.mp4", "video_front_left": "videos/pose2sim/cam02.mp4",
-      "video_left": "videos/pose2sim/cam03.mp4", "video_back": "videos/pose2sim/cam04.mp4"}, set()),
-]  # fmt: skip
+    (
+        {
+            "subject": "pair",
+            "action": "walking",
+            "video_front": "videos/pose2sim_multi/cam01.mp4",
+            "video_front_left": "videos/pose2sim_multi/cam02.mp4",
+            "video_left": "videos/pose2sim_multi/cam03.mp4",
+            "video_back": "videos/pose2sim_multi/cam04.mp4",
+        },
+        set(),
+    ),
+    (
+        {
+            "subject": "balancer",
+            "action": "balancing",
+            "video_front": "videos/pose2sim/cam01.mp4",
+            "video_front_left": "videos/pose2sim/cam02.mp4",
+            "video_left": "videos/pose2sim/cam03.mp4",
+            "video_back": "videos/pose2sim/cam04.mp4",
+        },
+        set(),
+    ),
+]
 
 X = "left_first_muscle"
 # Row, and the line it is refused with; `check` is a finding, anything else an error on reading.
 REFUSED = [
     ({"emg": "btkdata/Empty.c3d", "emg_channels": f"E={X}"}, "Empty.c3d: damaged"),
-    ({"emg": "btkdata/badParameterOffset.c3d", "emg_channels": f"E={X}"},
-     "badParameterOffset.c3d: damaged"),
-    ({"emg": "btkdata/parameterOverflow.c3d", "emg_channels": f"EMG1={X}"},
-     "check: constant at -32768: not connected"),
-    ({"emg": "btkdata/FunctionalWalk.c3d", "emg_channels": f"EMG1={X}"},
-     "check: an RMS of .* V is not that of surface EMG"),
-    ({"emg": "opensim_core/OpenSim/Tests/shared/walking2.c3d", "emg_channels": f"EMG={X}"},
-     "no channel 'EMG'; it has 'Fx1'"),
-    ({"emg": "opensim_core/OpenSim/Tests/shared/walking5.c3d", "emg_channels": f"EMG={X}"},
-     "no channel 'EMG'; it has 'Fx1'"),
-    ({"emg": "opensim_core/OpenSim/Sandbox/MatlabScripts/test_walking.c3d",
-      "emg_channels": f"EMG={X}"}, "no channel 'EMG'; it has 'Fx1'"),
-    ({"emg": "emgio_samples/examples/otb_emg_channels.tsv", "emg_channels": f"CH1={X}"},
-     "no rows of numbers"),
+    (
+        {"emg": "btkdata/badParameterOffset.c3d", "emg_channels": f"E={X}"},
+        "badParameterOffset.c3d: damaged",
+    ),
+    (
+        {"emg": "btkdata/parameterOverflow.c3d", "emg_channels": f"EMG1={X}"},
+        "check: constant at -32768: not connected",
+    ),
+    (
+        {"emg": "btkdata/FunctionalWalk.c3d", "emg_channels": f"EMG1={X}"},
+        "check: an RMS of .* V is not that of surface EMG",
+    ),
+    (
+        {"emg": "opensim_core/OpenSim/Tests/shared/walking2.c3d", "emg_channels": f"EMG={X}"},
+        "no channel 'EMG'; it has 'Fx1'",
+    ),
+    (
+        {"emg": "opensim_core/OpenSim/Tests/shared/walking5.c3d", "emg_channels": f"EMG={X}"},
+        "no channel 'EMG'; it has 'Fx1'",
+    ),
+    (
+        {
+            "emg": "opensim_core/OpenSim/Sandbox/MatlabScripts/test_walking.c3d",
+            "emg_channels": f"EMG={X}",
+        },
+        "no channel 'EMG'; it has 'Fx1'",
+    ),
+    (
+        {"emg": "emgio_samples/examples/otb_emg_channels.tsv", "emg_channels": f"CH1={X}"},
+        "no rows of numbers",
+    ),
     ({"emg": f"{ARM}analogs.csv", "emg_channels": f"EMG1={X}"}, "does not say its rate"),
-    ({"emg": f"{ARM}analogs.csv", "emg_channels": f"EMG12={X}", "emg_rate": 2000},
-     "check: constant at 0: not connected"),
-    ({"emg": SQUAT, "emg_channels": f"EMG03_biceps_brachii_right={X}", "emg_unit": "uV"},
-     "does not say its rate"),
-    ({"emg": SQUAT, "emg_channels": f"EMG07={X}", "emg_rate": 2000, "emg_unit": "uV"},
-     "check: constant at -3299.9: not connected"),
-    ({"emg": "videos/pose2sim/calibration/Calib.qca.txt", "emg_channels": f"E={X}"},
-     "no rows of numbers"),
+    (
+        {"emg": f"{ARM}analogs.csv", "emg_channels": f"EMG12={X}", "emg_rate": 2000},
+        "check: constant at 0: not connected",
+    ),
+    (
+        {"emg": SQUAT, "emg_channels": f"EMG03_biceps_brachii_right={X}", "emg_unit": "uV"},
+        "does not say its rate",
+    ),
+    (
+        {"emg": SQUAT, "emg_channels": f"EMG07={X}", "emg_rate": 2000, "emg_unit": "uV"},
+        "check: constant at -3299.9: not connected",
+    ),
+    (
+        {"emg": "videos/pose2sim/calibration/Calib.qca.txt", "emg_channels": f"E={X}"},
+        "no rows of numbers",
+    ),
     ({"emg": f"{ARM}is_expected_array_val.csv", "emg_channels": f"E={X}"}, "no rows of numbers"),
     ({"emg": f"{ARM}markers.csv", "emg_channels": f"E={X}"}, "no channel 'E'; it has 'column 1'"),
-    ({"emg": f"{ARM}markers_without_header.csv", "emg_channels": f"E={X}"},
-     "no channel 'E'; it has 'column 1'"),
-    ({"emg": f"{WALK}electromyography.sto", "emg_channels": f"soleus={X}", "emg_unit": "fraction",
-      "pose": f"{WALK}markers_walk.trc", "pose_axes": "x -z y",
-      "pose_joints": "R.Shoulder=right_shoulder; L.Shoulder=left_shoulder"},
-     "has nothing for head"),
-]  # fmt: skip
-# Movement without EMG: read as channels (benchmarks/walking.py trains on `ik.sto`).
+    (
+        {"emg": f"{ARM}markers_without_header.csv", "emg_channels": f"E={X}"},
+        "no channel 'E'; it has 'column 1'",
+    ),
+    (
+        {
+            "emg": f"{WALK}electromyography.sto",
+            "emg_channels": f"soleus={X}",
+            "emg_unit": "fraction",
+            "pose": f"{WALK}markers_walk.trc",
+            "pose_axes": "x -z y",
+            "pose_joints": "R.Shoulder=right_shoulder; L.Shoulder=left_shoulder",
+        },
+        "has nothing for head",
+    ),
+]
+# Movement without EMG: read as channels (analyses/walking.py trains on `ik.sto`).
 MOVEMENT = [
     *(f"ceinms_rt_lowerlimb/data/{run}/ik.sto" for run in ("walk36", "walk45", "run81")),
     *(f"{MOCO}{name}" for name in ("coordinates.mot", "grf.mot")),
@@ -159,8 +267,11 @@ def read(copy, row):
 def test_no_file_is_forgotten():
     root = shared("data")
     listed = {f for row, _ in (*GOOD, *REFUSED) for f in named(row)} | set(MOVEMENT)
-    there = {str(p.relative_to(root)) for p in root.rglob("*")
-             if p.is_file() and not p.name.startswith(DOCUMENTS)}  # fmt: skip
+    there = {
+        str(p.relative_to(root))
+        for p in root.rglob("*")
+        if p.is_file() and not p.name.startswith(DOCUMENTS)
+    }
     assert there == listed
 
 

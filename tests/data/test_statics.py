@@ -12,7 +12,7 @@ from tests.sim.people import PERSON
 from tests.train import tiny
 from video2emg.core import emg, vocabulary
 from video2emg.core import skeleton as pose_lib
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.data.statics import static_torque
 from video2emg.sim import body, dynamics, posture
 from video2emg.sim.exercises import EXERCISES, Draft
@@ -28,7 +28,7 @@ def held(name: str, share: float):
     move = exercise.move(Draft(PERSON, lifter.length, {}, np.random.default_rng(1)))
     qpos = posture.solve(move, lifter, PERSON)
     still = np.repeat(qpos[[int(share * (len(qpos) - 1))]], 9, axis=0)
-    motion = dynamics.analyse(lifter, still, 50.0, move.rest)
+    motion = dynamics.inverse_dynamics(lifter, still, 50.0, move.support)
     return motion.joints[4:5], load, motion.named_torque[4]
 
 

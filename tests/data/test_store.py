@@ -9,6 +9,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import build, store
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
 from video2emg.sim import record as sim
+from video2emg.sim.trials import plan_trials
 
 VERSION = gymsim.Builder.VERSION
 
@@ -30,7 +31,7 @@ def test_splits_share_no_subject_and_say_that_they_are_simulated(tiny_dir):
 
 def test_stored_clips_are_those_of_the_simulator_bit_for_bit(tiny_dir):
     config = gymsim.Builder.builder_configs["tiny"]
-    trial = sim.plan(config.subjects, config.repetitions, config.seed)[0]
+    trial = plan_trials(config.subjects, config.repetitions, config.seed, config.exercises)[0]
     made = sim.record(trial, config.studio)
     dataset = store.open_dataset("gymsim/tiny", tiny_dir)
     [found] = [c for s in dataset.splits.values() for c in s if c.clip_id == made.clip_id]

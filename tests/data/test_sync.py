@@ -20,9 +20,11 @@ def test_a_known_offset_is_found_within_its_interval(shift):
     own = np.arange(0, 30, 1 / 200)
     rng = np.random.default_rng(1)
     found = sync.estimate_offset(
-        effort(video) + 0.1 * rng.normal(size=len(video)), video,
-        effort(own + shift) + 0.1 * rng.normal(size=len(own)), own,
-    )  # fmt: skip
+        effort(video) + 0.1 * rng.normal(size=len(video)),
+        video,
+        effort(own + shift) + 0.1 * rng.normal(size=len(own)),
+        own,
+    )
     assert found.seconds == pytest.approx(shift, abs=0.02)
     assert found.low - 0.02 <= shift <= found.high + 0.02
     assert found.high - found.low < 0.2 and found.correlation > 0.8

@@ -10,8 +10,10 @@ TIME = np.linspace(0, 1, 80)[:, None]
 def clips(gains, offsets, count=3, seed=0):
     """Predictions, and clips of somebody whose channels are those times a gain plus an offset."""
     rng = np.random.default_rng(seed)
-    predictions = [0.1 + rng.uniform(0.2, 0.8) * np.sin(np.pi * TIME) ** 2 * np.ones((1, 2))
-                   for _ in range(count)]  # fmt: skip
+    predictions = [
+        0.1 + rng.uniform(0.2, 0.8) * np.sin(np.pi * TIME) ** 2 * np.ones((1, 2))
+        for _ in range(count)
+    ]
     return [make_clip(p * gains + offsets, f"c{i}") for i, p in enumerate(predictions)], predictions
 
 

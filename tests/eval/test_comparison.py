@@ -36,13 +36,13 @@ def test_a_system_is_the_mean_of_its_seeds_and_differences_are_paired():
     assert row["rmse_sd"] == pytest.approx(np.std([one["rmse"] for one in single], ddof=1))
     assert np.isnan(found["rows"]["bad"]["skill_sd"])
     # One seed is what `scores` says of one table, interval and all.
-    alone = scores.score_with_intervals(bad, samples=200)
-    assert found["rows"]["bad"]["skill_ci95"] == alone["skill_ci95"]
+    alone = scores.bootstrap_scores(bad, samples=200)
+    assert found["rows"]["bad"]["skill_ci95"] == alone.with_intervals()["skill_ci95"]
     minus = found["minus_baseline"]
     assert list(minus) == ["bad"]
     assert minus["bad"]["rmse"] == pytest.approx(found["rows"]["bad"]["rmse"] - row["rmse"])
     pair = comparison.compare({"a": [good[0]], "b": [bad]}, "a", samples=200)
-    paired = scores.paired_difference(bad, good[0], samples=200)
+    paired = alone.minus(scores.bootstrap_scores(good[0], samples=200))
     assert pair["minus_baseline"]["b"]["skill_ci95"] == pytest.approx(paired["skill_ci95"])
 
 

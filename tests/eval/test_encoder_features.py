@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from video2emg.core import emg as emg_lib
+from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.data.pipeline import Examples, Window
+from video2emg.data.examples import Examples
 from video2emg.eval import encoder_features
 
 
@@ -72,7 +73,7 @@ def test_values_lie_on_the_clip_clock(tmp_path, examples):
 def test_damage_and_other_clips_are_named(tmp_path, examples):
     get(tmp_path, examples, Encoder())
     (folder,) = tmp_path.iterdir()
-    fewer = Examples(examples.source[:2], examples.window, examples.chain, examples.reference)
+    fewer = Examples(examples.source[:2], examples.window, examples.chain, examples.normalisation)
     with pytest.raises(UserError, match="other clips"):
         get(tmp_path, fewer, Encoder())
     (folder / "train" / "features.array_record").write_bytes(b"")

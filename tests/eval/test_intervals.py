@@ -85,7 +85,7 @@ def test_people_unlike_those_that_were_fitted_on_are_not_covered():
     test, told = people("efgh", rng, lambda guess, hidden: 0.1 + 0 * hidden)
     found = intervals.calibrate(series, (said[0], None), test, (told[0], None), samples=10)
     assert found["0.8"]["coverage"] < 0.5
-    assert "0.8" in found and "cover" in intervals.feedback_texts(found)
+    assert "0.8" in found and "cover" in intervals.coverage_text(found)
 
 
 def test_what_few_people_do_not_show_of_the_next_is_allowed_for():
@@ -118,7 +118,7 @@ def test_too_few_samples_give_no_intervals():
     rng = np.random.default_rng(0)
     series, said = people("a", rng, lambda guess, hidden: 0.05 + 0 * hidden, clips=1, n=100)
     assert intervals.calibrate(series, said, series, said) == {}
-    assert intervals.feedback_texts({}) == ""
+    assert intervals.coverage_text({}) == ""
 
 
 @hypothesis.given(st.integers(0, 1000), st.floats(0.1, 0.98))

@@ -2,10 +2,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge as SklearnRidge
 
 from video2emg.core.errors import UserError
-from video2emg.eval.regressors import Described, Retrieval, Ridge, SupportVector
+from video2emg.eval.regressors import ClipFeatures, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
 
 MUSCLES = ("left_biceps_brachii", "right_biceps_brachii")
@@ -19,43 +18,53 @@ def clip(index, seconds=6.0, subject="s0", offset=0.0):
     start = rng.uniform(0, 6)
     wave = np.sin(instants + start)
     features = np.stack([wave, wave**2, 0.1 * rng.normal(size=len(wave))], 1)
-    truth = np.sin(time + start)
-    target = np.stack([0.5 + 0.3 * truth, 0.4 - 0.2 * truth], 1) + offset
-    return Described(
+    course = np.sin(time + start)
+    target = np.stack([0.5 + 0.3 * course, 0.4 - 0.2 * course], 1) + offset
+    return ClipFeatures(
         ClipSeries(
-            clip_id=f"c{index}", dataset="d", subject=subject, action="curl", muscles=MUSCLES,
-            time=time, phase=time / seconds, target=target, mask=np.ones(target.shape, bool),
+            clip_id=f"c{index}",
+            dataset="d",
+            subject=subject,
+            action="curl",
+            muscles=MUSCLES,
+            time=time,
+            phase=time / seconds,
+            target=target,
+            mask=np.ones(target.shape, bool),
         ),
         features,
         instants,
-    )  # fmt: skip
+    )
 
 
 TRAIN = [clip(i) for i in range(8)]
 TEST = clip(99)
 
 
-@pytest.mark.parametrize("model", [Ridge(context=0), Ridge(), SupportVector(context=0),
-                                   Retrieval(seconds=1.0)])  # fmt: skip
-def test_learns_what_the_features_tell(model):
-    out = model.fit(TRAIN).predict(TEST)
-    truth = TEST.series.target
-    assert out.shape == truth.shape and out.dtype == np.float32
-    error = np.sqrt(((out - truth) ** 2).mean())
-    assert error < 0.35 * truth.std()
+@pytest.mark.parametrize(
+    "model",
+    [Ridge(context=0), Ridge(), SupportVector(context=0), Retrieval(seconds=1.0)],
+    ids=["ridge", "ridge with context", "support vector", "retrieval"],
+)
+def test_emg_that_follows_from_the_features_is_learned(model):
+    predicted, measured = model.fit(TRAIN).predict(TEST), TEST.series.target
+    assert predicted.shape == measured.shape and predicted.dtype == np.float32
+    error = np.sqrt(((predicted - measured) ** 2).mean())
+    assert error < 0.35 * measured.std()
 
 
-def test_ridge_is_ridge():
+def test_ridge_is_the_closed_form_on_standardised_features():
     ours = Ridge(penalty=0.1, context=0, rate=1000).fit(TRAIN)
-    x = np.concatenate([c.at(c.series.time) for c in TRAIN])
+    x = np.concatenate([c.resample(c.series.time) for c in TRAIN])
     y = np.concatenate([c.series.target[:, 0] for c in TRAIN])
     centre, scale = x.mean(0), x.std(0)
-    theirs = SklearnRidge(alpha=0.1 * len(x)).fit((x - centre) / scale, y)
-    expected = theirs.predict((TEST.at(TEST.series.time) - centre) / scale)
-    np.testing.assert_allclose(ours.predict(TEST)[:, 0], expected, atol=1e-5)
+    x = (x - centre) / scale
+    weights = np.linalg.solve(x.T @ x + 0.1 * len(x) * np.eye(3), x.T @ (y - y.mean()))
+    expected = (TEST.resample(TEST.series.time) - centre) / scale @ weights + y.mean()
+    np.testing.assert_allclose(ours.predict(TEST)[:, 0], expected, atol=1e-6)
 
 
-def test_test_emg_is_never_looked_at():
+def test_the_emg_of_test_clips_is_never_used():
     blind = dataclasses.replace(
         TEST, series=dataclasses.replace(TEST.series, target=np.zeros_like(TEST.series.target))
     )
@@ -87,23 +96,23 @@ def test_retrieval_within_subjects():
 
 
 def test_unmeasured_channels_get_a_mean():
-    silent = [
+    partly_measured = [
         dataclasses.replace(
             c, series=dataclasses.replace(c.series, mask=c.series.mask & np.array([True, False]))
         )
         for c in TRAIN
     ]
     for model in (Ridge(), Retrieval()):
-        out = model.fit(silent).predict(TEST)
+        out = model.fit(partly_measured).predict(TEST)
         level = np.mean([c.series.target[:, 0].mean() for c in TRAIN])
         np.testing.assert_allclose(out[:, 1], level, atol=1e-4)
 
 
 def test_bad_input_is_named():
     with pytest.raises(UserError, match="times must increase"):
-        Described(TEST.series, TEST.features[::-1], TEST.time[::-1])
+        ClipFeatures(TEST.series, TEST.features[::-1], TEST.time[::-1])
     with pytest.raises(UserError, match="not finite"):
-        Described(TEST.series, TEST.features * np.nan, TEST.time)
+        ClipFeatures(TEST.series, TEST.features * np.nan, TEST.time)
     with pytest.raises(UserError, match="no sample"):
         Retrieval(seconds=0)
     with pytest.raises(UserError, match="ridge: context"):

@@ -7,6 +7,7 @@ from tests.eval.clips import make_clip, make_set
 from video2emg.core.errors import UserError
 from video2emg.eval import scores
 from video2emg.eval.baselines import predict_baselines
+from video2emg.eval.bootstrap import subject_weights
 
 TRAIN = make_set(["a", "b", "c"], seed=1)
 TEST = make_set(["x", "y", "z", "w"], seed=2, scaled=True)
@@ -161,7 +162,7 @@ def test_bootstrap_equals_scoring_the_drawn_subjects_again():
     whole = table()
     draws = scores.resample(whole, samples=5, seed=7)
     subjects = np.unique(whole.subject)
-    weights = scores.subject_weights(len(subjects), 5, 7)
+    weights = subject_weights(len(subjects), 5, 7)
     for r in range(5):
         rows = [
             i
@@ -174,54 +175,3 @@ def test_bootstrap_equals_scoring_the_drawn_subjects_again():
         # nrmse divides by the range over the whole set, whatever is drawn.
         for name in scores.METRICS.keys() - {"nrmse"}:
             np.testing.assert_allclose(draws[name][r], again[name], 1e-9, 1e-12, err_msg=name)
-
-
-def test_intervals_are_seeded_and_hold_the_score():
-    found = scores.score_with_intervals(table(), samples=200)
-    assert found == scores.score_with_intervals(table(), samples=200)
-    for name in ("skill", "pcc", "rmse", "mae", "r2"):
-        low, high = found[f"{name}_ci95"]
-        assert low < found[name] < high
-
-
-def test_interval_of_a_mean_has_the_textbook_width():
-    # 40 subjects, one clip each, bias ~ N(0, 1): the standard error of the mean is s / √40.
-    offsets = RNG.normal(size=40)
-    clips = [
-        make_clip(np.zeros((3, 1)), clip_id=str(i), subject=f"s{i:02d}")
-        for i in range(len(offsets))
-    ]
-    guess = [np.full((3, 1), offset) for offset in offsets]
-    low, high = scores.score_with_intervals(scores.tabulate(clips, guess, guess))["bias_ci95"]
-    wanted = 2 * 1.96 * offsets.std() / np.sqrt(40)
-    np.testing.assert_allclose(high - low, wanted, rtol=0.1)
-
-
-def test_one_subject_has_no_interval():
-    one = table().select(clips=table().subject == "x")
-    assert np.isnan(scores.score_with_intervals(one)["skill_ci95"]).all()
-
-
-def test_paired_difference_is_narrower_than_its_parts():
-    worse = [p + np.float32(0.01) for p in MODEL]
-    difference = scores.paired_difference(table(worse), table(), samples=300)
-    alone = scores.score_with_intervals(table(), samples=300)
-    low, high = difference["mae_ci95"]
-    assert low < difference["mae"] < high
-    assert high - low < 0.5 * np.diff(alone["mae_ci95"])[0]
-    same = scores.paired_difference(table(), table(), samples=50)
-    assert same["skill"] == 0
-    assert same["skill_ci95"] == [0, 0]
-
-
-def test_only_the_same_clips_can_be_compared():
-    with pytest.raises(UserError, match="different clips"):
-        scores.paired_difference(table(), table().select(clips=table().subject == "x"))
-
-
-def test_as_many_subjects_are_drawn_as_there_are():
-    weights = scores.subject_weights(7, 4000, 0)
-    assert (weights.sum(1) == 7).all()
-    # Binomial(7, 1/7) per subject.
-    np.testing.assert_allclose(weights.mean(0), 1, atol=0.07)
-    np.testing.assert_allclose(weights.var(0), 6 / 7, atol=0.1)

@@ -1,4 +1,4 @@
-"""EMG while the video comes in: what the model says of the past, as soon as it can be said."""
+"""EMG while the video is being received."""
 
 import contextlib
 import csv
@@ -22,113 +22,124 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import video2emg
-from tests.inference.test_predict import audio_only, files_of, moving
+from tests.inference.conftest import moving_square, write_audio_only, write_videos
 from video2emg.core.errors import UserError
 from video2emg.data.readers import film, live
+from video2emg.inference import stream as stream_lib
 from video2emg.inference.output import video
-from video2emg.inference.run import open_run
 from video2emg.inference.stream import EMGStream
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+def open_run(workdir):
+    """The run that all tests share, see conftest."""
+    return stream_lib.open_run(workdir)
+
+
 @pytest.fixture(scope="module")
-def opened(causal_dir):
+def causal_run(causal_dir):
     return open_run(causal_dir)
 
 
-def stream_of(times):
+def live_frames_at(times):
     for n, taken in enumerate(times):
-        yield live.Arrival(float(n), float(taken), lambda n=n: n)
+        yield live.LiveFrame(float(n), float(taken), lambda n=n: n)
 
 
 @settings(deadline=None)
 @given(fps=st.floats(5, 120), rate=st.sampled_from([5.0, 10.0, 12.5]))
-def test_every_instant_gets_the_nearest_frame_at_once(fps, rate):
+def test_every_instant_gets_the_nearest_frame_without_delay(fps, rate):
     times = np.arange(0, 4, 1 / fps)
-    beats = list(live.on_beat(stream_of(times), rate, 10.0))
-    assert [beat.number for beat in beats] == list(range(len(beats)))
-    assert beats[0].anew and not any(beat.anew for beat in beats[1:])
-    for beat in beats[1:]:
-        off = abs(times[beat.look()] - beat.number / rate)
-        assert off <= max(0.5 / fps, 0) + 1e-5 or fps < rate
+    frames = list(live.frames_on_clock(live_frames_at(times), rate, 10.0))
+    assert [frame.number for frame in frames] == list(range(len(frames)))
+    assert frames[0].restart and not any(frame.restart for frame in frames[1:])
+    for frame in frames[1:]:
+        distance = abs(times[frame.decode()] - frame.number / rate)
+        assert distance <= max(0.5 / fps, 0) + 1e-5 or fps < rate
         if fps >= rate:
-            assert off <= np.abs(times - beat.number / rate).min() + 1e-5
-            assert beat.at == beat.look()  # said when that frame came, not a frame later
+            assert distance <= np.abs(times - frame.number / rate).min() + 1e-5
+            # As soon as that frame came, not one frame later.
+            assert frame.received == frame.decode()
 
 
-def test_gaps_are_filled_and_pauses_begin_anew():
+def test_gaps_are_filled_and_pauses_start_anew():
     times = [0.0, 0.2, 0.4, 1.0, 1.2, 9.0, 9.2]
-    beats = list(live.on_beat(stream_of(times), 5.0, 4.0))
-    assert [b.number for b in beats] == [0, 1, 2, 3, 4, 5, 6, 45, 46]
-    assert [b.look() for b in beats] == [0, 1, 2, 2, 2, 3, 4, 5, 6]
-    assert [b.number for b in beats if b.anew] == [0, 45]
+    frames = list(live.frames_on_clock(live_frames_at(times), 5.0, 4.0))
+    assert [b.number for b in frames] == [0, 1, 2, 3, 4, 5, 6, 45, 46]
+    assert [b.decode() for b in frames] == [0, 1, 2, 2, 2, 3, 4, 5, 6]
+    assert [b.number for b in frames if b.restart] == [0, 45]
 
 
 @pytest.mark.parametrize("workdir", ["causal_dir", "late_dir"])
-def test_what_is_said_live_is_what_the_model_says_of_the_whole(workdir, test_split, tmp_path,
-                                                              request):  # fmt: skip
+def test_streamed_emg_equals_that_of_the_whole_video(workdir, test_split, tmp_path, request):
     workdir = request.getfixturevalue(workdir)
     clip = test_split[0]
-    path = files_of(clip, tmp_path)[0].partition("=")[2]
+    path = write_videos(clip, tmp_path)[0].partition("=")[2]
     stream = EMGStream(open_run(workdir), clip.action)
-    moments = list(stream.follow(path))
-    assert [len(m.emg) for m in moments[:3]] == ([10] * 3 if stream.late == 0 else [0, 0, 10])
+    updates = list(stream.follow(path))
+    lengths = [10] * 3 if stream.lookahead_frames == 0 else [0, 0, 10]
+    assert [len(update.emg) for update in updates[:3]] == lengths
     whole = video2emg.load(workdir).predict(f"{clip.views[0]}={path}", action=clip.action)
-    said = np.concatenate([moment.emg for moment in moments])
-    n = min(len(said), len(whole.emg))
+    emg = np.concatenate([update.emg for update in updates])
+    time_s = np.concatenate([update.time for update in updates])
+    n = min(len(emg), len(whole.emg))
     assert n >= len(whole.emg) - 10 and stream.muscles == whole.muscles
-    n -= 10 * stream.late  # what a late model says of the end depends on which frame is the last
-    np.testing.assert_allclose(said[:n], whole.emg[:n], atol=1e-5)
-    np.testing.assert_allclose(np.concatenate([m.time for m in moments])[:n], whole.time[:n])
-    assert np.ptp(said, axis=0).min() > 0
-    assert all(0 < moment.latency < 60 for moment in moments)
+    n -= 10 * stream.lookahead_frames  # these samples depend on which frame is the last
+    np.testing.assert_allclose(emg[:n], whole.emg[:n], atol=1e-5)
+    np.testing.assert_allclose(time_s[:n], whole.time[:n])
+    assert np.ptp(emg, axis=0).min() > 0
+    assert all(0 < update.latency < 60 for update in updates)
 
 
-def test_only_the_last_window_counts(opened):
-    """Whatever came before it: after a window of the same frames, the same is said."""
+def test_only_the_last_window_counts(causal_run):
+    """After a window of the same frames, the EMG is the same, whatever came before."""
     rng = np.random.default_rng(0)
-    size, length = opened.window.size, len(opened.window.frame_time)
+    size, length = causal_run.window.size, len(causal_run.window.frame_time)
     frames = rng.integers(0, 255, (length, size, size, 3)).astype(np.uint8)
-    said = []
-    for before in (0, 5):
-        stream = EMGStream(opened)
-        for _ in range(before):
+    emg = []
+    for frames_before in (0, 5):
+        stream = EMGStream(causal_run)
+        for _ in range(frames_before):
             stream.push(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
-        said.append([stream.push(frame)[0] for frame in frames])
-    np.testing.assert_allclose(said[0][-1], said[1][-1], atol=1e-6)
-    assert np.abs(said[0][0] - said[1][0]).max() > 1e-6
+        emg.append([stream.push(frame)[0] for frame in frames])
+    np.testing.assert_allclose(emg[0][-1], emg[1][-1], atol=1e-6)
+    assert np.abs(emg[0][0] - emg[1][0]).max() > 1e-6
 
 
-def test_what_a_late_model_owes_is_said_before_a_pause_and_at_the_end(late_dir, monkeypatch):
-    stream = EMGStream(open_run(late_dir))
-    size, window = stream._run.window.size, stream._run.window.seconds
+def test_a_lookahead_is_flushed_before_a_pause_and_at_the_end(late_dir, monkeypatch):
+    run = open_run(late_dir)
+    stream = EMGStream(run)
+    size, window = run.window.size, run.window.seconds
     rng = np.random.default_rng(0)
-    look = [Image.fromarray(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
-            for _ in range(9)]  # fmt: skip
+    pictures = [
+        Image.fromarray(rng.integers(0, 255, (size, size, 3)).astype(np.uint8)) for _ in range(9)
+    ]
     times = [0.0, 0.2, 0.4, 0.6, 0.8, window + 2, window + 2.2, window + 2.4]
-    arrivals = [live.Arrival(time.perf_counter(), t, lambda n=n: look[n])
-                for n, t in enumerate(times)]  # fmt: skip
-    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals))
-    said = list(stream.follow("camera"))
-    assert [len(m.emg) for m in said] == [0, 0, 10, 10, 10, 20, 0, 0, 10, 20]
-    instants = np.concatenate([m.time for m in said])
+    received = [
+        live.LiveFrame(time.perf_counter(), t, lambda n=n: pictures[n]) for n, t in enumerate(times)
+    ]
+    monkeypatch.setattr(live, "live_frames", lambda source: iter(received))
+    updates = list(stream.follow("camera"))
+    assert [len(update.emg) for update in updates] == [0, 0, 10, 10, 10, 20, 0, 0, 10, 20]
+    time_s = np.concatenate([update.time for update in updates])
     expected = np.concatenate([np.arange(50), np.arange(30) + 50 * (window + 2)]) / 50
-    np.testing.assert_allclose(instants, expected, atol=1e-9)
-    # A pause forgets: what is said after it is what is said of these frames alone.
-    monkeypatch.setattr(live, "arrivals", lambda source: iter(arrivals[5:]))
-    alone = np.concatenate([m.emg for m in stream.follow("camera")])
-    np.testing.assert_allclose(np.concatenate([m.emg for m in said])[50:], alone, atol=1e-6)
+    np.testing.assert_allclose(time_s, expected, atol=1e-9)
+    # After a pause, the EMG depends on the new frames alone.
+    monkeypatch.setattr(live, "live_frames", lambda source: iter(received[5:]))
+    alone = np.concatenate([update.emg for update in stream.follow("camera")])
+    emg = np.concatenate([update.emg for update in updates])
+    np.testing.assert_allclose(emg[50:], alone, atol=1e-6)
 
 
 def transport_stream(count=50, rate=10.0):
-    """A film in a container that can be read as it comes."""
+    """A video in a container that can be read as it comes."""
     memory = io.BytesIO()
     with av.open(memory, "w", format="mpegts") as container:
         stream = container.add_stream("mpeg2video", rate=int(rate))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.max_b_frames = 0
-        for n, (_, picture) in enumerate(moving(count, rate=rate)):
+        for n, (_, picture) in enumerate(moving_square(count, rate=rate)):
             frame = av.VideoFrame.from_image(picture)
             frame.pts = n
             container.mux(stream.encode(frame))
@@ -143,16 +154,20 @@ def in_pieces(data, seconds, pieces=20):
         time.sleep(seconds / pieces)
 
 
-def started(run, camera, *flags, **pipes):
-    command = [sys.executable, "launch.py", "predict", "--checkpoint", str(run), "--camera", camera]
+def start_predict(run, camera, *flags, **pipes):
+    command = [sys.executable, "launch.py", "predict", "--run", str(run), "--camera", camera]
     return subprocess.Popen(
-        [*command, *map(str, flags)], cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **pipes,
-    )  # fmt: skip
+        [*command, *map(str, flags)],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **pipes,
+    )
 
 
-def test_rows_come_out_of_a_pipe_while_it_is_still_open(causal_dir, tmp_path):
-    process = started(causal_dir, "-", "--out", tmp_path / "out", stdin=subprocess.PIPE)
+def test_rows_come_out_of_a_pipe_that_is_still_open(causal_dir, tmp_path):
+    process = start_predict(causal_dir, "-", "--out", tmp_path / "out", stdin=subprocess.PIPE)
     lines, done = [], threading.Event()
 
     def read():
@@ -170,14 +185,14 @@ def test_rows_come_out_of_a_pipe_while_it_is_still_open(causal_dir, tmp_path):
         time.sleep(0.05)
     early = len(lines)
     process.stdin.close()
-    told = process.stderr.read().decode()
-    assert process.wait(60) == 0 and done.wait(10), told
+    messages = process.stderr.read().decode()
+    assert process.wait(60) == 0 and done.wait(10), messages
     assert early > 0  # before the pipe was closed
     rows = [json.loads(line) for line in lines]
     times = [row["time_s"] for row in rows]
     np.testing.assert_allclose(np.diff(times), 0.02, atol=1e-6)
     assert times[0] == 0 and times[-1] == pytest.approx(4.98, abs=0.25)
-    assert "from arrival to EMG" in told
+    assert "from arrival to EMG" in messages
     with (tmp_path / "out" / "emg.csv").open() as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(rows) and set(table[0]) == set(rows[0])
@@ -187,22 +202,28 @@ def test_rows_come_out_of_a_pipe_while_it_is_still_open(causal_dir, tmp_path):
 
 def test_a_reader_that_leaves_and_ctrl_c_end_it_quietly(causal_dir, tmp_path):
     (tmp_path / "v.ts").write_bytes(transport_stream(200))
-    process = started(causal_dir, str(tmp_path / "v.ts"))
-    assert json.loads(process.stdout.readline())["time_s"] == 0
-    process.stdout.close()
-    told = process.stderr.read().decode()
-    assert process.wait(60) == 0 and "rror" not in told, told
-    process = started(causal_dir, "-", stdin=subprocess.PIPE)
+    # Both start at the same time, because starting takes longest.
+    left = start_predict(causal_dir, str(tmp_path / "v.ts"))
+    stopped = start_predict(causal_dir, "-", stdin=subprocess.PIPE)
+    assert json.loads(left.stdout.readline())["time_s"] == 0
+    left.stdout.close()
+    messages = left.stderr.read().decode()
+    assert left.wait(60) == 0 and "rror" not in messages, messages
+    assert_ctrl_c_stops(stopped)
+
+
+def assert_ctrl_c_stops(process):
+    """Feeds a process with video and stops it as a user would."""
     process.stdin.write(transport_stream())
     process.stdin.flush()
     process.stdout.readline()
-    # Somebody must read on, or it waits for room in the pipe and not for packets.
+    # Without a reader it would wait for room in the pipe and not for packets.
     threading.Thread(target=process.stdout.read, daemon=True).start()
-    told = []
-    listener = threading.Thread(target=lambda: told.append(process.stderr.read()), daemon=True)
+    messages = []
+    listener = threading.Thread(target=lambda: messages.append(process.stderr.read()), daemon=True)
     listener.start()
-    # The signal is heeded when the next packet comes; one that comes in the midst of a library's
-    # callback is lost, as it is to anybody, who then presses Ctrl-C again.
+    # The signal is handled when the next packet comes. A signal during a callback of PyAV is lost;
+    # a user would then press Ctrl-C again.
     for _ in range(4):
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(BrokenPipeError):
@@ -214,11 +235,11 @@ def test_a_reader_that_leaves_and_ctrl_c_end_it_quietly(causal_dir, tmp_path):
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
     listener.join(60)
-    said = b"".join(told).decode()
-    assert process.wait(60) == 0 and "stopped" in said and "Traceback" not in said, said
+    text = b"".join(messages).decode()
+    assert process.wait(60) == 0 and "stopped" in text and "Traceback" not in text, text
 
 
-def test_a_film_served_as_if_it_were_live(opened):
+def test_a_video_served_as_if_it_were_live(causal_run):
     data = transport_stream(30)
     sent = []
 
@@ -238,45 +259,46 @@ def test_a_film_served_as_if_it_were_live(opened):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        stream = EMGStream(opened)
-        moments = []
-        for moment in stream.follow(f"http://127.0.0.1:{server.server_port}/live.ts"):
-            moments.append((moment, time.perf_counter()))
+        stream = EMGStream(causal_run)
+        updates = []
+        for update in stream.follow(f"http://127.0.0.1:{server.server_port}/live.ts"):
+            updates.append((update, time.perf_counter()))
         with pytest.raises(UserError, match=r"lost after 2\.\d s"):
-            list(live.arrivals(f"http://127.0.0.1:{server.server_port}/broken.ts"))
+            list(live.live_frames(f"http://127.0.0.1:{server.server_port}/broken.ts"))
     finally:
         server.shutdown()
-    assert len(moments) == pytest.approx(15, abs=1)
-    assert moments[0][1] < sent[19]  # spoken before all was sent
-    times = np.concatenate([moment.time for moment, _ in moments])
+    assert len(updates) == pytest.approx(15, abs=1)
+    assert updates[0][1] < sent[19]  # before all was sent
+    times = np.concatenate([update.time for update, _ in updates])
     np.testing.assert_allclose(np.diff(times), 0.02, atol=1e-6)
 
 
-def test_an_empty_room_is_not_in_domain_live(opened, empty_room):
-    stream = EMGStream(opened)
-    size = opened.window.size
-    said = [stream.push(film.fit(Image.fromarray(frame), size)) for frame in empty_room]
-    assert not any(inside for _, inside in said[5:])
+def test_an_empty_room_is_not_in_domain(causal_run, empty_room):
+    stream = EMGStream(causal_run)
+    size = causal_run.window.size
+    frames = [film.letterbox(Image.fromarray(frame), size) for frame in empty_room]
+    outputs = [stream.push(np.asarray(frame)) for frame in frames]
+    assert not any(in_domain for _, in_domain in outputs[5:])
 
 
-def test_what_cannot_be_followed_costs_one_line(opened, run_dir, tmp_path):
+def test_what_cannot_be_followed_gives_one_line(causal_run, run_dir, tmp_path):
     with pytest.raises(UserError, match="looks ahead"):
         EMGStream(open_run(run_dir))
     with pytest.raises(UserError, match="--action 'swimming'"):
-        EMGStream(opened, "swimming")
-    with pytest.raises(UserError, match="knows the views"):
-        EMGStream(opened, view="above")
-    audio_only(tmp_path / "audio.mp4")
+        EMGStream(causal_run, "swimming")
+    with pytest.raises(UserError, match="the views of the model are"):
+        EMGStream(causal_run, view="above")
+    write_audio_only(tmp_path / "audio.mp4")
     (tmp_path / "text.ts").write_text("not a video")
-    for source, says in {
+    for source, message in {
         str(tmp_path / "audio.mp4"): "no video stream",
         str(tmp_path / "text.ts"): "cannot be read",
         str(tmp_path / "missing.mp4"): "no such file",
         "rtsp://127.0.0.1:9/none": "cannot be read",
     }.items():
-        with pytest.raises(UserError, match=says) as caught:
-            next(live.arrivals(source))
+        with pytest.raises(UserError, match=message) as caught:
+            next(live.live_frames(source))
         assert source in str(caught.value) and "\n" not in str(caught.value)
-    # An index at the end cannot be read from a pipe.
-    video.write(tmp_path / "v.mp4", moving(), rate=10.0)
-    assert len(list(itertools.islice(live.arrivals(str(tmp_path / "v.mp4")), 5))) == 5
+    # A file, unlike a pipe, may have its index at the end.
+    video.write(tmp_path / "v.mp4", moving_square(), rate=10.0)
+    assert len(list(itertools.islice(live.live_frames(str(tmp_path / "v.mp4")), 5))) == 5

@@ -11,7 +11,7 @@ from configs import baselines
 from configs.tables import cross_view, protocols, torques, views
 from tests.conftest import small
 from video2emg.core.errors import UserError
-from video2emg.jobs import compare, regressor
+from video2emg.jobs import Options, compare, regressor
 from video2emg.run import setup
 from video2emg.run.workdir import init_workdir
 
@@ -27,6 +27,10 @@ def table_config(data_dir, **changes):
     return config, list(rows())
 
 
+def run(config, rows, workdir):
+    return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
+
+
 def start(workdir, config, run_dir):
     """Makes the workdir of a table that was stopped after its first run."""
     init_workdir(workdir, config)
@@ -36,14 +40,21 @@ def start(workdir, config, run_dir):
 def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only="tds,ridge_pose,svr_video")
     start(tmp_path, config, run_dir)
-    found = compare.run(config, rows, tmp_path)
+    found = run(config, rows, tmp_path)
     part = found["test"]
     seen = {name: row["sees"] for name, row in part["rows"].items()}
     assert seen == {
-        "ours": "video", "tds": "pose", "ridge_pose": "pose", "svr_video": "video",
-        "zero": "nothing", "train_mean": "nothing", "action_mean": "exercise",
-        "template": "exercise, phase", "subject_mean": "test EMG", "nearest_neighbour": "video",
-    }  # fmt: skip
+        "ours": "video",
+        "tds": "pose",
+        "ridge_pose": "pose",
+        "svr_video": "video",
+        "zero": "nothing",
+        "train_mean": "nothing",
+        "action_mean": "exercise",
+        "template": "exercise, phase",
+        "subject_mean": "test EMG",
+        "nearest_neighbour": "video",
+    }
     assert part["rows"]["template"]["skill"] == 0
     assert part["rows"]["subject_mean"]["uses_test_emg"]
     assert len(part["rows"]["tds"]["skill_per_seed"]) == 2
@@ -59,7 +70,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
 
     (tmp_path / "results.json").unlink()  # as if stopped before the end: nothing runs again
     before = (tmp_path / "tds/0/results.json").stat().st_mtime_ns
-    again = compare.run(config, rows, tmp_path)
+    again = run(config, rows, tmp_path)
     assert again == found
     assert (tmp_path / "tds/0/results.json").stat().st_mtime_ns == before
 
@@ -68,7 +79,7 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
 def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
     config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
     start(tmp_path, config, run_dir)
-    found = compare.run(config, rows, tmp_path)["test"]["rows"]
+    found = run(config, rows, tmp_path)["test"]["rows"]
     names = [name for name, _ in rows]
     assert len(names) == 10 and set(names) <= set(found)
     assert all(math.isfinite(found[name]["skill"]) for name in names)
@@ -83,12 +94,14 @@ def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_pat
     ],
 )
 def test_mistakes_of_a_table_are_found_before_anything_runs(changes, says, tiny_dir, tmp_path):
-    config, rows = table_config(tiny_dir, **changes) if changes.get("seeds") != () else (
-        baselines.get_config("debug"), table_config(tiny_dir)[1]
-    )  # fmt: skip
+    config, rows = (
+        table_config(tiny_dir, **changes)
+        if changes.get("seeds") != ()
+        else (baselines.get_config("debug"), table_config(tiny_dir)[1])
+    )
     config.update(changes)
     with pytest.raises(UserError, match=says):
-        compare.run(config, rows, tmp_path / "table")
+        run(config, rows, tmp_path / "table")
     assert not (tmp_path / "table").exists()
 
 
@@ -121,28 +134,28 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
         if name != "leave_one_action_out" or row.data.select.without_action[:7] == "barbell":
             rows.append((name, row))
     with pytest.raises(UserError, match="not tested on the same clips"):
-        compare.run(config, rows, tmp_path / "partly")
+        run(config, rows, tmp_path / "partly")
     rows = [(name, row) for name, row in rows if name != "leave_one_action_out"]
-    found = compare.run(config, rows, tmp_path / "people")
+    found = run(config, rows, tmp_path / "people")
     part = found["test"]
     # The two people are all there are: the same run by another way.
     assert part["rows"]["people_2"]["skill"] == part["rows"]["cross_subject"]["skill"]
     assert part["rows"]["template"]["skill"] == 0
-    left_out = json.loads(
-        (tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text()
-    )["test"]  # fmt: skip
+    left_out = json.loads((tmp_path / "partly/leave_one_action_out/0/0/results.json").read_text())[
+        "test"
+    ]
     assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]
 
 
 def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tmp_path):
     config = torques.get_config("debug")
     config.update(seeds=(0,), bootstrap=20)
-    rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + levers")]
+    rows = [(n, row) for n, row in torques.rows(config) if n in ("none", "statics + moment arms")]
     for _, row in rows:
         small(row, tiny_dir, frame_rate=2.5)
-    found = compare.run(config, rows, tmp_path / "torques")["test"]["rows"]
-    assert found["none"]["skill"] != found["statics + levers"]["skill"]
-    log = (tmp_path / "torques/statics + levers/0/metrics.jsonl").read_text().splitlines()
+    found = run(config, rows, tmp_path / "torques")["test"]["rows"]
+    assert found["none"]["skill"] != found["statics + moment arms"]["skill"]
+    log = (tmp_path / "torques/statics + moment arms/0/metrics.jsonl").read_text().splitlines()
     parts = json.loads(log[0])
     assert parts["loss_consistency"] > 0 and parts["loss_torque"] > 0
 

@@ -35,10 +35,12 @@ def test_a_table_of_subsets_resumes_and_its_last_row_is_the_models_own(
     (tmp_path / "table/rows/1-0.npz").unlink()  # interrupted there
     asked, predict = [], modality_ablation.evaluate.predict
     monkeypatch.setattr(
-        modality_ablation.evaluate, "predict",
-        lambda fn, params, examples, *rest: asked.append(examples.hidden)
-        or predict(fn, params, examples, *rest),
-    )  # fmt: skip
+        modality_ablation.evaluate,
+        "predict",
+        lambda fn, params, examples, *rest: (
+            asked.append(examples.dropped) or predict(fn, params, examples, *rest)
+        ),
+    )
     again = modality_ablation.run(config, tmp_path / "table")
     assert len(asked) == 1 and set(asked[0]) == {"front", "front_left", "load", "vitals", "traits"}
     assert again["test"]["rows"] == rows

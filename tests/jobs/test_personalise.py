@@ -42,7 +42,7 @@ def test_every_method_on_the_smallest_run(run_dir, tmp_path):
     assert (tmp_path / "personal" / "table.png").exists()
     assert personalise.run(config, tmp_path / "personal")["test"] == found["test"]  # at once
     config.hidden = ("smell",)
-    with pytest.raises(UserError, match="not given smell; it is given front, front_left"):
+    with pytest.raises(UserError, match="no input smell; it has front, front_left"):
         personalise.run(config, tmp_path / "other")
 
 

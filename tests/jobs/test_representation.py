@@ -10,8 +10,9 @@ from PIL import Image
 from configs.tables import representations
 from tests.conftest import small
 from video2emg.core.errors import UserError
-from video2emg.jobs import representation, representation_table
+from video2emg.jobs import Options, compare, representation
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.representation import features as features_lib
 from video2emg.representation.report import PROBES
 from video2emg.train.checkpoint import load_params
 
@@ -20,19 +21,28 @@ def tiny_config(data_dir, name):
     config = small(representations.get_config(f"{name}_debug"), data_dir, frame_rate=2.5)
     config.model.encoder.update(widths=(4, 8), dim=16)
     config.model.update(dim=16, heads=2)
-    config.representation.update(layers=1, span_s=0.8)
+    config.representation.update(layers=1, mask_span_s=0.8)
     return config
+
+
+def run(config, rows, workdir):
+    return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
 
 
 def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     config = representations.get_config("debug")
     config.update(seeds=(0,), bootstrap=20, only="none,emg+contrastive", baseline="none")
     rows = [(name, tiny_config(tiny_dir, name)) for name in representations.OBJECTIVES]
-    found = representation_table.run(config, rows, tmp_path)
+    found = run(config, rows, tmp_path)
     part = found["test"]
     assert part["order"] == [
-        "none", "emg+contrastive", "nothing", "duration", "small pictures", "measured EMG",
-    ]  # fmt: skip
+        "none",
+        "emg+contrastive",
+        "nothing",
+        "duration",
+        "small pictures",
+        "measured EMG",
+    ]
     learned = part["rows"]["emg+contrastive"]
     assert learned["objective"]["contrastive"] > 0 and learned["video_to_emg_r10"] > 0
     assert part["rows"]["none"]["video_to_emg_r10"] is None
@@ -48,11 +58,11 @@ def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
 
     (tmp_path / "results.json").unlink()  # as if stopped before the end: nothing runs again
     before = (tmp_path / "emg+contrastive/0/results.json").stat().st_mtime_ns
-    assert representation_table.run(config, rows, tmp_path) == found
+    assert run(config, rows, tmp_path) == found
     assert (tmp_path / "emg+contrastive/0/results.json").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="no row emgg; there are none"):
         config.only = "emgg"
-        representation_table.run(config, rows, tmp_path / "other")
+        run(config, rows, tmp_path / "other")
 
 
 def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_path):
@@ -62,7 +72,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     assert any("loss_masked_emg" in line and "loss_masked_pose" in line for line in lines)
     validation = next(line for line in lines if "validation_loss" in line)
     assert validation["validation_skill"] == -validation["validation_loss"]
-    features, windows, clips = representation.read(tmp_path / representation.FEATURES)
+    features, windows, clips = features_lib.read(tmp_path / features_lib.FILE)
     assert windows is None and set(features) == {"train", "validation", "test"}
     for split, of in clips.items():
         assert features[split].shape == (len(of.clip_id), 16) and np.isfinite(features[split]).all()
@@ -78,7 +88,7 @@ def test_a_masked_run_learns_and_leaves_everything_that_was_asked(tiny_dir, tmp_
     "changes, says",
     [
         ({"train.same_action": 3}, "same_action=3 does not divide"),
-        ({"representation.hidden": 1.0}, "config.representation.hidden=1.0"),
+        ({"representation.mask_share": 1.0}, "config.representation.mask_share=1.0"),
         ({"graph": "atlantis"}, "atlantis"),
     ],
 )
@@ -101,7 +111,7 @@ def test_a_batch_that_the_devices_cannot_split_is_refused(tiny_dir):
 def test_a_broken_file_of_features_is_named(tmp_path):
     (tmp_path / "features.npz").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"features.npz: not the features of a run"):
-        representation.read(tmp_path / "features.npz")
+        features_lib.read(tmp_path / "features.npz")
 
 
 def test_every_preset_makes_every_row():

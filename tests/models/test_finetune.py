@@ -2,12 +2,13 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import optax
 import pytest
 import transformers
 
+from configs import v2emg
+from tests.models import small
 from video2emg import models
 from video2emg.core.errors import UserError
 from video2emg.models import finetune
@@ -33,7 +34,7 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4)), jnp.float32)
 
 
 def trained(spec, steps=3, tx=None):
-    """Flat parameters before and after some steps, and the sum of outputs at the start."""
+    """Model, parameters before and after, names of those that changed, and optimiser state."""
     model = finetune.Adapted(Model(), spec)
     params = jax.jit(model.init)(jax.random.key(0), X)["params"]
     tx = finetune.optimiser(tx or optax.adamw(0.01, weight_decay=0.1), spec)
@@ -48,28 +49,27 @@ def trained(spec, steps=3, tx=None):
     for _ in range(steps):
         params, opt_state = step(params, opt_state)
     flat = [flax.traverse_util.flatten_dict(p, sep="/") for p in (before, params)]
-    moved = {name for name, value in flat[0].items() if not (value == flat[1][name]).all()}
-    return model, before, params, moved, opt_state
+    changed = {name for name, value in flat[0].items() if not (value == flat[1][name]).all()}
+    return model, before, params, changed, opt_state
 
 
-def test_frozen_moves_nothing_of_the_encoder_and_keeps_no_state_of_it():
-    _, before, _, moved, opt_state = trained(Finetune("frozen"))
-    assert moved == {"head/kernel", "head/bias"}
+def test_frozen_does_not_change_the_encoder_and_has_no_optimiser_state_for_it():
+    _, before, _, changed, opt_state = trained(Finetune("frozen"))
+    assert changed == {"head/kernel", "head/bias"}
     # Adam's two moments of the head's 4 + 1 numbers, and two step counters.
     assert sum(leaf.size for leaf in jax.tree.leaves(opt_state)) < 20
     assert sum(leaf.size for leaf in jax.tree.leaves(before)) > 100
 
 
-def test_full_moves_all_but_statistics():
-    _, before, _, moved, _ = trained(Finetune("full"))
+def test_full_changes_everything_except_statistics():
+    _, before, _, changed, _ = trained(Finetune("full"))
     every = set(flax.traverse_util.flatten_dict(before, sep="/"))
-    # Softmax does not see a bias of the keys, but weight decay may move it.
-    assert every - moved <= {"encoder/norm/mean", "encoder/norm/var",
-                             "encoder/layer_0/key/bias"}  # fmt: skip
-    assert {"encoder/norm/mean", "encoder/norm/var"} <= every - moved
+    statistics = {"encoder/norm/mean", "encoder/norm/var"}
+    # The softmax cancels a bias of the keys, so only weight decay may change it.
+    assert statistics <= every - changed <= statistics | {"encoder/layer_0/key/bias"}
 
 
-def test_the_encoder_may_learn_more_slowly():
+def test_the_encoder_may_have_a_smaller_learning_rate():
     tx = optax.sgd(1e-3)
     _, before, after, *_ = trained(Finetune("full"), 1, tx)
     _, _, slow, *_ = trained(Finetune("full", learning_rate=0.1), 1, tx)
@@ -82,15 +82,14 @@ def test_the_encoder_may_learn_more_slowly():
         )
 
 
-def test_lora_starts_as_the_model_and_moves_only_thin_matrices():
+def test_lora_starts_as_the_model_and_changes_only_its_own_matrices_and_the_head():
     spec = Finetune("lora", rank=2)
-    model, before, after, moved, _ = trained(spec)
+    model, before, after, changed, _ = trained(spec)
     own = jax.jit(Model().apply)({"params": before["base"]}, X)
     np.testing.assert_allclose(jax.jit(model.apply)({"params": before}, X), own, atol=1e-6)
     kernels = {f"encoder/layer_0/{name}/kernel" for name in ("query", "key", "value", "out")}
-    assert moved == {f"lora/{name}/{leaf}" for name in kernels for leaf in "ab"} | {
-        "base/head/kernel", "base/head/bias"
-    }  # fmt: skip
+    lora = {f"lora/{name}/{leaf}" for name in kernels for leaf in "ab"}
+    assert changed == lora | {"base/head/kernel", "base/head/bias"}
     merged = jax.jit(Model().apply)({"params": model.effective(after)}, X)
     np.testing.assert_allclose(merged, jax.jit(model.apply)({"params": after}, X), atol=1e-6)
     assert not np.allclose(merged, own)
@@ -108,7 +107,7 @@ def test_lora_adds_a_matrix_of_its_rank():
     assert np.linalg.matrix_rank(change, tol=1e-5) == 1
 
 
-def test_mistakes_are_named():
+def test_invalid_settings_are_named():
     for settings, message in (
         (dict(mode="half"), "finetune.mode"),
         (dict(rank=0), "finetune.rank"),
@@ -121,13 +120,11 @@ def test_mistakes_are_named():
 
 
 def test_a_run_starts_from_published_weights(tmp_path):
-    """By the configuration: a file, its layout, and how much of it is trained."""
+    """Selected by the configuration: a file, its layout, and how it is finetuned."""
+    config = v2emg.get_config("debug")
     encoder = dict(name="vit", dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2))
-    model_config = dict(encoder=encoder, dim=8, heads=2, layers=1, decoder_layers=1, dropout=0.0,
-                        auxiliary=False, dtype="float32")  # fmt: skip
-    train = dict(finetune=dict(mode="lora", rank=1), warmup_steps=0, steps=5, learning_rate=0.1,
-                 optimiser="adamw", weight_decay=0.0, clip=1.0)  # fmt: skip
-    config = ml_collections.ConfigDict(dict(model=model_config, train=train))
+    config.model = small.config(encoder, dim=8, auxiliary=False)
+    config.train.finetune = dict(mode="lora", rank=1)
     shape = dict(frames=2, size=16, frame_rate=5.0, emg_rate=10.0)
     batch = {
         "video": np.zeros((1, 1, 2, 16, 16, 3), np.uint8),
@@ -138,23 +135,27 @@ def test_a_run_starts_from_published_weights(tmp_path):
     }
     theirs = transformers.ViTModel(
         transformers.ViTConfig(
-            hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
-            patch_size=8, image_size=16,
+            hidden_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=8,
+            patch_size=8,
+            image_size=16,
         )
-    )  # fmt: skip
+    )
     theirs.save_pretrained(tmp_path)
     config.model.pretrained = dict(weights=str(tmp_path / "model.safetensors"), layout="vit")
     built = models.build(config.model, **shape)
     model = finetune.from_config(config, built)
     tx = state.optimiser(config.train)
-    made = jax.jit(lambda: state.create(model, tx, batch, 0))()
-    bias = theirs.state_dict()["layernorm.weight"].numpy()
-    encoder_params = made.params["base"]["encoder"]
-    np.testing.assert_array_equal(encoder_params["norm"]["scale"], bias)
+    params = jax.jit(lambda: state.create(model, tx, batch, 0))().params
+    scale = theirs.state_dict()["layernorm.weight"].numpy()
+    encoder_params = params["base"]["encoder"]
+    np.testing.assert_array_equal(encoder_params["norm"]["scale"], scale)
     np.testing.assert_allclose(
         encoder_params["class"], theirs.embeddings.cls_token[0, 0].detach(), atol=1e-7
     )
-    assert set(made.params["lora"]["encoder"]["layer_0"]) == {"query", "key", "value", "out"}
+    assert set(params["lora"]["encoder"]["layer_0"]) == {"query", "key", "value", "out"}
 
     config.model.pretrained.layout = "resnet"
     with pytest.raises(UserError, match=r"pretrained\.layout: 'resnet'"):

@@ -1,311 +1,373 @@
+import dataclasses
 import functools
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 
+from tests.models.small import (
+    CNN,
+    POSE,
+    SHAPE,
+    TUBELET,
+    apply,
+    batch,
+    build,
+    config,
+    emg,
+    full_batch,
+)
 from video2emg import models
+from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.models import encoders
-from video2emg.models.build import token_rate
+from video2emg.models.build import ENCODERS, token_rate
 from video2emg.models.encoders import PoseMLP
 from video2emg.models.video2emg import MuscleDecoder
+from video2emg.train.checkpoint import Checkpoints, load_params
+
+TUBELET_OF_ONE_FRAME = TUBELET | dict(stride=1)
 
 
-def config(**encoder):
-    encoder = encoder or dict(name="cnn", widths=(4, 8), dim=16, patch=4)
-    return ml_collections.ConfigDict(
-        dict(encoder=encoder, dim=16, heads=2, layers=1, decoder_layers=1, dropout=0.1,
-             auxiliary=True, dtype="float32")
-    )  # fmt: skip
-
-
-def batch(b=2, v=2, t=10, s=16, m=4):
-    rng = np.random.default_rng(0)
-    return {
-        "video": rng.integers(0, 255, (b, v, t, s, s, 3)).astype(np.uint8),
-        "video_mask": np.ones((b, v, t), bool),
-        "view": np.tile(np.arange(v, dtype=np.int32), (b, 1)),
-        "muscle": rng.integers(0, 9, (b, m)).astype(np.int32),
-        "side": np.tile(np.arange(m, dtype=np.int32) % 2, (b, 1)),
-        "pose": rng.normal(size=(b, t, 21, 3)).astype(np.float32),
-        "pose_mask": np.ones((b, t, 21), bool),
-    }
-
-
-def make(causal=False, late=0.0, **encoder):
-    settings = config(**encoder)
-    settings.update(causal=causal, lookahead_s=late)
-    model = models.build(
-        settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
-    )
+@pytest.mark.parametrize("encoder", [CNN, TUBELET])
+def test_outputs_have_their_shapes_and_every_parameter_a_gradient(encoder):
+    model, params = build(encoder)
     inputs = batch()
-    params = model.init(jax.random.key(0), inputs, train=False)
-    return model, params, inputs
-
-
-TUBELET = dict(name="tubelet", dim=16, layers=1, heads=2, patch=8, stride=2)
-
-
-@pytest.mark.parametrize("encoder", [{}, TUBELET])
-def test_shapes_units_and_gradients(encoder):
-    model, params, inputs = make(**encoder)
-    out, extra = model.apply(params, inputs, train=False)
-    assert out.emg.shape == (2, 50, 4) and (out.emg >= 0).all()
-    assert out.pose.shape == (2, 10, 21, 3) and out.torque.shape == (2, 10, 3)
-    assert out.load.shape == (2,) and extra["tokens"].shape[0] == 2
-    grads = jax.grad(lambda p: model.apply(p, inputs, train=False)[0].emg.sum())(params)
-    asleep = [
+    outputs, tensors = apply(model, params, inputs)
+    assert outputs.emg.shape == (2, 50, 4) and (outputs.emg >= 0).all()
+    assert outputs.pose.shape == (2, 10, 21, 3) and outputs.torque.shape == (2, 10, 3)
+    assert outputs.load.shape == (2,) and tensors["tokens"].shape[0] == 2
+    gradient = jax.jit(jax.grad(lambda p: model.apply(p, inputs, train=False)[0].emg.sum()))(params)
+    zero = [
         jax.tree_util.keystr(path)
-        for path, g in jax.tree_util.tree_leaves_with_path(grads)
+        for path, g in jax.tree_util.tree_leaves_with_path(gradient)
         if not jnp.any(g != 0)
     ]
-    # Only the auxiliary heads are not on the way to the EMG.
-    assert all("auxiliary" in p or "['pose']" in p or "torque" in p or "load" in p for p in asleep)
+    # The EMG does not depend on the auxiliary heads.
+    assert all("auxiliary" in p or "['pose']" in p or "torque" in p or "load" in p for p in zero)
 
 
-def test_recomputing_layers_changes_memory_and_nothing_else():
-    """With dropout on, as in training: whether to drop out is not traced."""
-    model, params, inputs = make(**TUBELET)
-    again, other, _ = make(**TUBELET, remat="full")
-    assert jax.tree.structure(params) == jax.tree.structure(other)
+def test_rematerialisation_does_not_change_the_gradient():
+    """With dropout, as in training."""
+    plain = encoders.TubeletTransformer(16, 1, 2, 8, 2, "none", False, jnp.float32, dropout=0.1)
+    frames = jax.random.uniform(jax.random.key(1), (2, 4, 16, 16, 3), minval=-1)
+    mask = jnp.ones((2, 4), bool)
+    params = jax.jit(functools.partial(plain.init, train=False))(jax.random.key(0), frames, mask)
 
-    def slope(model):
-        def total(p):
-            return model.apply(p, inputs, train=True, rngs={"dropout": jax.random.key(1)})[0].emg
+    def gradient(encoder):
+        def loss(params):
+            rngs = {"dropout": jax.random.key(2)}
+            return (encoder.apply(params, frames, mask, train=True, rngs=rngs) ** 2).sum()
 
-        return jax.jit(jax.grad(lambda p: total(p).sum()))(params)
+        return jax.jit(jax.grad(loss))(params)
 
-    for a, b in zip(jax.tree.leaves(slope(model)), jax.tree.leaves(slope(again)), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    expected = gradient(plain)
+    for remat in ("dots", "full"):
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, atol=1e-5, rtol=1e-5),
+            gradient(dataclasses.replace(plain, remat=remat)),
+            expected,
+        )
 
 
-@pytest.mark.parametrize("encoder", [{}, TUBELET])
+@pytest.mark.parametrize("encoder", [CNN, TUBELET])
 def test_masked_frames_change_nothing(encoder):
-    model, params, inputs = make(**encoder)
+    model, params = build(encoder)
+    inputs = batch()
     inputs["video_mask"][:, 1] = False
     inputs["video_mask"][:, 0, 7:] = False
-    first, _ = model.apply(params, inputs, train=False)
     changed = inputs | {"video": inputs["video"].copy()}
     changed["video"][~inputs["video_mask"]] ^= 255
-    second, _ = model.apply(params, changed, train=False)
+    first, second = (apply(model, params, x)[0] for x in (inputs, changed))
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_the_stem_sees_pixels_and_what_is_left_without_their_mean(causal):
-    """Against the definition: both pictures as channels, cut into patches, one dense layer."""
+def test_the_stem_uses_pixels_and_their_difference_from_the_mean(causal):
+    """Against the definition: both images as channels, split into patches, one dense layer."""
     rng = np.random.default_rng(0)
     video = rng.normal(size=(2, 5, 8, 8, 3)).astype(np.float32)
     mask = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 1]], bool)
     video[~mask] = 0
     stem = encoders.Stem(6, 4, True, causal)
-    shown = jnp.asarray(video), jnp.asarray(mask)
-    params = stem.init(jax.random.key(0), *shown)["params"]
+    output, variables = stem.init_with_output(
+        jax.random.key(0), jnp.asarray(video), jnp.asarray(mask)
+    )
+    params = variables["params"]
     mean = np.zeros_like(video)
     for b, t in np.ndindex(mask.shape):
-        seen = np.flatnonzero(mask[b] & ((np.arange(5) <= t) | (not causal)))
-        mean[b, t] = video[b, seen].mean(0) if len(seen) else 0
-    both = np.concatenate([video, video - mean], -1)
+        frames = np.flatnonzero(mask[b] & ((np.arange(5) <= t) | (not causal)))
+        mean[b, t] = video[b, frames].mean(0) if len(frames) else 0
+    channels = np.concatenate([video, video - mean], -1)
     for y, x in np.ndindex(2, 2):
-        patch = both[:, :, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].reshape(2, 5, -1)
+        patch = channels[:, :, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].reshape(2, 5, -1)
         expected = patch @ params["kernel"] + params["bias"]
-        found = stem.apply({"params": params}, *shown)[:, :, y, x]
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(output[:, :, y, x], expected, atol=1e-5)
 
 
-def test_the_convolution_is_one(monkeypatch):
-    """As a product of pixels, as on CPUs, and as XLA's convolution, as elsewhere."""
+def test_strided_convolution_equals_flax_on_every_backend(monkeypatch):
+    """Computed as a matrix product on CPUs, and as XLA's convolution elsewhere."""
     x = jax.random.normal(jax.random.key(1), (3, 8, 12, 5))
-    theirs, ours = nn.Conv(7, (3, 3), strides=2), encoders.HalvingConv(7)
-    params = theirs.init(jax.random.key(0), x)
+    reference, conv = nn.Conv(7, (3, 3), strides=2), encoders.StridedConv(7)
+    params = reference.init(jax.random.key(0), x)
     np.testing.assert_array_equal(
-        params["params"]["kernel"], ours.init(jax.random.key(0), x)["params"]["kernel"]
+        params["params"]["kernel"], conv.init(jax.random.key(0), x)["params"]["kernel"]
     )
 
-    def loss(module, params, x):
-        return (module.apply(params, x) ** 3).sum()
+    def results(module):
+        def loss(params, x):
+            y = module.apply(params, x)
+            return (y**3).sum(), y
 
-    expected = jax.grad(functools.partial(loss, theirs), (0, 1))(params, x)
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
+
+    expected = results(reference)
     for backend in ("cpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), atol=1e-5)
-        found = jax.grad(functools.partial(loss, ours), (0, 1))(params, x)
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), found, expected
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3),
+            results(conv),
+            expected,
         )
 
 
-FRAMES = TUBELET | dict(stride=1)
+SMALL_ENCODERS = {
+    "cnn": encoders.FrameCNN((4, 8), 16, 4, True, False, jnp.float32),
+    "cnn, causal": encoders.FrameCNN((4, 8), 16, 4, True, True, jnp.float32),
+    "tubelet": encoders.TubeletTransformer(16, 1, 2, 8, 2, "none", False, jnp.float32),
+    "tubelet, stride 1": encoders.TubeletTransformer(16, 1, 2, 8, 1, "none", False, jnp.float32),
+    "pose": PoseMLP(16, 10.0, jnp.float32),
+    "pose, no motion": PoseMLP(16, 10.0, jnp.float32, motion=False),
+    "i3d": ENCODERS["i3d"](narrow=16),
+    "vit": ENCODERS["vit"](dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2), pool="mean"),
+    "videomae": ENCODERS["videomae"](dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2, 2)),
+    "videoprism": ENCODERS["videoprism"](
+        dim=8, heads=2, hidden=8, spatial=1, temporal=1, patch=8, grid=(4, 2, 2)
+    ),
+}
 
 
-@pytest.mark.parametrize("encoder", [{}, FRAMES])
-def test_a_causal_model_does_not_look_ahead(encoder):
-    """Six frames come, then four others than expected: nothing said until then changes."""
-    for causal in (True, False):
-        model, params, inputs = make(causal, **encoder)
-        other = inputs | {"video": inputs["video"].copy()}
-        other["video"][:, :, 6:] ^= 255
-        absent = inputs | {"video_mask": inputs["video_mask"].copy()}
-        absent["video_mask"][:, :, 6:] = False
-        first, _ = model.apply(params, inputs, train=False)
-        for changed in (other, absent):
-            second, _ = model.apply(params, changed, train=False)
-            for name, until in (("emg", 30), ("pose", 6), ("torque", 6)):
-                a, b = getattr(first, name), getattr(second, name)
-                near = np.abs(a - b)[:, :until].max()
-                assert near < 1e-5 if causal else near > 1e-4, name
-                assert np.abs(a - b)[:, until:].max() > 1e-4
+@pytest.mark.parametrize("name", SMALL_ENCODERS)
+def test_encoders_follow_the_protocol(name):
+    """Stride, granularity and causality are as stated, for every encoder that can be chosen."""
+    assert {type(encoder) for encoder in SMALL_ENCODERS.values()} == set(ENCODERS.values())
+    encoder = SMALL_ENCODERS[name]
+    assert isinstance(encoder, encoders.Encoder)
+    frames, rng = 2 * max(encoder.stride, 2), np.random.default_rng(0)
+    if isinstance(encoder, PoseMLP):
+        inputs, mask = rng.normal(size=(2, frames, 21, 3)), jnp.ones((2, frames, 21), bool)
+    else:
+        size = 3 * encoder.granularity
+        inputs, mask = rng.uniform(-1, 1, (2, frames, size, size, 3)), jnp.ones((2, frames), bool)
+    inputs = jnp.asarray(inputs, jnp.float32)
+    init = functools.partial(encoder.init_with_output, train=False)
+    shape = jax.eval_shape(lambda: init(jax.random.key(0), inputs, mask)[0]).shape
+    assert shape[:2] == (2, frames // encoder.stride) and len(shape) == 3
+    if encoder.stride > 1:
+        assert not encoder.causal
+        return
+    # Another last frame changes only the last token of a causal encoder, and more of the others.
+    tokens, params = jax.jit(init)(jax.random.key(0), inputs, mask)
+    encode = jax.jit(functools.partial(encoder.apply, train=False))
+    changed = encode(params, inputs.at[:, -1].multiply(-1), mask)
+    difference = np.abs(changed - tokens).max((0, 2))
+    assert difference[-1] > 1e-5 and (difference[:-1].max() < 1e-6) == encoder.causal
 
 
-def test_a_late_model_waits_so_long_and_no_longer():
-    """Two frames late, it has said all of the first 5 (of 5 samples each) when 7 have come."""
-    model, params, inputs = make(True, late=0.2)
-    first, _ = model.apply(params, inputs, train=False)
-    for seen in (6, 7):
-        absent = inputs | {"video_mask": inputs["video_mask"].copy()}
-        absent["video_mask"][:, :, seen:] = False
-        second, _ = model.apply(params, absent, train=False)
-        off = np.abs(second.emg - first.emg).max((0, 2)).reshape(10, 5).max(-1)
-        assert off[: seen - 2].max() < 1e-5 < 1e-4 < off[seen - 2]
-        # The tokens, of which the pose is read, are not late.
-        assert np.abs(second.pose - first.pose)[:, :seen].max() < 1e-5
-    for causal, late in ((False, 0.2), (True, 0.25), (True, 1.0), (True, -0.1)):
+@pytest.mark.parametrize("encoder", [CNN, TUBELET_OF_ONE_FRAME])
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_causal_model_does_not_look_ahead(encoder, causal):
+    """Later frames that change, or are missing, change earlier predictions only if not causal."""
+    model, params = build(encoder, causal=causal)
+    inputs = batch()
+    other = inputs | {"video": inputs["video"].copy()}
+    other["video"][:, :, 6:] ^= 255
+    missing = inputs | {"video_mask": inputs["video_mask"].copy()}
+    missing["video_mask"][:, :, 6:] = False
+    first, _ = apply(model, params, inputs)
+    for changed in (other, missing):
+        second, _ = apply(model, params, changed)
+        for name, end in (("emg", 30), ("pose", 6), ("torque", 6)):
+            difference = np.abs(getattr(first, name) - getattr(second, name))
+            earlier = difference[:, :end].max()
+            assert earlier < 1e-5 if causal else earlier > 1e-4, name
+            assert difference[:, end:].max() > 1e-4
+
+
+def test_a_model_with_lookahead_uses_so_many_frames_and_no_more():
+    """With two frames of lookahead, the first 5 (of 5 samples each) are final after 7 frames."""
+    model, params = build(causal=True, lookahead_s=0.2)
+    inputs = batch()
+    first, _ = apply(model, params, inputs)
+    for frames in (6, 7):
+        missing = inputs | {"video_mask": inputs["video_mask"].copy()}
+        missing["video_mask"][:, :, frames:] = False
+        second, _ = apply(model, params, missing)
+        difference = np.abs(second.emg - first.emg).max((0, 2)).reshape(10, 5).max(-1)
+        assert difference[: frames - 2].max() < 1e-5 < 1e-4 < difference[frames - 2]
+        # The tokens, from which the pose is read, have no lookahead.
+        assert np.abs(second.pose - first.pose)[:, :frames].max() < 1e-5
+    for causal, lookahead in ((False, 0.2), (True, 0.25), (True, 1.0), (True, -0.1)):
         with pytest.raises(UserError, match=r"config\.model\.lookahead_s: .* s; only a causal"):
-            make(causal, late)
+            build(causal=causal, lookahead_s=lookahead)
 
 
-def test_to_a_causal_model_only_the_past_counts_not_the_clock():
-    """Three frames that are not there in front change nothing but when it is said."""
-    model, params, inputs = make(True)
+def test_a_causal_model_uses_time_differences_only():
+    """Three missing frames in front only shift the predictions."""
+    model, params = build(causal=True)
+    inputs = batch()
     late = inputs | {
         "video": np.roll(inputs["video"], 3, 2),
         "video_mask": np.arange(10) >= np.full((2, 2, 1), 3),
     }
-    first, _ = model.apply(params, inputs, train=False)
-    second, _ = model.apply(params, late, train=False)
-    # The first interval's answers are cross-faded with those of the one before it.
-    np.testing.assert_allclose(second.emg[:, 20:], first.emg[:, 5:35], atol=1e-5)
+    # The predictions of the first interval are cross-faded with those of the interval before it.
+    np.testing.assert_allclose(
+        emg(model, params, late)[:, 20:], emg(model, params, inputs)[:, 5:35], atol=1e-5
+    )
 
 
-POSE = dict(name="pose", dim=16, depth=1, widths=(4, 8), patch=4)  # of the others: not looked at
+def test_the_pose_encoder_uses_every_joint_and_no_video():
+    model, params = build(POSE)
+    inputs = batch()
+    outputs, tensors = apply(model, params, inputs)
+    assert outputs.emg.shape == (2, 50, 4) and tensors["tokens"].shape == (2, 10, 16)
+    assert outputs.pose is None and outputs.torque.shape == (2, 10, 3)
+    no_video = inputs | {"video": inputs["video"][:, :0], "view": inputs["view"][:, :0]}
+    np.testing.assert_array_equal(emg(model, params, no_video), outputs.emg)
 
+    @jax.jit
+    @jax.grad
+    def gradient(pose):
+        return model.apply(params, inputs | {"pose": pose}, train=False)[0].emg.sum()
 
-def test_the_pose_encoder_reads_joints_and_predicts_none():
-    model, params, inputs = make(**POSE)
-    out, extra = model.apply(params, inputs, train=False)
-    assert out.emg.shape == (2, 50, 4) and extra["tokens"].shape == (2, 10, 16)
-    assert out.pose is None and out.torque.shape == (2, 10, 3)
-    blind = inputs | {"video": inputs["video"][:, :0], "view": inputs["view"][:, :0]}
-    np.testing.assert_array_equal(model.apply(params, blind, train=False)[0].emg, out.emg)
-    grad = jax.grad(
-        lambda pose: model.apply(params, inputs | {"pose": pose}, train=False)[0].emg.sum()
-    )(inputs["pose"])
-    assert (grad != 0).any((0, 1, 3)).all()  # every joint counts
+    assert (gradient(inputs["pose"]) != 0).any((0, 1, 3)).all()
 
 
 def test_masked_joints_change_nothing_not_even_the_velocity_of_their_neighbours():
-    model, params, inputs = make(**POSE)
+    model, params = build(POSE)
+    inputs = batch()
     mask = inputs["pose_mask"]
     mask[:, 4, 3], mask[:, 7:], mask[:, :, 9] = False, False, False
-    first, _ = model.apply(params, inputs, train=False)
     changed = inputs | {"pose": np.where(mask[..., None], inputs["pose"], 7.0)}
-    second, _ = model.apply(params, changed, train=False)
-    np.testing.assert_array_equal(first.emg, second.emg)
+    np.testing.assert_array_equal(emg(model, params, inputs), emg(model, params, changed))
 
 
 def test_velocities_are_per_second_and_can_be_left_out():
-    """The same movement sampled at twice the rate has the same velocity at the same instant."""
+    """The same movement sampled at twice the rate has the same velocity at the same time."""
     rng = np.random.default_rng(0)
     start, speed = jnp.asarray(rng.normal(size=(2, 1, 1, 21, 3)), jnp.float32)
     mask = jnp.ones((1, 9, 21), bool)
-    slow, fast = (PoseMLP(dim=8, frame_rate=rate) for rate in (5.0, 10.0))
+    slow = PoseMLP(8, 5.0, jnp.float32)
+    fast = dataclasses.replace(slow, frame_rate=10.0)
+    still = dataclasses.replace(slow, motion=False)
     times = jnp.arange(9.0)[None, :, None, None]
-    params = slow.init(jax.random.key(0), start + speed * times, mask, train=False)
+    init = {model: jax.jit(functools.partial(model.init, train=False)) for model in (slow, still)}
+    params = init[slow](jax.random.key(0), start + speed * times, mask)
     a = slow.apply(params, start + speed * times / 5, mask, train=False)
     b = fast.apply(params, start + speed * times / 10, mask, train=False)
     np.testing.assert_allclose(a[:, 1:4], b[:, 2:8:2], atol=1e-4)
-    still = PoseMLP(dim=8, frame_rate=5.0, motion=False)
-    params = still.init(jax.random.key(0), start + speed * times, mask, train=False)
+    params = init[still](jax.random.key(0), start + speed * times, mask)
     assert params["params"]["joints"]["kernel"].shape == (21 * 4, 8)
 
 
-def test_muscles_are_asked_one_by_one():
-    """The answer to a query does not depend on which other muscles are asked, or in what order."""
-    model, params, inputs = make()
-    out, _ = model.apply(params, inputs, train=False)
+def test_a_prediction_does_not_depend_on_the_other_muscles_or_their_order():
+    model, params = build()
+    inputs = batch()
     order = [2, 0, 3]
     fewer = inputs | {name: inputs[name][:, order] for name in ("muscle", "side")}
-    again, _ = model.apply(params, fewer, train=False)
-    np.testing.assert_allclose(again.emg, out.emg[:, :, order], atol=1e-5)
+    np.testing.assert_allclose(
+        emg(model, params, fewer), emg(model, params, inputs)[:, :, order], atol=1e-5
+    )
 
 
-def test_neighbouring_answers_meet_without_a_step():
-    """With answers that are smooth per query, the output is as smooth across queries."""
-    decoder = MuscleDecoder(16, 1, 2, samples=20)
+def test_predictions_of_neighbouring_queries_meet_without_a_step():
+    """If the prediction of each query is smooth, the EMG is as smooth across queries."""
+    decoder = MuscleDecoder(16, 1, 2, 20, 0.0, False, False, 0.0, jnp.float32)
     rng = np.random.default_rng(0)
     tokens = jnp.asarray(rng.normal(size=(1, 6, 16)), jnp.float32)
-    asked = (jnp.arange(8) * 0.2, jnp.zeros((1, 2), jnp.int32), jnp.array([[0, 1]]))
-    args = (tokens, jnp.ones((1, 6), bool), jnp.arange(6) * 0.2, *asked)
-    params = decoder.init(jax.random.key(0), *args, train=False)
+    group = (tokens, jnp.ones((1, 6), bool), jnp.arange(6) * 0.2)
+    args = (group, jnp.arange(8) * 0.2, jnp.zeros((1, 2), jnp.int32), jnp.array([[0, 1]]))
+    params = jax.jit(functools.partial(decoder.init, train=False))(jax.random.key(0), *args)
     kernel = params["params"]["samples"]["kernel"]
-    smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each answer is a straight line
+    smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each query predicts a straight line
     params["params"]["samples"]["kernel"] = smooth
-    emg = np.asarray(decoder.apply(params, *args, train=False)[0])[0]
-    steps = np.abs(np.diff(emg, axis=0))
+    predicted, _ = jax.jit(functools.partial(decoder.apply, train=False))(params, *args)
+    steps = np.abs(np.diff(np.asarray(predicted)[0], axis=0))
     seams = np.arange(1, 8) * 20 - 1
     inside = np.delete(steps, seams, axis=0)
-    assert emg.shape == (160, 2) and inside.max() > 1e-3
+    assert predicted.shape == (1, 160, 2) and inside.max() > 1e-3
     assert steps[seams].max() <= 1.5 * inside.max()
 
 
 def test_views_may_come_in_any_order():
-    model, params, inputs = make()
-    out, _ = model.apply(params, inputs, train=False)
+    model, params = build()
+    inputs = batch()
     names = ("video", "video_mask", "view")
     swapped = inputs | {name: inputs[name][:, ::-1] for name in names}
-    again, _ = model.apply(params, swapped, train=False)
-    np.testing.assert_allclose(again.emg, out.emg, atol=1e-5)
+    np.testing.assert_allclose(emg(model, params, swapped), emg(model, params, inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "encoder, stride", [({}, 1), (TUBELET, 2), (dict(name="i3d"), 8), (dict(name="videomae"), 2)]
+    "encoder, stride", [(CNN, 1), (TUBELET, 2), (dict(name="i3d"), 8), (dict(name="videomae"), 2)]
 )
-def test_the_rate_of_tokens_is_the_built_encoders(encoder, stride):
-    """Also where the configuration says nothing of a stride, or of one that the encoder lacks."""
-    assert token_rate(config(**encoder), 25.0) == 25.0 / stride
-    assert token_rate(config(**{"name": "cnn", "widths": (4,), "dim": 8, "stride": 1}), 25.0) == 25
+def test_the_token_rate_follows_the_stride_of_the_encoder(encoder, stride):
+    """Also where the configuration has no stride, or one that the encoder does not use."""
+    assert token_rate(config(encoder), 25.0) == 25.0 / stride
+    assert token_rate(config(CNN | dict(stride=2)), 25.0) == 25.0
 
 
-def test_impossible_settings_are_named():
-    shape = dict(frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
+def test_invalid_settings_are_named():
     with pytest.raises(UserError, match=r"encoder\.name"):
-        models.build(config(name="magic"), **shape)
+        models.build(config(dict(name="magic")), **SHAPE)
+    with pytest.raises(UserError, match="encoder: tubelet needs layers, heads, stride"):
+        models.build(config(CNN | dict(name="tubelet", remat="none", scan=False)), **SHAPE)
     with pytest.raises(UserError, match="multiple of frame_rate"):
-        models.build(config(), **shape | {"frame_rate": 15.0})
+        models.build(config(), **SHAPE | {"frame_rate": 15.0})
     with pytest.raises(UserError, match="size: 20 px is not a multiple of 8 px"):
-        models.build(config(), **shape | {"size": 20})
-    for encoder in (TUBELET, POSE):
-        ahead = config(**encoder)
-        ahead.causal = True
+        models.build(config(), **SHAPE | {"size": 20})
+    for encoder in (TUBELET, POSE, dict(name="videomae")):
         with pytest.raises(UserError, match="looks ahead"):
-            models.build(ahead, **shape | {"size": 16})
+            models.build(config(encoder, causal=True), **SHAPE)
 
 
-def test_motion_channels_show_what_differs_from_the_background():
-    """A still picture has no motion, whatever its colour, and a still network cannot see it."""
-    model, params, inputs = make(name="cnn", widths=(4, 8), dim=16, patch=4, motion=True)
+def test_motion_channels_show_the_difference_from_the_background():
+    """Without kernels for the pixels themselves, a still image of any colour looks the same."""
+    model, params = build()
+    inputs = batch()
     still = inputs | {"video": np.full_like(inputs["video"], 40)}
     kernel = params["params"]["encoder"]["stem"]["kernel"].reshape(4, 4, 6, -1)
-    blind = jax.tree.map(lambda x: x, params)
-    blind["params"]["encoder"]["stem"]["kernel"] = kernel.at[:, :, :3].set(0).reshape(96, -1)
-    first, _ = model.apply(blind, still, train=False)
-    second, _ = model.apply(blind, still | {"video": still["video"] + 100}, train=False)
-    # The layer norm behind it makes more of the rounding of what cancels.
-    np.testing.assert_allclose(first.emg, second.emg, atol=5e-3)
-    third, _ = model.apply(blind, inputs, train=False)
-    assert np.abs(first.emg - third.emg).max() > 5e-2
+    params["params"]["encoder"]["stem"]["kernel"] = kernel.at[:, :, :3].set(0).reshape(96, -1)
+    first = emg(model, params, still)
+    second = emg(model, params, still | {"video": still["video"] + 100})
+    # The layer norm that follows amplifies rounding errors of values that cancel.
+    np.testing.assert_allclose(first, second, atol=5e-3)
+    assert np.abs(first - emg(model, params, inputs)).max() > 5e-2
+
+
+def test_a_saved_model_can_be_loaded_after_a_muscle_and_a_view_are_appended(tmp_path, monkeypatch):
+    """It predicts the same EMG of the old muscles."""
+    settings = dict(shape=SHAPE | {"dofs": len(vocabulary.DOFS)}, moment_arms=True)
+    model, params = build(**settings)
+    inputs = batch()
+    before = emg(model, params, inputs)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save_best(1, params)
+    checkpoints.close()
+
+    for field in ("MUSCLES", "VIEWS"):
+        monkeypatch.setattr(vocabulary, field, (*getattr(vocabulary, field), "new"))
+    assert len(vocabulary.MUSCLES) <= vocabulary.ROOM_MUSCLES
+    assert len(vocabulary.VIEWS) <= vocabulary.ROOM_VIEWS
+    model = models.build(config(moment_arms=True), **settings["shape"])
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), full_batch(), train=False))
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), shapes)
+    loaded = load_params(tmp_path, abstract)
+    predict = jax.jit(functools.partial(model.apply, train=False))
+    np.testing.assert_array_equal(predict(loaded, inputs)[0].emg, before)
+    inputs["muscle"][:, 0] = vocabulary.MUSCLES.index("new")
+    inputs["view"][:, 0] = vocabulary.VIEWS.index("new")
+    assert np.isfinite(predict(loaded, inputs)[0].emg).all()

@@ -1,4 +1,4 @@
-"""InfoNCE as PyTorch would write it, on one device and on eight; losses of what is hidden."""
+"""InfoNCE as PyTorch has it, on one device and on eight; losses of masked samples."""
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ def info_nce(video, emg, scale, measured, clip):
     return ours_lib.info_nce(*map(jnp.asarray, (video, emg, scale, measured, clip)))
 
 
-def hidden_parts(outputs, batch):
-    return ours_lib.hidden_parts(outputs, {k: jnp.asarray(x) for k, x in batch.items()})
+def reconstruction_losses(outputs, batch):
+    return ours_lib.reconstruction_losses(outputs, {k: jnp.asarray(x) for k, x in batch.items()})
 
 
 def unit(rng, shape=(8, 5)):
@@ -82,14 +82,16 @@ def test_a_batch_on_eight_devices_has_all_negatives(vectors):
     assert len(spread[0].sharding.device_set) == 8
     for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-    parts = [info_nce(*[x if isinstance(x, float) else x[i : i + 2] for x in args])
-             for i in range(0, 16, 2)]  # fmt: skip
+    parts = [
+        info_nce(*[x if isinstance(x, float) else x[i : i + 2] for x in args])
+        for i in range(0, 16, 2)
+    ]
     assert float(alone[0]) > np.mean(parts) + 0.5
 
 
-def represented(seed=0):
+def reconstruction(seed=0):
     rng = np.random.default_rng(seed)
-    hidden = rng.random((3, 4)) > 0.4
+    masked = rng.random((3, 4)) > 0.4
     batch = {
         "emg": rng.random((3, 20, 2)).astype(np.float32),
         "emg_mask": rng.random((3, 20, 2)) > 0.3,
@@ -99,50 +101,58 @@ def represented(seed=0):
     }
     outputs = RepresentationOutputs(
         main=Outputs(emg=jnp.asarray(batch["emg"])),
-        hidden=jnp.asarray(hidden),
-        hidden_emg=jnp.asarray(rng.random((3, 20, 2)), jnp.float32),
-        hidden_pose=jnp.asarray(rng.normal(size=(3, 8, 5, 3)), jnp.float32),
+        masked=jnp.asarray(masked),
+        reconstructed_emg=jnp.asarray(rng.random((3, 20, 2)), jnp.float32),
+        reconstructed_pose=jnp.asarray(rng.normal(size=(3, 8, 5, 3)), jnp.float32),
     )
-    return outputs, batch, hidden
+    return outputs, batch, masked
 
 
-def test_only_what_was_hidden_and_is_known_is_asked_about():
-    outputs, batch, hidden = represented()
-    found = hidden_parts(outputs, batch)
-    errors, places = [], []
+def test_losses_are_means_over_samples_that_were_masked_and_are_known():
+    outputs, batch, masked = reconstruction()
+    losses = reconstruction_losses(outputs, batch)
+    emg, pose = np.asarray(outputs.reconstructed_emg), np.asarray(outputs.reconstructed_pose)
+    emg_errors, pose_errors = [], []
     for b, n, m in np.ndindex(3, 20, 2):
-        if hidden[b, n // 5] and batch["emg_mask"][b, n, m]:
-            errors.append(float(outputs.hidden_emg[b, n, m] - batch["emg"][b, n, m]) ** 2)
+        if masked[b, n // 5] and batch["emg_mask"][b, n, m]:
+            emg_errors.append(float(emg[b, n, m] - batch["emg"][b, n, m]) ** 2)
     for b, f, j in np.ndindex(3, 8, 5):
-        if hidden[b, f // 2] and batch["pose_mask"][b, f, j]:
-            gap = np.asarray(outputs.hidden_pose[b, f, j]) - batch["pose"][b, f, j]
-            places.append(float((gap**2).mean()) / 0.01)
-    assert float(found["masked_emg"]) == pytest.approx(np.mean(errors), rel=1e-5)
-    assert float(found["masked_pose"]) == pytest.approx(np.mean(places), rel=1e-5)
+        if masked[b, f // 2] and batch["pose_mask"][b, f, j]:
+            gap = pose[b, f, j] - batch["pose"][b, f, j]
+            pose_errors.append(float((gap**2).mean()) / 0.01)
+    assert float(losses["masked_emg"]) == pytest.approx(np.mean(emg_errors), rel=1e-5)
+    assert float(losses["masked_pose"]) == pytest.approx(np.mean(pose_errors), rel=1e-5)
 
 
-def test_guesses_elsewhere_have_no_slope():
-    outputs, batch, hidden = represented()
+def test_unmasked_samples_have_no_gradient():
+    outputs, batch, masked = reconstruction()
 
     def total(emg):
-        return hidden_parts(outputs.replace(hidden_emg=emg), batch)["masked_emg"]
+        return reconstruction_losses(outputs.replace(reconstructed_emg=emg), batch)["masked_emg"]
 
-    slope = np.asarray(jax.grad(total)(outputs.hidden_emg))
-    asked = np.repeat(hidden, 5, 1)[..., None] & batch["emg_mask"]
-    assert (slope[~asked] == 0).all() and (slope[asked] != 0).all()
+    gradient = np.asarray(jax.grad(total)(outputs.reconstructed_emg))
+    counted = np.repeat(masked, 5, 1)[..., None] & batch["emg_mask"]
+    assert (gradient[~counted] == 0).all() and (gradient[counted] != 0).all()
     nothing = batch | {"emg_mask": np.zeros((3, 20, 2), bool)}
-    assert float(hidden_parts(outputs, nothing)["masked_emg"]) == 0
+    assert float(reconstruction_losses(outputs, nothing)["masked_emg"]) == 0
 
 
 def test_the_total_is_the_mix_of_the_weights(vectors):
-    outputs, batch, _ = represented()
+    outputs, batch, _ = reconstruction()
     video, emg = (jnp.asarray(x[:3]) for x in vectors)
     outputs = outputs.replace(video=video, emg=emg, scale=jnp.full(3, 2.0))
     outputs = outputs.replace(main=Outputs(emg=outputs.main.emg + 0.5))
     weights = ml_collections.ConfigDict(
-        dict(emg=2.0, pose=0.0, torque=0.0, load=0.0, contrastive=3.0, masked_emg=5.0,
-             masked_pose=7.0)
-    )  # fmt: skip
+        dict(
+            emg=2.0,
+            pose=0.0,
+            torque=0.0,
+            load=0.0,
+            contrastive=3.0,
+            masked_emg=5.0,
+            masked_pose=7.0,
+        )
+    )
     total, parts = representation_losses(
         outputs, {k: jnp.asarray(x) for k, x in batch.items()}, weights
     )

@@ -1,14 +1,14 @@
-"""What is hidden or was never measured is not seen; parameters keep their paths."""
+"""Masked and unmeasured samples have no effect; parameters keep their paths."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.test_models import batch as make_batch
-from tests.models.test_models import config
+from tests.models.small import batch as make_batch
+from tests.models.small import config
 from video2emg import models
-from video2emg.representation.model import EMGEncoder, RepresentationModel, pool, spans
+from video2emg.representation.model import EMGEncoder, RepresentationModel, pool, span_mask
 
 
 def batch():
@@ -29,20 +29,24 @@ def make(**parts):
 
 @pytest.fixture(scope="module")
 def both():
-    main, model = make(space=8, span_s=0.3)
-    return main, model, model.init(jax.random.key(0), batch(), train=False)
+    main, model = make(embedding_dim=8, mask_span_s=0.3)
+    params = jax.jit(lambda inputs: model.init(jax.random.key(0), inputs, train=False))(batch())
+    return main, jax.jit(lambda params, inputs: model.apply(params, inputs, train=False)), params
 
 
 def test_parameters_of_the_model_keep_their_paths(both):
-    main, model, params = both
-    alone = main.init(jax.random.key(0), batch(), train=False)["params"]
-    assert jax.tree.structure({k: params["params"][k] for k in alone}) == jax.tree.structure(alone)
-    out, extra = model.apply(params, batch(), train=False)
-    same, _ = main.apply({"params": {k: params["params"][k] for k in alone}}, batch(), train=False)
-    np.testing.assert_array_equal(out.main.emg, same.emg)
+    main, apply, params = both
+    inputs = batch()
+    shapes = jax.eval_shape(lambda: main.init(jax.random.key(0), inputs, train=False))["params"]
+    alone = {name: params["params"][name] for name in shapes}
+    assert jax.tree.structure(alone) == jax.tree.structure(shapes)
+    out, extra = apply(params, inputs)
+    same, _ = jax.jit(lambda params: main.apply({"params": params}, inputs, train=False))(alone)
+    np.testing.assert_allclose(out.main.emg, same.emg, rtol=1e-5)
     assert out.video.shape == out.emg.shape == (2, 8) and extra["tokens"].shape[0] == 2
     np.testing.assert_allclose(np.linalg.norm(out.emg, axis=1), 1, rtol=1e-5)
-    assert out.hidden_emg.shape == (2, 50, 4) and out.hidden_pose.shape == (2, 10, 21, 3)
+    assert out.reconstructed_emg.shape == (2, 50, 4)
+    assert out.reconstructed_pose.shape == (2, 10, 21, 3)
     np.testing.assert_allclose(out.scale, 1 / 0.07, rtol=1e-3)
 
 
@@ -54,24 +58,23 @@ def test_only_what_an_objective_needs_is_built():
     assert jax.tree.structure(alone) == jax.tree.structure(bare)
 
 
-def test_guesses_do_not_see_what_is_hidden(both):
-    _, model, params = both
+def test_masked_samples_have_no_effect_on_the_reconstruction(both):
+    _, apply, params = both
     inputs = batch()
-    out, _ = model.apply(params, inputs, train=False)
-    hidden = np.asarray(out.hidden)
-    assert hidden.any() and not hidden.all()
+    out, _ = apply(params, inputs)
+    masked = np.asarray(out.masked)
+    assert masked.any() and not masked.all()
     changed = inputs | {"emg": inputs["emg"].copy(), "pose": inputs["pose"].copy()}
-    changed["emg"][np.repeat(hidden, 5, 1)] += 1
-    changed["pose"][hidden] -= 2
-    again, _ = model.apply(params, changed, train=False)
-    for name in ("hidden_emg", "hidden_pose"):
+    changed["emg"][np.repeat(masked, 5, 1)] += 1
+    changed["pose"][masked] -= 2
+    again, _ = apply(params, changed)
+    for name in ("reconstructed_emg", "reconstructed_pose"):
         np.testing.assert_array_equal(getattr(again, name), getattr(out, name))
-    seen = inputs | {"emg": inputs["emg"] + 1}
-    third, _ = model.apply(params, seen, train=False)
-    assert np.abs(third.hidden_emg - out.hidden_emg).max() > 1e-4
+    unmasked_too, _ = apply(params, inputs | {"emg": inputs["emg"] + 1})
+    assert np.abs(unmasked_too.reconstructed_emg - out.reconstructed_emg).max() > 1e-4
 
 
-def test_emg_that_was_not_measured_is_not_seen():
+def test_emg_that_was_not_measured_has_no_effect():
     encoder = EMGEncoder(dim=16, layers=1, heads=2, samples=5, token_s=0.1)
     inputs = batch()
     mask = inputs["emg_mask"].copy()
@@ -81,32 +84,32 @@ def test_emg_that_was_not_measured_is_not_seen():
         jnp.asarray(x) for x in (inputs["emg"], mask, inputs["muscle"], inputs["side"])
     )
     params = encoder.init(jax.random.key(0), emg, mask, *args, train=False)
-    tokens, there = encoder.apply(params, emg, mask, *args, train=False)
-    again, _ = encoder.apply(params, wild, mask, *args, train=False)
-    np.testing.assert_array_equal(pool(tokens, there), pool(again, there))
-    assert there.sum() == 6 * (4 + 3)
+    encode = jax.jit(lambda emg: encoder.apply(params, emg, mask, *args, train=False))
+    (tokens, token_mask), (again, _) = encode(emg), encode(wild)
+    np.testing.assert_array_equal(pool(tokens, token_mask), pool(again, token_mask))
+    assert token_mask.sum() == 6 * (4 + 3)
 
 
-def test_electrodes_in_another_order_are_the_same_muscles(both):
-    _, model, params = both
+def test_the_order_of_the_electrodes_does_not_matter(both):
+    _, apply, params = both
     inputs = batch()
-    out, _ = model.apply(params, inputs, train=False)
+    out, _ = apply(params, inputs)
     order = np.array([2, 0, 3, 1])
-    turned = inputs | {k: inputs[k][..., order] for k in ("emg", "emg_mask", "muscle", "side")}
-    again, _ = model.apply(params, turned, train=False)
+    permuted = inputs | {k: inputs[k][..., order] for k in ("emg", "emg_mask", "muscle", "side")}
+    again, _ = apply(params, permuted)
     np.testing.assert_allclose(again.emg, out.emg, atol=1e-5)
     other = inputs | {"muscle": inputs["muscle"] + 1}
-    assert np.abs(model.apply(params, other, train=False)[0].emg - out.emg).max() > 1e-4
+    assert np.abs(apply(params, other)[0].emg - out.emg).max() > 1e-4
 
 
 @pytest.mark.parametrize("length, share", [(1, 0.5), (3, 0.6), (4, 0.3)])
-def test_spans_hide_the_share_and_are_long_enough(length, share):
-    hidden = np.asarray(spans(jax.random.key(1), (2000, 20), length, share))
-    assert hidden.mean() == pytest.approx(share, abs=0.02)
-    for row in hidden[:200]:
+def test_spans_mask_the_share_and_are_long_enough(length, share):
+    masked = np.asarray(span_mask(jax.random.key(1), (2000, 20), length, share))
+    assert masked.mean() == pytest.approx(share, abs=0.02)
+    for row in masked[:200]:
         if row.any() and not row.all():
             start = int(np.flatnonzero(~row)[0])
             runs = "".join("x" if h else " " for h in np.roll(row, -start)).split()
             assert min(map(len, runs)) >= length
-    same = spans(jax.random.key(1), (2000, 20), length, share)
-    assert jnp.array_equal(hidden, same)
+    same = span_mask(jax.random.key(1), (2000, 20), length, share)
+    assert jnp.array_equal(masked, same)

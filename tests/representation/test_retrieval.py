@@ -1,4 +1,4 @@
-"""Recall against drawing lots: ties are broken at random, many times."""
+"""Recall, compared with the mean over random orders of tied candidates."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from video2emg.representation import retrieval
 
 
-def by_lots(similarity, k, candidates, query, draws, rng):
-    """The share of random orders of equals in which the partner is among the first k."""
+def by_random_orders(similarity, k, candidates, query, draws, rng):
+    """The share of random orders of tied candidates in which the partner is among the first k."""
     others = [j for j in range(len(similarity)) if j != query and candidates[query, j]]
     row = np.array([query, *others])
     hits = 0
@@ -18,16 +18,16 @@ def by_lots(similarity, k, candidates, query, draws, rng):
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
-def test_the_same_as_drawing_lots(k):
+def test_recall_is_the_mean_over_random_orders_of_ties(k):
     rng = np.random.default_rng(0)
     similarity = rng.integers(0, 4, (9, 9)).astype(float)  # many ties
     action = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
     same = action[:, None] == action[None, :]
     for candidates in (np.ones((9, 9), bool), same):
-        found = retrieval.recall(similarity, k, candidates)
+        recall = retrieval.recall(similarity, k, candidates)
         for query in range(9):
-            expected = by_lots(similarity, k, candidates, query, 2000, rng)
-            assert found[query] == pytest.approx(expected, abs=0.05)
+            expected = by_random_orders(similarity, k, candidates, query, 2000, rng)
+            assert recall[query] == pytest.approx(expected, abs=0.05)
 
 
 def test_without_ties_it_is_the_rank():
@@ -38,7 +38,7 @@ def test_without_ties_it_is_the_rank():
         np.testing.assert_array_equal(retrieval.recall(similarity, k), rank < k)
 
 
-def test_finding_all_alike_is_chance():
+def test_equal_similarities_give_chance():
     same = np.arange(12)[:, None] // 4 == np.arange(12)[None, :] // 4
     for candidates in (same, np.ones((12, 12), bool)):
         for k in (1, 3, 10):

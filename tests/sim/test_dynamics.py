@@ -21,29 +21,29 @@ def still(lifter: body.Lifter, **joints: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("load", [4.0, 10.0])
-def test_static_elbow_torque_is_the_hand_calculation(load):
+def test_static_elbow_torque_equals_a_calculation_by_hand(load):
     lifter = body.build(PERSON, "dumbbell", load)
-    motion = dynamics.analyse(lifter, still(lifter, elbow_left=np.pi / 2), 50.0)
+    motion = dynamics.inverse_dynamics(lifter, still(lifter, elbow_left=np.pi / 2), 50.0)
     fore, hand = lifter.length["forearm"], lifter.length["hand"]
     mass = PERSON.mass
-    by_hand = G * (
+    expected = G * (
         load * (fore + body.GRIP * hand)
         + 0.0162 * mass * 0.457 * fore
         + 0.0061 * mass * (fore + 0.6 * hand)
     )
-    found = motion.named_torque[4, vocabulary.DOFS.index("left_elbow_flexion")]
-    assert found == pytest.approx(by_hand, rel=1e-5)
+    torque = motion.named_torque[4, vocabulary.DOFS.index("left_elbow_flexion")]
+    assert torque == pytest.approx(expected, rel=1e-5)
 
 
-def test_floor_leaves_nothing_to_the_root():
-    """With the floor's reaction nothing pushes the pelvis from outside (Newton's third law)."""
+def test_floor_leaves_no_force_on_the_root():
+    """With the floor's reaction there is no external force on the pelvis (Newton's third law)."""
     lifter = body.build(PERSON, "barbell_back", 60.0)
     data = mujoco.MjData(lifter.model)
     data.qpos[:] = still(lifter)[0]
     mujoco.mj_inverse(lifter.model, data)
     weight = (PERSON.mass + 60) * G
     assert data.qfrc_inverse[2] == pytest.approx(weight, rel=2e-3)
-    joint_torque, _ = dynamics.Ground(lifter.model).remove(lifter.model, data)
+    joint_torque, _ = dynamics.Ground(lifter.model).joint_torques(lifter.model, data)
     np.testing.assert_allclose(joint_torque[:6], 0, atol=1e-6 * weight)
 
 
@@ -61,14 +61,14 @@ def test_mass_of_body_and_load(equipment, expected):
 
 
 def test_torque_of_a_swing_follows_inertia():
-    """A pendulum's worth of extra torque: I·α of the forearm about the elbow."""
+    """A swinging forearm needs the extra torque I·α about the elbow."""
     lifter = body.build(PERSON, "none", 0.0)
     time = np.arange(51) / 50.0
     angle = np.pi / 2 + 0.3 * np.sin(2 * np.pi * time)
     qpos = np.repeat(still(lifter)[:1], 51, axis=0)
     qpos[:, lifter.model.joint("elbow_left").qposadr[0]] = angle
-    at = vocabulary.DOFS.index("left_elbow_flexion")
-    moving = dynamics.analyse(lifter, qpos, 50.0).named_torque[:, at]
+    elbow = vocabulary.DOFS.index("left_elbow_flexion")
+    torque = dynamics.inverse_dynamics(lifter, qpos, 50.0).named_torque[:, elbow]
     data, dense = mujoco.MjData(lifter.model), np.zeros((lifter.model.nv, lifter.model.nv))
     expected = np.zeros(51)
     dof = lifter.model.joint("elbow_left").dofadr[0]
@@ -78,7 +78,7 @@ def test_torque_of_a_swing_follows_inertia():
         mujoco.mj_fullM(lifter.model, data, dense)
         acceleration = -0.3 * (2 * np.pi) ** 2 * np.sin(2 * np.pi * time[i])
         expected[i] = data.qfrc_bias[dof] + dense[dof, dof] * acceleration
-    np.testing.assert_allclose(moving[4:-4], expected[4:-4], atol=0.05)
+    np.testing.assert_allclose(torque[4:-4], expected[4:-4], atol=0.05)
 
 
 def test_two_link_keeps_lengths_and_reaches():
@@ -100,42 +100,40 @@ BENCHES = [e for e in EXERCISES.values() if e.bench is not None]
 
 @pytest.mark.parametrize("exercise", BENCHES, ids=lambda e: e.name)
 def test_bench_and_floor_carry_the_body_and_only_push(exercise):
-    """Newton's laws for the whole body, from positions alone: no help from `mj_inverse`."""
+    """Newton's laws for the whole body, calculated from positions without `mj_inverse`."""
     lifter = body.build(PERSON, exercise.equipment, exercise.loads[0], exercise.bench)
     draft = Draft(PERSON, lifter.length, {}, np.random.default_rng(1))
     pose = exercise.move(draft)
-    assert pose.rest is not None
+    assert pose.support is not None
     qpos = posture.solve(pose, lifter, PERSON)[:1]
     data = mujoco.MjData(lifter.model)
     data.qpos[:] = qpos[0]
     mujoco.mj_inverse(lifter.model, data)
-    ground = dynamics.Ground(lifter.model, pose.rest.contacts, pose.heading)
+    ground = dynamics.Ground(lifter.model, pose.support.contacts, pose.heading)
     force = ground.forces(lifter.model, data)
     feet, pads = force[:12].reshape(2, 6), force[12:].reshape(-1, 3)
     axes = kinematics.rotation("z", pose.heading)
-    normals = [axes @ c.normal for c in pose.rest.contacts]
+    normals = [axes @ c.normal for c in pose.support.contacts]
     pushes = np.concatenate([feet[:, 2], pads[:, 2]])
     weight = lifter.model.body_mass.sum() * G
     assert pushes.min() > -0.01 * weight
-    # Forces of the pads in the room: along the horizontal line beside it, and out of it.
+    # Forces of the pads in the room's axes: two along the pad, one out of it.
     total, turn = feet[:, :3].sum(0), feet[:, 3:].sum(0)
     for site, foot in zip(("sole_right", "sole_left"), feet, strict=True):
         turn = turn + np.cross(data.site(site).xpos - data.subtree_com[0], foot[:3])
-    for contact, normal, pad in zip(pose.rest.contacts, normals, pads, strict=True):
+    for contact, normal, pad in zip(pose.support.contacts, normals, pads, strict=True):
         across = axes[:, 1]
         pushed = pad[0] * np.cross(across, normal) + pad[1] * across + pad[2] * normal
-        at = (
-            data.body(contact.body).xpos
-            + data.body(contact.body).xmat.reshape(3, 3) @ contact.point
-        )
+        frame = data.body(contact.body)
+        point = frame.xpos + frame.xmat.reshape(3, 3) @ contact.point
         total = total + pushed
-        turn = turn + np.cross(at - data.subtree_com[0], pushed)
+        turn = turn + np.cross(point - data.subtree_com[0], pushed)
     np.testing.assert_allclose(total, [0, 0, weight], atol=1e-6 * weight)
     np.testing.assert_allclose(turn, 0, atol=1e-6 * weight)
 
 
-def test_a_raised_body_part_leaves_its_pad():
-    """Hips that are lifted off the bench are carried by feet and shoulder blades alone."""
+def test_raised_hips_leave_their_pad():
+    """Feet and shoulder blades alone support hips that are lifted off the bench."""
     exercise = EXERCISES["barbell_bench_press"]
     loads = []
     for errors in ({}, {"hips_lifted": 1.0}):
@@ -146,9 +144,9 @@ def test_a_raised_body_part_leaves_its_pad():
         data = mujoco.MjData(lifter.model)
         data.qpos[:] = qpos[np.argmax(draft.progress())]
         mujoco.mj_inverse(lifter.model, data)
-        assert pose.rest is not None
-        ground = dynamics.Ground(lifter.model, pose.rest.contacts, pose.heading)
+        assert pose.support is not None
+        ground = dynamics.Ground(lifter.model, pose.support.contacts, pose.heading)
         force = ground.forces(lifter.model, data)[12:].reshape(-1, 3)[:, 2]
-        on_pelvis = [c.body == "pelvis" for c in pose.rest.contacts]
+        on_pelvis = [c.body == "pelvis" for c in pose.support.contacts]
         loads.append(force[on_pelvis].sum())
     assert loads[0] > 150 and abs(loads[1]) < 0.05 * loads[0], loads

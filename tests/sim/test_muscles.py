@@ -1,4 +1,4 @@
-"""Levers of the muscle paths against numerical differentiation and published ranges."""
+"""Moment arms of the muscle paths against published ranges, by numerical differentiation."""
 
 import mujoco
 import numpy as np
@@ -12,8 +12,8 @@ LEFTWARDS = (0.0, -1.0, 0.0)  # flexion of a ball joint turns about this axis
 FORWARDS = (1.0, 0.0, 0.0)  # abduction on the left side
 
 
-class Bench:
-    """A body whose joints are turned one at a time."""
+class Rig:
+    """A body whose joints are rotated one at a time."""
 
     def __init__(self):
         self.lifter = body.build(PERSON, "none", 0.0)
@@ -25,7 +25,7 @@ class Bench:
         return self._lengths()
 
     def ball(self, joint: str, axis: tuple, angle: float, fixed: float | None = None) -> np.ndarray:
-        """Turns a ball joint; the shoulder shares `fixed` rad of elevation with the scapula."""
+        """Rotates a ball joint; the scapula takes its part of `fixed` rad of elevation."""
         self.data.qpos[:] = self.model.qpos0
         total = Rotation.from_rotvec(angle * np.array(axis)).as_matrix()
         if fixed is not None:
@@ -37,7 +37,7 @@ class Bench:
         return self._lengths()
 
     def raised(self, arm: Rotation, change: Rotation) -> np.ndarray:
-        """Turns a raised arm by a small `change`; the scapula stays where `arm` needs it."""
+        """Rotates a raised arm by a small `change`; the scapula stays as `arm` requires."""
         self.data.qpos[:] = self.model.qpos0
         scapula = posture.scapular_rhythm(arm.as_matrix()[None])[0]
         self._turn("scapula_left", scapula)
@@ -53,18 +53,18 @@ class Bench:
         mujoco.mj_tendon(self.model, self.data)
         return self.data.ten_length.copy()
 
-    def lever(self, muscle: str, place) -> float:
-        """cm: minus the change of length with the angle, `place(change)` setting the pose."""
+    def moment_arm(self, muscle: str, lengths_at) -> float:
+        """Moment arm, cm: minus the derivative of the length; `lengths_at(change of angle)`."""
         k = self.lifter.muscles.index(f"{muscle}_left")
-        return -100 * (place(1e-4)[k] - place(-1e-4)[k]) / 2e-4
+        return -100 * (lengths_at(1e-4)[k] - lengths_at(-1e-4)[k]) / 2e-4
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench()
+def rig() -> Rig:
+    return Rig()
 
 
-# Joint, muscle, degrees, lowest and highest lever in cm, positive in the joint's own direction.
+# Joint, muscle, degrees, lowest and highest moment arm in cm, positive in the joint's direction.
 # Ranges bracket the published means (Murray 1995 elbow, Buford 1997 knee, Delp 1990 hip).
 HINGES = [
     ("elbow_left", "biceps_long", 90, 3.5, 5.5),
@@ -83,40 +83,44 @@ HINGES = [
 
 
 @pytest.mark.parametrize("joint, muscle, degrees, low, high", HINGES)
-def test_lever_of_hinge(bench, joint, muscle, degrees, low, high):
-    lever = bench.lever(muscle, lambda c: bench.hinge(joint, np.deg2rad(degrees) + c))
-    assert low < lever < high
+def test_moment_arm_of_hinge(rig, joint, muscle, degrees, low, high):
+    moment_arm = rig.moment_arm(muscle, lambda c: rig.hinge(joint, np.deg2rad(degrees) + c))
+    assert low < moment_arm < high
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 60, 90, 120, 150])
 @pytest.mark.parametrize(
     "muscle, axis", [("anterior_deltoid", LEFTWARDS), ("medial_deltoid", FORWARDS)]
 )
-def test_deltoid_keeps_its_lever_overhead(bench, muscle, axis, degrees):
-    """Between 1 and 5.5 cm from hanging to 150° (Ackland 2008: about 1-4 cm)."""
+def test_deltoid_keeps_its_moment_arm_overhead(rig, muscle, axis, degrees):
+    """Between 1 and 5.5 cm from 0 to 150° of elevation (Ackland 2008: about 1-4 cm)."""
     angle = np.deg2rad(degrees)
-    lever = bench.lever(muscle, lambda c: bench.ball("shoulder_left", axis, angle + c, fixed=angle))
-    assert 1.0 < lever < 5.5
+    moment_arm = rig.moment_arm(
+        muscle, lambda c: rig.ball("shoulder_left", axis, angle + c, fixed=angle)
+    )
+    assert 1.0 < moment_arm < 5.5
 
 
-def test_hip_extensors(bench):
+def test_hip_extensors(rig):
     for muscle, degrees, low, high in (
         ("gluteus_maximus", 0, -8.5, -4.5),
         ("gluteus_maximus", 90, -5.0, -2.0),
         ("biceps_femoris_long", 45, -8.0, -4.5),
     ):
         angle = np.deg2rad(degrees)
-        lever = bench.lever(muscle, lambda c, a=angle: bench.ball("hip_left", LEFTWARDS, a + c))
-        assert low < lever < high, (muscle, degrees, lever)
+        moment_arm = rig.moment_arm(
+            muscle, lambda c, a=angle: rig.ball("hip_left", LEFTWARDS, a + c)
+        )
+        assert low < moment_arm < high, (muscle, degrees, moment_arm)
 
 
 INWARDS = (0.0, 0.0, -1.0)  # horizontal adduction of the left arm
 
-# Levers of the muscles that press and pull, cm, in the direction named; the arm hangs and is raised
-# by the degrees about the axis, or is level and opened by the degrees from straight ahead. Ranges
-# bracket the means of Ackland et al. (J. Anat. 213, 2008) and Kuechle et al. (J. Shoulder Elbow
-# Surg. 6, 1997): pectoralis and anterior deltoid adduct a level arm, latissimus and teres major
-# extend and adduct with 3-5 cm in the middle of the range, the posterior deltoid abducts it.
+# Moment arms of the muscles that press and pull, cm. PULLS: the hanging arm, raised about an axis.
+# LEVEL: the horizontal arm is turned outwards from straight ahead. Ranges bracket the means of
+# Ackland et al. (J. Anat. 213, 2008) and Kuechle et al. (J. Shoulder Elbow Surg. 6, 1997).
+# Pectoralis and anterior deltoid adduct a horizontal arm, the posterior deltoid abducts it.
+# Latissimus and teres major extend and adduct with 3-5 cm in the middle of the range.
 PULLS = [
     ("pectoralis_sternal", LEFTWARDS, 120, -5.5, -2.0),
     ("latissimus_dorsi", LEFTWARDS, 60, -6.0, -2.5),
@@ -135,20 +139,22 @@ LEVEL = [
 
 
 @pytest.mark.parametrize("muscle, axis, degrees, low, high", PULLS)
-def test_levers_of_pulls(bench, muscle, axis, degrees, low, high):
+def test_moment_arms_of_pulls(rig, muscle, axis, degrees, low, high):
     angle = np.deg2rad(degrees)
-    lever = bench.lever(muscle, lambda c: bench.ball("shoulder_left", axis, angle + c, fixed=angle))
-    assert low < lever < high
+    moment_arm = rig.moment_arm(
+        muscle, lambda c: rig.ball("shoulder_left", axis, angle + c, fixed=angle)
+    )
+    assert low < moment_arm < high
 
 
 @pytest.mark.parametrize("muscle, degrees, low, high", LEVEL)
-def test_levers_of_presses(bench, muscle, degrees, low, high):
-    """Horizontal adduction of an arm raised to the shoulder's height."""
+def test_moment_arms_of_presses(rig, muscle, degrees, low, high):
+    """Horizontal adduction of an arm at shoulder height."""
     level = Rotation.from_euler("ZY", [degrees, -90], degrees=True)
-    lever = bench.lever(
-        muscle, lambda c: bench.raised(level, Rotation.from_rotvec(c * np.array(INWARDS)))
+    moment_arm = rig.moment_arm(
+        muscle, lambda c: rig.raised(level, Rotation.from_rotvec(c * np.array(INWARDS)))
     )
-    assert low < lever < high
+    assert low < moment_arm < high
 
 
 def test_scapula_takes_a_third_of_the_elevation_beyond_30_degrees():
@@ -158,11 +164,11 @@ def test_scapula_takes_a_third_of_the_elevation_beyond_30_degrees():
         assert np.rad2deg(turn) == pytest.approx([0, 20, 40], abs=0.6)
 
 
-def test_sides_mirror(bench):
-    lengths = bench.hinge("neck", 0.0)
+def test_sides_mirror(rig):
+    lengths = rig.hinge("neck", 0.0)
     half = len(lengths) // 2
-    assert [m.removesuffix("_right") for m in bench.lifter.muscles[:half]] == [
-        m.removesuffix("_left") for m in bench.lifter.muscles[half:]
+    assert [m.removesuffix("_right") for m in rig.lifter.muscles[:half]] == [
+        m.removesuffix("_left") for m in rig.lifter.muscles[half:]
     ]
     np.testing.assert_allclose(lengths[:half], lengths[half:], rtol=1e-9)
 
@@ -177,12 +183,10 @@ GOLDEN = {
 KNEE_GOLDEN = 0.38344
 
 
-def test_golden_lengths(bench):
-    """Paths around surfaces changed their meaning between MuJoCo releases once: keep watch."""
-    found = bench.hinge("elbow_left", 1.2)
+def test_golden_lengths(rig):
+    """MuJoCo once changed the meaning of wrapping paths between releases."""
+    lengths = dict(zip(rig.lifter.muscles, rig.hinge("elbow_left", 1.2), strict=True))
     for muscle, expected in GOLDEN.items():
-        at = bench.lifter.muscles.index(f"{muscle}_left")
-        assert found[at] == pytest.approx(expected, abs=2e-4), muscle
-    found = bench.hinge("knee_left", 1.4)
-    at = bench.lifter.muscles.index("vastus_lateralis_left")
-    assert found[at] == pytest.approx(KNEE_GOLDEN, abs=2e-4)
+        assert lengths[f"{muscle}_left"] == pytest.approx(expected, abs=2e-4), muscle
+    lengths = dict(zip(rig.lifter.muscles, rig.hinge("knee_left", 1.4), strict=True))
+    assert lengths["vastus_lateralis_left"] == pytest.approx(KNEE_GOLDEN, abs=2e-4)

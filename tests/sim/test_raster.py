@@ -1,4 +1,4 @@
-"""Pictures against MuJoCo's own ray casting, which shares no code with ours."""
+"""Pictures against MuJoCo's own ray casting, which is independent code."""
 
 import colorsys
 
@@ -112,7 +112,7 @@ def test_hit_and_normal_agree_with_mujoco(kind, euler):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_who_is_seen_where_agrees_with_mujoco(seed):
+def test_visible_geom_of_every_pixel_agrees_with_mujoco(seed):
     model, data = scene(*crowd(seed))
     picture = raster.Scene(model, shadow=False).render(data, CAMERA)
     geoms, _ = mujoco_view(model, data, CAMERA)
@@ -162,11 +162,9 @@ def test_floor_is_tiled_at_its_height():
 
 def test_camera_at_180_sees_the_front_and_at_270_the_left_side():
     """The subject faces +x with his left side at +y."""
-    nose, left, right = (
-        geom("sphere", pos, rgba, size=(0.15,))
-        for pos, rgba in (((0.3, 0, 1), "1 0 0 1"), ((0, 0.3, 1), "0 1 0 1"),
-                          ((0, -0.3, 1), "0 0 1 1"))
-    )  # fmt: skip
+    nose = geom("sphere", (0.3, 0, 1), "1 0 0 1", size=(0.15,))
+    left = geom("sphere", (0, 0.3, 1), "0 1 0 1", size=(0.15,))
+    right = geom("sphere", (0, -0.3, 1), "0 0 1 1", size=(0.15,))
     model, data = scene(geom("sphere", size=(0.3,), rgba="1 1 1 1"), nose, left, right, world="")
 
     def columns(azimuth: float) -> list[float | None]:

@@ -11,18 +11,19 @@ from video2emg.core.clip import validate
 from video2emg.core.errors import UserError
 from video2emg.sim import record as sim
 from video2emg.sim.exercises import EXERCISES, GRAPH
+from video2emg.sim.trials import plan_trials
 
 STUDIO = sim.Studio(views=("front", "left"), size=32, fps=5.0)
 
 
 @pytest.fixture(scope="module")
 def clips():
-    return [sim.record(trial, STUDIO) for trial in sim.plan(1, 1, 4)]
+    return [sim.record(trial, STUDIO) for trial in plan_trials(1, 1, 4)]
 
 
 def test_plan_is_pure_and_complete():
-    trials = sim.plan(3, 2, 0)
-    assert trials == sim.plan(3, 2, 0) and trials != sim.plan(3, 2, 1)
+    trials = plan_trials(3, 2, 0)
+    assert trials == plan_trials(3, 2, 0) and trials != plan_trials(3, 2, 1)
     assert [t.index for t in trials] == list(range(36))
     assert {t.subject.id for t in trials} == {"s000", "s001", "s002"}
     count = collections.Counter((t.subject.id, t.exercise) for t in trials)
@@ -33,20 +34,20 @@ def test_plan_is_pure_and_complete():
         assert low <= trial.load <= high
 
 
-def test_loads_do_not_tell_the_strength():
-    trials = [t for t in sim.plan(60, 2, 0) if t.exercise == "dumbbell_curl"]
+def test_loads_do_not_correlate_with_strength():
+    trials = [t for t in plan_trials(60, 2, 0) if t.exercise == "dumbbell_curl"]
     strength, load = [t.subject.strength for t in trials], [t.load for t in trials]
     assert abs(np.corrcoef(strength, load)[0, 1]) < 0.2
 
 
 def test_unknown_names_are_user_errors():
     with pytest.raises(UserError, match="unknown exercise 'barbel_squat'"):
-        sim.plan(1, 1, 0, ("barbel_squat",))
+        plan_trials(1, 1, 0, ("barbel_squat",))
     with pytest.raises(UserError, match="unknown view 'above'"):
-        sim.record(sim.plan(1, 1, 0)[0], sim.Studio(views=("above",)))
+        sim.record(plan_trials(1, 1, 0)[0], sim.Studio(views=("above",)))
 
 
-def test_clips_keep_the_contract(clips):
+def test_clips_are_valid(clips):
     for clip in clips:
         exercise = EXERCISES[clip.action]
         validate(clip)
@@ -75,7 +76,7 @@ def test_people_stand_upright_and_face_x(clips):
 
 
 def test_record_is_reproducible(clips):
-    again = sim.record(sim.plan(1, 1, 4)[2], STUDIO)
+    again = sim.record(plan_trials(1, 1, 4)[2], STUDIO)
     assert again.frames == clips[2].frames
     for field in ("emg", "pose", "torque", "drive", "emg_max", "frame_time"):
         np.testing.assert_array_equal(getattr(again, field), getattr(clips[2], field))
@@ -83,16 +84,17 @@ def test_record_is_reproducible(clips):
 
 def test_mvc_is_constant_per_subject():
     studio = sim.Studio(views=("front",), size=16, fps=1.0)
-    trials = sim.plan(1, 2, 4, ("dumbbell_curl",))
-    one, two = (sim.record(trial, studio) for trial in trials)
-    np.testing.assert_array_equal(one.emg_max, two.emg_max)
-    assert not np.array_equal(one.emg[:1000], two.emg[:1000])
+    trials = plan_trials(1, 2, 4, ("dumbbell_curl",))
+    first, second = (sim.record(trial, studio) for trial in trials)
+    np.testing.assert_array_equal(first.emg_max, second.emg_max)
+    assert not np.array_equal(first.emg[:1000], second.emg[:1000])
 
 
 def test_too_heavy_a_load_is_made_lighter(monkeypatch):
-    trial = dataclasses.replace(sim.plan(1, 1, 4, ("dumbbell_curl",))[0], load=10.0)
-    first = sim.try_once(trial, 0)
-    monkeypatch.setattr(sim, "LARGEST_SATURATION", -1.0)
+    trial = dataclasses.replace(plan_trials(1, 1, 4, ("dumbbell_curl",))[0], load=10.0)
+    first = sim.attempt_trial(trial, 0)
+    monkeypatch.setattr(sim, "MAX_SATURATION", -1.0)
+    monkeypatch.setattr(sim, "MAX_ATTEMPTS", 2)
     with pytest.raises(UserError, match="cannot do dumbbell_curl"):
         sim.record(trial, STUDIO)
-    assert sim.try_once(trial, 4).load < first.load
+    assert sim.attempt_trial(trial, 4).load < first.load

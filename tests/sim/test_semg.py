@@ -14,14 +14,14 @@ NAMES = tuple(f"{m}_left" for m in ("biceps_long", "biceps_short", "brachialis",
 
 def recorded(level: float, rate: float = 1000.0, seed: int = 0) -> np.ndarray:
     time = np.arange(0, 4.001, 0.02)
-    drives = np.full((len(time), 4), level) * [1, 1, 0, 0]
+    drive = np.full((len(time), 4), level) * [1, 1, 0, 0]
     rng = np.random.default_rng(seed)
     still = np.zeros_like(time)
-    return semg.record(drives, NAMES, time, still, CHANNEL, PERSON, rate, rng)
+    return semg.simulate_channel(drive, NAMES, time, still, CHANNEL, PERSON, rate, rng)
 
 
 def test_spectrum_is_that_of_surface_emg():
-    """Median frequency of 60-120 Hz, hardly anything below 15 Hz."""
+    """Median frequency of 60-120 Hz, little power below 15 Hz."""
     frequency, power = signal.welch(recorded(0.6), 1000.0, nperseg=1000)
     total = np.cumsum(power) / power.sum()
     assert 60 < frequency[np.searchsorted(total, 0.5)] < 120
@@ -30,17 +30,17 @@ def test_spectrum_is_that_of_surface_emg():
 
 @pytest.mark.parametrize("rate", [200.0, 1000.0, 2000.0])
 def test_envelope_over_the_mvc_is_the_drive(rate):
-    """% MVC reads as the drive, up to the amplitude's exponent and the MVC trial's effort."""
+    """The envelope in % MVC is the drive, apart from the exponent and the MVC effort."""
     levels = (0.2, 0.5, 0.9)
-    worn = semg.electrode(PERSON, CHANNEL)
+    properties = semg.electrode(PERSON, CHANNEL)
     for level in levels:
         raw = recorded(level, rate)[:, None].astype(np.float32)
-        ratio = emg.envelope(raw, rate).mean() / semg.maximum(PERSON, CHANNEL, rate)
-        expected = (level / worn.effort) ** worn.exponent
+        ratio = emg.envelope(raw, rate).mean() / semg.mvc_envelope(PERSON, CHANNEL, rate)
+        expected = (level / properties.mvc_effort) ** properties.exponent
         assert ratio == pytest.approx(expected, rel=0.15)
 
 
-def test_electrode_belongs_to_subject_and_channel():
+def test_electrode_depends_on_subject_and_channel_only():
     assert semg.electrode(PERSON, CHANNEL) == semg.electrode(PERSON, CHANNEL)
     others = [
         semg.electrode(PERSON, "right_biceps_brachii"),
@@ -50,11 +50,11 @@ def test_electrode_belongs_to_subject_and_channel():
     assert len({e.gain for e in [semg.electrode(PERSON, CHANNEL), *others]}) == 4
 
 
-def test_silence_is_noise_of_microvolts():
+def test_baseline_noise_is_some_microvolts():
     quiet = recorded(0.0)
     assert 0.001 < quiet.std() < 0.01
 
 
-def test_shares_under_electrodes_sum_to_one():
+def test_muscle_weights_of_sites_sum_to_one():
     for site in semg.SITES.values():
-        assert sum(site.under.values()) == pytest.approx(1.0)
+        assert sum(site.muscles.values()) == pytest.approx(1.0)

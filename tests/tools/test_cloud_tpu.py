@@ -33,9 +33,24 @@ def cloud(tmp_path):
         (tmp_path / "gcloud").write_text(GCLOUD)
         (tmp_path / "gcloud").chmod(0o755)
         (tmp_path / "calls").write_text("")
-        command = [sys.executable, "tools/cloud_tpu.py", "--name", "t", "--project", "p",
-                   "--zone", "z", "--poll_s", "0", *flags, "--", "--config", "c.py", "--workdir",
-                   "bucket/r"]  # fmt: skip
+        command = [
+            sys.executable,
+            "tools/cloud_tpu.py",
+            "--name",
+            "t",
+            "--project",
+            "p",
+            "--zone",
+            "z",
+            "--poll_s",
+            "0",
+            *flags,
+            "--",
+            "--config",
+            "c.py",
+            "--workdir",
+            "bucket/r",
+        ]
         env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
         calls = (tmp_path / "calls").read_text().splitlines()
@@ -46,8 +61,13 @@ def cloud(tmp_path):
 
 def verbs(calls):
     """create, describe, scp, install, run, delete, as they came; describes left out."""
-    names = {"create": " create ", "scp": " scp ", "run": "launch.py", "ssh": " ssh ",
-             "delete": " delete "}  # fmt: skip
+    names = {
+        "create": " create ",
+        "scp": " scp ",
+        "run": "launch.py",
+        "ssh": " ssh ",
+        "delete": " delete ",
+    }
     found = [next((n for n, mark in names.items() if mark in call), None) for call in calls]
     return [name for name in found if name]
 

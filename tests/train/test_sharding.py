@@ -1,4 +1,4 @@
-"""Eight devices, however they share the work, compute what one does."""
+"""Training on eight devices, sharded in several ways, gives the result of one device."""
 
 import functools
 import shutil
@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from tests.models import small
 from video2emg import models
 from video2emg.core.errors import UserError
+from video2emg.models.encoders import TubeletTransformer
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
 from video2emg.train.checkpoint import Checkpoints
 from video2emg.train.step import train_step
 
-from ..models.test_models import TUBELET, config
-from ..models.test_models import batch as make_batch
 from . import tiny
 
-# Nothing here runs long enough to repay the compiler's pains.
+# Compiling takes longer than running.
 FAST = {"xla_backend_optimization_level": "0", "xla_llvm_disable_expensive_passes": "True"}
 jit = functools.partial(jax.jit, compiler_options=FAST)
-ENCODER = TUBELET | dict(layers=2, heads=4)
+STEPS = 3
+LEARNING_RATE = 1e-2
+MIN_SIZE = 64  # of leaves that are split
 
 
 def mesh_of(count: int, fsdp: int = 1, tensor: int = 1) -> Mesh:
@@ -31,21 +33,23 @@ def mesh_of(count: int, fsdp: int = 1, tensor: int = 1) -> Mesh:
     return Mesh(devices.reshape(-1, fsdp, tensor), (*mesh_lib.AXES, mesh_lib.TENSOR))
 
 
-def setup(optimiser="adamw", accumulate=1, **encoder):
-    settings = config(**ENCODER | encoder)
-    settings.update(heads=4, dropout=0.0)
-    model = models.build(
-        settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
-    )
-    train = tiny.config(optimiser=optimiser, accumulate=accumulate)
+def settings(**changes):
+    train = tiny.config(learning_rate=LEARNING_RATE, **changes)
     train.loss = dict(emg=1.0, pose=0.1, torque=0.1, load=0.1)
-    return model, train
+    return train
 
 
-def examples(size: int = 8) -> dict[str, np.ndarray]:
-    """A batch with every target, each unknown in other places."""
+@functools.cache
+def model():
+    config = small.config(small.TUBELET | dict(heads=4), heads=4, dropout=0.0)
+    return models.build(config, **small.SHAPE)
+
+
+@functools.cache
+def batch(size: int = 8) -> dict[str, np.ndarray]:
+    """A batch with every target, each of them unknown in other places."""
     rng = np.random.default_rng(1)
-    return make_batch(b=size) | {
+    return small.batch(b=size) | {
         "emg": rng.random((size, 50, 4)).astype(np.float32),
         "emg_mask": rng.random((size, 50, 4)) > np.linspace(0, 0.9, size)[:, None, None],
         "pose": rng.normal(size=(size, 10, 21, 3)).astype(np.float32),
@@ -57,130 +61,158 @@ def examples(size: int = 8) -> dict[str, np.ndarray]:
     }
 
 
-def train(mesh, steps=3, min_size=64, **changes):
-    """Losses and the last state, gathered."""
-    model, settings = setup(**changes)
-    tx = state_lib.optimiser(settings)
-    batch = examples()
-    create = functools.partial(state_lib.create, model, tx, batch, 0)
-    sharding = mesh_lib.state_sharding(mesh, jax.eval_shape(create), min_size)
-    state = jit(create, out_shardings=sharding)()
+@functools.cache
+def initial_state():
+    tx = state_lib.optimiser(settings())
+    return jit(functools.partial(state_lib.create, model(), tx, batch(), 0))()
+
+
+@functools.cache
+def train(count: int, fsdp: int = 1, tensor: int = 1, accumulate: int = 1):
+    """Losses and the last state."""
+    mesh, config = mesh_of(count, fsdp, tensor), settings(accumulate=accumulate)
+    sharding = mesh_lib.state_sharding(mesh, initial_state(), MIN_SIZE)
+    # Without a copy, the shards on the first device would be donated with the initial state.
+    state = jax.device_put(jax.tree.map(jnp.copy, initial_state()), sharding)
     step = jit(
-        train_step(model, tx, settings),
+        train_step(model(), state_lib.optimiser(config), config),
         out_shardings=(sharding, mesh_lib.replicated(mesh)),
         donate_argnums=0,
     )
     losses = []
-    for _ in range(steps):
-        state, metrics = step(state, mesh_lib.put_batch(mesh, batch))
+    for _ in range(STEPS):
+        state, metrics = step(state, mesh_lib.put_batch(mesh, batch()))
         losses.append(float(metrics["loss"]))
     return losses, state
 
 
-@pytest.fixture(scope="module")
-def alone():
-    return train(mesh_of(1))
+def assert_as_one_device(losses, state):
+    """Compares a run with that on one device.
+
+    Adam divides each gradient by its own size. Where a gradient is zero up to rounding errors,
+    these decide the update, and a parameter may differ by up to the learning rate per step and run.
+    Few parameters are like that, such as the biases of attention keys, which the softmax cancels.
+    """
+    expected_losses, expected = train(1)
+    np.testing.assert_allclose(losses, expected_losses, rtol=2e-5)
+    differences = np.concatenate(
+        [
+            np.abs(np.asarray(a) - np.asarray(b)).ravel()
+            for a, b in zip(
+                jax.tree.leaves(state.params), jax.tree.leaves(expected.params), strict=True
+            )
+        ]
+    )
+    assert differences.max() <= 2 * STEPS * LEARNING_RATE
+    assert np.mean(differences > 1e-4) < 0.01
 
 
 @pytest.mark.parametrize("fsdp, tensor", [(1, 1), (8, 1), (2, 2)])
-def test_eight_devices_equal_one(alone, fsdp, tensor):
-    losses, state = train(mesh_of(8, fsdp, tensor))
-    np.testing.assert_allclose(losses, alone[0], rtol=2e-5)
-    split = {
+def test_eight_devices_equal_one(fsdp, tensor):
+    losses, state = train(8, fsdp, tensor)
+    assert_as_one_device(losses, state)
+    specs = {
         mesh_lib.path_name(path): leaf.sharding.spec
         for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)
     }
-    kernel = split["encoder/layer_0/MLP_0/Dense_0/kernel"]
+    kernel = specs["encoder/layer_0/MLP_0/Dense_0/kernel"]
     assert (mesh_lib.TENSOR in kernel) == (tensor > 1) and ("fsdp" in kernel) == (fsdp > 1)
-    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(alone[1].params), strict=True):
-        # Adam divides by the gradient's size, so rounding shows where gradients are nearly zero.
-        np.testing.assert_allclose(a, b, atol=2e-3)
 
 
-def test_parts_of_a_batch_one_after_the_other_equal_the_large_batch(alone):
-    losses, state = train(mesh_of(4), accumulate=2)
-    np.testing.assert_allclose(losses, alone[0], rtol=2e-5)
-    leaves = zip(jax.tree.leaves(state.params), jax.tree.leaves(alone[1].params), strict=True)
-    for a, b in leaves:
-        np.testing.assert_allclose(a, b, atol=2e-3)
+def test_a_batch_in_parts_equals_the_whole_batch():
+    assert_as_one_device(*train(4, accumulate=2))
 
 
 def stacked(params):
-    """Parameters of separate layers as those of scanned ones."""
-    encoder = dict(params["encoder"])
-    layers = [encoder.pop(f"layer_{i}") for i in range(2)]
-    encoder["layers"] = {"block": jax.tree.map(lambda *x: jnp.stack(x), *layers)}
-    return {**params, "encoder": encoder}
+    """Parameters of separate layers as those of scanned layers."""
+    params = dict(params)
+    layers = [params.pop(f"layer_{i}") for i in range(2)]
+    return params | {"layers": {"block": jax.tree.map(lambda *x: jnp.stack(x), *layers)}}
 
 
-@pytest.mark.parametrize("remat, scan", [("dots", False), ("none", True), ("full", True)])
-def test_scanned_and_rematerialised_layers_compute_the_same(remat, scan):
-    plain, _ = setup()
-    inputs = examples(2)
-    init = jit(functools.partial(plain.init, train=False))
-    params = init(jax.random.key(0), inputs)["params"]
-    other, _ = setup(remat=remat, scan=scan)
+def encoder(remat="none", scan=False):
+    return TubeletTransformer(16, 2, 4, 8, 2, remat, scan, jnp.float32)
 
-    def slope(model, params):
-        def value(params):
-            return (model.apply({"params": params}, inputs, train=True)[0].emg ** 2).sum()
 
-        return jit(jax.value_and_grad(value))(params)
+def apply(encoder, params):
+    frames = jax.random.uniform(jax.random.key(1), (2, 4, 16, 16, 3), minval=-1)
+    return encoder.apply({"params": params}, frames, jnp.ones((2, 4), bool), train=True)
 
-    wanted, slopes = slope(plain, params)
-    if scan:
-        params, slopes = stacked(params), stacked(slopes)
-    shapes = jax.eval_shape(lambda: other.init(jax.random.key(0), inputs, train=False))["params"]
-    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, params)
-    found, grads = slope(other, params)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(slopes), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+
+def init(encoder):
+    frames, mask = jnp.zeros((2, 4, 16, 16, 3)), jnp.ones((2, 4), bool)
+    return encoder.init(jax.random.key(0), frames, mask, train=False)["params"]
+
+
+@functools.cache
+def encoder_params():
+    return jit(lambda: init(encoder()))()
+
+
+def value_and_gradient(encoder, params):
+    def loss(params):
+        return (apply(encoder, params) ** 2).sum()
+
+    return jit(jax.value_and_grad(loss))(params)
+
+
+def test_scanned_layers_compute_the_same_as_separate_ones():
+    value, gradient = value_and_gradient(encoder(), encoder_params())
+    params, gradient = stacked(encoder_params()), stacked(gradient)
+    for remat in ("none", "full"):
+        scanned = encoder(remat, scan=True)
+        shapes = jax.eval_shape(lambda scanned=scanned: init(scanned))
+        assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, params)
+        scanned_value, scanned_gradient = value_and_gradient(scanned, params)
+        np.testing.assert_allclose(scanned_value, value, rtol=1e-5)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-4),
+            scanned_gradient,
+            gradient,
+        )
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 def test_scanned_layers_are_optimised_like_separate_ones(optimiser):
-    model, settings = setup()
-    settings.optimiser = optimiser
-    tx = state_lib.optimiser(settings)
-    params = jit(functools.partial(model.init, train=False))(jax.random.key(0), examples(1))
-    params = params["params"]
-    grads = jax.tree.map(lambda p: jnp.sin(50 * p) + 0.1, params)
+    tx = state_lib.optimiser(settings(optimiser=optimiser))
+    params = encoder_params()
+    gradient = jax.tree.map(lambda p: jnp.sin(50 * p) + 0.1, params)
 
     @jit
-    def update(params, grads):
+    def update(params, gradient):
         state, updates = tx.init(params), None
         for _ in range(2):  # the first has a learning rate of zero
-            updates, state = tx.update(grads, state, params)
+            updates, state = tx.update(gradient, state, params)
         return updates
 
-    wanted = stacked(update(params, grads))
-    found = update(stacked(params), stacked(grads))
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=0, atol=1e-6),
+        update(stacked(params), stacked(gradient)),
+        stacked(update(params, gradient)),
+    )
 
 
 def test_a_state_of_eight_devices_is_restored_on_one_and_on_three(tmp_path):
-    _, state = train(mesh_of(8, fsdp=2, tensor=2), steps=1)
+    _, state = train(8, fsdp=2, tensor=2)
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, state, {"some": "note"})
+    checkpoints.save(STEPS, state, {"some": "note"})
     checkpoints.close()
     for mesh in (mesh_of(1), mesh_of(3, fsdp=3)):
-        sharding = mesh_lib.state_sharding(mesh, state, min_size=64)
-        like = jax.tree.map(
+        sharding = mesh_lib.state_sharding(mesh, state, MIN_SIZE)
+        abstract = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding
         )
-        again = Checkpoints(tmp_path)
-        found, note = again.restore(like)
-        again.close()
+        checkpoints = Checkpoints(tmp_path)
+        restored, note = checkpoints.restore(abstract)
+        checkpoints.close()
         assert note == {"some": "note"}
-        assert jax.tree.structure(found) == jax.tree.structure(state)
-        for a, b, s in zip(*map(jax.tree.leaves, (found, state, sharding)), strict=True):
+        assert jax.tree.structure(restored) == jax.tree.structure(state)
+        for a, b, s in zip(*map(jax.tree.leaves, (restored, state, sharding)), strict=True):
             assert a.sharding.is_equivalent_to(s, a.ndim)
             np.testing.assert_array_equal(tiny.plain(a), tiny.plain(b))
 
 
-def test_a_run_goes_on_with_another_number_of_devices_and_the_same_data(tmp_path):
+def test_a_run_continues_with_another_number_of_devices_and_the_same_data(tmp_path):
     changes = dict(log_every=1, eval_every=12, save_every=6)
     tiny.run(tmp_path / "one", **changes)
     tiny.run(tmp_path / "moved", mesh=mesh_of(4), **changes | dict(steps=12, save_every=5))
@@ -193,7 +225,7 @@ def test_a_run_goes_on_with_another_number_of_devices_and_the_same_data(tmp_path
 
     assert orders("one") == orders("moved")
     np.testing.assert_allclose(losses("one"), losses("moved"), rtol=1e-5)
-    # Back to step 10, as if the rest had been lost, and on with two devices.
+    # Continue from step 10, as if the rest had been lost, with two devices.
     shutil.rmtree(tmp_path / "moved" / "checkpoints" / "12")
     tiny.run(tmp_path / "moved", mesh=mesh_of(2), **changes)
     assert orders("one") == orders("moved")
@@ -213,13 +245,13 @@ def test_rules_follow_paths_and_sizes():
         },
         "LayerNorm_0": {"scale": jnp.zeros(8)},
     }
-    found = {
+    specs = {
         mesh_lib.path_name(path): tuple(leaf.spec)
         for path, leaf in jax.tree_util.tree_leaves_with_path(
             mesh_lib.state_sharding(mesh, {"layer_0": block}, min_size=64)
         )
     }
-    assert found == {
+    assert specs == {
         "layer_0/Attention_0/query/kernel": ("fsdp", "tensor", None),
         "layer_0/Attention_0/query/bias": ("tensor", None),
         "layer_0/Attention_0/out/kernel": ("tensor", None, "fsdp"),

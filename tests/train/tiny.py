@@ -1,7 +1,7 @@
-"""A run that trains in a second: a linear model of a few clips, through the real loop and pipeline.
+"""A run that trains in a second: a small model of a few clips, with the real loop and pipeline.
 
-Also a program: `python -m tests.train.tiny WORKDIR JSON` for tests that kill it. Among its metrics
-is the sum of the batch's clip numbers, so equal `metrics.jsonl` means equal data order.
+One of its metrics depends on the order of the clips in the batch, so equal `metrics.jsonl` means
+equal order of the data.
 """
 
 import json
@@ -12,20 +12,22 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
+from configs import v2emg
 from tests.conftest import make_clip
 from video2emg.core import emg, vocabulary
-from video2emg.data import pipeline
+from video2emg.core.batch import Window
 from video2emg.data.augment import Augmentation
+from video2emg.data.batches import train_batches
+from video2emg.data.examples import Examples
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop
 
 CLIPS = 12
-WINDOW = pipeline.Window(
+WINDOW = Window(
     seconds=1.0,
     frame_rate=5.0,
     emg_rate=10.0,
@@ -38,7 +40,7 @@ WINDOW = pipeline.Window(
 
 
 class Linear(nn.Module):
-    """Mean brightness of each frame → EMG, with some dropout."""
+    """Mean brightness of each frame → EMG, with dropout."""
 
     @nn.compact
     def __call__(self, batch, *, train):
@@ -56,13 +58,12 @@ def loss(outputs, batch, weights):
 
 
 def config(**changes) -> Any:
-    base = ml_collections.ConfigDict(
-        dict(seed=0, steps=12, batch_size=4, accumulate=1, optimiser="adamw", learning_rate=1e-2,
-             warmup_steps=1, weight_decay=0.01, clip=1.0, average_decay=0.9, loss=dict(emg=1.0),
-             eval_every=4, save_every=5, patience_s=60.0, log_every=3)
-    )  # fmt: skip
-    base.update(changes)
-    return base
+    config = v2emg.get_config("debug").train
+    config.update(steps=12, warmup_steps=1, optimiser="adamw", weight_decay=0.01)
+    config.update(average_decay=0.9, eval_every=4, save_every=5, log_every=3, patience_s=60.0)
+    config.loss.emg = 1.0
+    config.update(changes)
+    return config
 
 
 def clips() -> list:
@@ -70,9 +71,9 @@ def clips() -> list:
 
 
 def batches(step: int, rows=None, batch: int = 4):
-    examples = pipeline.Examples(clips(), WINDOW, emg.Chain(), emg.Normalisation("mvc"), 2**26)
+    examples = Examples(clips(), WINDOW, emg.Chain(), emg.Normalisation("mvc"), 2**26)
     augmentation = Augmentation(time=0.2)
-    return pipeline.train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
+    return train_batches(examples, augmentation, batch, 0, rows, step, threads=2)
 
 
 def one_device() -> Mesh:
@@ -80,7 +81,7 @@ def one_device() -> Mesh:
 
 
 def validate(params) -> dict[str, float]:
-    """A score that goes up and down, so that some validations are the best and others are not."""
+    """A score that goes up and down, so that some validations are the best so far."""
     total = sum(float(np.abs(x).sum()) for x in jax.tree.leaves(jax.device_get(params)))
     return {"skill": float(np.sin(40 * total))}
 
@@ -108,7 +109,7 @@ def run(
 
 
 def child(workdir: str, changes: dict[str, Any], stderr: str) -> None:
-    """`run` in a process of its own, with the exit status that `launch.py` would have."""
+    """`run` in a separate process, with the exit status of `launch.py`."""
     from video2emg.core.errors import Interrupted
 
     with open(stderr, "a", buffering=1) as sys.stderr:
@@ -123,12 +124,12 @@ def arrays(workdir: pathlib.Path, step: int) -> list[np.ndarray]:
     """The leaves of a saved state, in order."""
     from orbax.checkpoint import v1 as ocp
 
-    found = ocp.load_checkpointables(workdir / "checkpoints" / str(step))["state"]
-    return [plain(x) for x in jax.tree.leaves(found)]
+    state = ocp.load_checkpointables(workdir / "checkpoints" / str(step))["state"]
+    return [plain(x) for x in jax.tree.leaves(state)]
 
 
 def plain(x: jax.Array) -> np.ndarray:
-    """An array, or the numbers of a key."""
+    """An array, or the data of a key."""
     key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(x) if key else x)
 

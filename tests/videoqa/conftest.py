@@ -1,8 +1,8 @@
-"""Questions about people who are made up, and fixtures of trained runs."""
+"""Questions about synthetic repetitions."""
 
 import pytest
 
-from tests.videoqa import people
+from tests.videoqa import synthetic
 from video2emg.fkg.load import load
 from video2emg.videoqa.generate import generate
 
@@ -13,15 +13,15 @@ def graph():
 
 
 @pytest.fixture(scope="session")
-def told(graph):
-    """Accounts of a training and of a test split."""
+def repetitions(graph):
+    """Records of a training and of a test split."""
     return {
-        "train": people.accounts(graph, 8, seed=1),
-        "test": people.accounts(graph, 5, seed=2),
+        "train": synthetic.repetitions(graph, 5, seed=1),
+        "test": synthetic.repetitions(graph, 3, seed=2),
     }
 
 
 @pytest.fixture(scope="session")
-def asked(graph, told):
+def items(graph, repetitions):
     """Questions of both splits."""
-    return {split: generate(graph, own, seed=0) for split, own in told.items()}
+    return {split: generate(graph, subset, seed=0) for split, subset in repetitions.items()}

@@ -1,4 +1,4 @@
-"""`launch.py videoqa`, from a dataset to a table."""
+"""The command `videoqa`, from a dataset to a table."""
 
 import dataclasses
 import json
@@ -6,87 +6,86 @@ import json
 import numpy as np
 import pytest
 
+from tests.cli.command import launch
 from tests.jobs.test_aqa import tiny_config
-from tests.test_launch import launch
-from tests.videoqa.server import ChatServer
+from tests.videoqa.chat_server import ChatServer
 from video2emg.core.errors import UserError
-from video2emg.data.datasets.videoqa import build_records, open_records
-from video2emg.videoqa import command, items
-from video2emg.videoqa.answerers.endpoint import KEY
-from video2emg.videoqa.flags import Options
+from video2emg.videoqa import items
+from video2emg.videoqa.command import Options, Place, run
+from video2emg.videoqa.records import build_records, open_records
+from video2emg.videoqa.respondents.endpoint import KEY
 
 SECRET = "sk-test-9876543210"
 
 
-def options(model="", **changes):
-    fields = dict(
-        dataset="gymsim/tiny", model=model, graph="gymsim", seed=0, split="test", limit=0,
-        records=False, frames=4, views=(), context=(), refine="", base_url="", at_once=4,
-        per_minute=0.0, timeout=5.0, attempts=2, answer_tokens=0, request={}, price=None,
-    )  # fmt: skip
-    return Options(**fields | changes)
+def ask(tiny_dir, out, model="", checkpoint="", config=pytest.fail, **options):
+    defaults = dict(dataset="gymsim/tiny", frames=4, at_once=4, timeout=5.0, attempts=2)
+    place = Place(out, str(tiny_dir), checkpoint=str(checkpoint))
+    return run(Options(model=model, **defaults | options), place, config)
 
 
-def ask(tiny_dir, out, model="", checkpoint="", config=None, **changes):
-    place = command.Place(out, str(tiny_dir), checkpoint=str(checkpoint))
-    return command.run(options(model, **changes), place, config or pytest.fail)
+@pytest.fixture(scope="module")
+def trained(tiny_dir, tmp_path_factory):
+    """Output folder and results of a run that trained its own judge."""
+    out = tmp_path_factory.mktemp("trained")
+    return out, ask(tiny_dir, out, "graph", config=lambda: tiny_config(tiny_dir))
 
 
-def test_the_blind_baseline_from_the_command_line(tiny_dir, tmp_path):
-    done = launch(
-        "videoqa", "--dataset", "gymsim/tiny", "--model", "blind", "--data_dir", tiny_dir,
-        "--out", tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "chance" in done.stdout and "blind" in done.stdout and "oracle" in done.stdout
-    found = json.loads((tmp_path / "leaderboard.json").read_text())
-    assert found["provenance"]["simulated"] is True
-    assert found["test"]["models"]["oracle"]["accuracy"] == 1.0
+def test_blind_baseline_from_the_command_line(tiny_dir, tmp_path, capsys):
+    flags = ("--dataset", "gymsim/tiny", "--model", "blind", "--data_dir", tiny_dir)
+    assert launch("videoqa", *flags, "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "chance" in printed and "blind" in printed and "oracle" in printed
+    results = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert results["provenance"]["simulated"] is True
+    assert results["test"]["models"]["oracle"]["accuracy"] == 1.0
     assert (tmp_path / "report.html").exists()
 
 
-def test_ours_with_a_trained_judge_stands_beside_the_baselines(tiny_dir, judge_dir, tmp_path):
-    found = ask(tiny_dir, tmp_path, "graph", judge_dir)
-    models = found["test"]["models"]
+def test_without_a_checkpoint_a_judge_is_trained_once(trained, tiny_dir, capsys):
+    out, results = trained
+    models = results["test"]["models"]
     assert list(models) == ["graph", "blind", "majority", "oracle"]
     assert models["graph"]["failed"] < 0.5 and np.isfinite(models["graph"]["mae"])
-    # A second respondent joins the first.
-    with ChatServer(lambda n, body: "A") as server:
-        found = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url)
-    assert set(found["test"]["models"]) == {"graph", "openai:test", "blind", "majority", "oracle"}
-
-
-def test_a_judge_is_trained_where_none_is_at_hand(tiny_dir, tmp_path, capsys):
-    found = ask(tiny_dir, tmp_path, "graph", config=lambda: tiny_config(tiny_dir))
-    assert "graph" in found["test"]["models"]
-    assert (tmp_path / "judge" / "results.json").exists()
+    assert (out / "aqa" / "results.json").exists()
     capsys.readouterr()
-    again = ask(tiny_dir, tmp_path, "graph", config=lambda: tiny_config(tiny_dir))
+    again = ask(tiny_dir, out, "graph", config=lambda: tiny_config(tiny_dir))
     assert "finished before" in capsys.readouterr().err
     for name in ("accuracy", "mae", "error_f1"):
-        assert again["test"]["models"]["graph"][name] == found["test"]["models"]["graph"][name]
+        assert again["test"]["models"]["graph"][name] == models["graph"][name]
 
 
-def test_an_endpoint_with_emg_and_pose_told(tiny_dir, tmp_path, monkeypatch, capfd):
+def test_respondents_of_several_runs_are_compared(trained, tiny_dir, tmp_path):
+    out, results = trained
+    first = ask(tiny_dir, tmp_path, "graph", out / "aqa")
+    for name in ("accuracy", "mae", "error_f1"):
+        expected = results["test"]["models"]["graph"][name]
+        assert first["test"]["models"]["graph"][name] == expected
+    with ChatServer(lambda n, body: "A") as server:
+        second = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url)
+    names = {"graph", "openai:test", "blind", "majority", "oracle"}
+    assert set(second["test"]["models"]) == names
+
+
+def test_endpoint_with_emg_and_pose_in_words(tiny_dir, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv(KEY, SECRET)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    options = dict(context=("emg", "pose"), price=(1.0, 2.0))
     with ChatServer(lambda n, body: f"A {SECRET}") as server:
-        found = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url,
-                    context=("emg", "pose"), price=(1.0, 2.0))  # fmt: skip
-        texts = [
-            part["text"]
-            for message in server.requests[0][1]["messages"][1:]
-            for part in message["content"]
-            if part["type"] == "text"
-        ]
-        asked = len(server.requests)
-        again = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url,
-                    context=("emg", "pose"), price=(1.0, 2.0))  # fmt: skip
-        assert len(server.requests) == asked
-    row = found["test"]["models"]["openai:test + emg + pose"]
+        results = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url, **options)
+        requests = list(server.requests)
+        again = ask(tiny_dir, tmp_path, "openai:test", base_url=server.url, **options)
+        assert len(server.requests) == len(requests)  # all from the cache
+    row = results["test"]["models"]["openai:test + emg + pose"]
     assert row["usage"] == again["test"]["models"]["openai:test + emg + pose"]["usage"]
-    assert row["usage"]["prompt_tokens"] == 100 * asked
-    assert row["usage"]["cost"] == pytest.approx(asked * (100 * 1.0 + 7 * 2.0) / 1e6)
+    assert row["usage"]["prompt_tokens"] == 100 * len(requests)
+    assert row["usage"]["cost"] == pytest.approx(len(requests) * (100 * 1.0 + 7 * 2.0) / 1e6)
+    texts = [
+        part["text"]
+        for message in requests[0][1]["messages"][1:]
+        for part in message["content"]
+        if part["type"] == "text"
+    ]
     assert any("muscle activity" in text for text in texts)
     assert any("left knee: 1" in text for text in texts)
     for file in tmp_path.rglob("*"):
@@ -94,7 +93,7 @@ def test_an_endpoint_with_emg_and_pose_told(tiny_dir, tmp_path, monkeypatch, cap
     assert SECRET not in "".join(capfd.readouterr())
 
 
-def test_references_are_refined_where_their_content_stays(tiny_dir, tmp_path, monkeypatch):
+def test_references_are_refined_if_their_content_is_kept(tiny_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     def rewrite(n, body):
@@ -102,41 +101,40 @@ def test_references_are_refined_where_their_content_stays(tiny_dir, tmp_path, mo
         return text + " Knee valgus." if n % 2 else f"{text} Well."
 
     with ChatServer(rewrite) as server:
-        changes = dict(refine="openai:test", base_url=server.url)
-        ask(tiny_dir, tmp_path, **changes)
-        asked = len(server.requests)
-        ask(tiny_dir, tmp_path, **changes)  # made before
-        assert len(server.requests) == asked
-    found = items.read(tmp_path / "questions" / "train.jsonl")
-    texts = [i.key.text for i in found if i.question.kind in ("standard", "evaluate")]
+        options = dict(refine="openai:test", base_url=server.url)
+        ask(tiny_dir, tmp_path, **options)
+        count = len(server.requests)
+        ask(tiny_dir, tmp_path, **options)  # the questions are there already
+        assert len(server.requests) == count
+    train = items.read(tmp_path / "questions" / "train.jsonl")
+    texts = [i.key.text for i in train if i.question.type in ("standard", "evaluate")]
     assert 0 < sum(text.endswith(" Well.") for text in texts) < len(texts)
-    claimed = [i for i in found if i.key.text.endswith("Knee valgus.")]
+    claimed = [i for i in train if i.key.text.endswith("Knee valgus.")]
     assert all("knees_caving" in item.key.errors for item in claimed)
 
 
 def test_records_hold_questions_keys_and_frames(tiny_dir, tmp_path):
-    data = tmp_path / "data"  # records go there too
+    data = tmp_path / "data"  # records are written there too
     data.mkdir()
     (data / "gymsim").symlink_to(tiny_dir / "gymsim")
     ask(data, tmp_path, records=True)
     folder = build_records(tmp_path / "questions", data, 4)
     for split, records in open_records(folder).items():
-        wanted = items.read(tmp_path / "questions" / f"{split}.jsonl")
-        assert len(records) == len(wanted)
-        for record, item in zip(records, wanted, strict=True):
+        expected = items.read(tmp_path / "questions" / f"{split}.jsonl")
+        assert len(records) == len(expected)
+        for record, item in zip(records, expected, strict=True):
             assert record["id"].decode() == item.question.id
             assert record["answer"].decode() == item.key.text
             assert record["choice"] == (-1 if item.key.choice is None else item.key.choice)
-            assert (
-                len(record["frames"]) == 4 * len(item.question.clips) == len(record["frame_clip"])
-            )
+            count = 4 * len(item.question.clips)
+            assert len(record["frames"]) == len(record["frame_clip"]) == count
             assert all(frame[:2] == b"\xff\xd8" for frame in record["frames"])
             assert (np.diff(record["frame_time"][:4]) > 0).all()
     with pytest.raises(UserError, match="--frames 5"):
         build_records(tmp_path / "questions", data, 5)
 
 
-def test_questions_about_something_else_are_refused(tiny_dir, tmp_path):
+def test_questions_made_from_other_settings_are_refused(tiny_dir, tmp_path):
     ask(tiny_dir, tmp_path)
     with pytest.raises(UserError, match="field seed"):
         ask(tiny_dir, tmp_path, seed=1)
@@ -148,19 +146,40 @@ def test_questions_about_something_else_are_refused(tiny_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, says",
+    "options, message",
     [
-        ([], "--dataset"),
-        (["--dataset", "gymsim/tiny", "--model", "gpt"], "--model 'gpt'"),
-        (["--dataset", "gymsim/tiny", "--model", "openai:"], "which model"),
-        (["--dataset", "gymsim/tiny", "--model", "openai:x", "--base_url", "x"], "--base_url"),
-        (["--dataset", "gymsim/tiny", "--model", "blind", "--context", "ecg"], "--context"),
-        (["--dataset", "gymsim/tiny", "--model", "blind", "--request", "["], "--request"),
-        (["--dataset", "gymsim/tiny", "--model", "blind", "--price", "1"], "--price"),
-        (["--dataset", "gymsin", "--model", "blind"], "gymsin"),
+        ({"dataset": ""}, "--dataset"),
+        ({"model": "gpt"}, "--model 'gpt'"),
+        ({"model": "openai:"}, "--model openai:"),
+        ({"model": "openai:x", "base_url": "x"}, "--base_url"),
+        ({"model": "openai:x", "timeout": 0.0}, "--timeout 0"),
+        ({"context": ("ecg",)}, "--context"),
+        ({"request": "["}, "--request"),
+        ({"request": "3"}, "--request"),
+        ({"price": (1.0,)}, "--price"),
+        ({"refine": "blind"}, "--refine"),
+        ({"refine": "openai:"}, "--refine openai:"),
+        ({"at_once": 0}, "--at_once 0"),
+        ({"attempts": 0}, "--attempts 0"),
+        ({"frames": 0}, "--frames 0"),
     ],
 )
-def test_mistakes_cost_one_line(flags, says, tmp_path):
-    done = launch("videoqa", *flags, "--out", tmp_path / "out")
-    assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1
+def test_mistakes_in_options(options, message):
+    with pytest.raises(UserError) as error:
+        Options(**{"dataset": "gymsim/tiny"} | options)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{"dataset": "gymsin"}, {"split": "tset"}])
+def test_unknown_datasets_and_splits(options, tiny_dir, tmp_path):
+    with pytest.raises(UserError, match=next(iter(options.values()))):
+        ask(tiny_dir, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_on_the_command_line_costs_one_line(tmp_path, capsys):
+    flags = ("--dataset", "gymsim", "--price", "x", "--out", tmp_path / "out")
+    assert launch("videoqa", *flags) == 2
+    error = capsys.readouterr().err
+    assert "--price" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

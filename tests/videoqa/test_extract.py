@@ -1,4 +1,4 @@
-"""What free text is taken to say."""
+"""Answers are read from free text."""
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ OPTIONS = ("Squat cut short (descend)", "Knees fall inwards (rise)", "Trunk tips
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
         ("B", 1),
         ("b.", 1),
@@ -35,21 +35,29 @@ OPTIONS = ("Squat cut short (descend)", "Knees fall inwards (rise)", "Trunk tips
         ("Squat cut short (descend) and Trunk tips forward (rise)", None),
     ],
 )
-def test_choices(text, said):
-    assert extract.choice(text, OPTIONS) == said
+def test_choices(text, expected):
+    assert extract.choice(text, OPTIONS) == expected
 
 
 @pytest.mark.parametrize(
-    "text, said",
-    [("Yes", 0), ("no.", 1), ("A", 0), ("B. No", 1), ("Yes, the knees cave in.", 0),
-     ("Perhaps", None), ("Yes and no", None), ("I do not know", None)],
-)  # fmt: skip
-def test_yes_and_no(text, said):
-    assert extract.choice(text, ("Yes", "No")) == said
+    "text, expected",
+    [
+        ("Yes", 0),
+        ("no.", 1),
+        ("A", 0),
+        ("B. No", 1),
+        ("Yes, the knees cave in.", 0),
+        ("Perhaps", None),
+        ("Yes and no", None),
+        ("I do not know", None),
+    ],
+)
+def test_yes_or_no(text, expected):
+    assert extract.choice(text, ("Yes", "No")) == expected
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
         ("72", 72),
         ("72.5", 72.5),
@@ -68,12 +76,12 @@ def test_yes_and_no(text, said):
         ("", None),
     ],
 )
-def test_numbers(text, said):
-    assert extract.number(text) == said
+def test_numbers(text, expected):
+    assert extract.number(text) == expected
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
         ("Barbell back squat", "barbell_squat"),
         ("This is a squat.", "barbell_squat"),
@@ -88,12 +96,12 @@ def test_numbers(text, said):
         ("", None),
     ],
 )
-def test_actions(text, said):
-    assert extract.action(text, GRAPH) == said
+def test_actions(text, expected):
+    assert extract.action(text, GRAPH) == expected
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
         ("The knees cave in on the way up.", {"knees_caving"}),
         ("Clear knee valgus; the squat is not deep enough.", {"knees_caving", "partial_depth"}),
@@ -107,12 +115,12 @@ def test_actions(text, said):
         ("Everything is fine.", set()),
     ],
 )
-def test_errors(text, said):
-    assert extract.errors(text, GRAPH) == said
+def test_errors(text, expected):
+    assert extract.errors(text, GRAPH) == expected
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_survived(text):
+def test_any_text_is_accepted(text):
     choice = extract.choice(text, OPTIONS)
     assert choice is None or 0 <= choice < 3
     number = extract.number(text)
@@ -124,11 +132,11 @@ def test_any_text_is_survived(text):
 @given(
     st.integers(0, 100), st.sampled_from(["{}", "{}.", "Score: {}", "{}/100", "I say {} of 100"])
 )
-def test_whole_scores_are_read(value, form):
+def test_integer_scores(value, form):
     assert extract.number(form.format(value)) == value
 
 
 @given(st.lists(st.sampled_from(sorted(GRAPH.errors)), unique=True, max_size=5))
-def test_names_of_errors_are_read(errors):
+def test_error_names(errors):
     text = ". ".join(GRAPH.errors[error].name for error in errors)
     assert extract.errors(text, GRAPH) == set(errors)

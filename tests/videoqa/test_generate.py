@@ -1,4 +1,4 @@
-"""Questions are determined by their seed, balanced, and give nothing away."""
+"""Questions depend on their seed only, are balanced, and cannot be guessed from their text."""
 
 import collections
 import dataclasses
@@ -8,17 +8,17 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from tests.videoqa import people
+from tests.videoqa import synthetic
 from video2emg.core import emg as emg_lib
 from video2emg.data.store import open_dataset
 from video2emg.fkg.feedback import feedback
-from video2emg.videoqa import accounts, extract, wording
-from video2emg.videoqa.answerers.baselines import Blind, Majority
-from video2emg.videoqa.answerers.graph import GraphAnswerer
-from video2emg.videoqa.generate import CHAIN, EVALUATE, balanced_sample, generate
-from video2emg.videoqa.kinds import BY_NAME, KINDS
-from video2emg.videoqa.kinds.base import deal
-from video2emg.videoqa.metrics import BootstrapEvaluator, Facts
+from video2emg.videoqa import extract, repetition_records, wording
+from video2emg.videoqa.generate import DIALOGUE, EVALUATE, balanced_sample, generate
+from video2emg.videoqa.metrics import Evaluator, TrainStatistics
+from video2emg.videoqa.question_types import BY_NAME, QUESTION_TYPES
+from video2emg.videoqa.question_types.base import balanced_groups
+from video2emg.videoqa.respondents.baselines import Blind, Majority
+from video2emg.videoqa.respondents.graph import GraphRespondent
 
 
 def closed(items):
@@ -26,175 +26,184 @@ def closed(items):
 
 
 def groups(items):
-    found = collections.defaultdict(list)
+    by_group = collections.defaultdict(list)
     for item in closed(items):
-        found[item.group].append(item)
-    return found
+        by_group[item.group].append(item)
+    return by_group
 
 
 def accuracy(answers, items):
-    right = collections.defaultdict(list)
+    correct = collections.defaultdict(list)
     for item in closed(items):
-        said = extract.choice(answers[item.question.id].text, item.question.options)
-        right[item.question.kind].append(said == item.key.choice)
-    return {kind: float(np.mean(values)) for kind, values in right.items()}
+        choice = extract.choice(answers[item.question.id].text, item.question.options)
+        correct[item.question.type].append(choice == item.key.choice)
+    return {name: float(np.mean(values)) for name, values in correct.items()}
 
 
-def test_all_kinds_are_asked_of_every_split(asked):
-    for items in asked.values():
-        assert {item.question.kind for item in items} == {*CHAIN, *BY_NAME}
-        assert len({item.question.id for item in items}) == len(items)
+def test_every_split_has_all_question_types(items):
+    for subset in items.values():
+        assert {item.question.type for item in subset} == {*DIALOGUE, *BY_NAME}
+        assert len({item.question.id for item in subset}) == len(subset)
 
 
-def test_a_seed_determines_everything(graph, told, asked):
-    assert generate(graph, told["test"], 0) == asked["test"]
-    assert generate(graph, told["test"], 1) != asked["test"]
+def test_questions_depend_on_the_seed_only(graph, repetitions, items):
+    assert generate(graph, repetitions["test"], 0) == items["test"]
+    assert generate(graph, repetitions["test"], 1) != items["test"]
 
 
-def test_a_group_has_one_text_and_every_option_is_right_once(asked):
-    for own in groups(asked["test"]).values():
-        shown = {(i.question.text, i.question.options, i.question.values) for i in own}
-        assert len(shown) == 1
-        assert sorted(i.key.choice for i in own) == list(range(len(own[0].question.options)))
-        assert len({i.question.clips for i in own}) == len(own)
+def test_groups_are_balanced(items):
+    for subset in groups(items["test"]).values():
+        texts = {(i.question.text, i.question.options, i.question.values) for i in subset}
+        assert len(texts) == 1
+        assert sorted(i.key.choice for i in subset) == list(range(len(subset[0].question.options)))
+        assert len({i.question.clips for i in subset}) == len(subset)
 
 
-def test_an_option_fits_one_clip_of_its_group_only(asked, told, graph):
-    by_id = {account.clip_id: account for account in told["test"]}
-    for item in closed(asked["test"]):
-        own = [by_id[clip] for clip in item.question.clips]
-        assert BY_NAME[item.question.kind].choose(graph, item.question, own) == item.key.choice
-        if item.question.kind == "which_error":
-            made = [own[0].makes(tuple(v.split("/"))) for v in item.question.values]
-            assert sum(made) == 1
+def test_an_option_is_right_for_one_clip_of_its_group_only(items, repetitions, graph):
+    by_id = {repetition.clip_id: repetition for repetition in repetitions["test"]}
+    for item in closed(items["test"]):
+        subset = [by_id[clip] for clip in item.question.clips]
+        question_type = BY_NAME[item.question.type]
+        assert question_type.select_option(graph, item.question, subset) == item.key.choice
+        if item.question.type == "which_error":
+            present = [subset[0].has_error(tuple(v.split("/"))) for v in item.question.values]
+            assert sum(present) == 1
 
 
 @pytest.mark.parametrize("respondent", [Blind, Majority])
-def test_the_text_gives_nothing_away(respondent, asked):
-    answers = respondent(asked["train"]).answer([i.question for i in asked["test"]])
-    found = accuracy(answers, asked["test"])
-    for kind in KINDS:
-        items = [i for i in closed(asked["test"]) if i.question.kind == kind.name]
-        chance = np.mean([1 / len(i.question.options) for i in items])
-        assert found[kind.name] == pytest.approx(chance, abs=1e-12), kind.name
+def test_baselines_without_clips_are_at_chance(respondent, items):
+    answers = respondent(items["train"]).answer([i.question for i in items["test"]])
+    by_type = accuracy(answers, items["test"])
+    for question_type in QUESTION_TYPES:
+        subset = [i for i in closed(items["test"]) if i.question.type == question_type.name]
+        chance = np.mean([1 / len(i.question.options) for i in subset])
+        assert by_type[question_type.name] == pytest.approx(chance, abs=1e-12), question_type.name
 
 
-def test_a_classifier_of_words_finds_nothing_either(asked):
+def test_a_classifier_of_words_is_at_chance(items):
     """It reads text, options and their order, and learns from train which option is right."""
 
-    def table(items):
+    def table(subset):
         rows = [
-            (f"{i.question.kind} {place} {option} | {i.question.text}", place == i.key.choice)
-            for i in closed(items)
-            for place, option in enumerate(i.question.options)
+            (f"{i.question.type} {position} {option} | {i.question.text}", position == i.key.choice)
+            for i in closed(subset)
+            for position, option in enumerate(i.question.options)
         ]
         return [text for text, _ in rows], np.array([right for _, right in rows])
 
     words = CountVectorizer(ngram_range=(1, 2), token_pattern=r"\S+")
-    train, labels = table(asked["train"])
+    train, labels = table(items["train"])
     model = LogisticRegression(C=10.0, max_iter=300).fit(words.fit_transform(train), labels)
-    weight = model.decision_function(words.transform(table(asked["test"])[0]))
-    start, right = 0, collections.defaultdict(list)
-    for item in closed(asked["test"]):
+    weight = model.decision_function(words.transform(table(items["test"])[0]))
+    start, gains = 0, collections.defaultdict(list)
+    for item in closed(items["test"]):
         size = len(item.question.options)
-        said = int(np.argmax(weight[start : start + size].round(9)))
-        right[item.question.kind].append((said == item.key.choice) - 1 / size)
+        choice = int(np.argmax(weight[start : start + size].round(9)))
+        gains[item.question.type].append((choice == item.key.choice) - 1 / size)
         start += size
-    for kind, gains in right.items():
-        assert np.mean(gains) == pytest.approx(0, abs=1e-12), kind
+    for name, values in gains.items():
+        assert np.mean(values) == pytest.approx(0, abs=1e-12), name
 
 
-def test_blind_finds_what_an_unbalanced_set_gives_away(asked):
-    """The same questions, but those whose right option comes first in the alphabet only."""
+def test_blind_gains_on_unbalanced_questions(items):
+    """The same questions, but only those whose right option is first in the alphabet."""
 
-    def skewed(items):
-        return [i for i in closed(items) if i.key.text == min(i.question.options)]
+    def skewed(subset):
+        return [i for i in closed(subset) if i.key.text == min(i.question.options)]
 
-    answers = Blind(skewed(asked["train"])).answer([i.question for i in skewed(asked["test"])])
-    found = accuracy(answers, skewed(asked["test"]))
-    assert found["action"] > 0.5 and found["error"] == 1.0 and found["which_error"] > 0.6
+    answers = Blind(skewed(items["train"])).answer([i.question for i in skewed(items["test"])])
+    by_type = accuracy(answers, skewed(items["test"]))
+    assert by_type["action"] > 0.5 and by_type["error"] == 1.0 and by_type["which_error"] > 0.6
 
 
-def test_wrong_options_are_the_nearest_there_are(told):
-    own = told["test"]
-    buckets = {"1": own[:9], "2": own[9:12], "8": own[12:15], "9": own[15:18], "3": own[18:21]}
+def test_wrong_options_are_the_most_similar(repetitions):
+    subset = repetitions["test"]
+    by_label = {
+        "1": subset[:9],
+        "2": subset[9:12],
+        "8": subset[12:15],
+        "9": subset[15:18],
+        "3": subset[18:21],
+    }
     labels, members = next(
-        deal(buckets, np.random.default_rng(0), lambda a, b: -abs(int(a) - int(b)))
+        balanced_groups(by_label, np.random.default_rng(0), lambda a, b: -abs(int(a) - int(b)))
     )
     assert sorted(labels) == ["1", "2", "3", "8"]
-    assert all(member[0] in buckets[label] for label, member in zip(labels, members, strict=True))
+    assert all(member[0] in by_label[label] for label, member in zip(labels, members, strict=True))
 
 
-def test_a_limit_keeps_groups_and_dialogues_whole(asked):
-    chosen = balanced_sample(asked["test"], 60)
+def test_a_limit_keeps_groups_and_dialogues_complete(items):
+    chosen = balanced_sample(items["test"], 60)
     assert 60 <= len(chosen) < 75
-    assert {item.question.kind for item in chosen} == {*CHAIN, *BY_NAME}
-    for name, own in groups(chosen).items():
-        assert len(own) == len(groups(asked["test"])[name])
-    assert balanced_sample(asked["test"], 0) == asked["test"]
+    assert {item.question.type for item in chosen} == {*DIALOGUE, *BY_NAME}
+    everything = groups(items["test"])
+    for name, subset in groups(chosen).items():
+        assert len(subset) == len(everything[name])
+    assert balanced_sample(items["test"], 0) == items["test"]
 
 
-def test_what_an_evaluation_says_is_read_back(graph):
-    """Each error, and each two of an exercise, in every wording."""
+def test_errors_of_an_evaluation_are_extracted(graph):
+    """Each error, and each pair of errors of an exercise, in every wording."""
     for action in graph.actions.values():
         pairs = [(step.id, edge.error) for step, edge in action.pairs]
         for first in range(len(pairs)):
             for second in range(first, len(pairs)):
-                made = np.zeros(len(pairs))
-                made[[first, second]] = 1.0
+                present = np.zeros(len(pairs))
+                present[[first, second]] = 1.0
                 begins = np.arange(len(action.steps), dtype=float)
-                words = feedback(graph, "c", action.id, 50.0, made, made, begins, 9.0, 0.5)
-                voice = wording.Voice(np.random.default_rng([first, second]))
-                text = wording.evaluation(words, voice)
+                words = feedback(graph, "c", action.id, 50.0, present, present, begins, 9.0, 0.5)
+                phrases = wording.PhraseChooser(np.random.default_rng([first, second]))
+                text = wording.evaluation(words, phrases)
                 assert extract.errors(text, graph) == {pairs[first][1], pairs[second][1]}, text
-        assert extract.errors(wording.standard(action, wording.Voice()), graph) == set()
+        assert extract.errors(wording.standard(action, wording.PhraseChooser()), graph) == set()
 
 
-def test_a_flawless_repetition_names_no_error(graph, told, asked):
-    flawless = {a.clip_id for a in told["test"] if not any(a.expected_severity.values())}
-    evaluations = [i for i in asked["test"] if i.question.kind == EVALUATE]
+def test_evaluations_name_the_labelled_errors(graph, repetitions, items):
+    flawless = {r.clip_id for r in repetitions["test"] if not any(r.severity.values())}
+    evaluations = [i for i in items["test"] if i.question.type == EVALUATE]
     assert flawless
     for item in evaluations:
         assert (item.question.clips[0] in flawless) == (not item.key.errors)
         assert extract.errors(item.key.text, graph) == set(item.key.errors)
 
 
-def test_ours_is_right_where_its_account_is(graph, told, asked):
-    respondent = GraphAnswerer(graph, {a.clip_id: a for a in told["test"]})
-    answers = respondent.answer([i.question for i in asked["test"]])
-    marks = BootstrapEvaluator(graph, asked["test"], Facts({}, 0.4), samples=20).mark(answers)
-    assert marks.point["accuracy"] == marks.point["recognised"] == marks.point["error_f1"] == 1
-    assert marks.point["mae"] < 0.06 and marks.point["failed"] == 0
+def test_graph_respondent_is_right_if_its_records_are(graph, repetitions, items):
+    respondent = GraphRespondent(graph, {r.clip_id: r for r in repetitions["test"]})
+    answers = respondent.answer([i.question for i in items["test"]])
+    evaluator = Evaluator(graph, items["test"], TrainStatistics({}, 0.4), samples=20)
+    point = evaluator.evaluate(answers).point
+    assert point["accuracy"] == point["recognised"] == point["error_f1"] == 1
+    assert point["mae"] < 0.06 and point["failed"] == 0
 
 
-def test_an_account_of_another_exercise_is_no_crash(graph, told, asked):
+def test_graph_respondent_with_records_of_another_exercise(graph, repetitions, items):
     other = {"barbell_squat": "dumbbell_curl"}
     rng = np.random.default_rng(0)
     wrong = {
-        a.clip_id: dataclasses.replace(
-            people.account(graph, other.get(a.action, "barbell_squat"), a.subject, 0, rng),
-            clip_id=a.clip_id,
+        r.clip_id: dataclasses.replace(
+            synthetic.repetition(graph, other.get(r.action, "barbell_squat"), r.subject, 0, rng),
+            clip_id=r.clip_id,
         )
-        for a in told["test"]
+        for r in repetitions["test"]
     }
-    answers = GraphAnswerer(graph, wrong).answer([i.question for i in asked["test"]])
-    assert accuracy(answers, asked["test"])["action"] < 0.4
+    answers = GraphRespondent(graph, wrong).answer([i.question for i in items["test"]])
+    assert accuracy(answers, items["test"])["action"] < 0.4
 
 
-def test_accounts_of_simulated_clips_say_what_the_clips_say(graph, tiny_dir):
+def test_records_of_simulated_clips(graph, tiny_dir):
     clips = open_dataset("gymsim/tiny", tiny_dir).splits["train"]
     for clip in clips:
-        account = accounts.of_clip(clip, graph, emg_lib.Normalisation("mvc"))
-        made = {pair for pair in account.expected_severity if account.makes(pair)}
-        assert made == {(step, error) for step, error, _ in clip.errors}
+        record = repetition_records.from_clip(clip, graph, emg_lib.Normalisation("mvc"))
+        present = {pair for pair in record.severity if record.has_error(pair)}
+        assert present == {(step, error) for step, error, _ in clip.errors}
         # The simulator's score carries noise of 1.5 points.
-        assert 100 - sum(account.losses(graph).values()) == pytest.approx(clip.score, abs=6)
-        assert set(account.activity) == {step for step, _, _ in clip.phases}
-        assert set(account.tilt) == set(account.activity)
+        assert 100 - sum(record.points_lost(graph).values()) == pytest.approx(clip.score, abs=6)
+        assert set(record.activity) == {step for step, _, _ in clip.phases}
+        assert set(record.tilt) == set(record.activity)
         envelope = emg_lib.clip_envelope(clip) / clip.emg_max
         step, begin, end = clip.phases[1]
         inside = (clip.emg_time >= begin) & (clip.emg_time < end)
-        assert account.activity[step][clip.muscles[0]] == pytest.approx(
+        assert record.activity[step][clip.muscles[0]] == pytest.approx(
             float(envelope[inside, 0].mean()), rel=1e-5
         )
-        assert set(account.activity[step]) == set(clip.muscles)
+        assert set(record.activity[step]) == set(clip.muscles)

@@ -1,31 +1,30 @@
-"""The file of questions."""
+"""The JSONL file of questions."""
 
 import json
 
 import pytest
 
 from video2emg.core.errors import UserError
-from video2emg.videoqa import items
+from video2emg.videoqa.items import dialogues, fingerprint, read, write
 
 
-def test_what_is_written_is_read(asked, tmp_path):
+def test_round_trip(items, tmp_path):
     path = tmp_path / "test.jsonl"
-    items.write(path, asked["test"])
-    assert items.read(path) == asked["test"]
-    assert items.fingerprint(items.read(path)) == items.fingerprint(asked["test"])
+    write(path, items["test"])
+    assert read(path) == items["test"]
+    assert fingerprint(read(path)) == fingerprint(items["test"])
 
 
-def test_dialogues_are_whole_and_in_order(asked):
-    found = items.dialogues(item.question for item in asked["test"])
-    assert sum(map(len, found)) == len(asked["test"])
-    together = [d for d in found if len(d) > 1]
-    assert together and all(
-        [q.kind for q in d] == ["recognise", "standard", "evaluate", "score"] for d in together
-    )
+def test_dialogues_are_complete_and_in_order(items):
+    groups = dialogues(item.question for item in items["test"])
+    assert sum(map(len, groups)) == len(items["test"])
+    long = [group for group in groups if len(group) > 1]
+    types = ["recognise", "standard", "evaluate", "score"]
+    assert long and all([question.type for question in group] == types for group in long)
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, message",
     [
         (lambda line: line.pop("key"), "expected the fields"),
         (lambda line: line.update(format=2), "field format: 2"),
@@ -39,26 +38,25 @@ def test_dialogues_are_whole_and_in_order(asked):
         (lambda line: line["key"].update(errors="x"), "field errors"),
     ],
 )
-def test_mistakes_name_line_and_field(change, says, asked, tmp_path):
+def test_messages_name_line_and_field(change, message, items, tmp_path):
     path = tmp_path / "test.jsonl"
-    chosen = [item for item in asked["test"] if item.key.choice is not None][:2]
-    items.write(path, chosen)
+    write(path, [item for item in items["test"] if item.key.choice is not None][:2])
     first, second = path.read_text().splitlines()
     value = json.loads(second)
     change(value)
     path.write_text(f"{first}\n{json.dumps(value)}\n")
     with pytest.raises(UserError, match=r"test\.jsonl, line 2") as error:
-        items.read(path)
-    assert says in str(error.value)
+        read(path)
+    assert message in str(error.value)
 
 
-def test_no_json_and_twice_the_same(asked, tmp_path):
+def test_duplicates_and_unreadable_files_are_refused(items, tmp_path):
     path = tmp_path / "test.jsonl"
-    items.write(path, [asked["test"][0]] * 2)
+    write(path, [items["test"][0]] * 2)
     with pytest.raises(UserError, match="line 2, field id"):
-        items.read(path)
+        read(path)
     path.write_text("{")
     with pytest.raises(UserError, match="line 1: not JSON"):
-        items.read(path)
+        read(path)
     with pytest.raises(UserError, match="cannot be read"):
-        items.read(tmp_path / "missing.jsonl")
+        read(tmp_path / "missing.jsonl")

@@ -23,29 +23,33 @@ def run():
     return {"provenance": facts, "test": part}
 
 
-def test_intervals_show_what_was_promised_and_the_worst_exercise(run, tmp_path):
-    part = {"coverage": 0.8, "coverage_ci95": [0.7, 0.9], "width": 0.2,
-            "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9}}  # fmt: skip
+def test_calibration_shows_the_nominal_share_and_the_worst_exercise(run, tmp_path):
+    part = {
+        "coverage": 0.8,
+        "coverage_ci95": [0.7, 0.9],
+        "width": 0.2,
+        "by_action": {"barbell_squat": 0.6, "dumbbell_curl": 0.9},
+    }
     levels = {
         f"{x:g}": {**part, "coverage": x, "without_predicted_mae": part} for x in (0.5, 0.8, 0.95)
     }
     run = run | {"test": run["test"] | {"calibration": levels}}
     figure = calibration(run, tmp_path / "calibration.png")
-    said = texts(figure)
-    assert "barbell squat" in said and "simulated" in said and "curl" not in said
+    words = texts(figure)
+    assert "barbell squat" in words and "simulated" in words and "curl" not in words
     check_png(tmp_path / "calibration.png")
 
 
 def texts(figure):
     """All words in a figure."""
-    found = [text.get_text() for text in figure.texts]
+    words = [text.get_text() for text in figure.texts]
     for axes in figure.axes:
-        found += [text.get_text() for text in axes.texts]
-        found += [axes.get_xlabel(), axes.get_ylabel(), axes.get_title()]
-        found += [label.get_text() for label in axes.get_xticklabels()]
+        words += [text.get_text() for text in axes.texts]
+        words += [axes.get_xlabel(), axes.get_ylabel(), axes.get_title()]
+        words += [label.get_text() for label in axes.get_xticklabels()]
     for legend in figure.legends:
-        found += [text.get_text() for text in legend.get_texts()]
-    return " | ".join(found).replace("\n", " ")
+        words += [text.get_text() for text in legend.get_texts()]
+    return " | ".join(words).replace("\n", " ")
 
 
 def check_png(path):

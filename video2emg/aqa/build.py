@@ -1,4 +1,4 @@
-"""The head that a configuration asks for: ours, or a system of others."""
+"""The head that a configuration asks for: ours, or a published system."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from video2emg.aqa import head as head_lib
-from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published
 from video2emg.aqa.frozen_features import FrozenFeatures
 from video2emg.aqa.labels import annotations
-from video2emg.aqa.predictions import AQALabels, AQAPredictions
+from video2emg.aqa.predictions import AQALabels, AQAPredictions, choose_threshold
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import FLEX_21
@@ -19,8 +18,8 @@ from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate
 from video2emg.models.published.flex import Choices, ScoreScale
 
-# Where FLEX's code can be followed by a head; its other choices concern encoders and raw EMG.
-AQA_HEAD_FILE = "aqa_head.json"  # what `predict` needs of a run beside its parameters
+AQA_HEAD_FILE = "aqa_head.json"  # what inference needs of a run beside its parameters
+# The choices of FLEX's code that concern heads; its others concern encoders and raw EMG.
 CHOICES = ("leaves_as_published", "skeleton_per_frame", "ranges_of_whole_dataset")
 
 
@@ -40,29 +39,34 @@ def build_head(
     )
 
 
-def build_published_head(config: Config, bench: FrozenFeatures) -> published.PublishedAQAHead:
-    """The system of others that `config.reference` names."""
+def build_published_head(config: Config, features: FrozenFeatures) -> published.PublishedAQAHead:
+    """The published system that `config.published` names.
+
+    Raises:
+      UserError: the system needs a pose that the dataset does not have.
+    """
     settings = config.published.to_dict()
     choices = Choices(**{field: settings[field] for field in CHOICES})
-    known = [annotations(bench, s) for s in (bench.splits if choices.ranges_of_whole_dataset
-                                           else ("train",))]  # fmt: skip
-    score = np.concatenate([of.score for of in known])
-    action = np.concatenate([of.action for of in known])
-    scale = ScoreScale.fit(score, action, len(bench.rubric.actions))
+    splits = features.splits if choices.ranges_of_whole_dataset else ("train",)
+    labels = [annotations(features, split) for split in splits]
+    score = np.concatenate([part.score for part in labels])
+    action = np.concatenate([part.action for part in labels])
+    scale = ScoreScale.fit(score, action, len(features.rubric.actions))
     edges: tuple = ()
     if settings["system"] == "core":
-        train = annotations(bench, "train")
+        train = annotations(features, "train")
         normalised = scale.normalise(train.score, train.action)
-        found = published.intervals_of(normalised, train.action, choices.leaves_as_published)
-        edges = tuple(found.left.tolist()), tuple(found.right.tolist())
-    if "pose" in settings["modalities"] and bench.splits["train"].window.joints != FLEX_21:
-        raise UserError("config.published.modalities: pose needs FLEX's 21 joints, which the "
-                        "dataset has not")  # fmt: skip
+        intervals = published.intervals_of(normalised, train.action, choices.leaves_as_published)
+        edges = tuple(intervals.left.tolist()), tuple(intervals.right.tolist())
+    if "pose" in settings["modalities"] and features.splits["train"].window.joints != FLEX_21:
+        raise UserError(
+            "config.published.modalities: pose needs FLEX's 21 joints, which the dataset has not"
+        )
     return published.PublishedAQAHead(
-        rubric=bench.rubric,
+        rubric=features.rubric,
         system=settings["system"],
         modalities=tuple(settings["modalities"]),
-        views=max(len(bench.main.data.views), 1),
+        views=max(len(features.main.data.views), 1),
         choices=choices,
         edges=edges,
         scale=(tuple(scale.low.tolist()), tuple(scale.high.tolist())),
@@ -74,13 +78,19 @@ def video2emg_workdir(config: Config, workdir: Path) -> Path:
     return Path(config.video2emg).expanduser() if config.video2emg else workdir / "video2emg"
 
 
-def spoken(
-    log_odds: Sequence[Sequence[float]], validation: AQALabels, said: AQAPredictions
+def head_metadata(
+    log_odds: Sequence[Sequence[float]], validation: AQALabels, predictions: AQAPredictions
 ) -> dict[str, Any]:
-    """`aqa_head.json`: what it takes to use the head without its data; `said` is of validation."""
+    """The content of `aqa_head.json`, with which the head can be used without its data.
+
+    Args:
+      log_odds: of the training split.
+      validation: labels of validation.
+      predictions: of validation.
+    """
     return {
         "graph": validation.rubric.version,
         "actions": validation.rubric.actions,
         "log_odds": log_odds,
-        "threshold": predictions_lib.threshold_of(validation, said),
+        "threshold": choose_threshold(validation, predictions),
     }

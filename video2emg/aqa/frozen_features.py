@@ -1,6 +1,6 @@
-"""What a frozen Video→EMG model makes of every clip, computed once and kept in memory.
+"""The outputs of a frozen Video→EMG model for every clip, computed once and kept in memory.
 
-A head on top of it then trains in a minute, whatever EMG it is shown.
+A head on top of them then trains in a minute, whatever the source of its EMG.
 """
 
 import dataclasses
@@ -17,8 +17,9 @@ from video2emg.aqa.head import EXEMPLAR
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
+from video2emg.data.batches import eval_batches, stream, train_batches
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, eval_batches, stream, train_batches
 from video2emg.data.store import open_dataset
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate
@@ -28,30 +29,42 @@ from video2emg.run import setup
 from video2emg.run.workdir import read_config
 from video2emg.train.checkpoint import load_params
 
-# How the EMG that the head is shown comes about.
-SOURCES = ("none", "predicted", "predicted_frozen", "measured", "shuffled", "from_other_subject")
-_ACTIVITY = ("activity", "activity_mask", "muscle", "side")
-_KEPT = ("view", "muscle", "side", "emg", "emg_mask", "action", "severity", "error_mask", "score",
-         "score_mask", "phase", "phase_mask", "boundary", "index", "pose", "pose_mask",
-         "load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask")  # fmt: skip
+# Where the EMG comes from that a head is given; see `configs/aqa.py`.
+EMG_SOURCES = (
+    "none",
+    "predicted",
+    "predicted_frozen",
+    "measured",
+    "shuffled",
+    "from_other_subject",
+)
+_EMG_FIELDS = ("activity", "activity_mask", "muscle", "side")
+_BATCH_FIELDS = (
+    *("view", "muscle", "side", "emg", "emg_mask", "index"),
+    *("action", "severity", "error_mask", "score", "score_mask", "phase", "phase_mask", "boundary"),
+    *("pose", "pose_mask", "load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask"),
+)
 
 Fields = dict[str, np.ndarray]
 
 
 class FrozenFeatures:
-    """Data, a trained Video→EMG model and its answers; shared by the runs of a sweep.
+    """Data, a trained Video→EMG model and its outputs; shared by the runs of a sweep.
 
     Attributes:
+      key: `cache_key` of the configuration.
       main: configuration of the Video→EMG model.
+      dataset: that it was trained on.
       splits: examples with labels.
+      labels: the labels of a clip.
       model, params: of Video→EMG.
-      rubric: what the graph says of the actions that the training clips show.
+      rubric: the part of the graph about the actions of the training clips.
       rate: tokens per second of one view, Hz.
       subject: per split, [clips] text.
     """
 
     def __init__(self, config: Config, rubric: Rubric, workdir: Path, mesh) -> None:
-        """Opens the data and the model; clips are looked at when a split is first asked for.
+        """Opens the data and the model; the model runs over a split when it is first asked for.
 
         Args:
           config: see `configs/aqa.py`.
@@ -72,38 +85,39 @@ class FrozenFeatures:
         labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
         splits, _ = setup.load_splits(self.main, dataset, labels)
-        shown = tuple(config.get("views", ())) or self.main.data.views
-        hidden = [view for view in self.main.data.views if view not in shown]
+        views = tuple(config.get("views", ())) or self.main.data.views
+        hidden = [view for view in self.main.data.views if view not in views]
         self.splits = {name: examples.drop_inputs(hidden) for name, examples in splits.items()}
         self.model = setup.build_model(self.main, self.splits["train"].window)
-        like = next(eval_batches(self.splits["test"], 1))
-        self.params = load_params(workdir, setup.abstract_params(self.model, like, mesh))
+        example = next(eval_batches(self.splits["test"], 1))
+        self.params = load_params(workdir, setup.abstract_params(self.model, example, mesh))
         self.subject = {
             name: np.array([examples.clip(i).subject for i in range(len(examples))])
             for name, examples in self.splits.items()
         }
-        self._look = jax.jit(self._look_at)
+        self._forward = jax.jit(self._apply_model)
 
-    def name_of(self, index: int) -> str:
+    def clip_id(self, index: int) -> str:
         """The id of a training clip."""
         return self.splits["train"].clip(index).clip_id
 
     def fields(self, split: str) -> Fields:
-        """Arrays over the clips of a split; in `train` each is there `config.copies` times."""
+        """Arrays over the clips of a split; in `train` each clip occurs `config.copies` times."""
         if split not in self._fields:
             batches = (
-                self._augmented() if split == "train"
+                self._augmented_batches()
+                if split == "train"
                 else whole_clip_batches(self.splits[split], self._batch)
-            )  # fmt: skip
-            self._fields[split] = self._answers(batches)
+            )
+            self._fields[split] = self._compute(batches)
         return self._fields[split]
 
-    def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    def _apply_model(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
         return aqa_inputs(outputs, intermediates, batch)
 
-    def _augmented(self) -> Iterator[Fields]:
-        """Batches that show each training clip several times, changed at random."""
+    def _augmented_batches(self) -> Iterator[Fields]:
+        """Batches with several augmented copies of every training clip."""
         examples, batch = self.splits["train"], self._batch
         stream = iter(
             train_batches(
@@ -115,19 +129,31 @@ class FrozenFeatures:
             )
         )
         count = self._copies * len(examples) // batch
-        progress = tqdm.tqdm(range(count), desc="looking at training clips", unit="batch")
+        progress = tqdm.tqdm(range(count), desc="features of training clips", unit="batch")
         return ({"_mask": np.ones(batch, bool)} | next(stream) for _ in progress)  # pyright: ignore
 
-    def _answers(self, batches: Iterator[Fields]) -> Fields:
+    def _compute(self, batches: Iterator[Fields]) -> Fields:
+        """The model's outputs and the labels, without the padding of the batches."""
         parts: list[Fields] = []
         for host in batches:
-            seen = jax.device_get(self._look(self.params, mesh_lib.put_batch(self._mesh, host)))
-            kept = {name: host[name] for name in _KEPT} | seen
-            parts.append({name: np.asarray(v)[host["_mask"]] for name, v in kept.items()})
+            outputs = jax.device_get(
+                self._forward(self.params, mesh_lib.put_batch(self._mesh, host))
+            )
+            fields = {name: host[name] for name in _BATCH_FIELDS} | outputs
+            parts.append({name: np.asarray(v)[host["_mask"]] for name, v in fields.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def shown(self, split: str, source: str, seed: int) -> Fields:
-        """The fields of a split with the EMG of `source`; `seed` draws whose it is."""
+    def with_emg_source(self, split: str, source: str, seed: int) -> Fields:
+        """The fields of a split with the EMG of `source`.
+
+        Args:
+          split: name of the split.
+          source: of `EMG_SOURCES`.
+          seed: draws the repetition whose EMG is lent (`shuffled`, `from_other_subject`).
+
+        Raises:
+          UserError: no other subject does the action of a clip.
+        """
         fields = self.fields(split)
         if source == "measured":
             return fields | {"activity": fields["emg"]}
@@ -146,18 +172,22 @@ class FrozenFeatures:
                     f"as config.emg_source={source} needs"
                 )
             lender[row] = rng.choice(np.flatnonzero(allowed))
-        return fields | {name: fields[name][lender] for name in _ACTIVITY}
+        return fields | {name: fields[name][lender] for name in _EMG_FIELDS}
 
 
 def cache_key(config: Config) -> str:
-    """What runs must have in common to share a bench."""
+    """What the configurations of runs must have in common to share `FrozenFeatures`."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
     parts += (tuple(config.get("views", ())),)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
 
 def whole_clip_batches(examples: Examples, batch: int) -> Iterator[Fields]:
-    """`eval_batches` of clips that fit into one window: a repetition is judged as a whole."""
+    """`eval_batches` of clips that fit into one window: a repetition is assessed as a whole.
+
+    Raises:
+      UserError: a clip is longer than the window.
+    """
     for index in range(len(examples)):
         if len(examples.tile_starts(index)) > 1:
             raise UserError(
@@ -169,15 +199,15 @@ def whole_clip_batches(examples: Examples, batch: int) -> Iterator[Fields]:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureDataset:
-    """Reads rows of fields, with an exemplar of the same action beside each if there are any.
+    """Rows of `FrozenFeatures.fields`, each with an exemplar of the same action if there are any.
 
     Attributes:
       fields: to be read.
-      library: judged training repetitions, the exemplars; None for none.
+      exemplars: training repetitions with their scores; None for none.
     """
 
     fields: Fields
-    library: Fields | None = None
+    exemplars: Fields | None = None
 
     def __len__(self) -> int:
         return len(self.fields["index"])
@@ -185,22 +215,28 @@ class FeatureDataset:
     def row(self, index: int, rng: np.random.Generator) -> Fields:
         """One example."""
         example = {name: np.asarray(value[index]) for name, value in self.fields.items()}
-        if self.library is None:
+        if self.exemplars is None:
             return example
-        allowed = self.library["action"] == example["action"]
-        if self.library is self.fields:  # a repetition is no exemplar of itself
-            allowed &= self.library["index"] != example["index"]
+        allowed = self.exemplars["action"] == example["action"]
+        if self.exemplars is self.fields:  # a repetition is no exemplar of itself
+            allowed &= self.exemplars["index"] != example["index"]
         chosen = int(rng.choice(np.flatnonzero(allowed)))
-        second = {
-            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.library.items()
+        exemplar = {
+            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.exemplars.items()
         }
-        return example | second
+        return example | exemplar
 
     def train_batches(self, batch: int, seed: int, start: int = 0) -> grain.IterDataset:
-        """Endless shuffled batches from number `start` on."""
+        """Endless shuffled batches from number `start` on.
+
+        Raises:
+          UserError: the split has fewer rows than a batch.
+        """
         if len(self) < batch:
-            raise UserError(f"config.train.batch_size {batch} is larger than the training split "
-                            f"({len(self)} rows)")  # fmt: skip
+            raise UserError(
+                f"config.train.batch_size {batch} is larger than the training split "
+                f"({len(self)} rows)"
+            )
         return stream(
             grain.MapDataset.range(len(self)).seed(seed).shuffle(),
             lambda index, rng: self.row(int(index), rng),

@@ -1,4 +1,4 @@
-"""What the assessment head minimises."""
+"""Losses of the assessment head."""
 
 from collections.abc import Mapping
 
@@ -24,9 +24,9 @@ def asymmetric_bce(
 ) -> Float[Array, "*shape"]:
     """Asymmetric loss (Ridnik et al., ICCV 2021) for rare labels.
 
-    Easy negatives are weighed down by pₘ^focus_negative, where pₘ = max(p − margin, 0), easy
-    positives by (1 − p)^focus_positive. All zero gives binary cross-entropy, the only setting under
-    which probabilities stay calibrated and the composed score unbiased.
+    Easy negatives get the weight pₘ^focus_negative, where pₘ = max(p − margin, 0), easy positives
+    (1 − p)^focus_positive. All zero gives binary cross-entropy, the only setting under which
+    probabilities stay calibrated and the composed score unbiased.
     """
     p = jax.nn.sigmoid(logits)
     shifted = jnp.maximum(p - margin, 0.0)
@@ -42,7 +42,7 @@ def asymmetric_bce(
 def aqa_losses(
     outputs: AQAOutputs, batch: Mapping[str, jax.Array], config: Config
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Total and parts.
+    """Total and parts. A system with a loss of its own (`score_loss`) is trained by that alone.
 
     Args:
       outputs: of the head.
@@ -51,14 +51,12 @@ def aqa_losses(
         `asymmetric_bce`; where Video→EMG is trained too, `video` and the weights of its own loss
         in `video_parts`.
 
-    A system with a loss of its own (`score_loss`) is trained by that alone.
-
     Returns:
       The weighted sum and the unweighted parts by name.
     """
     if outputs.score_loss is not None:
-        own = masked_mean(outputs.score_loss, batch["score_mask"])
-        return own, {"score": own}
+        loss = masked_mean(outputs.score_loss, batch["score_mask"])
+        return loss, {"score": loss}
     mask, made = batch["error_mask"], batch["severity"] > 0
     error = asymmetric_bce(outputs.error_logits, made.astype(jnp.float32), **config.asymmetric)
     parts = {
@@ -78,12 +76,12 @@ def aqa_losses(
         # KL divergence to a Gaussian about the label (USDL).
         grid = jnp.arange(101.0)
         z = (grid - batch["score"][:, None]) / _USDL_SD
-        wanted = jax.nn.softmax(-0.5 * z**2)
-        score = optax.kl_divergence(jax.nn.log_softmax(outputs.score_logits), wanted)
+        target = jax.nn.softmax(-0.5 * z**2)
+        score = optax.kl_divergence(jax.nn.log_softmax(outputs.score_logits), target)
     parts["score"] = masked_mean(score, batch["score_mask"])
     total = sum((config[name] * value for name, value in parts.items()), jnp.zeros(()))
     if outputs.video is not None:
-        video, own = losses(outputs.video, batch, config.video_parts)
+        video, video_parts = losses(outputs.video, batch, config.video_parts)
         total += config.video * video
-        parts |= {f"video_{name}": value for name, value in own.items()}
+        parts |= {f"video_{name}": value for name, value in video_parts.items()}
     return total, parts

@@ -21,9 +21,9 @@ def srcc(
     """Spearman's rank correlation: Pearson's r of the ranks, ties at their mean rank.
 
     Undefined, so NaN, for fewer than two repetitions or where either side is constant: a predictor
-    that says the same of everybody has no ranking. Traps: code that turns this NaN into 0 makes
-    such a predictor look merely bad; and pooled over actions the same predictor gets a high SRCC
-    for knowing which exercises are done badly. Compute it per action, then `fisher_mean`.
+    that gives everybody the same score has no ranking. Traps: code that turns this NaN into 0 makes
+    such a predictor look merely bad; and pooled over actions a predictor gets a high SRCC just for
+    knowing which exercises are done badly. Compute it per action, then `fisher_mean`.
     """
     w, scalar = _weights(weight, len(true))
     count = w.sum(-1, keepdims=True)
@@ -88,15 +88,16 @@ def average_precision(
     """Area under the precision-recall steps: Σ (recallₙ − recallₙ₋₁) · precisionₙ.
 
     NaN without a positive. Ties form one step, as in scikit-learn. Traps: interpolated variants
-    are higher; a guess scores the prevalence, so a mean over errors ("mAP") depends on which rare
-    errors are in it, and "best epoch per metric on test" lifts it most of all metrics.
+    are higher; a random predictor gets the prevalence, so a mean over errors ("mAP") depends on
+    which rare errors are in it; "best epoch per metric on test" raises it most of all metrics.
     """
     w, scalar = _weights(weight, len(made))
     order = np.argsort(-probability, kind="stable")
-    said, w, hit = probability[order], w[:, order], np.asarray(made, np.float64)[order]
-    last = np.append(np.diff(said) != 0, True)
-    hits, asked = (w * hit).cumsum(-1)[:, last], w.cumsum(-1)[:, last]
-    precision = hits / np.maximum(asked, 1e-12)
+    ranked, w, positive = probability[order], w[:, order], np.asarray(made, np.float64)[order]
+    last_of_tie = np.append(np.diff(ranked) != 0, True)
+    hits = (w * positive).cumsum(-1)[:, last_of_tie]
+    claimed = w.cumsum(-1)[:, last_of_tie]
+    precision = hits / np.maximum(claimed, 1e-12)
     total = hits[:, -1]
     gained = np.diff(hits, prepend=0.0, axis=-1)
     area = np.full(len(w), np.nan)
@@ -105,22 +106,22 @@ def average_precision(
 
 
 def f1(
-    said: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"], weight: Weight = None
+    predicted: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"], weight: Weight = None
 ) -> Metric:
-    """2·TP / (2·TP + FP + FN); NaN if the error is neither made nor claimed.
+    """2·TP / (2·TP + FP + FN); NaN if the error is neither made nor predicted.
 
-    Trap: it depends on the threshold behind `said`. Choosing the best on the test set, as many do
-    for every metric by itself, makes it optimistic; see `best_threshold`.
+    Trap: it depends on the threshold behind `predicted`. Choosing the best one on the test set, as
+    many do for every metric by itself, makes it optimistic; see `best_threshold`.
     """
     w, scalar = _weights(weight, len(made))
-    hits, wrong = (w * (said & made)).sum(-1), (w * (said != made)).sum(-1)
-    found = np.full(len(w), np.nan)
-    np.divide(2 * hits, 2 * hits + wrong, out=found, where=2 * hits + wrong > 0)
-    return _unwrap(found, scalar)
+    hits, wrong = (w * (predicted & made)).sum(-1), (w * (predicted != made)).sum(-1)
+    score = np.full(len(w), np.nan)
+    np.divide(2 * hits, 2 * hits + wrong, out=score, where=2 * hits + wrong > 0)
+    return _unwrap(score, scalar)
 
 
 def best_threshold(probability: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"]) -> float:
-    """The threshold with the best F1; to be chosen on validation, never on test. 0.5 if unknown."""
+    """The threshold with the best F1, for a validation set, never for test; 0.5 without errors."""
     if not np.any(made):
         return 0.5
     candidates = np.unique(probability)
@@ -135,8 +136,9 @@ def expected_calibration_error(
 ) -> Metric:
     """ECE: Σ (nᵦ / n) · |share made − mean probability| over equal-width bins of probability.
 
-    Traps: with rare errors nearly all mass lies in the first bin, so saying the prevalence every
-    time is almost perfectly calibrated; the value depends on the number of bins. Read it beside AP.
+    Traps: with rare errors nearly all mass lies in the first bin, so predicting the prevalence
+    every time is almost perfectly calibrated; the value depends on the number of bins. Read it
+    beside AP.
     """
     w, scalar = _weights(weight, len(made))
     place = np.minimum((probability * bins).astype(int), bins - 1)
@@ -148,32 +150,37 @@ def expected_calibration_error(
 def boundary_error_ms(
     predicted: Shaped[np.ndarray, "K P"], true: Shaped[np.ndarray, "K P"], weight: Weight = None
 ) -> Metric:
-    """Mean |error| of the key steps' beginnings, ms; of s; NaN in `true` marks what is not there.
+    """Mean |error| of the key steps' beginnings, ms.
 
     The first step's beginning (the start of the clip) is left out. Traps: it is known, and counting
     it and the end of the clip would halve the error; and a mean hides how many are far off.
+
+    Args:
+      predicted: s.
+      true: s; NaN marks steps that the action does not have.
+      weight: see the module.
     """
     error = np.abs(predicted - true)[:, 1:]
     w, scalar = _weights(weight, len(true))
     known = np.isfinite(error)
     total, count = w @ np.where(known, error, 0).sum(1), w @ known.sum(1)
-    found = np.full(len(w), np.nan)
-    np.divide(1e3 * total, count, out=found, where=count > 0)
-    return _unwrap(found, scalar)
+    mean = np.full(len(w), np.nan)
+    np.divide(1e3 * total, count, out=mean, where=count > 0)
+    return _unwrap(mean, scalar)
 
 
 def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]:
-    """The most probable cut of Q instants into P key steps in their known order.
+    """The most probable segmentation of Q instants into P key steps in their known order.
 
     Args:
       log_probability: of each step at each instant.
 
     Returns:
-      [P] first instant of each step; the first is 0, a later one may be Q (not seen).
+      [P] first instant of each step; the first is 0, a later one may be Q (the step is empty).
     """
     n, steps = log_probability.shape
     total = np.concatenate([np.zeros((1, steps)), log_probability.cumsum(0)]).astype(np.float64)
-    # best[q]: of the first q instants, cut into the steps so far; back: where the last began.
+    # best[q]: of the first q instants with the steps so far; back: where the last step began.
     best, back = total[:, 0], np.zeros((n + 1, steps), int)
     for step in range(1, steps):
         gain = best - total[:, step]

@@ -1,4 +1,4 @@
-"""Judgements of a set of repetitions, by annotators or by a model, and their scores.
+"""Predictions and annotations of a set of repetitions, and the scores of predictions.
 
 Letters: K repetitions, E pairs and P key steps of an action (padded), R bootstrap draws.
 """
@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, Int
 from video2emg.aqa import metrics
 from video2emg.aqa.head import AQAOutputs
 from video2emg.core.errors import UserError
-from video2emg.eval import scores
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib
 
-# name -> what it is; the order of tables. Each is defined in `quality`.
+# name -> what it is; the order of tables. Each is defined in `aqa.metrics`.
 METRICS = {
     "srcc": "Spearman's r of the score within each action, Fisher-z mean over actions",
     "skill": "1 - SSE / SSE(mean score of the action in training)",
@@ -31,18 +30,20 @@ METRICS = {
     "action_accuracy": "share of actions recognised; 1 for baselines, which are told",
 }
 
-OF_SCORE = ("srcc", "skill", "relative_l2", "mae")  # those of a judge that gives a score only
+SCORE_METRICS = ("srcc", "skill", "relative_l2", "mae")  # of systems that predict a score only
 
-# What is read of a head's outputs.
-_READ = ("error_logits", "severity", "score", "phase_logits", "action", "action_logits")
+# The outputs of a head that predictions are made of.
+_HEAD_OUTPUTS = ("error_logits", "severity", "score", "phase_logits", "action", "action_logits")
 
 
 @dataclasses.dataclass(frozen=True)
 class AQAPredictions:
-    """What is said of K repetitions. Rows of pairs and key steps are those of the *true* action.
+    """Predictions for K repetitions, or their annotations in the same form.
+
+    Columns of pairs and key steps are those of the *true* action.
 
     Attributes:
-      probability: [K, E] that an error is made; exactly 0 or 1 if annotated.
+      probability: [K, E] that an error is made; annotations are exactly 0 or 1.
       expected_severity: [K, E] expected severity, probability included; 0 where not made.
       score: [K] 0-100.
       boundary: [K, P] s, beginning of each key step, NaN where there is none.
@@ -58,32 +59,33 @@ class AQAPredictions:
     def __post_init__(self) -> None:
         for name in ("probability", "expected_severity", "score"):
             if not np.isfinite(getattr(self, name)).all():
-                raise UserError(f"a judgement's {name} is not finite (NaN or infinite)")
+                raise UserError(f"assessment predictions: {name} is not finite (NaN or infinite)")
 
 
 @dataclasses.dataclass(frozen=True)
 class AQALabels:
-    """What annotators say of K repetitions, and whose they are.
+    """The annotations of K repetitions, and what scoring needs beside them. A actions.
 
     Attributes:
-      label: their judgement.
-      known: [K, E] pairs of the action.
+      annotations: in the form of predictions.
+      pair_mask: [K, E] pairs that the action has; the others are padding.
       subject: [K] text.
       clip_id: [K] text.
       rubric: of the graph.
-      spans, means: lowest and highest, and mean score of each action in training.
+      score_ranges: [A] lowest and highest score of each action in training.
+      mean_scores: [A] mean score of each action in training.
     """
 
-    label: AQAPredictions
-    known: Bool[np.ndarray, "K E"]
+    annotations: AQAPredictions
+    pair_mask: Bool[np.ndarray, "K E"]
     subject: np.ndarray
     clip_id: np.ndarray
     rubric: Rubric
-    spans: Sequence[tuple[float, float]]
-    means: Float[np.ndarray, " A"]
+    score_ranges: Sequence[tuple[float, float]]
+    mean_scores: Float[np.ndarray, " A"]
 
 
-def judge(
+def predict(
     predict_fn: Callable[[Any, dict[str, jax.Array]], AQAOutputs],
     params: Any,
     batches: Iterator[dict[str, np.ndarray]],
@@ -102,162 +104,141 @@ def judge(
       mesh: the devices.
     """
     parts: dict[str, list[np.ndarray]] = {
-        name: [] for name in (f.name for f in dataclasses.fields(AQAPredictions))
+        field.name: [] for field in dataclasses.fields(AQAPredictions)
     }
     for host in batches:
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         with jax.transfer_guard("allow"):
-            got = jax.device_get({name: getattr(outputs, name) for name in _READ})
+            values = jax.device_get({name: getattr(outputs, name) for name in _HEAD_OUTPUTS})
         rows = np.flatnonzero(host["_mask"])
-        got = {name: np.asarray(value)[rows] for name, value in got.items()}
-        probability = 1 / (1 + np.exp(-got["error_logits"].astype(np.float64)))
-        extent = probability * got["severity"]
-        asked, true = got["action"], host["action"][rows]
-        parts["probability"].append(_rename(rubric, probability, asked, true))
-        parts["expected_severity"].append(_rename(rubric, extent, asked, true))
-        parts["score"].append(got["score"].astype(np.float64))
-        phases = zip(got["phase_logits"], asked, strict=True)
-        parts["boundary"].append(np.stack([_boundaries(rubric, *of, rate) for of in phases]))
-        parts["action"].append(got["action_logits"].argmax(-1))
+        values = {name: np.asarray(value)[rows] for name, value in values.items()}
+        probability = 1 / (1 + np.exp(-values["error_logits"].astype(np.float64)))
+        severity = probability * values["severity"]
+        used, true = values["action"], host["action"][rows]
+        parts["probability"].append(_pairs_of_true_action(rubric, probability, used, true))
+        parts["expected_severity"].append(_pairs_of_true_action(rubric, severity, used, true))
+        parts["score"].append(values["score"].astype(np.float64))
+        parts["boundary"].append(
+            np.stack(
+                [
+                    _boundaries(rubric, logits, action, rate)
+                    for logits, action in zip(values["phase_logits"], used, strict=True)
+                ]
+            )
+        )
+        parts["action"].append(values["action_logits"].argmax(-1))
     return AQAPredictions(**{name: np.concatenate(value) for name, value in parts.items()})
 
 
-def average(votes: Sequence[AQAPredictions]) -> AQAPredictions:
-    """The mean of several judgements of the same repetitions; boundaries of the first."""
+def average(predictions: Sequence[AQAPredictions]) -> AQAPredictions:
+    """The mean of several predictions of the same repetitions; boundaries of the first."""
     means = {
-        name: np.mean([getattr(vote, name) for vote in votes], axis=0)
+        name: np.mean([getattr(member, name) for member in predictions], axis=0)
         for name in ("probability", "expected_severity", "score")
     }
-    return dataclasses.replace(votes[0], **means)
+    return dataclasses.replace(predictions[0], **means)
 
 
-def _rename(rubric: Rubric, value: np.ndarray, asked: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Moves answers about the pairs of another action to the same pairs of the true one, or to 0.
+def _pairs_of_true_action(
+    rubric: Rubric,
+    value: Float[np.ndarray, "K E"],
+    used: Int[np.ndarray, " K"],
+    true: Int[np.ndarray, " K"],
+) -> Float[np.ndarray, "K E"]:
+    """Values of the pairs of the true action.
 
-    Errors of an action that was not recognised were not asked about, and so not found.
+    Where the head used another action, pairs that both actions have keep their values. The other
+    errors of the true action were not looked for, so they get 0.
     """
-    moved = np.where((asked == true)[:, None], value, 0.0)
-    for row in np.flatnonzero(asked != true):
+    moved = np.where((used == true)[:, None], value, 0.0)
+    for row in np.flatnonzero(used != true):
         pairs = rubric.pairs[true[row]]
-        for slot, pair in enumerate(rubric.pairs[asked[row]]):
+        for slot, pair in enumerate(rubric.pairs[used[row]]):
             if pair in pairs:
                 moved[row, pairs.index(pair)] = value[row, slot]
     return moved
 
 
-def _boundaries(rubric: Rubric, logits: np.ndarray, action: np.integer, rate: float) -> np.ndarray:
-    """[P] s at which each key step of one repetition begins."""
+def _boundaries(
+    rubric: Rubric, logits: Float[np.ndarray, "Q P"], action: np.integer, rate: float
+) -> Float[np.ndarray, " P"]:
+    """When each key step of one repetition begins, s."""
     count = len(rubric.steps[action])
     own = logits[:, :count].astype(np.float64)
     own = own - np.logaddexp.reduce(own, axis=1, keepdims=True)
-    found = np.full(logits.shape[1], np.nan)
-    found[:count] = metrics.segment(own) / rate
-    return found
+    boundaries = np.full(logits.shape[1], np.nan)
+    boundaries[:count] = metrics.segment(own) / rate
+    return boundaries
 
 
 def score(
-    truth: AQALabels, said: AQAPredictions, threshold: float, weight: np.ndarray | None = None
+    labels: AQALabels,
+    predictions: AQAPredictions,
+    threshold: float,
+    weight: Int[np.ndarray, "R K"] | None = None,
 ) -> dict[str, Any]:
-    """All of `METRICS`; floats, or [R] with a weight [R, K]."""
-    label, actions = truth.label, truth.label.action
+    """All of `METRICS`; floats, or [R] with a weight."""
+    true, actions = labels.annotations, labels.annotations.action
 
-    def part(rows: np.ndarray) -> dict[str, Any]:
+    def of_rows(rows: np.ndarray) -> dict[str, Any]:
         return {} if weight is None else {"weight": weight[:, rows]}
 
-    present = [a for a in range(len(truth.rubric.actions)) if (actions == a).any()]
     rho, l2 = [], []
-    for action in present:
+    for action in range(len(labels.rubric.actions)):
         rows = np.flatnonzero(actions == action)
-        p, t = said.score[rows], label.score[rows]
-        rho.append(metrics.srcc(p, t, **part(rows)))
-        l2.append(metrics.relative_l2(p, t, truth.spans[action], **part(rows)))
-    everyone = np.arange(len(actions))
-    square = metrics.relative_l2(said.score, label.score, (0.0, 100.0), **part(everyone))
-    prior = metrics.relative_l2(truth.means[actions], label.score, (0.0, 100.0), **part(everyone))
-    pairs = pair_scores(truth, said, weight)
-    clip, _ = np.nonzero(truth.known)
-    flat, made = said.probability[truth.known], label.probability[truth.known] > 0
+        if not len(rows):
+            continue
+        p, t, span = predictions.score[rows], true.score[rows], labels.score_ranges[action]
+        rho.append(metrics.srcc(p, t, **of_rows(rows)))
+        l2.append(metrics.relative_l2(p, t, span, **of_rows(rows)))
+    every = of_rows(np.arange(len(actions)))
+    prior_score = labels.mean_scores[actions]
+    square = metrics.relative_l2(predictions.score, true.score, (0.0, 100.0), **every)
+    prior = metrics.relative_l2(prior_score, true.score, (0.0, 100.0), **every)
+    clip, _ = np.nonzero(labels.pair_mask)
+    probability = predictions.probability[labels.pair_mask]
+    made = true.probability[labels.pair_mask] > 0
     with np.errstate(divide="ignore", invalid="ignore"):
         skill = 1 - np.divide(square, prior)
+    wrong_action = (predictions.action != actions).astype(float)
     return {
         "srcc": metrics.fisher_mean(np.array(rho)),
         "skill": float(skill) if weight is None else skill,
         "relative_l2": np.mean(l2, axis=0) if weight is not None else float(np.mean(l2)),
-        "mae": metrics.mae(said.score, label.score, **part(everyone)),
-        "map": _nanmean([value for value in pairs.values()]),
-        "f1": metrics.f1(flat >= threshold, made, **part(clip)),
-        "ece": metrics.expected_calibration_error(flat, made, **part(clip)),
-        "boundary_ms": metrics.boundary_error_ms(said.boundary, label.boundary, **part(everyone)),
-        "action_accuracy": 1 - metrics.mae(
-            (said.action != actions).astype(float), np.zeros(len(actions)), **part(everyone)
-        ),
-    }  # fmt: skip
+        "mae": metrics.mae(predictions.score, true.score, **every),
+        "map": _nanmean(list(pair_average_precision(labels, predictions, weight).values())),
+        "f1": metrics.f1(probability >= threshold, made, **of_rows(clip)),
+        "ece": metrics.expected_calibration_error(probability, made, **of_rows(clip)),
+        "boundary_ms": metrics.boundary_error_ms(predictions.boundary, true.boundary, **every),
+        "action_accuracy": 1 - metrics.mae(wrong_action, np.zeros(len(actions)), **every),
+    }
 
 
-def pair_scores(
-    truth: AQALabels, said: AQAPredictions, weight: np.ndarray | None = None
+def pair_average_precision(
+    labels: AQALabels, predictions: AQAPredictions, weight: Int[np.ndarray, "R K"] | None = None
 ) -> dict[tuple[str, str, str], Any]:
     """Average precision of every (action, key step, error) that is made in the set."""
-    found = {}
-    for action, name in enumerate(truth.rubric.actions):
-        rows = np.flatnonzero(truth.label.action == action)
-        for slot, (step, error) in enumerate(truth.rubric.pairs[action]):
-            made = truth.label.probability[rows, slot] > 0
+    precision = {}
+    for action, name in enumerate(labels.rubric.actions):
+        rows = np.flatnonzero(labels.annotations.action == action)
+        for slot, (step, error) in enumerate(labels.rubric.pairs[action]):
+            made = labels.annotations.probability[rows, slot] > 0
             if made.any():
                 own = None if weight is None else weight[:, rows]
-                found[name, step, error] = metrics.average_precision(
-                    said.probability[rows, slot], made, own
+                precision[name, step, error] = metrics.average_precision(
+                    predictions.probability[rows, slot], made, own
                 )
-    return found
+    return precision
 
 
-def threshold_of(truth: AQALabels, said: AQAPredictions) -> float:
+def choose_threshold(labels: AQALabels, predictions: AQAPredictions) -> float:
     """The threshold with the best F1 over all pairs; of a validation set."""
-    made = truth.label.probability[truth.known] > 0
-    return metrics.best_threshold(said.probability[truth.known], made)
-
-
-def draw_subjects(truth: AQALabels, samples: int, seed: int) -> Int[np.ndarray, "R K"]:
-    """How often each repetition counts in bootstrap draws of whole subjects."""
-    subjects, owner = np.unique(truth.subject, return_inverse=True)
-    return scores.subject_weights(len(subjects), samples, seed)[:, owner]
-
-
-def with_intervals(point: dict[str, Any], draws: dict[str, np.ndarray] | None) -> dict[str, Any]:
-    """Adds `<metric>_ci95`, NaN without draws (a single subject)."""
-    found = dict(point)
-    for name in METRICS:
-        nothing = [float("nan")] * 2
-        found[f"{name}_ci95"] = nothing if draws is None else scores.interval(draws[name])
-    return found
-
-
-def difference(
-    first: dict[str, Any],
-    second: dict[str, Any],
-    first_draws: dict[str, np.ndarray],
-    second_draws: dict[str, np.ndarray],
-) -> dict[str, Any]:
-    """`first` minus `second` on the same draws, with `_ci95` and a two-sided bootstrap `_p`.
-
-    p is twice the share of draws on the other side of zero; never below 2 / (draws + 1).
-    """
-    found = {}
-    for name in METRICS:
-        gap = first_draws[name] - second_draws[name]
-        gap = gap[np.isfinite(gap)]
-        found[name] = first[name] - second[name]
-        found[f"{name}_ci95"] = scores.interval(first_draws[name] - second_draws[name])
-        if len(gap):
-            other_side = min((gap <= 0).sum(), (gap >= 0).sum())
-            found[f"{name}_p"] = float(min(1.0, 2 * (other_side + 1) / (len(gap) + 1)))
-        else:
-            found[f"{name}_p"] = float("nan")
-    return found
+    made = labels.annotations.probability[labels.pair_mask] > 0
+    return metrics.best_threshold(predictions.probability[labels.pair_mask], made)
 
 
 def _nanmean(values: list) -> Any:
-    """Mean over the first axis without NaN; NaN where there is nothing else."""
+    """Mean over the first axis without NaN; NaN where all are NaN."""
     stacked = np.array(values, np.float64)
     if not len(stacked):
         return float("nan")

@@ -1,7 +1,7 @@
-"""Score-only systems of others on our evidence: CoRe as in FLEX, USDL, and an MLP.
+"""Published systems on our frozen features: CoRe as in FLEX, USDL, and an MLP.
 
-They look at the same frozen tokens and the same EMG as `aqa.head.AQAHead`, so that a table tells
-heads apart and not encoders. Of errors and moments they say nothing.
+They get the same frozen tokens and the same EMG as `aqa.head.AQAHead`, so that a table compares
+heads and not encoders. They predict a score only, no errors and no key steps.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from video2emg.aqa.head import EXEMPLAR, AQAOutputs, Batch
+from video2emg.aqa.head import AQAOutputs, Batch, exemplar_of
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.published import core, stgcn, usdl
 from video2emg.models.published.flex import Choices, contribution
@@ -33,9 +33,9 @@ class PublishedAQAHead(nn.Module):
       system: of `SYSTEMS`.
       modalities: of `flex.MODALITIES`.
       views: rows of video.
-      choices: where FLEX's code is followed against better knowledge; of those that concern heads.
+      choices: which oddities of FLEX's code are reproduced; those that concern heads.
       edges: left and right edges of CoRe's intervals, see `core.Intervals`; () for the others.
-      scale: lowest and highest score of each action; scores are learned as 0-100 within.
+      scale: lowest and highest score of each action; scores are learned as 0-100 between them.
       narrow: divides ST-GCN's channels.
     """
 
@@ -60,18 +60,18 @@ class PublishedAQAHead(nn.Module):
 
     def features(self, batch: Batch) -> Float[Array, "B D"]:
         """One vector per repetition."""
-        found = []
+        parts = []
         if "video" in self.modalities:
             tokens, mask = batch["tokens"], batch["token_mask"]
             b, k, d = tokens.shape
-            seen = mask.reshape(b, self.views, k // self.views, 1).astype(tokens.dtype)
-            rows = tokens.reshape(b, self.views, k // self.views, d) * seen
-            found.append((rows.sum(2) / jnp.maximum(seen.sum(2), 1.0)).reshape(b, -1))
+            weight = mask.reshape(b, self.views, k // self.views, 1).astype(tokens.dtype)
+            rows = tokens.reshape(b, self.views, k // self.views, d) * weight
+            parts.append((rows.sum(2) / jnp.maximum(weight.sum(2), 1.0)).reshape(b, -1))
         if "pose" in self.modalities:
-            found.append(self._skeleton(batch["pose"], batch["pose_mask"]))
+            parts.append(self._skeleton(batch["pose"], batch["pose_mask"]))
         if "emg" in self.modalities:
-            found.append(contribution(batch["activity"], batch["activity_mask"], batch["side"]))
-        return jnp.concatenate(found, axis=-1)
+            parts.append(contribution(batch["activity"], batch["activity_mask"], batch["side"]))
+        return jnp.concatenate(parts, axis=-1)
 
     def _skeleton(
         self, pose: Float[Array, "B T 21 3"], mask: Bool[Array, "B T 21"]
@@ -81,49 +81,47 @@ class PublishedAQAHead(nn.Module):
         return self.pose(pose).mean((1, 2))
 
     def __call__(self, batch: Batch, *, train: bool) -> tuple[AQAOutputs, dict[str, Any]]:
-        """Judges a batch of evidence, see `aqa.head.AQAHead`; in training with `score` [B]."""
+        """Scores a batch, see `aqa.head.AQAHead`; in training with `score` [B]."""
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
         action = batch["action"]
         low, high = (jnp.asarray(ends)[action] for ends in self.scale)
-        own = self.features(batch)
-        wanted = (batch["score"] - low) / (high - low) * 100.0 if train else None
+        features = self.features(batch)
+        target = (batch["score"] - low) / (high - low) * 100.0 if train else None
         if self.system == "core":
-            score, loss = self._compare(own, wanted, _exemplar(batch), low, high)
+            score, loss = self._relative(features, target, exemplar_of(batch), low, high)
         else:
-            logits = self.head(own)
-            score, loss = self._alone(logits, wanted)
+            score, loss = self._absolute(self.head(features), target)
         known = jnp.asarray(self.rubric.step_mask)[action][:, None]
         instants = jnp.zeros((*batch["phase"].shape, 1))
-        nothing = jnp.zeros((len(action), *self.rubric.pair_error.shape[1:]))
-        actions = jax.nn.one_hot(action, len(self.rubric.actions))
-        assessment = AQAOutputs(
-            action_logits=actions,
+        no_errors = jnp.zeros((len(action), *self.rubric.pair_error.shape[1:]))
+        outputs = AQAOutputs(
+            action_logits=jax.nn.one_hot(action, len(self.rubric.actions)),
             action=action,
-            error_logits=nothing,
-            severity=nothing,
+            error_logits=no_errors,
+            severity=no_errors,
             score=jnp.clip(score / 100.0 * (high - low) + low, 0.0, 100.0),
             phase_logits=instants + jnp.where(known, 0.0, -1e9),
             score_loss=loss,
         )
-        return assessment, {"features": own}
+        return outputs, {"features": features}
 
-    def _alone(
-        self, logits: Float[Array, "B K"], wanted: Float[Array, " B"] | None
+    def _absolute(
+        self, logits: Float[Array, "B K"], target: Float[Array, " B"] | None
     ) -> tuple[jax.Array, jax.Array | None]:
         """USDL's distribution or the MLP's number; score in 0-100 and loss per repetition."""
         if self.system == "mlp":
             score = logits[:, 0] * 100.0
-            return score, None if wanted is None else ((score - wanted) / 100.0) ** 2
+            return score, None if target is None else ((score - target) / 100.0) ** 2
         loss = None
-        if wanted is not None:
+        if target is not None:
             divergence = jax.vmap(usdl.divergence, in_axes=(0, 0))
-            loss = divergence(logits, usdl.soft_labels(wanted))
+            loss = divergence(logits, usdl.soft_labels(target))
         return usdl.expected_score(logits), loss
 
-    def _compare(
+    def _relative(
         self,
-        own: Float[Array, "B D"],
-        wanted: Float[Array, " B"] | None,
+        features: Float[Array, "B D"],
+        target: Float[Array, " B"] | None,
         exemplar: Mapping[str, jax.Array],
         low: Float[Array, " B"],
         high: Float[Array, " B"],
@@ -136,26 +134,18 @@ class PublishedAQAHead(nn.Module):
         )
         other = self.features(exemplar)
         known = (exemplar["score"] - low) / (high - low) * 100.0
-        leaf, place = self.tree(core.pair(other, own, known))
-        score = known + intervals.difference(leaf, place)
-        if wanted is None:
+        leaf, position = self.tree(core.pair(other, features, known))
+        score = known + intervals.difference(leaf, position)
+        if target is None:
             return score, None
-        back = self.tree(core.pair(own, other, wanted))
+        reverse_leaf, reverse_position = self.tree(core.pair(features, other, target))
         loss = core.loss(
-            jnp.concatenate([leaf, back[0]]),
-            jnp.concatenate([place, back[1]]),
-            jnp.concatenate([wanted - known, known - wanted]),
+            jnp.concatenate([leaf, reverse_leaf]),
+            jnp.concatenate([position, reverse_position]),
+            jnp.concatenate([target - known, known - target]),
             intervals,
         )
-        return score, jnp.full(len(own), loss)
-
-
-def _exemplar(batch: Batch) -> dict[str, jax.Array]:
-    return {
-        name.removeprefix(EXEMPLAR): value
-        for name, value in batch.items()
-        if name.startswith(EXEMPLAR)
-    }
+        return score, jnp.full(len(features), loss)
 
 
 def intervals_of(

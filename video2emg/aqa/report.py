@@ -1,4 +1,4 @@
-"""Results of the assessment job: one run beside its baselines, and a table over sources of EMG."""
+"""Results of the assessment job: one run beside its baselines, and a table of sources of EMG."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -7,9 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.aqa import metrics, predictions
-from video2emg.aqa.predictions import METRICS, AQALabels, AQAPredictions
+from video2emg.aqa import metrics
+from video2emg.aqa.predictions import (
+    METRICS,
+    SCORE_METRICS,
+    AQALabels,
+    AQAPredictions,
+    choose_threshold,
+    pair_average_precision,
+    score,
+)
 from video2emg.core.files import arrays_of, write_arrays
+from video2emg.core.text_table import align, cell
+from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds, recording_weights
+from video2emg.eval.comparison import table_row
 
 Results = dict[str, Any]
 
@@ -26,10 +37,12 @@ _COLUMNS = (
 )
 
 
-def save(path: Path, said: Mapping[str, AQAPredictions]) -> None:
-    """Writes judgements by split, so that a table can be made without the models."""
+def save(path: Path, predictions: Mapping[str, AQAPredictions]) -> None:
+    """Writes predictions by split, so that a table can be made without the models."""
     arrays = {
-        f"{split}/{name}": value for split, of in said.items() for name, value in vars(of).items()
+        f"{split}/{name}": value
+        for split, part in predictions.items()
+        for name, value in vars(part).items()
     }
     write_arrays(path, arrays)
 
@@ -40,12 +53,12 @@ def load(path: Path) -> dict[str, AQAPredictions]:
     Raises:
       UserError: there is no such file, or it is another one.
     """
-    with arrays_of(path, "the judgements of a run") as parts:
+    with arrays_of(path, "the predictions of a run") as parts:
         return {split: AQAPredictions(**fields) for split, fields in parts.items()}
 
 
 class BootstrapEvaluator:
-    """Scores any judge of one test set, with the same bootstrap draws for all."""
+    """Scores predictions for one test set, with the same bootstrap draws for all."""
 
     def __init__(self, validation: AQALabels, test: AQALabels, samples: int, seed: int = 0):
         """Draws the subjects.
@@ -57,52 +70,54 @@ class BootstrapEvaluator:
           seed: of the bootstrap.
         """
         self._validation, self._test = validation, test
-        single = len(np.unique(test.subject)) < 2
-        self._weight = None if single else predictions.draw_subjects(test, samples, seed)
+        self._weight = recording_weights(test.subject, samples, seed)
 
     def scores(
-        self, said: Mapping[str, AQAPredictions], score_only: bool = False
-    ) -> tuple[Results, Results]:
-        """Point scores, and the same for every draw ([samples] NaN without draws).
+        self, predictions: Mapping[str, AQAPredictions], score_only: bool = False
+    ) -> BootstrapScores:
+        """All of `METRICS`.
 
-        With `score_only` all that is not about the score is NaN: the judge says nothing of it.
+        Args:
+          predictions: of validation and test.
+          score_only: whether the system predicts a score only; all other metrics are then NaN.
         """
-        threshold = predictions.threshold_of(self._validation, said["validation"])
-        point = predictions.score(self._test, said["test"], threshold)
-        draws = {name: np.full(1, np.nan) for name in METRICS}
+        test = predictions["test"]
+        threshold = choose_threshold(self._validation, predictions["validation"])
+        values = score(self._test, test, threshold)
+        draws = None
         if self._weight is not None:
-            draws = predictions.score(self._test, said["test"], threshold, self._weight)
+            draws = score(self._test, test, threshold, self._weight)
         if score_only:
-            silent = [name for name in METRICS if name not in predictions.OF_SCORE]
-            point |= dict.fromkeys(silent, math.nan)
-            draws |= {name: np.full_like(draws[name], np.nan) for name in silent}
-        return point, draws
+            others = [name for name in METRICS if name not in SCORE_METRICS]
+            values |= dict.fromkeys(others, math.nan)
+            if draws is not None:
+                draws |= {name: np.full_like(draws[name], np.nan) for name in others}
+        return BootstrapScores(values, draws)
 
-    def details(self, said: AQAPredictions) -> Results:
-        """Scores of each action and each error."""
-        test = self._test
+    def details(self, predictions: AQAPredictions) -> Results:
+        """Scores of each action and each error of the test set."""
+        labels, true = self._test, self._test.annotations
         by_action = {}
-        for action, name in enumerate(test.rubric.actions):
-            rows = test.label.action == action
+        for action, name in enumerate(labels.rubric.actions):
+            rows = true.action == action
             if rows.any():
-                p, t = said.score[rows], test.label.score[rows]
+                p, t = predictions.score[rows], true.score[rows]
                 by_action[name] = {
                     "clips": int(rows.sum()),
                     "srcc": metrics.srcc(p, t),
-                    "relative_l2": metrics.relative_l2(p, t, test.spans[action]),
+                    "relative_l2": metrics.relative_l2(p, t, labels.score_ranges[action]),
                     "mae": metrics.mae(p, t),
                     "boundary_ms": metrics.boundary_error_ms(
-                        said.boundary[rows], test.label.boundary[rows]
+                        predictions.boundary[rows], true.boundary[rows]
                     ),
                 }
-        precision = predictions.pair_scores(test, said)
         by_error = {}
-        for (action, step, error), value in precision.items():
-            a = test.rubric.actions.index(action)
-            rows = test.label.action == a
-            slot = test.rubric.pairs[a].index((step, error))
-            made = test.label.probability[rows, slot] > 0
-            by_error[f"{action}/{step}/{error}"] = {
+        precision = pair_average_precision(labels, predictions)
+        for (name, step, error), value in precision.items():
+            action = labels.rubric.actions.index(name)
+            slot = labels.rubric.pairs[action].index((step, error))
+            made = true.probability[true.action == action, slot] > 0
+            by_error[f"{name}/{step}/{error}"] = {
                 "made": int(made.sum()),
                 "average_precision": value,
                 "prevalence": float(made.mean()),
@@ -111,18 +126,18 @@ class BootstrapEvaluator:
 
 
 def evaluate(
-    examiner: BootstrapEvaluator,
-    said: Mapping[str, AQAPredictions],
-    baselines: Mapping[str, Mapping],
+    evaluator: BootstrapEvaluator,
+    predictions: Mapping[str, AQAPredictions],
+    baselines: Mapping[str, Mapping[str, AQAPredictions]],
     count: int,
     score_only: bool = False,
 ) -> Results:
     """Scores a model beside its baselines.
 
     Args:
-      examiner: of the test set.
-      said: the model's judgements, by split.
-      baselines: the same, by name; `true_errors` is the ceiling.
+      evaluator: of the test set.
+      predictions: of the model, by split.
+      baselines: name → predictions by split; `true_errors` is the ceiling.
       count: clips of the test set.
       score_only: see `BootstrapEvaluator.scores`; of the model.
 
@@ -130,75 +145,62 @@ def evaluate(
       `model` and `baselines[name]`, every metric with `_ci95`; `model_minus[name]`, differences on
       the same draws, with `_ci95` and `_p`.
     """
-    point, draws = examiner.scores(said, score_only)
-    found: Results = {
-        "model": {"clips": count} | predictions.with_intervals(point, draws)
-        | examiner.details(said["test"]),
-        "baselines": {},
-        "model_minus": {},
-    }  # fmt: skip
-    for name, other in baselines.items():
-        other_point, other_draws = examiner.scores(other)
-        found["baselines"][name] = predictions.with_intervals(other_point, other_draws)
-        found["model_minus"][name] = predictions.difference(point, other_point, draws, other_draws)
-    return found
+    model = evaluator.scores(predictions, score_only)
+    rivals = {name: evaluator.scores(baseline) for name, baseline in baselines.items()}
+    return {
+        "model": {"clips": count} | model.with_intervals() | evaluator.details(predictions["test"]),
+        "baselines": {name: rival.with_intervals() for name, rival in rivals.items()},
+        "model_minus": {name: model.minus(rival, p_values=True) for name, rival in rivals.items()},
+    }
 
 
 def compare(
-    examiner: BootstrapEvaluator,
+    evaluator: BootstrapEvaluator,
     runs: Mapping[str, Sequence[Mapping[str, AQAPredictions]]],
-    baselines: Mapping[str, Mapping],
+    baselines: Mapping[str, Mapping[str, AQAPredictions]],
     score_only: Collection[str] = (),
 ) -> Results:
     """Scores groups of runs that differ in their seed; what `launch.py --sweep` writes.
 
-    A metric of a group is its mean over seeds; its interval comes from draws of subjects, in each
-    of which the metric is again averaged over seeds. `_sd` is the spread over seeds. Those in
-    `score_only` see `BootstrapEvaluator.scores`.
+    Args:
+      evaluator: of the test set.
+      runs: name → the predictions of every seed, by split.
+      baselines: name → predictions by split.
+      score_only: names of runs, see `BootstrapEvaluator.scores`.
+
+    Returns:
+      `sources[name]` as `eval.comparison.table_row`; `baselines[name]` with `_ci95`;
+      `minus[name][other]`: differences to every other source and baseline, with `_ci95` and `_p`.
     """
-    found: Results = {"sources": {}, "baselines": {}, "minus": {}}
-    points, samples = {}, {}
-    for name, members in runs.items():
-        scored = [examiner.scores(said, name in score_only) for said in members]
-        points[name] = {m: float(np.mean([p[m] for p, _ in scored])) for m in METRICS}
-        samples[name] = {m: np.mean([d[m] for _, d in scored], axis=0) for m in METRICS}
-        row = predictions.with_intervals(points[name], samples[name])
-        for metric in METRICS:
-            each = [p[metric] for p, _ in scored]
-            row[f"{metric}_per_seed"] = each
-            row[f"{metric}_sd"] = float(np.std(each, ddof=1)) if len(each) > 1 else math.nan
-        found["sources"][name] = row
-    for name, other in baselines.items():
-        point, draws = examiner.scores(other)
-        found["baselines"][name] = predictions.with_intervals(point, draws)
-        points[name], samples[name] = point, draws
-    for name in runs:
-        found["minus"][name] = {
-            rival: predictions.difference(
-                points[name], points[rival], samples[name], samples[rival]
-            )
-            for rival in points
-            if rival != name
-        }
-    return found
+    rows = {
+        name: [evaluator.scores(member, name in score_only) for member in members]
+        for name, members in runs.items()
+    }
+    means = {name: mean_over_seeds(members) for name, members in rows.items()}
+    rivals = means | {name: evaluator.scores(baseline) for name, baseline in baselines.items()}
+    return {
+        "sources": {name: table_row(members) for name, members in rows.items()},
+        "baselines": {name: rivals[name].with_intervals() for name in baselines},
+        "minus": {
+            name: {
+                rival: means[name].minus(rivals[rival], p_values=True)
+                for rival in rivals
+                if rival != name
+            }
+            for name in runs
+        },
+    }
 
 
 def format_table(results: Results, split: str = "test") -> str:
-    """The model (or every source) and the baselines, as text."""
+    """The model (or every source of EMG) and the baselines, as text."""
     part = results[split]
     models = part.get("sources") or {"model": part["model"]}
     rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
-    for name, found in models.items():
-        rows += [[name, *_cells(found)], ["  95 %", *_intervals(found)]]
-    rows += [[name, *_cells(found)] for name, found in part["baselines"].items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    for name, scored in models.items():
+        rows += [[name, *_cells(scored)], ["  95 %", *_intervals(scored)]]
+    rows += [[name, *_cells(scored)] for name, scored in part["baselines"].items()]
+    return "\n".join(align(rows))
 
 
 def format_differences(results: Results, rival: str = "none", split: str = "test") -> str:
@@ -212,23 +214,19 @@ def format_differences(results: Results, rival: str = "none", split: str = "test
         parts = []
         for metric, heading, form in chosen:
             signed = form if "+" in form else form.replace("{:", "{:+")
-            ends = " to ".join(_text(end, signed) for end in gap[f"{metric}_ci95"])
-            p = _text(gap[f"{metric}_p"], "{:.3f}")
-            parts.append(f"{heading} {_text(gap[metric], signed)} ({ends}; p {p})")
+            ends = " to ".join(cell(end, signed) for end in gap[f"{metric}_ci95"])
+            p = cell(gap[f"{metric}_p"], "{:.3f}")
+            parts.append(f"{heading} {cell(gap[metric], signed)} ({ends}; p {p})")
         lines.append(f"{name}: " + ", ".join(parts))
     return "\n".join([f"minus {rival}:", *lines])
 
 
-def _cells(found: Mapping[str, Any]) -> list[str]:
-    return [_text(found.get(name), form) for name, _, form in _COLUMNS]
+def _cells(scored: Mapping[str, Any]) -> list[str]:
+    return [cell(scored.get(name), form) for name, _, form in _COLUMNS]
 
 
-def _intervals(found: Mapping[str, Any]) -> list[str]:
+def _intervals(scored: Mapping[str, Any]) -> list[str]:
     return [
-        "–".join(_text(end, form.replace("+", "")) for end in found[f"{name}_ci95"])
+        "–".join(cell(end, form.replace("+", "")) for end in scored[f"{name}_ci95"])
         for name, _, form in _COLUMNS
     ]
-
-
-def _text(value: float | None, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else form.format(value)

@@ -1,1 +1,1 @@
-"""The command line: one module per command, with its own options."""
+"""The command line: one module per command, with its own options; see `main`."""

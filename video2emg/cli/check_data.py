@@ -1,86 +1,66 @@
-"""`launch.py check-data`: what is wrong with a dataset, as a table, a file and pictures."""
+"""Says what is wrong with a dataset, as a table, a file and pictures.
 
+Looks at the source's own files (--manual_dir) where that is possible without building the dataset.
+Exit statuses: 0; 1 if there are errors.
+"""
+
+import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import tqdm
+from video2emg.core.errors import UserError
 
-from video2emg.core.clip import Clip
-from video2emg.core.files import write_json
-from video2emg.data import check, store
-from video2emg.data import video as video_lib
-from video2emg.data.check import Finding
-from video2emg.viz import style
+if TYPE_CHECKING:
+    from video2emg.core.clip import Clip
+    from video2emg.data.check import Finding
 
 _MOST_PICTURES = 20
-_STRIP = 6  # frames
 
 
-def run(name: str, data_dir: str, manual_dir: str, out: str) -> int:
-    """Checks a dataset and writes `report.json` and pictures of clips with findings to `out`.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags.
 
-    Args:
-      name: e.g. `recordings/default`.
+    Attributes:
+      dataset: its name, e.g. recordings/default.
+      manual_dir: the source's own files.
       data_dir: where built datasets live.
-      manual_dir: the source's own files, if any.
-      out: folder.
-
-    Returns:
-      The exit status: 1 if there are errors, else 0.
+      out: folder for report.json and pictures of clips with findings.
     """
-    folder = Path(out).expanduser()
+
+    dataset: str = ""
+    manual_dir: str = ""
+    data_dir: str = "data"
+    out: str = "runs/check-data"
+
+
+def run(options: Options) -> int:
+    """Checks; returns the exit status."""
+    if not options.dataset:
+        raise UserError("say what to check, e.g. --dataset recordings/default; see --help")
+    import tqdm
+
+    from video2emg.core.files import write_json
+    from video2emg.data import check, store
+    from video2emg.viz import clips as clips_viz
+
+    folder = Path(options.out).expanduser()
     drawn = 0
 
-    def show(clip: Clip, findings: list[Finding]) -> None:
+    def show(clip: "Clip", findings: "list[Finding]") -> None:
         nonlocal drawn
         if drawn < _MOST_PICTURES:
             drawn += 1
-            picture(clip, findings, folder / f"{clip.clip_id.replace('/', '_')}.png")
+            clips_viz.draw(clip, findings, folder / f"{clip.clip_id.replace('/', '_')}.png")
 
+    sources = store.source_clips(options.dataset, options.data_dir, options.manual_dir or None)
     splits = {
         split: tqdm.tqdm(clips, desc=f"checking {split}", unit="clip", file=sys.stderr)
-        for split, clips in store.source_clips(name, data_dir, manual_dir or None).items()
+        for split, clips in sources.items()
     }
     report = check.check_dataset(splits, show)
     write_json(folder / "report.json", report.to_json())
     print(report.table())
     print(f"report: {folder / 'report.json'}{f'; pictures: {drawn}' if drawn else ''}")
     return 1 if report.errors else 0
-
-
-def picture(clip: Clip, findings: list[Finding], path: Path) -> None:
-    """A strip of frames over the EMG as recorded, and the findings in words."""
-    rows = len(clip.muscles) + (1 if clip.frames else 0)
-    words = [f"{f.severity}: {f.field}: {f.message}"[:130] for f in findings[:6]]
-    height = 0.5 + 0.2 * len(words) + 1.0 * max(rows, 1)
-    figure = style.new_figure(9.0, height)
-    top = 1 - (0.35 + 0.2 * len(words)) / height
-    style.title(figure, clip.clip_id, 0.9)
-    for i, text in enumerate(words):
-        figure.text(0.1, 1 - (0.42 + 0.2 * i) / height, text, fontsize=8, va="top")
-    each = (top - 0.35 / height) / max(rows, 1)
-    row = 0
-    if clip.frames:
-        own = np.flatnonzero(clip.frame_view == 0)
-        for k, frame in enumerate(own[np.linspace(0, len(own) - 1, _STRIP).astype(int)]):
-            axes = figure.add_axes((0.1 + 0.15 * k, top - each, 0.14, each * 0.95))
-            axes.imshow(video_lib.decode(clip, int(frame), 96))
-            points = _keypoints(clip, float(clip.frame_time[frame]))
-            axes.plot(*(96 * points.T - 0.5), ".", ms=2, color="red")
-            axes.set_axis_off()
-        row = 1
-    for c, name in enumerate(clip.muscles):
-        axes = figure.add_axes((0.1, top - each * (row + c + 1), 0.88, each * 0.8))
-        axes.plot(clip.emg_time, clip.emg[:, c], lw=0.4, color="black")
-        axes.set_ylabel(style.channel_label(name), fontsize=7)
-        axes.tick_params(labelsize=7, labelbottom=c == len(clip.muscles) - 1)
-    style.save(figure, path)
-
-
-def _keypoints(clip: Clip, time: float) -> np.ndarray:
-    """[K, 2] keypoints of the first view nearest to `time` s, as fractions of the frame's side."""
-    own = np.flatnonzero(clip.keypoint_view == 0)
-    if not len(own):
-        return np.zeros((0, 2))
-    return clip.keypoints[own[np.abs(clip.keypoint_time[own] - time).argmin()], :, :2]

@@ -1,22 +1,35 @@
-"""`launch.py graph`: checks a knowledge graph and writes it as pictures and in other formats."""
+"""Checks a knowledge graph, and writes it as pictures and in other formats."""
 
+import dataclasses
 from pathlib import Path
 
-from video2emg.core.files import write_json, write_text
-from video2emg.fkg import export
-from video2emg.fkg.load import load
-from video2emg.viz import knowledge
+from video2emg.core.errors import UserError
 
 
-def run(name: str, out: str) -> None:
-    """Writes `<action>.png`, `<graph>.graphml` and `<graph>.jsonld` to `out`.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags.
 
-    Args:
-      name: of a graph that comes with the package, or the path of a YAML file.
-      out: folder.
+    Attributes:
+      graph: name of a graph that comes with the package, or path of a YAML file.
+      out: folder for a picture of every action, GraphML and JSON-LD.
     """
-    graph = load(name)
-    folder = Path(out).expanduser()
+
+    graph: str = ""
+    out: str = "runs/graph"
+
+
+def run(options: Options) -> int:
+    """Writes `<action>.png`, `<graph>.graphml` and `<graph>.jsonld`; returns the exit status."""
+    if not options.graph:
+        raise UserError("say which graph, e.g. --graph gymsim; see --help")
+    from video2emg.core.files import write_json, write_text
+    from video2emg.fkg import export
+    from video2emg.fkg.load import load
+    from video2emg.viz import knowledge
+
+    graph = load(options.graph)
+    folder = Path(options.out).expanduser()
     write_text(folder / f"{graph.name}.graphml", export.to_graphml(graph))
     write_json(folder / f"{graph.name}.jsonld", export.to_jsonld(graph))
     for action in graph.actions.values():
@@ -29,3 +42,4 @@ def run(name: str, out: str) -> None:
         + (f"; {unknown} weights unknown" if unknown else "")
     )
     print(f"{len(graph.actions)} pictures, GraphML and JSON-LD: {folder}")
+    return 0

@@ -1,109 +1,163 @@
-"""`launch.py predict`: one recording, or every video of a folder."""
+"""Predicts EMG from videos or a camera and, with an assessment run, score and feedback.
 
+One recording is one --video per camera; a folder of videos is one recording each. --camera shows
+the EMG of a causal run while the video comes in. See docs/predict.md. Exit statuses: 0; 3 if a
+recording is out of domain; 4 if some of a folder cannot be read.
+"""
+
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from video2emg.cli.flags import Repeated
 from video2emg.core.errors import UserError
-from video2emg.data.readers import film
-from video2emg.inference.output import overlay as overlay_lib
-from video2emg.inference.output import report, tables
-from video2emg.inference.prediction import Prediction
-from video2emg.inference.predictor import Predictor
-from video2emg.inference.video_input import named
-from video2emg.parallel.hosts import log
+
+if TYPE_CHECKING:
+    from video2emg.inference.prediction import Prediction
+    from video2emg.inference.predictor import Predictor
 
 # Exit statuses; 2 is a user's mistake, as everywhere.
 FINE, OUT_OF_DOMAIN, SOME_FAILED = 0, 3, 4
 
 REPORT, OVERLAY = "report.html", "overlay.mp4"
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".3gp")
+# What `--camera` cannot do, and why.
+_NOT_LIVE = {
+    "rate": "a camera has its own clock; --rate is for folders of pictures",
+    "measured": "measured EMG is shown in the report of a whole recording; use --video",
+    "overlay": "the overlay is drawn over a whole recording; use --video",
+}
 
 
-def run(
-    checkpoint: str,
-    videos: Sequence[str],
-    out: str,
-    *,
-    action: str = "",
-    load: float | None = None,
-    rate: float = math.nan,
-    measured: str = "",
-    overlay: bool = False,
-    data_dir: str | None = None,
-) -> int:
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags.
+
+    Attributes:
+      run: workdir of a finished run.
+      video: a video, [view=]path, once per camera; or one folder of recordings.
+      camera: instead of --video, as it comes, [view=]source: 0, rtsp://…, a file, or - for
+        standard input.
+      action: the exercise; else --video recognises it and --camera shows all channels.
+      load: kg, handed on to the results and shown to a model that is given loads.
+      rate: of a folder of pictures, Hz.
+      measured: table of measured EMG envelopes, for the report.
+      overlay: also write overlay.mp4.
+      out: folder for the results; else runs/predict, and nothing of a camera.
+    """
+
+    run: str = ""
+    video: Repeated = ()
+    camera: str = ""
+    action: str = ""
+    load: float = math.nan
+    rate: float = math.nan
+    measured: str = ""
+    overlay: bool = False
+    out: str = ""
+
+
+def run(options: Options) -> int:
     """Predicts and writes; standard output names the folders written, one a line.
 
-    Args:
-      checkpoint: workdir of a finished run.
-      videos: of one recording; or one folder of videos, each a recording of its own.
-      out: folder; with a folder of videos, each gets one of its name in it.
-      action: see `Predictor.predict`.
-      load: kg, likewise.
-      rate: Hz, likewise.
-      measured: table of measured envelopes, shown in the report of a single recording.
-      overlay: whether to write a video with traces and muscles beside the frames.
-      data_dir: see `run.open_run`.
-
     Returns:
-      The exit status: 0; 3 if a recording is out of domain; 4 if some of a folder cannot be read.
+      The exit status.
+
+    Raises:
+      UserError: flags that do not go together, no finished run, or a recording that cannot be read.
     """
-    batch = _batch(videos)
-    if batch is None:
-        for _, path in map(named, videos):
-            if not path.exists():
-                raise UserError(f"--video {path}: no such file")
-    predictor = Predictor.load(checkpoint, data_dir)
-    if batch is None:
-        if measured and not Path(measured).expanduser().is_file():
-            raise UserError(f"--measured {measured}: no such file")
-        found = predictor.predict(videos, action=action, load=load, rate=rate, progress=log)
-        beside = report.measured_envelopes(found, Path(measured).expanduser()) if measured else {}
-        return _finish(predictor, found, Path(out).expanduser(), rate, beside, overlay)
+    if not options.run:
+        raise UserError("say with which run, e.g. --run runs/v2emg; see --help")
+    if bool(options.video) == bool(options.camera):
+        raise UserError("say on what, e.g. --video squat.mp4 or --camera 0, and not both")
+    load = None if math.isnan(options.load) else options.load
+    if load is not None and not (math.isfinite(load) and load >= 0):
+        raise UserError(f"--load {load}: must be a mass in kg")
+    if options.camera:
+        return _follow(options, load)
+    files = _recordings(options.video)
+    from video2emg.inference.predictor import Predictor
+    from video2emg.parallel.hosts import log
+
+    out = Path(options.out or "runs/predict").expanduser()
+    rate, action = options.rate, options.action
+    measured = Path(options.measured).expanduser() if options.measured else None
+    if measured and files is not None:
+        raise UserError("--measured belongs to one recording, but --video is a folder of several")
+    if measured and not measured.is_file():
+        raise UserError(f"--measured {measured}: no such file")
+    predictor = Predictor.load(options.run)
+    if files is None:
+        prediction = predictor.predict(
+            options.video, action=action, load=load, rate=rate, progress=log
+        )
+        return _write(predictor, prediction, out, options, measured)
     statuses = []
-    for number, video in enumerate(batch, 1):
-        log(f"{number} of {len(batch)}")
+    for number, file in enumerate(files, 1):
+        log(f"{number} of {len(files)}")
         try:
-            found = predictor.predict(video, action=action, load=load, progress=log)
-            folder = Path(out).expanduser() / video.name
-            statuses.append(_finish(predictor, found, folder, rate, {}, overlay))
+            prediction = predictor.predict(file, action=action, load=load, progress=log)
+            statuses.append(_write(predictor, prediction, out / file.name, options))
         except UserError as error:
             log(f"error: {error}")
             statuses.append(SOME_FAILED)
     return max(statuses)
 
 
-def _batch(videos: Sequence[str]) -> list[Path] | None:
+def _follow(options: Options, load: float | None) -> int:
+    """Predicts from a camera until it ends."""
+    given = {
+        "rate": not math.isnan(options.rate),
+        "measured": bool(options.measured),
+        "overlay": options.overlay,
+    }
+    for name, why in _NOT_LIVE.items():
+        if given[name]:
+            raise UserError(f"--{name} does not go with --camera: {why}")
+    from video2emg.inference import stream
+
+    return stream.run(options.run, options.camera, options.out, options.action, load=load)
+
+
+def _recordings(videos: Sequence[str]) -> list[Path] | None:
     """The videos of a folder of them; None if `videos` are those of one recording."""
-    if not videos:
-        raise UserError("say which video, e.g. --video squat.mp4")
+    from video2emg.data.readers import film
+    from video2emg.inference.video_input import split_view
+
     folder = Path(videos[0]).expanduser()
     if len(videos) > 1 or not folder.is_dir():
+        for _, path in map(split_view, videos):
+            if not path.exists():
+                raise UserError(f"--video {path}: no such file")
         return None
     files = sorted(folder.iterdir())
-    found = [file for file in files if file.suffix.lower() in VIDEOS]
-    if not found and not any(file.suffix.lower() in film.PICTURES for file in files):
+    recordings = [file for file in files if file.suffix.lower() in VIDEOS]
+    if not recordings and not any(file.suffix.lower() in film.IMAGE_SUFFIXES for file in files):
         raise UserError(f"--video {folder}: no video in it ({', '.join(VIDEOS)})")
-    return found or None
+    return recordings or None
 
 
-def _finish(
-    predictor: Predictor,
-    prediction: Prediction,
+def _write(
+    predictor: "Predictor",
+    prediction: "Prediction",
     folder: Path,
-    rate: float,
-    measured: Mapping[str, np.ndarray],
-    overlay: bool,
+    options: Options,
+    measured: Path | None = None,
 ) -> int:
+    """Writes tables, report and overlay of one recording."""
+    from video2emg.inference.output import overlay, report, tables
+    from video2emg.parallel.hosts import log
+
+    envelopes = report.measured_envelopes(prediction, measured) if measured else {}
     log(f"{prediction.name}: writing")
     tables.write(prediction, folder)
-    judge = predictor.run.judge
-    graph = None if judge is None else judge.graph
-    report.write(prediction, folder / REPORT, graph=graph, rate=rate, measured=measured)
-    if overlay:
-        overlay_lib.write(prediction, folder / OVERLAY, rate=rate)
+    head = predictor.run.aqa_head
+    graph = None if head is None else head.graph
+    report.write(prediction, folder / REPORT, graph=graph, rate=options.rate, measured=envelopes)
+    if options.overlay:
+        overlay.write(prediction, folder / OVERLAY, rate=options.rate)
     for warning in prediction.warnings:
         log(f"{prediction.name}: {warning}")
     print(folder)

@@ -1,1 +1,1 @@
-"""What everything else speaks of: clips, EMG, skeletons, names, files, errors. No jax."""
+"""The basic types: clips, batches, EMG, skeletons, names, files, errors. No jax."""

@@ -1,4 +1,4 @@
-"""The Clip: one synchronised repetition, whatever recorded it. Every builder emits these fields."""
+"""The Clip: one synchronised repetition. Every dataset builder produces these fields."""
 
 import dataclasses
 import typing
@@ -19,16 +19,16 @@ def _empty(*shape: int, dtype: Any = np.float32) -> Any:
 class Clip:
     """One repetition on one clock (seconds from the start of the clip).
 
-    What a source lacks stays empty, and is masked later; it is never invented. F frames over all
-    views, N EMG samples, C channels, P pose samples, J joints, D degrees of freedom.
+    Fields that a source lacks stay empty and are masked later. F frames over all views, N EMG
+    samples, C channels, P pose samples, J joints, D degrees of freedom.
 
     Attributes:
       clip_id: globally unique.
       dataset: name of the builder.
-      subject: the key of every subject-disjoint split.
+      subject: subject-disjoint splits go by this key.
       action: name of the exercise.
       views: camera names.
-      frames: F encoded images (JPEG), any order of views.
+      frames: F encoded images (JPEG); views in any order.
       frame_view: [F] int32, index into `views` of each frame.
       frame_time: [F] float64, presentation time of each frame, s.
       muscles: C channel names, `side_muscle` of `video2emg.core.vocabulary`.
@@ -42,15 +42,15 @@ class Clip:
       pose: [P, J, 3] float32, m; x forward, y left, z up in the subject's heading at the start.
       pose_time: [P] float64, s.
       keypoint_joints: K joint names of a named skeleton (e.g. `pose.COCO_17`).
-      keypoints: [Q, K, 3] float32, what a detector saw in one picture: x to the right and y down as
-        fractions of the stored frame's side (NaN if not found), and its confidence in [0, 1]. They
-        have no depth and no metres, and are therefore not a `pose`.
+      keypoints: [Q, K, 3] float32, of a 2-D detector: x to the right and y down as fractions of the
+        stored frame's side (NaN if not found), and the confidence in [0, 1]. They have no depth and
+        no metric scale, and are therefore not a `pose`.
       keypoint_view: [Q] int32, index into `views`.
       keypoint_time: [Q] float64, s.
       dofs: D names of degrees of freedom with a known net torque.
       torque: [P, D] float32, N·m, on `pose_time`.
       drive: [P, C] float32, true muscle excitation under each electrode, fraction of maximum, on
-        `pose_time` (simulated data only; with measured EMG it cannot be known).
+        `pose_time` (simulated data only).
       load: kg, total for a barbell including the bar, per hand for dumbbells; NaN if unknown.
       phases: (key step, start s, end s).
       errors: (key step, error type, severity in (0, 1]).
@@ -59,7 +59,7 @@ class Clip:
       heart_time: [K] float64, s.
       breath_rate: [K] float32, 1/min, at `breath_time` [K] s.
       breath_time: [K] float64, s.
-      provenance: JSON-able facts: source file, sampling chain, filters, licence.
+      provenance: facts that can be written as JSON: source file, filters, licence.
     """
 
     clip_id: str
@@ -98,14 +98,14 @@ class Clip:
 
     @property
     def emg_is_envelope(self) -> bool:
-        """Whether the source rectified and smoothed its EMG (provenance `emg_kind`)."""
+        """Whether the EMG was recorded rectified and smoothed (provenance `emg_kind`)."""
         return self.provenance.get("emg_kind") == "envelope"
 
     @property
     def end(self) -> float:
-        """The last instant of any signal, s; 0 without any."""
-        last = [t[-1:] for t in (np.sort(self.frame_time), self.emg_time, self.pose_time)]
-        return float(max(np.concatenate(last), default=0.0))
+        """Time of the last sample of any signal, s; 0 without signals."""
+        times = (np.sort(self.frame_time), self.emg_time, self.pose_time)
+        return float(max(np.concatenate([time[-1:] for time in times]), default=0.0))
 
     @property
     def emg_time(self) -> np.ndarray:
@@ -115,7 +115,7 @@ class Clip:
 
 @typing.runtime_checkable
 class Clips(typing.Protocol):
-    """Clips at random: a `store.ClipSource`, or a list."""
+    """Random access to clips: a `store.ClipSource`, or a list."""
 
     def __len__(self) -> int: ...
 
@@ -123,7 +123,7 @@ class Clips(typing.Protocol):
 
 
 def validate(clip: Clip) -> Clip:
-    """Returns the clip if it keeps the contract.
+    """Returns the clip if its fields are consistent.
 
     Raises:
       UserError: naming the clip, the field and what was expected.

@@ -1,11 +1,11 @@
-"""The type of configurations, as annotations name it."""
+"""The type of configurations, for annotations."""
 
 import typing
 
 import ml_collections
 
 if typing.TYPE_CHECKING:
-    # Its fields come from a file in configs/, which no type checker can see.
+    # The fields come from a file in configs/, which a type checker cannot see.
     Config = typing.Any
 else:
     Config = ml_collections.ConfigDict

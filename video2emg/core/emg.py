@@ -1,8 +1,8 @@
-"""sEMG: from the recorded voltage to a normalised envelope, and back.
+"""Surface EMG: from the recorded voltage to a normalised envelope, and back.
 
-The chain is the one of ISEK (Merletti 1999) and of the CEDE consensus on amplitude normalisation
+The steps are those of ISEK (Merletti 1999) and of the CEDE consensus on amplitude normalisation
 (Besomi et al., J. Electromyogr. Kinesiol. 53, 2020): DC removal, band-pass, optional mains notch,
-full-wave rectification, zero-phase low-pass, division by one reference per channel.
+full-wave rectification, zero-phase low-pass, division by one value per channel.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ VOLTS_PER_UNIT = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6}
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """Settings of the envelope chain.
+    """Settings of the filters that compute the envelope.
 
     Attributes:
       band: band-pass corners, Hz; the upper one is lowered to 0.45·rate where needed.
-      notch: mains frequency to remove, Hz, or 0 for none. At 200 Hz the notch lies in the middle of
-        the usable band, so it is off unless asked for.
+      notch: mains frequency to remove, Hz, or 0 for none. Off by default: of EMG sampled at 200 Hz
+        the notch would remove the middle of the usable band.
       cutoff: low-pass of the envelope, Hz.
       order: effective Butterworth order after the two passes of the zero-phase filter.
     """
@@ -43,7 +43,7 @@ class Chain:
 def envelope(
     emg: Float[np.ndarray, "N C"], rate: float, chain: Chain = Chain()
 ) -> Float[np.ndarray, "N C"]:
-    """Linear envelope of raw sEMG, in the unit of `emg`.
+    """Linear envelope of raw EMG, in the unit of `emg`.
 
     Args:
       emg: [N, C] voltage as recorded.
@@ -51,7 +51,8 @@ def envelope(
       chain: the filters' settings.
 
     Returns:
-      [N, C] float32, not negative, at the same rate. Zero-phase: no delay, but not causal.
+      [N, C] float32, not negative, at the same rate. The filters are zero-phase: without delay, but
+      not causal.
 
     Raises:
       UserError: the rate is too low for the band, or the signal too short for the filters.
@@ -59,12 +60,12 @@ def envelope(
     low, high = chain.band[0], min(chain.band[1], 0.45 * rate)
     if not 0 < low < high:
         raise UserError(f"emg_rate {rate:g} Hz is too low for a band-pass from {low:g} Hz")
-    # sosfiltfilt runs the filter twice, and a band-pass of order n has 2n poles.
+    # sosfiltfilt applies each filter twice; scipy designs a band-pass of order n with 2n poles.
     stages = [signal.butter(chain.order // 2, [low, high], "bandpass", fs=rate, output="sos")]
     if chain.notch:
         stages.append(signal.tf2sos(*signal.iirnotch(chain.notch, 30.0, fs=rate)))
     smooth = signal.butter(chain.order // 2, chain.cutoff, "lowpass", fs=rate, output="sos")
-    # Pad by one period of the slowest filter, so that the ends do not ring.
+    # Padding by one period of the slowest filter avoids ringing at the ends.
     pad = int(rate / chain.cutoff)
     if len(emg) <= pad:
         raise UserError(f"emg has {len(emg)} samples at {rate:g} Hz; more than {pad} are needed")
@@ -83,24 +84,27 @@ def resample(
     """Reads a band-limited signal at new instants by linear interpolation.
 
     Args:
-      values: [N, C] samples (an envelope: 6 Hz against a rate of 50 Hz or more).
+      values: [N, C] samples; slow compared with their rate, as an envelope is.
       time: [N] seconds, increasing.
       new_time: [M] seconds.
 
     Returns:
       [M, C] values and [M] bool, false outside the recording (half a sample of tolerance).
     """
-    out = np.stack([np.interp(new_time, time, column) for column in values.T], axis=1)
-    slack = 0.5 * (time[-1] - time[0]) / (len(time) - 1)
-    inside = (new_time >= time[0] - slack) & (new_time <= time[-1] + slack)
-    return out.astype(np.float32), inside
+    resampled = np.stack([np.interp(new_time, time, column) for column in values.T], axis=1)
+    tolerance = 0.5 * (time[-1] - time[0]) / (len(time) - 1)
+    inside = (new_time >= time[0] - tolerance) & (new_time <= time[-1] + tolerance)
+    return resampled.astype(np.float32), inside
 
 
 def clip_envelope(clip: Clip, chain: Chain = Chain()) -> Float[np.ndarray, "N C"]:
-    """`envelope` of a clip's EMG; the error names the clip.
+    """`envelope` of a clip's EMG.
 
-    Sources that were rectified and smoothed before (`Clip.emg_is_envelope`) are only freed of what
-    lies below zero: a second filter would take more than noise.
+    EMG that was recorded as an envelope (`Clip.emg_is_envelope`) is not filtered again; values
+    below zero become zero.
+
+    Raises:
+      UserError: see `envelope`; names the clip.
     """
     if clip.emg_is_envelope:
         return np.maximum(clip.emg, 0.0).astype(np.float32)
@@ -112,12 +116,12 @@ def clip_envelope(clip: Clip, chain: Chain = Chain()) -> Float[np.ndarray, "N C"
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
-    """What one unit of a normalised envelope means; stored with every model and result.
+    """The value that corresponds to 1 in a normalised envelope; stored with models and results.
 
     Attributes:
-      kind: `mvc`: the subject's maximal voluntary contraction, read from each clip. `subject`: 99th
-        percentile over all trials of a subject (uses unlabelled EMG of test subjects). `train`:
-        99th percentile per muscle over the training subjects.
+      kind: `mvc`: the subject's maximal voluntary contraction, from each clip. `subject`: 99th
+        percentile over all clips of a subject (uses the EMG of test subjects). `train`: 99th
+        percentile of each muscle over the training subjects.
       table: scale in the source's unit, by `subject/channel` (`subject`) or muscle (`train`).
     """
 
@@ -132,26 +136,31 @@ class Normalisation:
 
         Args:
           kind: see the class.
-          clips: (clip, envelope [N, C]) of all splits; `train` looks at training subjects only.
+          clips: (clip, envelope [N, C]) of all splits; `train` uses those of training subjects
+            only.
           train: the training subjects.
+
+        Raises:
+          UserError: unknown kind.
         """
         if kind not in KINDS:
             raise UserError(f"config.data.normalisation: {kind!r} is not one of {KINDS}")
-        pools: dict[str, list[np.ndarray]] = {}
-        for clip, env in clips if kind != "mvc" else ():
+        samples: dict[str, list[np.ndarray]] = {}
+        for clip, envelope in clips if kind != "mvc" else ():
             for c, name in enumerate(clip.muscles):
                 if kind == "subject":
-                    pools.setdefault(f"{clip.subject}/{name}", []).append(env[:, c])
+                    samples.setdefault(f"{clip.subject}/{name}", []).append(envelope[:, c])
                 elif clip.subject in train:
-                    pools.setdefault(vocabulary.split_channel(name)[1], []).append(env[:, c])
-        table = {k: float(np.percentile(np.concatenate(v), 99)) for k, v in pools.items()}
+                    muscle = vocabulary.split_channel(name)[1]
+                    samples.setdefault(muscle, []).append(envelope[:, c])
+        table = {k: float(np.percentile(np.concatenate(v), 99)) for k, v in samples.items()}
         return cls(kind, table)
 
     def scale(self, clip: Clip) -> Float[np.ndarray, " C"]:
-        """[C] float32: divide an envelope by it to normalise, multiply to get the unit back.
+        """[C] float32: an envelope divided by it is normalised.
 
         Raises:
-          UserError: the clip has no MVC, or its subject or muscle was not among those fitted.
+          UserError: the clip has no MVC, or its subject or muscle has no fitted value.
         """
         if self.kind == "mvc":
             scale = np.asarray(clip.emg_max, np.float32)
@@ -176,5 +185,5 @@ class Normalisation:
         return scale
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able copy."""
+        """A copy that can be written as JSON."""
         return dataclasses.asdict(self)

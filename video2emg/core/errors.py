@@ -1,4 +1,4 @@
-"""The two exceptions that are messages to the user rather than bugs."""
+"""The two exceptions that are messages to the user, not bugs."""
 
 
 class UserError(Exception):

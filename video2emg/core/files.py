@@ -1,4 +1,4 @@
-"""Files that are never seen half-written."""
+"""Files that are written whole or not at all."""
 
 import contextlib
 import json
@@ -19,14 +19,16 @@ _CHUNK = 2**22
 
 
 def folder(path: str | os.PathLike[str], field: str) -> pathlib.Path:
-    """The local folder that the user named in `field`.
+    """The local folder that the user gave in `field`.
 
     Raises:
-      UserError: an address such as gs://…, of which pathlib would make a folder called `gs:`.
+      UserError: an address such as gs://…, which pathlib would take for a folder called `gs:`.
     """
     if re.match(r"[a-z][a-z0-9]+:/", str(path)):
-        raise UserError(f"{field}={path}: not a folder; gs:// is for --workdir of one process and "
-                        "config.data.dir; else mount the bucket (docs/scaling.md)")  # fmt: skip
+        raise UserError(
+            f"{field}={path}: not a folder; gs:// is for --workdir of one process and "
+            "config.data.dir; else mount the bucket (docs/scaling.md)"
+        )
     return pathlib.Path(path).expanduser()
 
 
@@ -34,7 +36,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) 
     """Calls `write` with a binary file beside `path`, then renames it to `path`.
 
     Raises:
-      UserError: the folder is missing or full, …
+      UserError: the file cannot be written, e.g. because the disk is full.
     """
     path = pathlib.Path(path)
     temporary = None
@@ -58,7 +60,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], Any]) 
 
 @contextlib.contextmanager
 def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder beside `path` to write into, renamed to `path` at the end, removed on an error.
+    """A folder beside `path` to write into; renamed to `path` at the end, deleted after an error.
 
     Raises:
       UserError: `path` exists and is not an empty folder, or cannot be written.
@@ -80,12 +82,12 @@ def new_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes UTF-8 text in one step, see `write_atomically`."""
+    """`write_atomically` for UTF-8 text."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes JSON in one step, see `write_atomically`."""
+    """`write_atomically` for JSON."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -99,20 +101,20 @@ def checksum(path: pathlib.Path) -> list[int]:
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
-    """Writes an npz in one step, see `write_atomically`."""
+    """`write_atomically` for an npz file."""
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 @contextlib.contextmanager
 def arrays_of(path: str | os.PathLike[str], what: str) -> Iterator[dict[str, dict[str, Any]]]:
-    """The arrays of an npz whose names are `part/name`, by part and name.
+    """The arrays of an npz file whose names are `part/name`, by part and name.
 
     Args:
       path: of the file.
-      what: it should be, for the message.
+      what: the file should be, for the message.
 
     Raises:
-      UserError: there is no such file, or what is done with it here shows that it is another one.
+      UserError: there is no such file, or reading its arrays fails in the `with` block.
     """
     try:
         parts: dict[str, dict[str, Any]] = {}

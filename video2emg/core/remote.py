@@ -1,9 +1,9 @@
-"""Buckets; the only file that knows addresses such as gs://….
+"""Runs and datasets in buckets; the only file that handles addresses such as gs://….
 
-An object store renames nothing and has no folders. So a run works in a folder of this machine, its
-mirror, and what is complete there is copied to the bucket while it goes on; a manifest, written
-last and in one step, says which files belong together. Datasets are fetched once. No job knows of
-it, nor does a step ever wait for it.
+An object store has no folders and cannot rename. A run therefore works in a local folder, its
+mirror, whose files a thread copies to the bucket. A manifest, written last and in one step, lists
+the files that belong together. Datasets are fetched once. Jobs need not know whether their folder
+is a mirror, and training steps never wait for the copies.
 """
 
 import contextlib
@@ -24,24 +24,24 @@ from video2emg.core.errors import UserError
 from video2emg.core.files import checksum, folder, new_folder
 
 _MANIFEST = ".manifest.json"
-_EVERY_S = 30.0  # that a run is copied
+_EVERY_S = 30.0  # between two copies of a run
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is an address in a bucket that we can read and write: gs://bucket/…."""
+    """Whether a path is an address in a bucket: gs://bucket/…."""
     return str(path).startswith("gs://")
 
 
 @contextlib.contextmanager
 def workdir(path: str | os.PathLike[str], every_s: float = _EVERY_S) -> Iterator[Path]:
-    """The folder to work in for `--workdir`.
+    """The local folder to work in for `--workdir`.
 
-    For a folder this is itself. For an address, the mirror is made what the bucket holds; what is
-    new in it is pushed all the time, and at the end, also that of an error. A push that fails is
-    told and tried again; only the last one must succeed.
+    A local path is used as it is. For an address, the mirror first gets the files of the bucket;
+    its changes are then copied to the bucket every `every_s` seconds, and at the end, also after an
+    error. A copy that fails is reported and tried again; only the last one must succeed.
 
     Raises:
-      UserError: neither a folder nor in a bucket that can be read and written.
+      UserError: the bucket cannot be read or written, or `path` is another kind of address.
     """
     if not is_remote(path):
         yield folder(path, "--workdir")
@@ -69,19 +69,19 @@ def workdir(path: str | os.PathLike[str], every_s: float = _EVERY_S) -> Iterator
 
 
 def fetch(address: str, seal: str) -> Path:
-    """A folder of a bucket that never changes, fetched once, checked and kept in the cache.
+    """A local copy of a folder in a bucket, whose content never changes; fetched once and checked.
 
     Args:
       address: of the folder.
-      seal: name of its file that holds the sizes of all others as JSON; the cache is kept by its
-        checksum, so another content is fetched anew.
+      seal: name of its file that holds the sizes of all others as JSON; the cache is indexed by its
+        checksum, so that other content is fetched again.
 
     Raises:
-      UserError: there is no such folder, it cannot be read, or a file is not as large as was noted.
+      UserError: there is no such folder, it cannot be read, or a file has another size.
     """
     store = _store(address)
     root = _key(address)
-    with _told(address):
+    with _one_line_errors(address):
         if not store.exists(f"{root}/{seal}"):
             raise UserError(f"{address}: nothing complete here ({seal} is missing)")
         text = store.cat_file(f"{root}/{seal}")
@@ -89,28 +89,31 @@ def fetch(address: str, seal: str) -> Path:
     local = _cache() / "fetched" / f"{zlib.crc32(text):08x}" / root
     if local.exists():
         return local
-    with new_folder(local) as temporary, _told(address):
-        bar = tqdm.tqdm(total=sum(sizes.values()), desc=f"fetching {address}", unit="B",
-                        unit_scale=True)  # fmt: skip
+    with new_folder(local) as temporary, _one_line_errors(address):
+        bar = tqdm.tqdm(
+            total=sum(sizes.values()), desc=f"fetching {address}", unit="B", unit_scale=True
+        )
         with bar:
             for name, size in sizes.items():
                 if Path(name).name != name or name.startswith("."):
                     raise UserError(f"{address}/{seal}: {name!r} is not the name of a file")
                 store.get_file(f"{root}/{name}", str(temporary / name))
-                found = (temporary / name).stat().st_size
-                if found != size:
-                    raise UserError(f"{address}/{name}: damaged: {found} instead of {size} bytes; "
-                                    "upload the folder again")  # fmt: skip
+                fetched = (temporary / name).stat().st_size
+                if fetched != size:
+                    raise UserError(
+                        f"{address}/{name}: damaged: {fetched} instead of {size} bytes; "
+                        "upload the folder again"
+                    )
                 bar.update(size)
         (temporary / seal).write_bytes(text)
     return local
 
 
 class _Mirror:
-    """A folder of this machine and the same in a bucket."""
+    """A local folder and its copy in a bucket."""
 
     def __init__(self, address: str):
-        """Of `address`; nothing is copied yet."""
+        """Copies nothing yet."""
         self._address, self._root = address, _key(address)
         self._store = _store(address)
         self._pushed: dict[str, list[int]] = {}
@@ -118,62 +121,65 @@ class _Mirror:
         self.folder = _cache() / "runs" / self._root
 
     def pull(self) -> None:
-        """Makes the folder what the manifest says; files that are the same already stay.
+        """Gives the folder the files of the manifest; files that are already the same stay.
 
-        A folder that was last pushed as what is in the bucket stays: it may be ahead.
+        If the bucket's content was last pushed from this folder, the folder stays as it is, as it
+        may be newer than the bucket.
         """
-        note = self.folder / _MANIFEST
-        with _told(self._address):
-            at = f"{self._root}/{_MANIFEST}"
-            if not self._store.exists(at):
+        last_pushed = self.folder / _MANIFEST
+        with _one_line_errors(self._address):
+            manifest = f"{self._root}/{_MANIFEST}"
+            if not self._store.exists(manifest):
                 if self._store.exists(self._root) and self._store.ls(self._root):
-                    raise UserError(f"{self._address} is not empty and holds no run; choose "
-                                    "another --workdir")  # fmt: skip
-                if note.exists():  # it was there and has been deleted
+                    raise UserError(
+                        f"{self._address} is not empty and holds no run; choose another --workdir"
+                    )
+                if last_pushed.exists():  # the run was in the bucket and has been deleted there
                     shutil.rmtree(self.folder)
                 return
-            text = self._store.cat_file(at)
+            text = self._store.cat_file(manifest)
             self._pushed = json.loads(text)
-            if note.exists() and note.read_bytes() == text:
+            if last_pushed.exists() and last_pushed.read_bytes() == text:
                 return
-            note.unlink(missing_ok=True)
-            here = set(self._files())
-            for name in here - set(self._pushed):
+            last_pushed.unlink(missing_ok=True)
+            local = set(self._files())
+            for name in local - set(self._pushed):
                 (self.folder / name).unlink()
-            # A file that is gone from the bucket is for those to miss who need it.
-            there = {key.removeprefix(f"{self._root}/") for key in self._store.find(self._root)}
-            wanted = [
+            # A file that is missing in the bucket is an error only for code that needs it.
+            stored = {key.removeprefix(f"{self._root}/") for key in self._store.find(self._root)}
+            needed = [
                 name
                 for name, sums in self._pushed.items()
-                if name in there and not (name in here and checksum(self.folder / name) == sums)
+                if name in stored and not (name in local and checksum(self.folder / name) == sums)
             ]
-            for name in tqdm.tqdm(wanted, desc=f"fetching {self._address}", unit="file"):
+            for name in tqdm.tqdm(needed, desc=f"fetching {self._address}", unit="file"):
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 self._store.get_file(f"{self._root}/{name}", str(self.folder / name))
             for empty in sorted(self.folder.rglob("*"), reverse=True):
                 if empty.is_dir() and not any(empty.iterdir()):
                     empty.rmdir()
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_bytes(text)
+            last_pushed.parent.mkdir(parents=True, exist_ok=True)
+            last_pushed.write_bytes(text)
 
     def push(self) -> None:
-        """Copies what is new, then says so in the manifest, then deletes what is gone.
+        """Copies new files to the bucket, then writes the manifest, then deletes old files there.
 
-        A kill in between leaves the files of the manifest before, but those that grow or are
-        written anew in their place (metrics), which whoever resumes cuts to the checkpoint.
+        If the process is killed in between, the files of the last manifest are still there, except
+        that files which grow or are overwritten (metrics) may be newer; resuming cuts those to the
+        checkpoint.
         """
-        with _told(self._address):
+        with _one_line_errors(self._address):
             while not self._push():
                 pass
 
     def _push(self) -> bool:
-        """False if files came or went meanwhile: what was copied may not belong together."""
+        """Returns false if files came or went meanwhile: the copies may not fit together."""
         names = self._files()
         try:
             manifest = {name: self._copy(name) for name in names}
         except FileNotFoundError:
             if all((self.folder / name).exists() for name in names):
-                raise  # so it is the bucket that is not there
+                raise  # the local files exist, so the bucket is missing
             return False
         if names != self._files():
             return False
@@ -188,32 +194,32 @@ class _Mirror:
         return True
 
     def _copy(self, name: str) -> list[int]:
-        """Size and checksum of the file as it now is in the bucket."""
+        """Copies a file unless the bucket has it already; returns its size and checksum."""
         path = self.folder / name
         while True:
-            stamp, (seen, sums) = _stamp(path), self._copied.get(name, (None, []))
-            if stamp == seen:
+            stamp, (copied, sums) = _stamp(path), self._copied.get(name, (None, []))
+            if stamp == copied:
                 return sums
             sums = checksum(path)
             if self._pushed.get(name) != sums:
                 self._store.put_file(str(path), f"{self._root}/{name}")
-            if stamp == _stamp(path):  # nobody wrote on it meanwhile
+            if stamp == _stamp(path):  # it did not change meanwhile
                 self._copied[name] = stamp, sums
 
     def _files(self) -> list[str]:
-        """Names of all files but those that are being written."""
-        found = []
+        """Names of all files except those that are being written."""
+        names = []
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder)
             if any(part[0] == "." or "orbax-checkpoint-tmp" in part for part in name.parts):
                 continue
             if path.is_file():
-                found.append(name.as_posix())
-        return found
+                names.append(name.as_posix())
+        return names
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size, and time of the last change."""
+    """Size and time of the last change."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
 
@@ -224,7 +230,7 @@ def _cache() -> Path:
 
 
 def _key(address: str) -> str:
-    """`bucket/name`, without what would lead elsewhere in the cache."""
+    """`bucket/name` of an address; no part may lead to another place in the cache."""
     parts = [part for part in address.split("://", 1)[1].split("/") if part]
     if len(parts) < 2 or any(part.startswith(".") for part in parts):
         raise UserError(f"{address}: expected gs://bucket/name")
@@ -236,7 +242,7 @@ def _store(address: str) -> Any:
     import fsspec
 
     try:
-        with _told(address):
+        with _one_line_errors(address):
             return fsspec.filesystem("gs", use_listings_cache=False)
     except ImportError:
         raise UserError(
@@ -245,8 +251,8 @@ def _store(address: str) -> Any:
 
 
 @contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
-    """Makes one line of whatever the client, the network or the bucket's owner say."""
+def _one_line_errors(address: str) -> Iterator[None]:
+    """Turns any error of the client or the network into a `UserError` of one line."""
     try:
         yield
     except (UserError, ImportError):

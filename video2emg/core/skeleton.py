@@ -1,7 +1,7 @@
 """Named skeletons and the conversion between them.
 
-A joint that the source lacks is the mean of its stand-ins where anatomy allows it (`_STAND_INS`:
-the chest between the shoulders), else NaN. Nothing is extrapolated.
+A joint that the source lacks becomes the mean of other joints where anatomy allows it (the chest is
+between the shoulders, see `_SUBSTITUTES`), else NaN. Nothing is extrapolated.
 """
 
 from collections.abc import Sequence
@@ -15,39 +15,47 @@ from video2emg.core.errors import UserError
 _SIDES = ("right", "left")
 
 # Kinect v2 / NTU RGB+D, in file order (Shahroudy et al. 2016).
-NTU_25 = (
-    "pelvis", "spine", "neck", "head",
-    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
-    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
-    "left_hip", "left_knee", "left_ankle", "left_toe",
-    "right_hip", "right_knee", "right_ankle", "right_toe",
-    "chest", "left_fingertip", "left_thumb", "right_fingertip", "right_thumb",
-)  # fmt: skip
+NTU_25 = vocabulary.names(
+    """
+    pelvis spine neck head
+    left_shoulder left_elbow left_wrist left_hand
+    right_shoulder right_elbow right_wrist right_hand
+    left_hip left_knee left_ankle left_toe
+    right_hip right_knee right_ankle right_toe
+    chest left_fingertip left_thumb right_fingertip right_thumb
+    """
+)
 
 # BODY_25 of OpenPose (Cao et al. 2019).
-OPENPOSE_25 = (
-    "nose", "neck",
-    "right_shoulder", "right_elbow", "right_wrist",
-    "left_shoulder", "left_elbow", "left_wrist",
-    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
-    "right_eye", "left_eye", "right_ear", "left_ear",
-    "left_toe", "left_small_toe", "left_heel", "right_toe", "right_small_toe", "right_heel",
-)  # fmt: skip
+OPENPOSE_25 = vocabulary.names(
+    """
+    nose neck
+    right_shoulder right_elbow right_wrist
+    left_shoulder left_elbow left_wrist
+    pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle
+    right_eye left_eye right_ear left_ear
+    left_toe left_small_toe left_heel right_toe right_small_toe right_heel
+    """
+)
 
 # SMPL (Loper et al. 2015).
-SMPL_24 = (
-    "pelvis", "left_hip", "right_hip", "spine", "left_knee", "right_knee", "spine_2",
-    "left_ankle", "right_ankle", "chest", "left_toe", "right_toe", "neck",
-    "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
+SMPL_24 = vocabulary.names(
+    """
+    pelvis left_hip right_hip spine left_knee right_knee spine_2
+    left_ankle right_ankle chest left_toe right_toe neck
+    left_collar right_collar head left_shoulder right_shoulder
+    left_elbow right_elbow left_wrist right_wrist left_hand right_hand
+    """
+)
 
 # COCO's keypoints (Lin et al. 2014); the feet end at the ankles.
-COCO_17 = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
-    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
+COCO_17 = vocabulary.names(
+    """
+    nose left_eye right_eye left_ear right_ear
+    left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist
+    left_hip right_hip left_knee right_knee left_ankle right_ankle
+    """
+)
 
 SKELETONS = {
     "flex_21": vocabulary.FLEX_21,
@@ -57,10 +65,9 @@ SKELETONS = {
     "coco_17": COCO_17,
 }
 
-# Joint → groups of joints whose mean may stand for it, best first. The middles of left and right
-# are exact; an ankle for a heel or a wrist for a hand is a few centimetres off, and the same for
-# everybody.
-_STAND_INS: dict[str, tuple[tuple[str, ...], ...]] = {
+# Joint → groups of joints whose mean may replace it, best first. The middle between left and right
+# is exact; an ankle for a heel or a wrist for a hand is a few centimetres off, for everybody.
+_SUBSTITUTES: dict[str, tuple[tuple[str, ...], ...]] = {
     "pelvis": (("left_hip", "right_hip"),),
     "chest": (("left_shoulder", "right_shoulder"),),
     "neck": (("left_shoulder", "right_shoulder"),),
@@ -76,7 +83,7 @@ def skeleton(name: str, where: str = "skeleton") -> tuple[str, ...]:
     """Joint names of a skeleton, in order.
 
     Raises:
-      UserError: an unknown name, at `where`.
+      UserError: an unknown name; the message begins with `where`.
     """
     if name not in SKELETONS:
         raise UserError(f"{where}: {name!r} is not one of {', '.join(SKELETONS)}")
@@ -84,13 +91,13 @@ def skeleton(name: str, where: str = "skeleton") -> tuple[str, ...]:
 
 
 def name_of(joints: tuple[str, ...], where: str) -> str:
-    """The name of a skeleton, by its joints.
+    """The name of the skeleton that has these joints.
 
     Raises:
-      UserError: it is none of ours, at `where`.
+      UserError: no named skeleton has them; the message begins with `where`.
     """
-    for name, own in SKELETONS.items():
-        if own == joints:
+    for name, known in SKELETONS.items():
+        if known == joints:
             return name
     raise UserError(f"{where}: not a named skeleton ({', '.join(SKELETONS)})")
 
@@ -102,24 +109,24 @@ def convert(
 
     Args:
       pose: [P, J, 3] in the order of `source`.
-      source: name, of `SKELETONS`.
-      target: name, of `SKELETONS`.
+      source: name in `SKELETONS`.
+      target: name in `SKELETONS`.
 
     Returns:
-      [P, K, 3], NaN where no joint can stand in, and the K names.
+      [P, K, 3], NaN for joints that nothing can replace, and the K names.
     """
     return arrange(pose, skeleton(source), skeleton(target)), skeleton(target)
 
 
 def arrange(
-    pose: Float[np.ndarray, "P J 3"], own: Sequence[str], wanted: Sequence[str]
+    pose: Float[np.ndarray, "P J 3"], source: Sequence[str], target: Sequence[str]
 ) -> Float[np.ndarray, "P K 3"]:
-    """`convert` for any list of joints: [P, J, 3] in the order of `own` → [P, K, 3]."""
-    place = {joint: i for i, joint in enumerate(own)}
-    out = np.full((len(pose), len(wanted), 3), np.nan, pose.dtype)
-    for k, joint in enumerate(wanted):
-        for group in ((joint,), *_STAND_INS.get(joint, ())):
-            if all(member in place for member in group):
-                out[:, k] = pose[:, [place[member] for member in group]].mean(1)
+    """`convert` for any lists of joints: [P, J, 3] in the order of `source` → [P, K, 3]."""
+    index = {joint: i for i, joint in enumerate(source)}
+    converted = np.full((len(pose), len(target), 3), np.nan, pose.dtype)
+    for k, joint in enumerate(target):
+        for group in ((joint,), *_SUBSTITUTES.get(joint, ())):
+            if all(member in index for member in group):
+                converted[:, k] = pose[:, [index[member] for member in group]].mean(1)
                 break
-    return out
+    return converted

@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 
+
+def names(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
 SIDES = ("left", "right")
 
-# Superficial muscles that surface electrodes reach in strength training, ISEK/SENIAM style names.
-# Append only: the index is the row of the learned muscle embedding in saved models.
+# Superficial muscles that surface electrodes reach in strength training, named as by ISEK/SENIAM.
+# Append only: the index is the row of the learned muscle embedding in saved models. Up to
+# `ROOM_MUSCLES` names, appending does not change the shape of the embedding, so that saved models
+# can still be loaded.
 MUSCLES = (
     "biceps_brachii",
     "triceps_brachii",
@@ -34,25 +42,25 @@ MUSCLES = (
     "soleus",
     "first_muscle",
     "second_muscle",
-    # Groups, of sources that say no more.
+    # Groups of muscles, for sources that do not name single ones.
     "quadriceps",
     "hamstrings",
 )
+ROOM_MUSCLES = 64
 
-# Of the muscles, those that are several.
-GROUPS = ("quadriceps", "hamstrings")
-
-# What electrodes are called that a source numbers but does not name.
+# Channels of a source that numbers its electrodes but does not name the muscles.
 UNNAMED = ("first_muscle", "second_muscle")
 
 # The 21 joints of FLEX's skeleton files, in file order.
-FLEX_21 = (
-    "head", "neck", "chest",
-    "right_shoulder", "right_elbow", "right_wrist", "right_hand",
-    "left_shoulder", "left_elbow", "left_wrist", "left_hand",
-    "right_hip", "right_knee", "right_ankle", "right_heel", "right_toe",
-    "left_hip", "left_knee", "left_ankle", "left_heel", "left_toe",
-)  # fmt: skip
+FLEX_21 = names(
+    """
+    head neck chest
+    right_shoulder right_elbow right_wrist right_hand
+    left_shoulder left_elbow left_wrist left_hand
+    right_hip right_knee right_ankle right_heel right_toe
+    left_hip left_knee left_ankle left_heel left_toe
+    """
+)
 
 # Joint torques, positive in the named direction on both sides.
 DOFS = (
@@ -88,17 +96,17 @@ def split_channel(name: str) -> tuple[str, str]:
 
 
 def mirror(name: str) -> str:
-    """Swaps `left_`/`right_` at the front of a name; other names are returned unchanged."""
+    """Swaps the prefix `left_` or `right_` of a name; returns other names unchanged."""
     side, sep, rest = name.partition("_")
     swap = {"left": "right", "right": "left"}
     return swap[side] + sep + rest if side in swap and sep else name
 
 
 def mirror_order(names: Sequence[str]) -> list[int]:
-    """Returns indices that list each name's mirror image: `names[order[i]] == mirror(names[i])`.
+    """Returns the index of each name's mirror image: `names[order[i]] == mirror(names[i])`.
 
     Raises:
-      ValueError: a side has no counterpart, so that a left-right flip would not stay truthful.
+      ValueError: a name has no counterpart on the other side.
     """
     place = {name: i for i, name in enumerate(names)}
     try:
@@ -107,18 +115,17 @@ def mirror_order(names: Sequence[str]) -> list[int]:
         raise ValueError(f"no mirror image of a channel: {missing} is not in {names}") from None
 
 
-# What a model may be given beside views: joints over time; kg moved; heart and breath rate; height,
-# mass and sex. Each is a field of an example of that name, and has a mask.
+# What a model may be given besides video: joint positions over time; the lifted weight; heart and
+# breath rate; height, mass and sex. Each is a field of an example (`core.batch`) and has a mask.
 INPUTS = ("pose", "load", "vitals", "traits")
 
-# Camera placements, seen from the subject; a left-right flip turns one into its mirror image.
-VIEWS = (
-    "front", "front_left", "front_right", "left", "right", "back", "back_left", "back_right",
-    "phone", "other",
-)  # fmt: skip
+# Camera placements as seen from the subject. A left-right flip turns one into its mirror image.
+# Append only, up to `ROOM_VIEWS` names, as for muscles.
+VIEWS = names("front front_left front_right left right back back_left back_right phone other")
+ROOM_VIEWS = 16
 
 
 def mirror_view(name: str) -> str:
-    """The placement that shows the same picture of the mirrored subject."""
+    """The placement from which the mirrored subject looks the same."""
     swap = {"left": "right", "right": "left"}
     return "_".join(swap.get(part, part) for part in name.split("_"))

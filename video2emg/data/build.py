@@ -1,4 +1,4 @@
-"""Builds a dataset: it is there whole or not at all, whoever else builds and whatever dies."""
+"""Builds a dataset on disk: whole or not at all, also if builds meet or are killed."""
 
 import contextlib
 import errno
@@ -20,18 +20,18 @@ SOURCE = "source.json"
 
 
 def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, beam: str) -> Path:
-    """Builds a dataset if it is not there; a second process waits for the first.
+    """Builds a dataset unless it exists; a second process waits for the first.
 
-    Everything is written to a folder beside the final one, sealed with the files' sizes, and
-    renamed. What a killed build left behind is removed by the next one.
+    The files are written to a folder beside the final one, which is renamed at the end; the list of
+    their sizes is written last. The next build removes what a killed one left behind.
 
     Args:
-      builder_class: of TFDS.
-      config: its name.
-      data_dir: where datasets live; must be a file system that can lock files.
-      source: the source's own files, if any.
-      beam: options of an Apache Beam pipeline, e.g. `--runner=DirectRunner`; empty: processes of
-        this machine.
+      builder_class: a `ClipBuilder`.
+      config: name of one of its configurations.
+      data_dir: the folder of all datasets, on a file system that can lock files.
+      source: folder of the original files, if the dataset is made of some.
+      beam: options of an Apache Beam pipeline, e.g. `--runner=DirectRunner`; if empty, processes of
+        this machine build the dataset.
 
     Returns:
       The dataset's folder.
@@ -41,22 +41,24 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
     """
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     staging = folder.parent / f".{folder.name}.building"
-    with _alone(folder.parent / f".{folder.name}.lock"):
+    with _lock(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
             return folder
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         try:
             _run(builder, source, beam)
-            made = Path(builder.data_dir)
+            built = Path(builder.data_dir)
             if hasattr(builder, "fingerprint"):
-                write_json(made / SOURCE, builder.fingerprint(source))
-            write_json(made / SIZES, data_files(made))
-            made.rename(folder)
+                write_json(built / SOURCE, builder.fingerprint(source))
+            write_json(built / SIZES, data_files(built))
+            built.rename(folder)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise UserError(f"{folder}: disk full while building; free some room, or another "
-                                "place with --config.data.dir=…") from error  # fmt: skip
+                raise UserError(
+                    f"{folder}: disk full while building; free some room, or another "
+                    "place with --config.data.dir=…"
+                ) from error
             raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -64,14 +66,14 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
 
 
 def data_files(folder: Path) -> dict[str, int]:
-    """Size of every file of a dataset but the seal itself, bytes."""
+    """Size of every file of a dataset except the list of sizes itself, bytes."""
     return {
         f.name: f.stat().st_size for f in sorted(folder.iterdir()) if not f.name.startswith(SIZES)
     }
 
 
 def _run(builder: Any, source: Path | None, beam: str) -> None:
-    tfds.disable_progress_bar()  # the builders show their own, with clips and time left
+    tfds.disable_progress_bar()  # builders show their own, of clips
     settings: dict[str, Any] = {"manual_dir": source} if source else {}
     if beam:
         try:
@@ -92,8 +94,8 @@ def _run(builder: Any, source: Path | None, beam: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Holds a lock that the kernel lets go when the process ends, however it ends."""
+def _lock(path: Path) -> Iterator[None]:
+    """Holds a lock that the kernel releases when the process ends, in whatever way."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

@@ -1,40 +1,29 @@
-"""Any Clips → the layout of FLEX or MIA on disk, so that code written for those runs unchanged.
+"""Any clips → the layout of FLEX or MIA on disk, so that code written for those runs unchanged.
 
-    python -m video2emg.data.export --name gymsim/default --layout mia --out mia_tree
-
-What each layout cannot hold, and what is lost on the way, stands in the modules that write them.
+The modules `flex.write` and `mia.write` say what each layout cannot hold.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import tqdm
 
-from video2emg.core.errors import UserError
-from video2emg.data import store
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.datasets.mia.write import to_mia
+from video2emg.data.store import Dataset
 
 LAYOUTS = {"flex": to_flex, "mia": to_mia}
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--name", required=True, help="dataset, e.g. gymsim/default")
-    parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--manual_dir", help="the source's own files, if it is made of some")
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), default="flex")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    try:
-        dataset = store.open_dataset(args.name, args.data_dir, args.manual_dir)
-        splits = {split: tqdm.tqdm(clips, desc=split) for split, clips in dataset.splits.items()}
-        print(f"{LAYOUTS[args.layout](splits, args.out)} clips in {args.out}")
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def write(dataset: Dataset, layout: str, out: str | Path) -> int:
+    """Writes all splits of a dataset.
 
+    Args:
+      dataset: opened, see `data.store`.
+      layout: one of `LAYOUTS`.
+      out: folder that receives the files.
 
-if __name__ == "__main__":
-    main()
+    Returns:
+      How many clips were written.
+    """
+    splits = {split: tqdm.tqdm(clips, desc=split) for split, clips in dataset.splits.items()}
+    return LAYOUTS[layout](splits, Path(out).expanduser())

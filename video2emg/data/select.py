@@ -1,4 +1,4 @@
-"""Which clips of a dataset are learned from and tested on, for protocols that split otherwise."""
+"""Subsets of a dataset's splits, for protocols that train or test on less."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,61 +8,61 @@ from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
 
 
-class Some:
-    """Some clips of a source, in its order."""
+class Subset:
+    """Some clips of a source, read on demand."""
 
-    def __init__(self, source: Clips, places: Sequence[int]) -> None:
-        """Keeps what is needed to read them on demand."""
-        self._source, self._places = source, list(places)
+    def __init__(self, source: Clips, indices: Sequence[int]) -> None:
+        """`indices` are places in the source."""
+        self._source, self._indices = source, list(indices)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def __getitem__(self, index: int, /) -> Clip:
-        return self._source[self._places[index]]
+        return self._source[self._indices[index]]
 
 
 def select(
     splits: Mapping[str, Clips], without_action: str = "", people: int = 0, seed: int = 0
 ) -> dict[str, Clips]:
-    """The splits of a protocol; nothing moves from one split to another.
+    """The clips of each split that a protocol uses; no clip moves to another split.
 
     Args:
       splits: `train`, `validation` and `test`, disjoint in subjects.
-      without_action: an action that is not shown before the test, which consists of it alone (leave
-        one action out).
-      people: how many subjects to learn from, drawn with `seed`; fewer are part of more. 0: all.
+      without_action: an action that is left out of training and validation, and is the only one in
+        the test.
+      people: how many training subjects to use, drawn with `seed`; a smaller number draws a subset
+        of a larger one. 0: all.
       seed: of the draw.
 
     Raises:
-      UserError: no such action, or not as many people.
+      UserError: no such action, or fewer subjects than `people`.
     """
-    found = dict(splits)
     if not without_action and not people:
-        return found
-    facts = {
-        name: [(clip.action, clip.subject) for clip in (source[i] for i in range(len(source)))]
-        for name, source in splits.items()
-    }
-    keep = {name: np.ones(len(of), bool) for name, of in facts.items()}
+        return dict(splits)
+    actions, subjects = {}, {}
+    for name, source in splits.items():
+        clips = (source[i] for i in range(len(source)))  # one at a time in memory
+        facts = [(clip.action, clip.subject) for clip in clips]
+        actions[name] = np.array([action for action, _ in facts])
+        subjects[name] = np.array([subject for _, subject in facts])
+    keep = {name: np.ones(len(source), bool) for name, source in splits.items()}
     if without_action:
-        for name, of in facts.items():
-            left_out = np.array([action == without_action for action, _ in of])
-            keep[name] &= left_out if name == "test" else ~left_out
+        for name in splits:
+            keep[name] = (actions[name] == without_action) == (name == "test")
         if not keep["test"].any():
-            known = sorted({action for action, _ in facts["test"]})
             raise UserError(
                 f"config.data.select.without_action: no test clip of {without_action!r}; there are "
-                f"{', '.join(known)}"
+                f"{', '.join(sorted(set(actions['test'].tolist())))}"
             )
     if people:
-        subjects = sorted({subject for _, subject in facts["train"]})
-        if people > len(subjects):
-            raise UserError(f"config.data.select.people: {people}, but there are {len(subjects)} "
-                            "training subjects")  # fmt: skip
-        order = np.random.default_rng(seed).permutation(len(subjects))
-        chosen = {subjects[i] for i in order[:people]}
-        keep["train"] &= np.array([subject in chosen for _, subject in facts["train"]])
-    for name, source in splits.items():
-        found[name] = Some(source, np.flatnonzero(keep[name]).tolist())
-    return found
+        known = sorted(set(subjects["train"].tolist()))
+        if people > len(known):
+            raise UserError(
+                f"config.data.select.people: {people}, but there are {len(known)} training subjects"
+            )
+        order = np.random.default_rng(seed).permutation(len(known))
+        keep["train"] &= np.isin(subjects["train"], [known[i] for i in order[:people]])
+    return {
+        name: Subset(source, np.flatnonzero(keep[name]).tolist()) for name, source in splits.items()
+    }

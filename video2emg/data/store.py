@@ -1,4 +1,4 @@
-"""Datasets on disk: built when missing, checked when opened, read as Clips at random."""
+"""Datasets on disk: built when missing, checked when opened, with random access to clips."""
 
 import dataclasses
 import functools
@@ -14,18 +14,19 @@ import tensorflow_datasets as tfds
 from video2emg.core import remote
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
-from video2emg.core.files import folder as local
+from video2emg.core.files import folder as local_folder
 from video2emg.data import build
 from video2emg.data.datasets import schema
+from video2emg.data.datasets.splits import SPLITS
 
 DATASETS = ("gymsim", "flex", "mia", "recordings")
 
 
 class ClipSource:
-    """Random access to the clips of one split (a `grain.sources.RandomAccessDataSource`)."""
+    """Random access to the clips of one split."""
 
     def __init__(self, source, where: str):
-        """Wraps a TFDS data source; `where` names it in errors."""
+        """Wraps a TFDS data source; `where` is its name in errors."""
         self._source = source
         self._where = where
 
@@ -45,7 +46,7 @@ class ClipSource:
 
 
 class ClipsById:
-    """Clips of a split by their id: one scan when first asked, then random access."""
+    """Access to the clips of a split by their id; the first call reads the whole split."""
 
     def __init__(self, source: ClipSource):
         """Wraps a split."""
@@ -59,10 +60,10 @@ class ClipsById:
         """The clip.
 
         Raises:
-          UserError: there is none of that id.
+          UserError: no clip has this id.
         """
         if clip_id not in self._index:
-            raise UserError(f"clip {clip_id!r} is not in the split that was asked")
+            raise UserError(f"clip {clip_id!r} is not in the split")
         return self._source[self._index[clip_id]]
 
 
@@ -72,9 +73,9 @@ class Dataset:
 
     Attributes:
       version: of the builder.
-      splits: `train`, `validation`, `test`; subject-disjoint.
-      simulated: whether the recordings come from a simulator; results must then say so.
-      fingerprint: of version and files; equal for equal datasets.
+      splits: `train`, `validation` and `test`.
+      simulated: whether the recordings come from a simulator, which results must mention.
+      fingerprint: of name, version and files; equal datasets have equal ones.
     """
 
     version: str
@@ -86,9 +87,9 @@ class Dataset:
 def source_clips(
     name: str, data_dir: str | Path, manual_dir: str | Path | None = None
 ) -> Mapping[str, Iterable[Clip | UserError]]:
-    """The clips of each split, from the source's own files where that is possible without building.
+    """The clips of each split, if possible from the original files without building the dataset.
 
-    Args as `open_dataset`, through which datasets without such files are read.
+    See `open_dataset` for the arguments; it reads datasets that are not made of original files.
     """
     builder, config = _builder(name)
     if manual_dir and builder.MANUAL_DOWNLOAD_INSTRUCTIONS and hasattr(builder, "source"):
@@ -97,7 +98,7 @@ def source_clips(
 
 
 def _builder(name: str) -> tuple[Any, str]:
-    """Class and config of `builder/config`."""
+    """Builder class and configuration of a dataset `builder/config`."""
     builder_name, _, config = name.partition("/")
     if builder_name not in DATASETS:
         raise UserError(f"config.data.name: unknown dataset {name!r}; known: {', '.join(DATASETS)}")
@@ -111,53 +112,58 @@ def _builder(name: str) -> tuple[Any, str]:
 def open_dataset(
     name: str, data_dir: str | Path, manual_dir: str | Path | None = None, beam: str = ""
 ) -> Dataset:
-    """Opens `builder/config`, building it first if it is not there.
+    """Opens the dataset `builder/config`, and builds it first if it does not exist.
 
     Args:
       name: e.g. `gymsim/default`, `recordings/default`.
-      data_dir: where built datasets live; a folder, or gs://… for those that are built.
-      manual_dir: the source's own files, for datasets that are made of some.
-      beam: options of the Apache Beam pipeline that builds it; empty: processes of this machine.
+      data_dir: the folder of all datasets; or gs://…, for datasets that are built already.
+      manual_dir: folder of the original files, for datasets that are made of some.
+      beam: options of the Apache Beam pipeline that builds it; if empty, processes of this machine
+        build it.
 
     Raises:
-      UserError: unknown name, damaged files, no room to build, or a source that has changed.
+      UserError: unknown name, damaged files, no room to build, or original files that changed.
     """
     builder_class, config = _builder(name)
     if remote.is_remote(data_dir):
-        return _open(_fetched(name, str(data_dir), builder_class, config))
-    data_dir = local(data_dir, "config.data.dir")
+        return _open(_fetch(name, str(data_dir), builder_class, config))
+    data_dir = local_folder(data_dir, "config.data.dir")
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
     if not folder.exists():
         instructions = builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS
         if source is None and instructions:
-            raise UserError(f"config.data.manual_dir: {name!r} is made of your own files; say "
-                            f"where they are. {instructions}")  # fmt: skip
+            raise UserError(
+                f"config.data.manual_dir: {name!r} is made of your own files; say where they are. "
+                f"{instructions}"
+            )
         folder = build.build(builder_class, config, data_dir, source, beam)
-    found = _open(folder)
-    _same_source(builder_class, folder, source)
-    return found
+    dataset = _open(folder)
+    _check_source(builder_class, folder, source)
+    return dataset
 
 
-def _fetched(name: str, address: str, builder: type, config: str) -> Path:
-    """The folder of a dataset that was built somewhere and uploaded."""
-    place = Path(builder(config=config, data_dir="/").data_dir).relative_to("/").as_posix()
+def _fetch(name: str, address: str, builder: type, config: str) -> Path:
+    """The local copy of a dataset in a bucket."""
+    path = Path(builder(config=config, data_dir="/").data_dir).relative_to("/").as_posix()
     try:
-        return remote.fetch(f"{address.rstrip('/')}/{place}", build.SIZES)
+        return remote.fetch(f"{address.rstrip('/')}/{path}", build.SIZES)
     except UserError as error:
-        raise UserError(f"config.data.dir={address}: {error}; datasets are built in a folder and "
-                        f"then uploaded: python launch.py prepare-data --name {name} --data_dir "
-                        f"data; gcloud storage rsync -r data {address}") from None  # fmt: skip
+        raise UserError(
+            f"config.data.dir={address}: {error}; datasets are built in a folder and "
+            f"then uploaded: python launch.py prepare-data --dataset {name} --data_dir "
+            f"data; gcloud storage rsync -r data {address}"
+        ) from None
 
 
 def _open(folder: Path) -> Dataset:
-    """A dataset that is built."""
-    _verify(folder)
-    # Reopened from what was written: the features on disk are those that count.
+    """Opens a built dataset."""
+    _check_sizes(folder)
+    # The features are those on disk, not those of today's builder.
     builder = tfds.builder_from_directory(folder)
     splits = {
         split: ClipSource(builder.as_data_source(split=split), str(folder))  # pyright: ignore[reportCallIssue]
-        for split in ("train", "validation", "test")
+        for split in SPLITS
     }
     return Dataset(
         version=str(builder.version),
@@ -168,25 +174,27 @@ def _open(folder: Path) -> Dataset:
     )
 
 
-def _same_source(builder: type, folder: Path, source: Path | None) -> None:
-    """Refuses a dataset that was built of other files than those that lie there now."""
+def _check_source(builder: type, folder: Path, source: Path | None) -> None:
+    """Refuses a dataset if its original files have changed since it was built."""
     if source is None or not hasattr(builder, "fingerprint"):
         return
     if json.loads((folder / build.SOURCE).read_text()) != builder.fingerprint(source):  # pyright: ignore
         raise UserError(f"{folder}: built before {source} changed; delete the folder to rebuild")
 
 
-def _verify(folder: Path) -> None:
-    """Compares the files with their sizes at build time: cheap, and catches truncated copies."""
+def _check_sizes(folder: Path) -> None:
+    """Compares the sizes of the files with those at build time, to find truncated copies."""
     try:
-        wanted = json.loads((folder / build.SIZES).read_text())
+        expected = json.loads((folder / build.SIZES).read_text())
     except (OSError, ValueError):
-        raise UserError(f"{folder}: not completely built ({build.SIZES} is missing or damaged); "
-                        "delete the folder and start again") from None  # fmt: skip
-    found = build.data_files(folder)
-    for name, size in wanted.items():
-        if found.get(name) != size:
+        raise UserError(
+            f"{folder}: not completely built ({build.SIZES} is missing or damaged); "
+            "delete the folder and start again"
+        ) from None
+    actual = build.data_files(folder)
+    for name, size in expected.items():
+        if actual.get(name) != size:
             raise UserError(
-                f"{folder / name}: damaged: {found.get(name, 'no file')} instead of {size} bytes; "
+                f"{folder / name}: damaged: {actual.get(name, 'no file')} instead of {size} bytes; "
                 "delete the folder and start again"
             )

@@ -1,4 +1,4 @@
-"""One clock for video and EMG: offset, drift, and an estimate to check the offset with."""
+"""One clock for video and EMG: offset and drift, and an estimate of the offset to check it with."""
 
 import dataclasses
 
@@ -8,16 +8,16 @@ from jaxtyping import Float
 from video2emg.core.errors import UserError
 
 _RATE = 50.0  # Hz, at which the two signals are compared
-_BLOCK = 1.0  # s, of the bootstrap
+_BLOCK = 1.0  # s, length of the bootstrap's blocks
 
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-    """How a recorder's clock lies on the video's: `video = offset + (1 + drift) · own`.
+    """From a recorder's clock to the video's: `video = offset + (1 + drift) · recorder`.
 
     Attributes:
       offset: s.
-      drift: dimensionless; 20e-6 is a typical quartz.
+      drift: dimensionless; 20e-6 is typical of a quartz clock.
     """
 
     offset: float = 0.0
@@ -27,14 +27,14 @@ class Clock:
         """[N] s on the recorder's clock → [N] s on the video's."""
         return self.offset + (1 + self.drift) * time
 
-    def rate(self, own: float) -> float:
-        """A nominal rate of the recorder in samples per second of the video's clock, Hz."""
-        return own / (1 + self.drift)
+    def rate(self, nominal: float) -> float:
+        """Sampling rate by the video's clock, of a nominal rate by the recorder's, Hz."""
+        return nominal / (1 + self.drift)
 
 
 @dataclasses.dataclass(frozen=True)
 class Offset:
-    """An estimate, offered to the user and never applied by itself.
+    """An estimated offset between EMG and video; the user decides whether to apply it.
 
     Attributes:
       seconds: to add to the EMG's times.
@@ -51,7 +51,15 @@ class Offset:
 def motion_energy(
     video: Float[np.ndarray, "T H W"], time: Float[np.ndarray, " T"]
 ) -> tuple[Float[np.ndarray, " T1"], Float[np.ndarray, " T1"]]:
-    """How much a grey picture changes, per second, and when (half-way between two frames, s)."""
+    """Mean absolute change per second between the frames of a grey video, and its times.
+
+    Args:
+      video: grey values.
+      time: of the frames, s.
+
+    Returns:
+      Change per second, and the instants half-way between two frames, s.
+    """
     change = np.abs(np.diff(video, axis=0)).mean((1, 2)) / np.diff(time)
     return change, (time[1:] + time[:-1]) / 2
 
@@ -65,11 +73,11 @@ def estimate_offset(
     samples: int = 500,
     seed: int = 0,
 ) -> Offset:
-    """Finds the shift of the EMG that makes effort and movement coincide best.
+    """Finds the shift of the EMG at which effort and movement correlate best.
 
-    Normalised cross-correlation over the overlap; the interval comes from resampling blocks of 1 s
-    (moving-block bootstrap, Künsch 1989), so that a recording without distinct events shows a wide
-    one. Muscles act some 50 ms before the movement they cause: the estimate carries that bias.
+    Normalised cross-correlation over the overlap. The interval comes from resampling blocks of 1 s
+    (block bootstrap, Künsch 1989); it is wide if the recording has no distinct events. Muscles act
+    some 50 ms before the movement that they cause; the estimate has this bias.
 
     Args:
       motion: [T] motion energy of the video.
@@ -77,50 +85,57 @@ def estimate_offset(
       envelope: [N] EMG envelope, summed over muscles.
       envelope_time: [N] s on the recorder's clock.
       largest: shifts within ± this many seconds are tried.
-      samples: of the bootstrap.
+      samples: number of bootstrap samples.
       seed: of the bootstrap.
 
     Raises:
       UserError: a signal is constant, or they overlap for less than two blocks at every shift.
     """
-    start, end = motion_time[0], motion_time[-1]
-    grid = np.arange(start, end, 1 / _RATE)
-    x = _standard(np.interp(grid, motion_time, motion), "motion energy")
-    e = _standard(envelope, "EMG envelope")
+    grid = np.arange(motion_time[0], motion_time[-1], 1 / _RATE)
+    x = _standardise(np.interp(grid, motion_time, motion), "motion energy")
+    e = _standardise(envelope, "EMG envelope")
     lags = np.arange(-largest, largest + 0.5 / _RATE, 1 / _RATE)
-    # [L, G]: the envelope as the video's clock would see it after each shift; NaN beyond its ends.
+    # [L, G]: the envelope on the video's clock after each shift; NaN beyond its ends.
     shifted = np.stack([np.interp(grid - lag, envelope_time, e, np.nan, np.nan) for lag in lags])
     size = round(_BLOCK * _RATE)
     blocks = len(grid) // size
-    cut = shifted[:, : blocks * size].reshape(len(lags), blocks, size)
-    seen = np.isfinite(cut)
-    if blocks < 2 or seen.any(2).sum(1).max() < 2:
+    y = shifted[:, : blocks * size].reshape(len(lags), blocks, size)
+    overlap = np.isfinite(y)
+    if blocks < 2 or overlap.any(2).sum(1).max() < 2:
         raise UserError(f"too short to compare: the signals overlap for less than {2 * _BLOCK:g} s")
-    y, z = (
-        np.where(seen, cut, 0.0),
-        np.where(seen, x[: blocks * size].reshape(1, blocks, size), 0.0),
-    )
-    sums = np.stack([seen.sum(2), y.sum(2), z.sum(2), (y * y).sum(2), (z * z).sum(2),
-                     (y * z).sum(2)])  # fmt: skip
-    least = 0.5 * seen.sum((1, 2)).max()
-    found, correlation = _peak(sums.sum(2)[:, None], lags, least)
+    y = np.where(overlap, y, 0.0)
+    z = np.where(overlap, x[: blocks * size].reshape(1, blocks, size), 0.0)
+    # [6, L, blocks]
+    sums = np.stack([values.sum(2) for values in (overlap, y, z, y * y, z * z, y * z)])
+    least = 0.5 * overlap.sum((1, 2)).max()
+    lag, correlation = _peak(sums.sum(2)[:, None], lags, least)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), samples)
-    drawn, _ = _peak(np.einsum("slb,wb->swl", sums, weights), lags, least)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Offset(float(found[0]), float(low), float(high), float(correlation[0]))
+    resampled, _ = _peak(np.einsum("slb,wb->swl", sums, weights), lags, least)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Offset(float(lag[0]), float(low), float(high), float(correlation[0]))
 
 
-def _standard(values: np.ndarray, name: str) -> np.ndarray:
+def _standardise(values: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values, np.float64)
-    spread = values.std()
-    if not spread > 0:
+    deviation = values.std()
+    if not deviation > 0:
         raise UserError(f"cannot synchronise: the {name} is constant")
-    return (values - values.mean()) / spread
+    return (values - values.mean()) / deviation
 
 
 def _peak(sums: np.ndarray, lags: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Best lag [W] and correlation [W] from sums [6, W, L]; parabola through the best three."""
+    """Lag [W] and value [W] of the largest correlation.
+
+    Args:
+      sums: [6, W, L] number of samples, sums of y, z, y², z² and yz, for each of W resamplings and
+        each lag.
+      lags: [L] s.
+      least: samples below which a correlation does not count.
+
+    Returns:
+      Lags at the top of the parabola through the largest value and its neighbours, and the values.
+    """
     n, sy, sz, syy, szz, syz = sums
     enough = n >= least
     n = np.maximum(n, 1)

@@ -1,4 +1,4 @@
-"""Frames by timestamp: which recorded frame shows an instant, and its pixels."""
+"""The frames of a clip: by time, and as pixels."""
 
 import io
 
@@ -13,39 +13,39 @@ from video2emg.core.errors import UserError
 def nearest_frames(
     clip: Clip, view: int, times: Float[np.ndarray, " T"]
 ) -> tuple[Int[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
-    """Finds the frames of one view that were shown at given instants.
+    """The frames of one view that are nearest to given instants.
 
     Args:
       clip: the recording.
       view: index into `clip.views`.
-      times: [T] seconds on the clip clock.
+      times: [T] seconds on the clip's clock.
 
     Returns:
-      [T] index into `clip.frames`, and [T] bool: false where the view was not recording, by more
-      than its own median frame period.
+      [T] index into `clip.frames`, and [T] bool: false more than one median frame period before the
+      first or after the last frame.
     """
-    own = np.flatnonzero(clip.frame_view == view)
-    shown = clip.frame_time[own]
-    right = np.clip(np.searchsorted(shown, times), 1, max(len(own) - 1, 1))
+    frames = np.flatnonzero(clip.frame_view == view)
+    shown = clip.frame_time[frames]
+    right = np.clip(np.searchsorted(shown, times), 1, max(len(frames) - 1, 1))
     left = right - 1
-    right = np.minimum(right, len(own) - 1)
+    right = np.minimum(right, len(frames) - 1)
     nearest = np.where(times - shown[left] <= shown[right] - times, left, right)
-    period = np.median(np.diff(shown)) if len(own) > 1 else 0.0
-    return own[nearest], (times >= shown[0] - period) & (times <= shown[-1] + period)
+    period = np.median(np.diff(shown)) if len(frames) > 1 else 0.0
+    return frames[nearest], (times >= shown[0] - period) & (times <= shown[-1] + period)
 
 
 def spread_frames(clip: Clip, view: int, count: int) -> Int[np.ndarray, " T"]:
-    """[T] indices into `clip.frames` of `count` frames of a view, evenly spread from first to last.
+    """[T] indices into `clip.frames` of `count` frames of a view, evenly spread over it.
 
-    All of them, where the view has fewer.
+    Fewer if the view has fewer frames.
     """
-    own = clip.frame_time[clip.frame_view == view]
-    wanted = np.linspace(own[0], own[-1], min(count, len(own)))
-    return nearest_frames(clip, view, wanted)[0]
+    times = clip.frame_time[clip.frame_view == view]
+    chosen = np.linspace(times[0], times[-1], min(count, len(times)))
+    return nearest_frames(clip, view, chosen)[0]
 
 
 def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Decodes one frame as RGB, resized to `size` × `size` pixels if it has another size.
+    """Decodes one frame as RGB, resized to `size` × `size` pixels if needed.
 
     Raises:
       UserError: the image is damaged.
@@ -59,15 +59,15 @@ def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
     return np.asarray(image, np.uint8)
 
 
-def on_frame(clip: Clip, time: float) -> float:
-    """Moves `time` s to the beat of the clip's first camera, also before and after its frames.
+def align_to_frames(clip: Clip, time: float) -> float:
+    """Moves `time` (s) to the nearest instant at which the clip's first camera takes frames.
 
-    A window that starts between two frames would be shown frames that lag or lead its labels by up
-    to half a frame interval. Without a camera the beat is that of the pose: a slow one would be
-    smoothed by reading it between its samples.
+    A window that starts between two frames would show frames up to half an interval earlier or
+    later than its labels. The grid of instants continues before and after the recorded frames.
+    Without a camera it is that of the pose, which is then read at its samples and not interpolated.
     """
-    own = clip.frame_view == clip.frame_view[:1]
-    instants = clip.frame_time[own] if len(clip.frame_time) else clip.pose_time
+    first_view = clip.frame_view == clip.frame_view[:1]
+    instants = clip.frame_time[first_view] if len(clip.frame_time) else clip.pose_time
     if len(instants) < 2:
         return time
     interval = float(np.median(np.diff(instants)))

@@ -1,4 +1,4 @@
-"""What a prediction rests on: attention of muscle queries, and saliency checked by occlusion.
+"""Attribution of predictions: attention of muscle queries, and saliency checked by occlusion.
 
 Letters: B examples, M muscles, Q query instants, V cameras, T frames, S pixels, G patches a side.
 """
@@ -19,19 +19,19 @@ from video2emg.models.blocks import rotate
 
 Batch = Mapping[str, Any]
 # (video [B, V, T, S, S, 3] float) -> EMG [B, N, M]
-EncoderFeatures = Callable[[jax.Array], jax.Array]
+EMGFunction = Callable[[jax.Array], jax.Array]
 
 
 def decoder_attention(
     model: nn.Module, params: Any, batch: Batch
 ) -> Float[np.ndarray, "B M Q V T2"]:
-    """Where the decoder's last layer looks, averaged over heads.
+    """Attention weights of the decoder's last layer, averaged over heads.
 
     Recomputed from the queries and keys of that layer, because fused kernels keep no weights.
 
     Args:
       model: a `Video2EMG`.
-      params: of it.
+      params: of the model.
       batch: see `Video2EMG`.
 
     Returns:
@@ -41,9 +41,7 @@ def decoder_attention(
       UserError: the model has no muscle decoder.
     """
     if not getattr(model, "decoder_layers", 0):
-        raise UserError(
-            f"{type(model).__name__} has no muscle decoder whose attention could be shown"
-        )
+        raise UserError(f"{type(model).__name__} has no muscle decoder, so no attention to show")
     apply = functools.partial(
         model.apply,
         train=False,
@@ -56,65 +54,65 @@ def decoder_attention(
     mask = tensors["token_mask"]
     views = 1 if "view" not in batch else batch["view"].shape[1]
     muscles, instants = batch["muscle"].shape[1], mask.shape[1] // views
-    seen = mask[:, None, None]
+    allowed = mask[:, None, None]
     if model.causal:
         time = jnp.arange(instants) / model.frame_rate
-        asked, told = jnp.tile(time + model.lookahead_s, muscles), jnp.tile(time, views)
-        query, key = rotate(query, asked), rotate(key, told)
-        seen = seen & (told <= asked[:, None] + 1e-6)
+        query_time, key_time = jnp.tile(time + model.lookahead_s, muscles), jnp.tile(time, views)
+        query, key = rotate(query, query_time), rotate(key, key_time)
+        allowed = allowed & (key_time <= query_time[:, None] + 1e-6)
     products = jnp.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(query.shape[-1])
-    weight = jax.nn.softmax(jnp.where(seen, products, -jnp.inf), axis=-1).mean(1)
+    weight = jax.nn.softmax(jnp.where(allowed, products, -jnp.inf), axis=-1).mean(1)
     return np.asarray(weight.reshape(len(mask), muscles, instants, views, instants))
 
 
 def background(
     video: Float[Array, "B V T S S 3"], mask: Bool[np.ndarray, "B V T"]
 ) -> Float[Array, "B V T S S 3"]:
-    """What each camera shows when nothing moves: its mean over time, for every frame."""
+    """The mean of each camera over time, for every frame."""
     weight = jnp.asarray(mask, jnp.float32)[..., None, None, None]
     mean = (video * weight).sum(2, keepdims=True) / jnp.maximum(weight.sum(2, keepdims=True), 1.0)
     return jnp.broadcast_to(mean, video.shape)
 
 
 def saliency(
-    look: EncoderFeatures, video: Float[Array, "B V T S S 3"], still: Float[Array, "B V T S S 3"]
+    emg: EMGFunction, video: Float[Array, "B V T S S 3"], still: Float[Array, "B V T S S 3"]
 ) -> Float[np.ndarray, "B V T S S"]:
-    """How much each pixel adds to or takes from the sum of all EMG, to first order.
+    """Contribution of each pixel to the sum of all EMG, to first order; absolute values.
 
-    Gradient times what would change if the pixel showed `still` (gradient × input, Shrikumar et
-    al. 2016), so that it foretells what hiding the pixel does.
+    Gradient times the change if the pixel showed `still` (gradient × input, Shrikumar et al. 2016):
+    a first-order prediction of the effect of hiding the pixel.
 
     Args:
-      look: the model, as a function of the video.
+      emg: the model, as a function of the video.
       video: brightness 0-255.
-      still: what hidden pixels show, e.g. `background`.
+      still: brightness of hidden pixels, e.g. `background`.
     """
-    slope = jax.jit(jax.grad(lambda pixels: look(pixels).sum()))(video)
-    return np.asarray(jnp.abs(slope * (video - still)).sum(-1))
+    gradient = jax.jit(jax.grad(lambda pixels: emg(pixels).sum()))(video)
+    return np.asarray(jnp.abs(gradient * (video - still)).sum(-1))
 
 
 @dataclasses.dataclass(frozen=True)
 class Occlusion:
-    """What hiding a patch does to the EMG; RMS change over samples and muscles, per example.
+    """Effect of hiding a patch on the EMG: RMS change over samples and muscles, per example.
 
     Attributes:
-      place: [B, 3] camera, row and column of the most salient patch.
+      patch: [B, 3] camera, row and column of the most salient patch.
       salient: [B] change when that patch is hidden.
-      random: [B] mean change when another patch is.
+      random: [B] mean change when another patch is hidden.
     """
 
-    place: np.ndarray
+    patch: np.ndarray
     salient: np.ndarray
     random: np.ndarray
 
     @property
     def ratio(self) -> float:
-        """Salient over random, both averaged; 1 if saliency knows nothing."""
+        """Salient over random change, both averaged; 1 for an uninformative saliency."""
         return float(self.salient.mean() / max(self.random.mean(), 1e-12))
 
 
 def occlusion(
-    look: EncoderFeatures,
+    emg: EMGFunction,
     video: Float[Array, "B V T S S 3"],
     still: Float[Array, "B V T S S 3"],
     salient: Float[np.ndarray, "B V T S S"],
@@ -122,12 +120,12 @@ def occlusion(
     draws: int = 8,
     seed: int = 0,
 ) -> Occlusion:
-    """Hides the most salient patch in all frames, and others at random, and compares.
+    """Compares hiding the most salient patch, in all frames, with hiding random patches.
 
     Args:
-      look: the model, as a function of the video.
+      emg: the model, as a function of the video.
       video: brightness 0-255.
-      still: what hidden pixels show.
+      still: brightness of hidden pixels.
       salient: `saliency`.
       patch: side of a patch, px; divides S.
       draws: random patches per example, of any camera, never the salient one.
@@ -142,30 +140,30 @@ def occlusion(
     grid = size // patch
     score = salient.reshape(b, v, -1, grid, patch, grid, patch).sum((2, 4, 6)).reshape(b, -1)
     best = score.argmax(1)
-    look = jax.jit(look)
-    before = look(video)
+    emg = jax.jit(emg)
+    before = emg(video)
 
-    def change(place: np.ndarray) -> np.ndarray:
+    def change(patches: np.ndarray) -> np.ndarray:
         chosen = np.zeros((b, v * grid * grid), bool)
-        chosen[np.arange(b), place] = True
+        chosen[np.arange(b), patches] = True
         hidden = chosen.reshape(b, v, 1, grid, 1, grid, 1).repeat(patch, 4).repeat(patch, 6)
         hidden = hidden.reshape(b, v, 1, size, size, 1)
-        after = look(jnp.where(hidden, still, video))
+        after = emg(jnp.where(hidden, still, video))
         return np.sqrt(np.asarray(((after - before) ** 2).mean((1, 2))))
 
     rng = np.random.default_rng(seed)
-    others = np.stack([rng.permuted(np.delete(np.arange(score.shape[1]), one)) for one in best])
+    others = np.stack([rng.permuted(np.delete(np.arange(score.shape[1]), i)) for i in best])
     random = np.mean([change(others[:, k % others.shape[1]]) for k in range(draws)], axis=0)
-    place = np.stack(np.unravel_index(best, (v, grid, grid)), axis=1)
-    return Occlusion(place, change(best), random)
+    patches = np.stack(np.unravel_index(best, (v, grid, grid)), axis=1)
+    return Occlusion(patches, change(best), random)
 
 
-def look_of(model: nn.Module, params: Any, batch: Batch) -> EncoderFeatures:
-    """The model's EMG as a function of the video alone; what is not recorded counts for nothing."""
+def emg_function(model: nn.Module, params: Any, batch: Batch) -> EMGFunction:
+    """The model's EMG as a function of the video alone; samples without measurement are 0."""
     known = jnp.asarray(batch["emg_mask"], jnp.float32)
 
-    def look(video: jax.Array) -> jax.Array:
+    def emg(video: jax.Array) -> jax.Array:
         outputs, _ = model.apply({"params": params}, dict(batch) | {"video": video}, train=False)  # pyright: ignore
         return outputs.emg * known
 
-    return look
+    return emg

@@ -1,4 +1,4 @@
-"""Predictors that a model must beat: none of them looks at how the subject moves.
+"""Baselines that a model must beat: none of them uses how the subject moves.
 
 All are fitted on training series only. N samples, C channels, K clips.
 """
@@ -25,7 +25,7 @@ ChannelKey = tuple[str, str]
 
 
 class _Mean:
-    """A weighted mean that grows."""
+    """A running mean over samples."""
 
     def __init__(self) -> None:
         self.total = 0.0
@@ -47,7 +47,7 @@ class Baseline(abc.ABC):
       name: key in `REGISTRY` and in results.
       uses_test_emg: whether it is shown measured EMG of the test subjects (`reveal`), so that it
         is an oracle to compare with and not a competitor.
-      fallbacks: what was asked for but not in the training data, and predicted by a mean instead.
+      fallbacks: actions and channels that were not in the training data and got a mean instead.
     """
 
     name: ClassVar[str]
@@ -64,14 +64,14 @@ class Baseline(abc.ABC):
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """Envelopes [N, C] float32 for one clip."""
 
-    def _fall_back(self, what: str) -> None:
-        if what not in self.fallbacks:
-            _log.warning("baseline %s: %s not in the training data, using a mean", self.name, what)
-            self.fallbacks.add(what)
+    def _fall_back(self, key: str) -> None:
+        if key not in self.fallbacks:
+            _log.warning("baseline %s: %s not in the training data, using a mean", self.name, key)
+            self.fallbacks.add(key)
 
 
 class Zero(Baseline):
-    """No muscle does anything."""
+    """No activity in any muscle."""
 
     name = "zero"
 
@@ -92,15 +92,15 @@ class TrainMean(Baseline):
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
         """Averages over samples: the constant that minimises the squared error."""
         _require_clips(train)
-        whole, muscles = _Mean(), collections.defaultdict(_Mean)
+        overall, muscles = _Mean(), collections.defaultdict(_Mean)
         for clip in train:
             for c, name in enumerate(clip.muscles):
                 measured = clip.target[clip.mask[:, c], c]
                 muscles[vocabulary.split_channel(name)[1]].add(measured)
-                whole.add(measured)
-        if not whole.count:
+                overall.add(measured)
+        if not overall.count:
             raise UserError("baselines: no training sample is measured")
-        self._whole = whole.value
+        self._overall = overall.value
         self._muscles = {name: mean.value for name, mean in muscles.items() if mean.count}
         return self
 
@@ -109,7 +109,7 @@ class TrainMean(Baseline):
         muscle = vocabulary.split_channel(channel)[1]
         if muscle not in self._muscles:
             self._fall_back(muscle)
-            return self._whole
+            return self._overall
         return self._muscles[muscle]
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
@@ -118,7 +118,7 @@ class TrainMean(Baseline):
 
 
 class ActionMean(Baseline):
-    """One constant per (action, channel); the muscle's mean for actions never seen."""
+    """One constant per (action, channel); the muscle's mean for actions absent from training."""
 
     name = "action_mean"
 
@@ -126,11 +126,11 @@ class ActionMean(Baseline):
         """Averages over samples."""
         self._mean = TrainMean()
         self._mean.fit(train)
-        found = collections.defaultdict(_Mean)
+        means = collections.defaultdict(_Mean)
         for clip in train:
             for c, name in enumerate(clip.muscles):
-                found[clip.action, name].add(clip.target[clip.mask[:, c], c])
-        self._levels = {key: mean.value for key, mean in found.items() if mean.count}
+                means[clip.action, name].add(clip.target[clip.mask[:, c], c])
+        self._levels = {key: mean.value for key, mean in means.items() if mean.count}
         return self
 
     def _level(self, action: str, channel: str) -> float:
@@ -147,9 +147,9 @@ class ActionMean(Baseline):
 class Template(Baseline):
     """The mean training envelope of (action, channel) at each phase of the repetition.
 
-    Knows which exercise is done and how far the repetition is, and nothing of who does it, how
-    heavy or how well: what `skill` measures is knowledge beyond this. Each clip counts the same,
-    whatever its duration (ensemble average).
+    It depends on the exercise and the phase only, not on the subject, the load or the quality:
+    `skill` measures what a model predicts beyond this. Each clip counts the same, whatever its
+    duration (ensemble average).
     """
 
     name = "template"
@@ -167,13 +167,13 @@ class Template(Baseline):
                 count[clip.action, name] += measured
         self._curves = {}
         for key, n in count.items():
-            seen = n > 0
-            if seen.any():
-                self._curves[key] = np.interp(GRID, GRID[seen], total[key][seen] / n[seen])
+            known = n > 0
+            if known.any():
+                self._curves[key] = np.interp(GRID, GRID[known], total[key][known] / n[known])
         return self
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """The template at the clip's phases; the muscle's mean for actions never seen."""
+        """The template at the clip's phases; the muscle's mean for actions absent from training."""
         out = np.empty(series.target.shape, np.float32)
         for c, name in enumerate(series.muscles):
             curve = self._curves.get((series.action, name))
@@ -188,7 +188,7 @@ class Template(Baseline):
 class SubjectMean(Baseline):
     """One constant per (subject, action, channel), from the test subject's *other* clips.
 
-    What a calibration recording of the same exercise would tell about a person's level. It sees
+    It has what a calibration recording of the same exercise would give, a person's level. It uses
     test EMG, so it is not a competitor. A subject with a single clip gets the training mean.
     """
 
@@ -196,14 +196,14 @@ class SubjectMean(Baseline):
     uses_test_emg = True
 
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Learns only what to fall back on."""
+        """Learns the fallback only."""
         self._mean = TrainMean()
         self._mean.fit(train)
         self._clips: dict[tuple[str, str, str], dict[str, _Mean]] = {}
         return self
 
     def reveal(self, test: Sequence[ClipSeries]) -> "Baseline":
-        """Is shown the test set; a clip's own EMG is left out of its prediction."""
+        """Gets the EMG of the test set; a clip's own EMG is left out of its prediction."""
         for clip in test:
             for c, name in enumerate(clip.muscles):
                 mean = _Mean()
@@ -228,14 +228,14 @@ class SubjectMean(Baseline):
 class NearestNeighbour(Baseline):
     """The envelopes of the training clip whose video descriptor is nearest, matched by phase.
 
-    Euclidean distance of descriptors standardised over the training clips. The action is not told.
+    Euclidean distance of descriptors standardised over the training clips; the action is no input.
     Channels are matched by name; those that the neighbour lacks get the muscle's mean.
     """
 
     name = "nearest_neighbour"
 
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Remembers the training clips.
+        """Keeps the training clips.
 
         Raises:
           UserError: a clip has no descriptor, or one of another length.
@@ -260,15 +260,16 @@ class NearestNeighbour(Baseline):
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """The neighbour's envelopes at the clip's phases."""
-        near = self.neighbour(series)
+        nearest = self.neighbour(series)
         out = np.empty(series.target.shape, np.float32)
         for c, name in enumerate(series.muscles):
-            place = near.muscles.index(name) if name in near.muscles else None
-            if place is None or not near.mask[:, place].any():
+            column = nearest.muscles.index(name) if name in nearest.muscles else None
+            if column is None or not nearest.mask[:, column].any():
                 out[:, c] = self._mean.level(name)
             else:
-                seen = near.mask[:, place]
-                out[:, c] = np.interp(series.phase, near.phase[seen], near.target[seen, place])
+                known = nearest.mask[:, column]
+                curve = nearest.target[known, column]
+                out[:, c] = np.interp(series.phase, nearest.phase[known], curve)
         return out
 
 
@@ -300,13 +301,13 @@ def predict_baselines(
     unknown = sorted(set(names) - REGISTRY.keys())
     if unknown:
         raise UserError(f"unknown baselines {unknown}; there are {sorted(REGISTRY)}")
-    found = {}
+    predictions = {}
     for name in names:
         baseline = REGISTRY[name]().fit(train)
         if isinstance(baseline, SubjectMean):
             baseline.reveal(test)
-        found[name] = [baseline.predict(clip) for clip in test]
-    return found
+        predictions[name] = [baseline.predict(clip) for clip in test]
+    return predictions
 
 
 def shuffled(
@@ -315,7 +316,7 @@ def shuffled(
     seed: int = 0,
     within_action: bool = False,
 ) -> list[np.ndarray]:
-    """Gives every clip the signals of another clip: a check of the harness.
+    """Gives every clip the signals of another clip: a check of the evaluation.
 
     Predictions shuffled over clips must not have skill; if they do, the evaluation leaks. The same
     holds for a model trained on targets (`[clip.target for clip in series]`) shuffled like this.
@@ -337,7 +338,7 @@ def shuffled(
     donor = np.arange(len(series))
     for members in groups.values():
         order = rng.permutation(members)
-        # A cycle through all members: no clip gives to itself.
+        # A cycle through all members: no clip is its own donor.
         donor[order] = np.roll(order, 1)
     return [
         _transplant(series[int(donor[i])], signals[int(donor[i])], clip)
@@ -350,10 +351,10 @@ def _transplant(
 ) -> Float[np.ndarray, "N2 C2"]:
     out = np.empty(clip.target.shape, np.float32)
     for c, name in enumerate(clip.muscles):
-        place = source.muscles.index(name) if name in source.muscles else c % len(source.muscles)
-        finite = np.isfinite(signal[:, place])
+        column = source.muscles.index(name) if name in source.muscles else c % len(source.muscles)
+        finite = np.isfinite(signal[:, column])
         if finite.any():
-            out[:, c] = np.interp(clip.phase, source.phase[finite], signal[finite, place])
+            out[:, c] = np.interp(clip.phase, source.phase[finite], signal[finite, column])
         else:
             out[:, c] = 0
     return out

@@ -7,22 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.linear_model import Ridge
 
 from video2emg.eval.series import ClipSeries
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]  # prediction and measurement, one per repetition
 
 
 class GainOffset:
     """Predictions times a gain plus an offset, one pair per channel of one person.
 
-    Ridge regression of what was measured on what was predicted, with the prior that nothing has to
-    be changed: a channel's gain is drawn to the person's common one, that to 1, offsets to 0.
+    Ridge regression of the measurement on the prediction. Its prior is that nothing has to change:
+    a channel's gain is drawn towards the gain of all channels of the person, that gain towards 1,
+    and offsets towards 0.
 
     Attributes:
       strength: of the prior, in repetitions.
     """
 
     def __init__(self, strength: float = 1.0) -> None:
-        """Says how much is believed before anything is measured."""
+        """Sets the strength of the prior."""
         self.strength = strength
 
     def fit(self, series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> "GainOffset":
@@ -32,38 +36,34 @@ class GainOffset:
             for c, name in enumerate(clip.muscles):
                 known = clip.mask[:, c]
                 if known.any():
-                    seen = prediction[known, c].astype(np.float64)
-                    pairs.setdefault(name, []).append((seen, clip.target[known, c]))
-        self._common = 1.0
+                    predicted = prediction[known, c].astype(np.float64)
+                    pairs.setdefault(name, []).append((predicted, clip.target[known, c]))
+        self._common_gain = 1.0
         self._channels: dict[str, tuple[float, float]] = {}
-        every = [pair for of in pairs.values() for pair in of]
-        if not every:
+        all_pairs = [pair for channel in pairs.values() for pair in channel]
+        if not all_pairs:
             return self
-        self._common, _ = self._ridge(every, 1.0, offset=False)
-        for name, of in pairs.items():
-            self._channels[name] = self._ridge(of, self._common, offset=True)
+        self._common_gain, _ = self._ridge(all_pairs, 1.0, offset=False)
+        for name, channel in pairs.items():
+            self._channels[name] = self._ridge(channel, self._common_gain, offset=True)
         return self
 
-    def _ridge(
-        self, pairs: list[tuple[np.ndarray, np.ndarray]], expected: float, offset: bool
-    ) -> tuple[float, float]:
-        """Gain and offset that minimise the squared error plus the prior's."""
+    def _ridge(self, pairs: Pairs, expected: float, offset: bool) -> tuple[float, float]:
+        """Gain and offset that minimise the squared error plus that of the prior."""
         p, y = (np.concatenate(part) for part in zip(*pairs, strict=True))
-        weight = self.strength * len(p) / len(pairs)  # samples
-        energy = max(float((p**2).mean()), 1e-12)
-        normal = np.array([[(p**2).sum() + weight * energy, p.sum()], [p.sum(), len(p) + weight]])
-        right = np.array([(p * y).sum() + weight * energy * expected, y.sum()])
-        if not offset:
-            return float(right[0] / normal[0, 0]), 0.0
-        gain, shift = np.linalg.solve(normal, right)
-        return float(gain), float(shift)
+        samples = self.strength * len(p) / len(pairs)  # that the prior counts for
+        scale = np.sqrt(max(float((p**2).mean()), 1e-12))
+        columns = [p / scale, np.ones_like(p)] if offset else [p / scale]
+        model = Ridge(samples, fit_intercept=False).fit(np.stack(columns, 1), y - expected * p)
+        gain = expected + float(model.coef_[0]) / scale
+        return gain, float(model.coef_[1]) if offset else 0.0
 
     def apply(
         self, series: ClipSeries, prediction: Float[np.ndarray, "N C"]
     ) -> Float[np.ndarray, "N C"]:
         """The corrected prediction; activity cannot be negative."""
         gains, offsets = zip(
-            *(self._channels.get(name, (self._common, 0.0)) for name in series.muscles),
+            *(self._channels.get(name, (self._common_gain, 0.0)) for name in series.muscles),
             strict=True,
         )
         changed = prediction * np.array(gains) + np.array(offsets)

@@ -11,9 +11,11 @@ import numpy as np
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import arrays_of, write_arrays
+from video2emg.core.text_table import align, cell, descending, underline, with_interval
 from video2emg.eval import scores
+from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds
 from video2emg.eval.metrics import Moments
-from video2emg.eval.scores import METRICS, Table
+from video2emg.eval.scores import Table
 
 Results = dict[str, Any]
 
@@ -48,12 +50,12 @@ def load(path: Path) -> dict[str, Table]:
       UserError: there is no such file, or it is another one.
     """
     with arrays_of(path, "the scores of a run") as parts:
-        found = {}
+        tables = {}
         for name, fields in parts.items():
             moments = Moments(**{m: fields.pop(f"moments.{m}") for m in _MOMENTS})
             channels = tuple(str(c) for c in fields.pop("channels"))
-            found[name] = Table(**fields, channels=channels, moments=moments)
-        return found
+            tables[name] = Table(**fields, channels=channels, moments=moments)
+        return tables
 
 
 def check_same_clips(systems: Mapping[str, Sequence[Table]], baseline: str) -> None:
@@ -72,11 +74,7 @@ def check_same_clips(systems: Mapping[str, Sequence[Table]], baseline: str) -> N
 def compare(
     systems: Mapping[str, Sequence[Table]], baseline: str, samples: int = 1000, seed: int = 0
 ) -> Results:
-    """Scores systems on the same clips.
-
-    A metric of a system is its mean over seeds; its interval comes from draws of subjects, in each
-    of which the metric is again averaged over seeds, the same subjects for every system. `_sd` is
-    the spread over seeds.
+    """Scores systems on the same clips, see `compare_rows`.
 
     Args:
       systems: name → one table per seed; the n-th tables of all are of the same clips.
@@ -85,68 +83,67 @@ def compare(
       seed: of the bootstrap.
 
     Returns:
-      `rows[name]`: every metric with `_ci95`, `_sd` and `_per_seed`; `baseline`;
-      `minus_baseline[name]`: differences with `_ci95`.
+      As `compare_rows`, and how many `clips` of how many `subjects`.
 
     Raises:
       UserError: they were not tested on the same clips.
     """
     check_same_clips(systems, baseline)
     first = systems[baseline][0]
-    single = len(np.unique(first.subject)) < 2
-    points, draws = {}, {}
-    found: Results = {
+    rows = {
+        name: [scores.bootstrap_scores(table, samples, seed) for table in tables]
+        for name, tables in systems.items()
+    }
+    return {
         "clips": len(first.clip_id),
         "subjects": len(np.unique(first.subject)),
+    } | compare_rows(rows, baseline)
+
+
+def compare_rows(rows: Mapping[str, Sequence[BootstrapScores]], baseline: str) -> Results:
+    """A table of systems, each of them a few runs that differ in their seed.
+
+    Args:
+      rows: name → the scores of every run, all on the same bootstrap draws.
+      baseline: the row that the others are subtracted from.
+
+    Returns:
+      `rows[name]` as `table_row`; `baseline`; `minus_baseline[name]`: differences with `_ci95`.
+    """
+    means = {name: mean_over_seeds(runs) for name, runs in rows.items()}
+    return {
+        "rows": {name: table_row(runs) for name, runs in rows.items()},
+        "baseline": baseline,
+        "minus_baseline": {
+            name: mean.minus(means[baseline]) for name, mean in means.items() if name != baseline
+        },
     }
-    found |= {"rows": {}, "baseline": baseline, "minus_baseline": {}}
-    for name, tables in systems.items():
-        each = [scores.score(table) for table in tables]
-        points[name] = {m: float(np.mean([one[m] for one in each])) for m in METRICS}
-        if not single:
-            drawn = [scores.resample(table, samples, seed) for table in tables]
-            draws[name] = {m: np.mean([one[m] for one in drawn], axis=0) for m in METRICS}
-        row: Results = dict(points[name])
-        for metric in METRICS:
-            values = [one[metric] for one in each]
-            row[f"{metric}_ci95"] = _interval(None if single else draws[name][metric])
-            row[f"{metric}_per_seed"] = values
-            row[f"{metric}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        found["rows"][name] = row
-    for name in systems:
-        if name == baseline:
-            continue
-        difference: Results = {}
-        for metric in METRICS:
-            difference[metric] = points[name][metric] - points[baseline][metric]
-            both = None if single else draws[name][metric] - draws[baseline][metric]
-            difference[f"{metric}_ci95"] = _interval(both)
-        found["minus_baseline"][name] = difference
-    return found
 
 
-def _interval(draws: np.ndarray | None) -> list[float]:
-    return [math.nan] * 2 if draws is None else scores.interval(draws)
+def table_row(runs: Sequence[BootstrapScores]) -> Results:
+    """One system: every metric with `_ci95`, `_per_seed` and `_sd`.
+
+    A metric is its mean over seeds; its interval comes from draws of subjects, in each of which the
+    metric is again averaged over seeds. `_sd` is the standard deviation over seeds.
+    """
+    row: Results = mean_over_seeds(runs).with_intervals()
+    for metric in runs[0].values:
+        values = [run.values[metric] for run in runs]
+        row[f"{metric}_per_seed"] = values
+        row[f"{metric}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return row
 
 
 def format_table(results: Results) -> str:
     """The systems as text, best skill first; skill with its interval over subjects."""
     facts, part = results["provenance"], results["test"]
-    lines = [["", "sees", "seeds", *(title for _, title, _ in _COLUMNS), "skill - baseline"]]
-    for name, row in sorted(part["rows"].items(), key=lambda item: -_number(item[1]["skill"])):
-        cells = [_text(row[metric], form) for metric, _, form in _COLUMNS]
-        cells[0] = _with_interval(row)
-        difference = part["minus_baseline"].get(name)
-        cells.append(_with_interval(difference) if difference else "")
-        lines.append([name, row["sees"], str(len(row["skill_per_seed"])), *cells])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    rows = [["", "sees", "seeds", *(heading for _, heading, _ in _COLUMNS), "skill - baseline"]]
+    for name, row in sorted(part["rows"].items(), key=lambda item: descending(item[1]["skill"])):
+        cells = [cell(row[metric], form) for metric, _, form in _COLUMNS]
+        cells[0] = with_interval(row["skill"], row["skill_ci95"], "{:+.3f}")
+        minus = part["minus_baseline"].get(name)
+        cells.append(with_interval(minus["skill"], minus["skill_ci95"], "{:+.3f}") if minus else "")
+        rows.append([name, row["sees"], str(len(row["skill_per_seed"])), *cells])
     about = (
         facts["dataset"],
         "simulated EMG" if facts["simulated"] else "measured EMG",
@@ -154,17 +151,4 @@ def format_table(results: Results) -> str:
         f"envelopes / {facts['normalisation']}",
         f"baseline: {part['baseline']}",
     )
-    return "\n".join([" · ".join(about), text[0], "-" * max(map(len, text)), *text[1:]])
-
-
-def _with_interval(row: Mapping[str, Any]) -> str:
-    low, high = (_text(end, "{:+.3f}") for end in row["skill_ci95"])
-    return f"{_text(row['skill'], '{:+.3f}')} ({low} to {high})"
-
-
-def _text(value: float | None, form: str) -> str:
-    return form.format(value) if math.isfinite(_number(value)) else "–"
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return "\n".join([" · ".join(about), *underline(align(rows, left=2))])

@@ -1,7 +1,7 @@
-"""What a frozen encoder sees in every clip, computed once and kept as ArrayRecord.
+"""Features of a frozen encoder for every clip, computed once and kept as ArrayRecord.
 
-A folder of features belongs to one (dataset, version, window, encoder, weights); change any of them
-and another folder is made beside it.
+A folder of features belongs to one (dataset, version, window, encoder, weights); for another
+combination another folder is made beside it.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ from jaxtyping import Bool, Float
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 
 _META, _RECORDS = "meta.json", "features.array_record"
 
@@ -37,9 +38,9 @@ class Features:
 
     Attributes:
       clip_id: of the clip.
-      values: [P, V, D]; zero where nothing was seen.
+      values: [P, V, D]; zero where `mask` is false.
       time: [P] s on the clip clock, increasing.
-      mask: [P, V] whether a frame of that view was seen.
+      mask: [P, V] whether that view has a frame there.
     """
 
     clip_id: str
@@ -51,19 +52,23 @@ class Features:
 def identity(
     dataset: str, version: str, examples: Examples, encoder: Mapping[str, Any], weights: str
 ) -> dict[str, Any]:
-    """All that features depend on, as JSON.
+    """Everything that features depend on, as JSON.
 
     Args:
       dataset: its name and config.
       version: of its builder.
-      examples: their window counts.
+      examples: for their window.
       encoder: name and settings.
       weights: fingerprint of the file of weights, or the seed of random ones.
     """
     window = dataclasses.asdict(examples.window)
-    kept = {name: window[name] for name in ("seconds", "frame_rate", "size", "views")}
-    about = {"dataset": dataset, "version": version, "window": kept, "encoder": dict(encoder),
-             "weights": weights}  # fmt: skip
+    about = {
+        "dataset": dataset,
+        "version": version,
+        "window": {name: window[name] for name in ("seconds", "frame_rate", "size", "views")},
+        "encoder": dict(encoder),
+        "weights": weights,
+    }
     return json.loads(json.dumps(about, sort_keys=True))
 
 
@@ -92,30 +97,30 @@ def cached(
     """
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(root).expanduser() / key / split
-    wanted = [examples.source[i].clip_id for i in range(len(examples))]
+    clip_ids = [examples.source[i].clip_id for i in range(len(examples))]
     if folder.exists():
-        found = read(folder)
-        if [one.clip_id for one in found] != wanted:
+        features = read(folder)
+        if [clip.clip_id for clip in features] != clip_ids:
             raise UserError(f"{folder}: features of other clips; delete the folder")
-        return found
-    found = list(_compute(examples, encode, stride, batch))
-    write(folder, about, found)
-    return found
+        return features
+    features = list(_compute(examples, encode, stride, batch))
+    write(folder, about, features)
+    return features
 
 
 def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Iterator[Features]:
-    """Encodes windows side by side and joins those of each clip."""
+    """Encodes windows side by side and joins the windows of each clip."""
 
     @jax.jit
-    def look(video: jax.Array, mask: jax.Array) -> jax.Array:
+    def forward(video: jax.Array, mask: jax.Array) -> jax.Array:
         b, v, t = mask.shape
         pixels = jnp.where(mask[..., None, None, None], video.astype(jnp.float32) / 127.5 - 1, 0.0)
-        found = encode(pixels.reshape(b * v, *pixels.shape[2:]), mask.reshape(b * v, t))
-        return found.reshape(b, v, *found.shape[1:])
+        values = encode(pixels.reshape(b * v, *pixels.shape[2:]), mask.reshape(b * v, t))
+        return values.reshape(b, v, *values.shape[1:])
 
     pieces: dict[int, list[tuple[np.ndarray, ...]]] = {i: [] for i in range(len(examples))}
     for host in eval_batches(examples, batch):
-        values = np.asarray(look(host["video"], host["video_mask"]), np.float32)
+        values = np.asarray(forward(host["video"], host["video_mask"]), np.float32)
         step = stride / examples.window.frame_rate
         for row in np.flatnonzero(host["_mask"]):
             instants = values[row].swapaxes(0, 1)
@@ -123,33 +128,33 @@ def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Ite
             count = len(instants) * stride
             padded = np.zeros((v, max(count, t)), bool)
             padded[:, :t] = host["video_mask"][row]
-            seen = np.asarray(padded[:, :count].reshape(v, -1, stride).any(2)).T
+            mask = np.asarray(padded[:, :count].reshape(v, -1, stride).any(2)).T
             time = float(host["start"][row]) + np.arange(len(instants)) * step
-            pieces[int(host["index"][row])].append((instants, time, seen))
+            pieces[int(host["index"][row])].append((instants, time, mask))
     for index, parts in pieces.items():
-        instants, time, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
-        kept = seen.any(1)
+        instants, time, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
+        kept = mask.any(1)
         yield Features(
             clip_id=examples.source[index].clip_id,
-            values=np.where(seen[..., None], instants, 0.0)[kept].astype(np.float32),
+            values=np.where(mask[..., None], instants, 0.0)[kept].astype(np.float32),
             time=time[kept],
-            mask=seen[kept],
+            mask=mask[kept],
         )
 
 
-def write(folder: str | Path, about: Mapping[str, Any], found: Sequence[Features]) -> None:
+def write(folder: str | Path, about: Mapping[str, Any], features: Sequence[Features]) -> None:
     """Writes a folder of features in one step: under a temporary name, then renamed."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         writer = array_record_module.ArrayRecordWriter(str(temporary / _RECORDS), "group_size:1")
-        for one in found:
+        for clip in features:
             buffer = io.BytesIO()
-            np.savez(buffer, values=one.values, time=one.time, mask=one.mask)
+            np.savez(buffer, values=clip.values, time=clip.time, mask=clip.mask)
             writer.write(buffer.getvalue())
         writer.close()
-        clips = [one.clip_id for one in found]
+        clips = [clip.clip_id for clip in features]
         write_json(temporary / _META, {"about": dict(about), "clips": clips})
         temporary.rename(folder)
     finally:
@@ -166,13 +171,13 @@ def read(folder: str | Path) -> list[Features]:
     try:
         clips = json.loads((folder / _META).read_text())["clips"]
         reader = array_record_module.ArrayRecordReader(str(folder / _RECORDS))
-        found = []
+        features = []
         for clip_id, record in zip(clips, reader.read_all(), strict=True):
             with np.load(io.BytesIO(record), allow_pickle=False) as fields:
-                found.append(Features(clip_id=clip_id, **fields))
+                features.append(Features(clip_id=clip_id, **fields))
         reader.close()
     except (OSError, ValueError, KeyError, RuntimeError, IndexError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{folder}: damaged features ({str(error).splitlines()[0]}); delete the folder"
         ) from None
-    return found
+    return features

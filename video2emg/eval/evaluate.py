@@ -1,4 +1,4 @@
-"""Runs a model over every clip of a split and lays its predictions on the clips' own clocks."""
+"""Runs a model over every clip of a split; predictions are resampled to the clips' own clocks."""
 
 import collections
 from collections.abc import Callable, Sequence
@@ -10,17 +10,18 @@ from jaxtyping import Float
 
 from video2emg.core import emg as emg_lib
 from video2emg.data import video as video_lib
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.eval.series import ClipSeries
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 
-# What the nearest-neighbour baseline searches: this many instants of a small grey picture per view.
+# Descriptor of the nearest-neighbour baseline: so many instants of a small grey picture per view.
 _INSTANTS, _PIXELS = 8, 12
 
 
 def evenly(count: int, most: int) -> Sequence[int]:
-    """All places below `count`, or `most` of them at even distances."""
+    """All indices below `count`, or `most` of them at even distances."""
     return range(count) if count <= most else np.linspace(0, count - 1, most).round().astype(int)  # pyright: ignore
 
 
@@ -31,14 +32,14 @@ def series_of(
 
     Args:
       examples: the split.
-      descriptors: whether to add what the nearest-neighbour baseline searches.
-      clips: places of the clips; all by default.
+      descriptors: whether to add the descriptors of the nearest-neighbour baseline.
+      clips: indices of the clips; all by default.
     """
-    found = []
+    series = []
     for index in range(len(examples)) if clips is None else clips:
         clip = examples.clip(index)
         target, time = examples.target(index)
-        found.append(
+        series.append(
             ClipSeries(
                 clip_id=clip.clip_id,
                 dataset=clip.dataset,
@@ -49,12 +50,12 @@ def series_of(
                 phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
                 target=target,
                 mask=np.isfinite(target),
-                scale=examples.reference.scale(clip) if clip.emg_is_envelope else None,
+                scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
                 load=clip.load,
                 descriptor=descriptor(examples, index) if descriptors else None,
             )
         )
-    return found
+    return series
 
 
 def descriptor(examples: Examples, index: int) -> Float[np.ndarray, " K"]:
@@ -96,7 +97,7 @@ def predict(
       examples: the split; every process reads its rows of each batch.
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
-      clips: places of the clips; all by default.
+      clips: indices of the clips; all by default.
 
     Returns:
       On every process, one [N, C] array per clip, on the time grid of `series_of`.
@@ -112,25 +113,26 @@ def predict_with_mae(
     mesh: jax.sharding.Mesh,
     clips: Sequence[int] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """As `predict`, with the mean absolute error to be expected, [N, C] per clip, if it is said."""
+    """As `predict`, with the predicted mean absolute error, [N, C] per clip, or None."""
     pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
     rows = mesh_lib.local_rows(mesh, batch)
     for host in eval_batches(examples, batch, rows.tolist(), clips):
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
-        said = (
-            [outputs.emg] if outputs.predicted_mae is None else [outputs.emg, outputs.predicted_mae]
-        )
+        parts = [outputs.emg]
+        if outputs.predicted_mae is not None:
+            parts.append(outputs.predicted_mae)
         with jax.transfer_guard("allow"):
-            value = np.stack([np.asarray(jax.device_get(x), np.float32) for x in said], -1)
+            values = np.stack([np.asarray(jax.device_get(x), np.float32) for x in parts], -1)
         for row in np.flatnonzero(host["_mask"]):
             times = float(host["_start"][row]) + examples.window.emg_time
-            pieces[int(host["_index"][row])].append((times, value[row]))
-    found: list[np.ndarray] = []
+            pieces[int(host["_index"][row])].append((times, values[row]))
+    predictions: list[np.ndarray] = []
     for index in range(len(examples)) if clips is None else clips:
         target, time = examples.target(index)
         times, values = (np.concatenate(part) for part in zip(*pieces[index], strict=True))
         values = values[:, : target.shape[1]]
         on_clock, _ = emg_lib.resample(values.reshape(len(times), -1), times, time)
-        found.append(on_clock.reshape(len(time), *values.shape[1:]))
-    spread = [x[..., 1] for x in found] if found and found[0].shape[-1] > 1 else None
-    return [x[..., 0] for x in found], spread
+        predictions.append(on_clock.reshape(len(time), *values.shape[1:]))
+    has_mae = bool(predictions) and predictions[0].shape[-1] > 1
+    mae = [x[..., 1] for x in predictions] if has_mae else None
+    return [x[..., 0] for x in predictions], mae

@@ -1,16 +1,16 @@
-"""One look of a Video→EMG model at a batch of windows, and the survey of its own data."""
+"""A Video→EMG model as a compiled function of windows, and its out-of-domain detector."""
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from video2emg.core import vocabulary
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.eval.evaluate import evenly
 from video2emg.eval.intervals import Samples, tabulate
 from video2emg.eval.out_of_domain import LEVEL, EncoderFeatures, OODDetector
@@ -18,28 +18,28 @@ from video2emg.models.finetune import Model
 from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 
-MOST = 400  # clips of a split that are surveyed, evenly spread
+MAX_CLIPS = 400  # of a split that the detector is fitted to, evenly spread
 
 Batch = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelOutputs:
-    """What the model says of K windows.
+    """Outputs of a Video→EMG model for K windows.
 
     Attributes:
       emg: [K, N, M].
-      spread: [K, N, M] mean absolute error to be expected, or None.
-      look: for the domain.
-      evidence: what an assessment head reads.
+      predicted_mae: [K, N, M] predicted mean absolute error, or None.
+      encoder_features: for the out-of-domain detector.
+      aqa_inputs: inputs of an assessment head.
       pose: [K, T, J, 3] m, or None.
       load: [K] kg, or None.
     """
 
     emg: np.ndarray
     predicted_mae: np.ndarray | None
-    look: EncoderFeatures
-    evidence: Mapping[str, np.ndarray]
+    encoder_features: EncoderFeatures
+    aqa_inputs: Mapping[str, np.ndarray]
     pose: np.ndarray | None
     load: np.ndarray | None
 
@@ -50,101 +50,104 @@ class ForwardFunction:
     def __init__(self, model: Model, params: Any, mesh: jax.sharding.Mesh) -> None:
         """Keeps the model and its parameters."""
         self._model, self._params, self._mesh = model, params, mesh
-        self._look = jax.jit(self._look_at)
+        self._compiled = jax.jit(self._forward)
 
     def __call__(self, batch: Batch) -> ModelOutputs:
-        """Looks at a batch of `data.pipeline.Examples.cut`'s fields; a multiple of the devices."""
+        """Applies the model to a batch.
+
+        Args:
+          batch: fields of `core.batch.FIELDS`; as many windows as a multiple of
+            the devices.
+        """
         inputs = {name: np.asarray(value) for name, value in batch.items() if name != "_mask"}
-        found = self._look(self._params, mesh_lib.put_batch(self._mesh, inputs))
+        outputs = self._compiled(self._params, mesh_lib.put_batch(self._mesh, inputs))
         with jax.transfer_guard("allow"):
-            found = jax.tree.map(np.asarray, jax.device_get(found))
-        look = EncoderFeatures(
-            found["feature"], found["motion"], np.asarray(inputs["video_mask"].any(-1))
-        )
-        load = None if found["load"] is None else np.expm1(found["load"])
+            outputs = jax.tree.map(np.asarray, jax.device_get(outputs))
+        recorded = np.asarray(inputs["video_mask"].any(-1))
         return ModelOutputs(
-            found["emg"], found["predicted_mae"], look, found["evidence"], found["pose"], load
+            emg=outputs["emg"],
+            predicted_mae=outputs["predicted_mae"],
+            encoder_features=EncoderFeatures(outputs["feature"], outputs["motion"], recorded),
+            aqa_inputs=outputs["aqa_inputs"],
+            pose=outputs["pose"],
+            load=None if outputs["load"] is None else np.expm1(outputs["load"]),
         )
 
-    def _look_at(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, Any]:
+    def _forward(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, Any]:
         outputs, tensors = self._model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        video, mask = batch["video"], batch["video_mask"]
-        b, v = mask.shape[:2]
-        frames = (
-            tensors["frames"].astype(jnp.float32).reshape(b, v, -1, tensors["frames"].shape[-1])
-        )
-        seen = tensors["token_mask"].reshape(b, v, -1, 1).astype(jnp.float32)
-        count = jnp.maximum(seen.sum(2), 1.0)
-        mean = (frames * seen).sum(2) / count
-        spread = jnp.sqrt((((frames - mean[:, :, None]) ** 2) * seen).sum(2) / count + 1e-12)
-        both = (mask[:, :, 1:] & mask[:, :, :-1]).astype(jnp.float32)
-        change = jnp.abs(jnp.diff(video.astype(jnp.float32), axis=2)).mean((3, 4, 5)) / 255
-        motion = (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
+        b, v = batch["video_mask"].shape[:2]
+        frames = tensors["frames"].astype(jnp.float32)
+        frames = frames.reshape(b, v, -1, frames.shape[-1])
+        weight = tensors["token_mask"].reshape(b, v, -1, 1).astype(jnp.float32)
+        count = jnp.maximum(weight.sum(2), 1.0)
+        mean = (frames * weight).sum(2) / count
+        variance = (((frames - mean[:, :, None]) ** 2) * weight).sum(2) / count
         return {
             "emg": outputs.emg,
             "predicted_mae": outputs.predicted_mae,
-            "feature": jnp.concatenate([mean, spread], -1),
-            "motion": motion,
-            "evidence": aqa_inputs(outputs, tensors, batch),
+            "feature": jnp.concatenate([mean, jnp.sqrt(variance + 1e-12)], -1),
+            "motion": _motion(batch["video"], batch["video_mask"]),
+            "aqa_inputs": aqa_inputs(outputs, tensors, batch),
             "pose": outputs.pose,
             "load": outputs.load,
         }
 
 
+def _motion(video: jax.Array, mask: jax.Array) -> jax.Array:
+    """[B, V] mean absolute change from frame to frame, as a share of full brightness."""
+    both = (mask[:, :, 1:] & mask[:, :, :-1]).astype(jnp.float32)
+    change = jnp.abs(jnp.diff(video.astype(jnp.float32), axis=2)).mean((3, 4, 5)) / 255
+    return (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
+
+
 def fit_ood_detector(
-    watcher: ForwardFunction, splits: Mapping[str, Examples], batch: int, about: Mapping[str, Any]
+    forward: ForwardFunction, splits: Mapping[str, Examples], batch: int, about: Mapping[str, Any]
 ) -> OODDetector:
-    """Looks at a run's own clips, see `domain`.
+    """Fits the detector to the run's own training and validation clips.
 
     Args:
-      watcher: the trained model.
+      forward: the trained model.
       splits: `train` and `validation`.
       batch: windows at a time.
-      about: what to remember of the run beside.
+      about: facts of the run: `dataset`, `normalisation`, `simulated`.
     """
-    muscles: dict[str, dict[str, None]] = collections.defaultdict(dict)
-    looks, actions = {}, {}
     people: dict[str, int] = {}
-    columns: list[tuple[np.ndarray, ...]] = []
-    spread = False
+    muscles: dict[str, dict[str, None]] = collections.defaultdict(dict)
+    features: dict[str, EncoderFeatures] = {}
+    actions: dict[str, list[str]] = {}
+    samples: list[Samples] = []
+    has_mae = False
     for split in ("train", "validation"):
         examples = splits[split]
-        chosen = evenly(len(examples), MOST)
-        parts, labels = [], []
-        for host in eval_batches(examples, batch, clips=chosen):
-            seen, real = watcher(host), host["_mask"]
-            parts.append(EncoderFeatures(*(x[real] for x in dataclasses.astuple(seen.look))))
+        parts, actions[split] = [], []
+        for host in eval_batches(examples, batch, clips=evenly(len(examples), MAX_CLIPS)):
+            outputs, real = forward(host), host["_mask"]
+            parts.append(outputs.encoder_features.select(real))
             person = np.zeros(len(real), np.int32)
             for row in np.flatnonzero(real):
                 clip = examples.clip(int(host["index"][row]))
                 person[row] = people.setdefault(clip.subject, len(people))
                 muscles[clip.action].update(dict.fromkeys(clip.muscles))
-                labels.append(clip.action)
+                actions[split].append(clip.action)
             if split == "validation":
-                known = host["emg_mask"] & real[:, None, None]
-                width = 1.0 if seen.predicted_mae is None else seen.predicted_mae[known]
-                error = (host["emg"][known] - seen.emg[known]) / width
-                spread = seen.predicted_mae is not None
-                columns.append(
-                    (
-                        seen.emg[known],
-                        error,
-                        np.broadcast_to(host["muscle"][:, None], known.shape)[known],
-                        np.broadcast_to(person[:, None, None], known.shape)[known],
-                    )
-                )
-        looks[split], actions[split] = EncoderFeatures.join(parts), labels
+                samples.append(_errors(host, outputs, person))
+                has_mae = outputs.predicted_mae is not None
+        features[split] = EncoderFeatures.join(parts)
     names = sorted(muscles)
+    train_action, validation_action = (
+        np.array([names.index(action) for action in actions[split]], np.int32)
+        for split in ("train", "validation")
+    )
     window = splits["train"].window
     return OODDetector.fit(
-        looks["train"],
-        np.array([names.index(a) for a in actions["train"]], np.int32),
-        looks["validation"],
-        np.array([names.index(a) for a in actions["validation"]], np.int32),
-        tabulate(Samples(*(np.concatenate(parts) for parts in zip(*columns, strict=True))), LEVEL),
+        features["train"],
+        train_action,
+        features["validation"],
+        validation_action,
+        tabulate(Samples.join(samples), LEVEL),
         dict(about)
         | {
-            "predicted_mae": spread,
+            "predicted_mae": has_mae,
             "joints": window.joints,
             "dofs": window.dofs,
             "muscles": {name: list(muscles[name]) for name in names},
@@ -152,10 +155,13 @@ def fit_ood_detector(
     )
 
 
-def queries(muscles: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """[M] place of each channel's muscle, and of its side, in the vocabulary."""
-    pairs = [vocabulary.split_channel(name) for name in muscles]
-    return (
-        np.array([vocabulary.MUSCLES.index(muscle) for _, muscle in pairs], np.int32),
-        np.array([vocabulary.SIDES.index(side) for side, _ in pairs], np.int32),
+def _errors(host: Batch, outputs: ModelOutputs, person: np.ndarray) -> Samples:
+    """Errors of one batch, as multiples of the predicted mean absolute error if there is one."""
+    known = host["emg_mask"] & host["_mask"][:, None, None]
+    mae = 1.0 if outputs.predicted_mae is None else outputs.predicted_mae[known]
+    return Samples(
+        predicted=outputs.emg[known],
+        error=(host["emg"][known] - outputs.emg[known]) / mae,
+        muscle=np.broadcast_to(host["muscle"][:, None], known.shape)[known],
+        person=np.broadcast_to(person[:, None, None], known.shape)[known],
     )

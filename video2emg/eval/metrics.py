@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float
 # Zero-dimensional results of NumPy are its scalars.
 Scores = Float[np.ndarray | np.float64, "*s"]
 
-# Peaks and onsets of a muscle that does nothing are noise: below this share of the reference (e.g.
-# 5 % of the MVC) peak ratio, onset and symmetry are undefined.
+# Peaks and onsets of an inactive muscle are noise: below this normalised envelope (e.g. 5 % of the
+# MVC) peak ratio, onset and symmetry are undefined.
 QUIET = 0.05
 
-# Predicted amplitudes that vary over clips by less than this share of the measured ones are
-# constant for `within_group_r`: what is left comes from where the samples fell, not from the clip.
+# Predicted amplitudes that vary over clips by less than this share of the measured ones count as
+# constant in `within_group_r`: so small a variation comes from the sampling, not from the clip.
 FLAT = 0.02
 
 
@@ -57,7 +57,7 @@ class Moments:
         prediction: Float[np.ndarray, "N *s"],
         mask: Bool[np.ndarray, "N *s"] | None = None,
     ) -> "Moments":
-        """Statistics over the first axis of what the mask marks as measured."""
+        """Statistics over the first axis, of the samples where the mask is true."""
         mask = np.ones(target.shape, bool) if mask is None else mask
         y = np.where(mask, target, 0).astype(np.float64)
         p = np.where(mask, prediction, 0).astype(np.float64)
@@ -137,7 +137,7 @@ def divide(a: npt.ArrayLike, b: npt.ArrayLike, otherwise: float = np.nan) -> np.
 
 
 def rmse(m: Moments) -> Scores:
-    """Root mean squared error, in units of the reference; NaN without samples.
+    """Root mean squared error, in units of the normalisation; NaN without samples.
 
     Of merged moments this is the *micro* RMSE (every sample counts the same). The mean of per-clip
     RMSEs (*macro*) is smaller or equal (Jensen): the two must not be compared.
@@ -146,12 +146,12 @@ def rmse(m: Moments) -> Scores:
 
 
 def mae(m: Moments) -> Scores:
-    """Mean absolute error, in units of the reference."""
+    """Mean absolute error, in units of the normalisation."""
     return divide(m.abs_error, m.count)
 
 
 def bias(m: Moments) -> Scores:
-    """Mean error, prediction minus measurement: positive means predicted too strong."""
+    """Mean error, prediction minus measurement: positive means that predictions are too high."""
     return np.where(m.count > 0, m.mean_prediction - m.mean_target, np.nan)
 
 
@@ -177,9 +177,9 @@ def pcc(m: Moments) -> Scores:
     """Pearson's r; NaN where target or prediction is constant (it is then undefined).
 
     Covariance and variances are all divided by the same n: mixing n and n - 1 gives values beyond
-    1. Of one clip's moments this asks for the time course. Of merged moments it asks mostly which
-    clip or channel a sample came from, and is high for predictors that know the exercise only:
-    report the mean over clips.
+    1. For the moments of one clip it measures the time course. For merged moments it measures
+    mostly which clip or channel a sample came from, and is high for predictors that know the
+    exercise only: report the mean over clips.
     """
     return np.clip(divide(m.co, np.sqrt(m.m2_target) * np.sqrt(m.m2_prediction)), -1, 1)
 
@@ -200,16 +200,16 @@ def vaf(m: Moments) -> Scores:
     """Variance accounted for, uncentred: 1 - Σe² / Σy², as in muscle synergy analysis.
 
     Far above `r2` for positive signals, for which predicting the mean already scores high: its
-    customary threshold of 0.9 says nothing about R².
+    usual threshold of 0.9 implies nothing about R².
     """
     return 1 - divide(m.sq_error, m.m2_target + m.count * m.mean_target**2)
 
 
 def skill(sq_error: Scores, template_sq_error: Scores) -> Scores:
-    """1 - Σe² / Σe²(reference predictor): 1 perfect, 0 no better than the reference.
+    """1 - Σe² / Σe²(template): 1 perfect, 0 no better than the action template.
 
-    A ratio of sums over a whole set, not a mean of ratios per clip: clips on which the reference
-    happens to be right would otherwise dominate. NaN if the reference makes no error.
+    A ratio of sums over a whole set, not a mean of ratios per clip: clips on which the template
+    happens to be right would otherwise dominate. NaN if the template makes no error.
     """
     return 1 - divide(sq_error, template_sq_error)
 
@@ -263,12 +263,12 @@ def peak_ratio(
     prediction: Float[np.ndarray, "N C"],
     mask: Bool[np.ndarray, "N C"],
 ) -> Float[np.ndarray, " C"]:
-    """Predicted peak / measured peak; below 1 is the usual flattening of regression to the mean.
+    """Predicted peak / measured peak; regression to the mean makes it smaller than 1.
 
     NaN where the measured peak is below `QUIET`. Peaks need not be at the same time.
     """
-    true = peak(target, mask)
-    return np.where(true >= QUIET, divide(peak(prediction, mask), true), np.nan)
+    measured = peak(target, mask)
+    return np.where(measured >= QUIET, divide(peak(prediction, mask), measured), np.nan)
 
 
 def onset(
@@ -280,29 +280,29 @@ def onset(
 ) -> Float[np.ndarray, " C"]:
     """When each channel first rises through min + k·(max - min) of itself, s.
 
-    Its own range, so that an error of gain is not also one of timing; between samples by linear
-    interpolation. It must have been below for `rest_s` before: a muscle that already holds
-    something when the recording starts has no onset there. NaN where there is no such rise, or the
-    range is below `QUIET`. Clinical detectors with k·SD of a resting baseline need a recording at
-    rest, which a cut repetition does not have.
+    The threshold is relative to the channel's own range, so that an error of gain is not also one
+    of timing; between samples it is interpolated linearly. The channel must have been below for
+    `rest_s` before: a muscle that is active when the recording starts has no onset there. NaN where
+    there is no such rise, or the range is below `QUIET`. Clinical detectors with k·SD of a resting
+    baseline need a recording at rest, which a single repetition does not have.
     """
     x = np.where(mask, envelope, np.nan).astype(np.float64)
     high = np.where(mask, x, -np.inf).max(0)
     low = np.where(mask, x, np.inf).min(0)
-    extent = np.where(mask.any(0), high - low, 0)
-    threshold = np.where(extent > 0, low + k * extent, np.inf)
+    own_range = np.where(mask.any(0), high - low, 0)
+    threshold = np.where(own_range > 0, low + k * own_range, np.inf)
     if len(x) < 2:
         return np.full(x.shape[1], np.nan)
     # Comparisons with NaN are false: a crossing needs measured samples on both sides.
-    place = np.arange(len(x))[:, None]
-    below_for = place - np.maximum.accumulate(np.where(x < threshold, -1, place), axis=0)
+    index = np.arange(len(x))[:, None]
+    below_for = index - np.maximum.accumulate(np.where(x < threshold, -1, index), axis=0)
     rest = max(round(rest_s / float(time[1] - time[0])), 1)
     rises = (below_for[:-1] >= rest) & (x[1:] >= threshold)
     first, columns = rises.argmax(0), np.arange(x.shape[1])
     before, after = x[first, columns], x[first + 1, columns]
     share = divide(threshold - before, after - before, 0.0)
     crossed = time[first] + share * (time[first + 1] - time[first])
-    return np.where(rises.any(0) & (extent >= QUIET), crossed, np.nan)
+    return np.where(rises.any(0) & (own_range >= QUIET), crossed, np.nan)
 
 
 def left_share(left: Scores, right: Scores) -> Scores:

@@ -1,4 +1,4 @@
-"""What a run knows about its own limits: what its clips look like, and how far off it usually is.
+"""Out-of-domain detector of a run: features of its own clips, thresholds, usual errors.
 
 Computed once from the run's training and validation clips and kept in `workdir/ood_detector.npz`.
 Letters: n training clips, V views, F features, M muscles of the vocabulary, B levels.
@@ -19,27 +19,27 @@ from video2emg.eval import intervals
 
 FILE = "ood_detector.npz"
 FORMAT = 1
-QUANTILE = 0.99  # of the validation clips lie on the right side of each view's threshold
+QUANTILE = 0.99  # share of the validation clips within each view's threshold
 LEVEL = 0.9  # of the intervals
-# A repetition moves less on smooth pictures than on the grainy ones of a dataset; a room without a
-# person moves not at all.
-_STILLER = 0.5
+# A repetition changes smooth pictures less than the grainy ones of a dataset, so the threshold of
+# motion is lower than that of the validation clips. An empty room does not change at all.
+_MOTION_FACTOR = 0.5
 _NEIGHBOURS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderFeatures:
-    """How windows look to the encoder.
+    """Features of K windows.
 
     Attributes:
-      feature: [K, V, F] mean and standard deviation over time of what the encoder says of a view.
+      feature: [K, V, F] mean and standard deviation over time of the encoder's output for a view.
       motion: [K, V] mean absolute change from frame to frame, as a share of full brightness.
-      seen: [K, V] whether the view was recording.
+      recorded: [K, V] whether the view has any frame.
     """
 
     feature: np.ndarray
     motion: np.ndarray
-    seen: np.ndarray
+    recorded: np.ndarray
 
     def __len__(self) -> int:
         return len(self.feature)
@@ -50,14 +50,18 @@ class EncoderFeatures:
         columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
         return cls(*map(np.concatenate, columns))
 
+    def select(self, rows: np.ndarray) -> "EncoderFeatures":
+        """Some of the windows, by index or mask."""
+        return EncoderFeatures(*(column[rows] for column in dataclasses.astuple(self)))
+
 
 @dataclasses.dataclass(frozen=True)
 class OODScore:
-    """Whether windows look like the run's own clips.
+    """How similar K windows are to the run's own clips.
 
     Attributes:
-      distance: [K] to the training clips, 1 at the threshold; of the view that is farthest off.
-      motion: [K] of the view that moves most, 1 at the threshold, below it nothing much moves.
+      distance: [K] to the training clips, 1 at the threshold; of the most distant view.
+      motion: [K] of the view with most motion, 1 at the threshold; below it hardly anything moves.
     """
 
     distance: np.ndarray
@@ -74,12 +78,13 @@ class OODDetector:
     """See the module.
 
     Attributes:
-      about: what else is needed to use the run without its data: joints, dofs, muscles by action,
-        dataset, reference, share of validation clips whose action is recognised, counts; `spread`:
-        whether `low` and `high` are multiples of the spread that the model predicts.
+      about: other facts that are needed to use the run without its data: `dataset`,
+        `normalisation`, `simulated`, `joints`, `dofs`, `muscles` by action, `action_accuracy` on
+        validation clips, counts; `predicted_mae`: whether `low` and `high` are multiples of the
+        mean absolute error that the model predicts.
       feature: [n, V, F] float32 of training clips, standardised.
-      action: [n] place in `actions`.
-      mean, scale: [V, F] that standardise.
+      action: [n] index in `actions`.
+      mean, scale: [V, F] of the features of training clips.
       distance, motion: [V] thresholds.
       level, low, high: [M, B] predicted EMG, and quantiles of measured minus predicted EMG there;
         NaN for muscles that the run does not know.
@@ -115,14 +120,14 @@ class OODDetector:
 
         Args:
           train: of training clips.
-          action: of each, a place in `about["muscles"]`.
+          action: of each, an index in `about["muscles"]`.
           validation: of validation clips, of other subjects.
           validation_action: of each.
           errors: of `eval.intervals.tabulate`.
-          about: see the class, without what is added here.
+          about: see the class; format, level, counts and accuracy are added here.
         """
         mean, scale = train.feature.mean(0), train.feature.std(0) + 1e-6
-        found = cls(
+        detector = cls(
             about=about,
             feature=((train.feature - mean) / scale).astype(np.float32),
             action=np.asarray(action, np.int32),
@@ -134,17 +139,17 @@ class OODDetector:
             low=errors[1],
             high=errors[2],
         )
-        distance = found._nearest(validation.feature)[..., :_NEIGHBOURS].mean(-1)
-        found = dataclasses.replace(
-            found,
+        distance = detector._nearest(validation.feature)[..., :_NEIGHBOURS].mean(-1)
+        detector = dataclasses.replace(
+            detector,
             distance=np.quantile(distance, QUANTILE, axis=0).astype(np.float32),
-            motion=(_STILLER * np.quantile(validation.motion, 1 - QUANTILE, axis=0)).astype(
+            motion=(_MOTION_FACTOR * np.quantile(validation.motion, 1 - QUANTILE, axis=0)).astype(
                 np.float32
             ),
         )
-        guess, _ = found.recognise(validation)
+        recognised, _ = detector.recognise(validation)
         return dataclasses.replace(
-            found,
+            detector,
             about=dict(about)
             | {
                 "format": FORMAT,
@@ -152,26 +157,27 @@ class OODDetector:
                 "level": LEVEL,
                 "train_clips": len(train),
                 "validation_clips": len(validation),
-                "validation_inside": float(found.judge(validation).inside.mean()),
-                "action_accuracy": float((guess == validation_action).mean()),
+                "validation_inside": float(detector.score(validation).inside.mean()),
+                "action_accuracy": float((recognised == validation_action).mean()),
             },
         )
 
-    def judge(self, look: EncoderFeatures) -> OODScore:
+    def score(self, features: EncoderFeatures) -> OODScore:
         """Compares windows with the run's own clips."""
-        near = self._nearest(look.feature)[..., :_NEIGHBOURS].mean(-1) / self.distance
-        moves = look.motion / np.maximum(self.motion, 1e-9)
+        distance = self._nearest(features.feature)[..., :_NEIGHBOURS].mean(-1) / self.distance
+        motion = features.motion / np.maximum(self.motion, 1e-9)
         return OODScore(
-            np.where(look.seen, near, -np.inf).max(1), np.where(look.seen, moves, -np.inf).max(1)
+            np.where(features.recorded, distance, -np.inf).max(1),
+            np.where(features.recorded, motion, -np.inf).max(1),
         )
 
     def recognise(
-        self, look: EncoderFeatures
+        self, features: EncoderFeatures
     ) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
-        """The action of each window by its nearest training clips, and their share of the votes."""
-        apart = self._apart(look.feature)
-        apart = np.where(look.seen[:, None], apart, 0).sum(-1)
-        nearest = np.argsort(apart, axis=1)[:, :_NEIGHBOURS]
+        """The action of each window by its nearest training clips, and its share of their votes."""
+        distance = self._distances(features.feature)
+        distance = np.where(features.recorded[:, None], distance, 0).sum(-1)
+        nearest = np.argsort(distance, axis=1)[:, :_NEIGHBOURS]
         votes = np.stack(
             [(self.action[nearest] == a).mean(1) for a in range(len(self.actions))], axis=1
         )
@@ -180,24 +186,24 @@ class OODDetector:
     def interval(
         self,
         emg: Float[np.ndarray, "N C"],
-        spread: Float[np.ndarray, "N C"] | None,
+        predicted_mae: Float[np.ndarray, "N C"] | None,
         muscles: tuple[str, ...],
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Bounds [N, C] between which `LEVEL` of the validation samples lie; None if unknown.
 
         Args:
           emg: predicted.
-          spread: predicted with it; counts only if the run's own intervals are made of it.
+          predicted_mae: predicted with it; used only if the run's intervals are multiples of it.
           muscles: of the channels.
         """
-        width = spread if self.about.get("predicted_mae") else None
-        return intervals.bounds((self.level, self.low, self.high), emg, width, muscles)
+        mae = predicted_mae if self.about.get("predicted_mae") else None
+        return intervals.bounds((self.level, self.low, self.high), emg, mae, muscles)
 
     def _nearest(self, feature: np.ndarray) -> np.ndarray:
-        """[K, V, n] distances to the training clips in order of size."""
-        return np.sort(self._apart(feature).swapaxes(1, 2), axis=-1)
+        """[K, V, n] distances to the training clips, sorted."""
+        return np.sort(self._distances(feature).swapaxes(1, 2), axis=-1)
 
-    def _apart(self, feature: np.ndarray) -> np.ndarray:
+    def _distances(self, feature: np.ndarray) -> np.ndarray:
         """[K, n, V] root-mean-square distance of standardised features."""
         x = (feature - self.mean) / self.scale
         square = (
@@ -230,8 +236,10 @@ class OODDetector:
                 arrays = dict(file)
             about = json.loads(str(arrays.pop("about")))
             if about["format"] != FORMAT:
-                raise UserError(f"{path}: format {about['format']}, not {FORMAT}; delete it, and "
-                                "it is made again where the run's dataset is")  # fmt: skip
+                raise UserError(
+                    f"{path}: format {about['format']}, not {FORMAT}; delete it, and it is made "
+                    "again where the run's dataset is"
+                )
             return cls(about=about, **arrays)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: missing or damaged ({error})") from None

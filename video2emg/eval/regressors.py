@@ -1,7 +1,7 @@
-"""Systems that need no gradient: retrieval, ridge and support-vector regression on features.
+"""Systems without gradients: retrieval, ridge and support-vector regression on features.
 
-They see a signal per clip, joint positions or a frozen encoder's features, on its own clock, and
-predict envelopes on the clip's. P instants, D features, N samples, C channels.
+Their input is a signal per clip, joint positions or a frozen encoder's features, on a clock of its
+own; they predict envelopes on the clip's clock. P instants, D features, N samples, C channels.
 """
 
 import abc
@@ -11,6 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
+from sklearn import linear_model
+from sklearn.svm import SVR
 
 from video2emg.core.errors import UserError
 from video2emg.eval.baselines import TrainMean
@@ -18,11 +20,11 @@ from video2emg.eval.series import ClipSeries
 
 
 @dataclasses.dataclass(frozen=True)
-class Described:
-    """A clip and what is seen of it.
+class ClipFeatures:
+    """A clip and the features that its EMG is predicted from.
 
     Attributes:
-      series: the clip; predictors look at its EMG in training only.
+      series: the clip; predictors use its EMG in training only.
       features: [P, D] finite.
       time: [P] s on the clip clock, increasing.
     """
@@ -34,16 +36,16 @@ class Described:
     def __post_init__(self) -> None:
         where = f"clip {self.series.clip_id!r}, features"
         if not len(self.time) or not (np.diff(self.time) > 0).all():
-            raise UserError(f"{where}: their times must increase, and there must be one at least")
+            raise UserError(f"{where}: at least one instant is needed, and times must increase")
         if not np.isfinite(self.features).all():
             raise UserError(f"{where}: not finite")
 
-    def at(self, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N D"]:
+    def resample(self, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, "N D"]:
         """Features at other times: linear between instants, constant beyond them."""
-        place = np.interp(time, self.time, np.arange(len(self.time)))
-        left = np.minimum(place.astype(int), max(len(self.time) - 2, 0))
+        position = np.interp(time, self.time, np.arange(len(self.time)))
+        left = np.minimum(position.astype(int), max(len(self.time) - 2, 0))
         right = np.minimum(left + 1, len(self.time) - 1)
-        share = (place - left)[:, None]
+        share = (position - left)[:, None]
         return self.features[left] * (1 - share) + self.features[right] * share
 
 
@@ -57,11 +59,11 @@ class Regressor(abc.ABC):
     name: ClassVar[str]
 
     @abc.abstractmethod
-    def fit(self, train: Sequence[Described]) -> "Regressor":
+    def fit(self, train: Sequence[ClipFeatures]) -> "Regressor":
         """Learns from training clips; returns itself."""
 
     @abc.abstractmethod
-    def predict(self, clip: Described) -> Float[np.ndarray, "N C"]:
+    def predict(self, clip: ClipFeatures) -> Float[np.ndarray, "N C"]:
         """Envelopes [N, C] float32 for one clip."""
 
 
@@ -69,8 +71,8 @@ class _PerChannel(Regressor):
     """One scalar regressor per channel name, on features of a short time around each sample.
 
     Args:
-      context: s; features this long before and after are seen too, 0 for none.
-      rate: Hz; how many training samples per second are looked at.
+      context: s; features up to this long before and after are inputs too, 0 for none.
+      rate: Hz; training samples used per second.
       most: training samples per channel, at most; drawn with `seed`.
     """
 
@@ -86,10 +88,10 @@ class _PerChannel(Regressor):
     def _fit_one(self, x: Float[np.ndarray, "K E"], y: Float[np.ndarray, " K"]):
         """Returns a function [K, E] → [K]."""
 
-    def _inputs(self, clip: Described, time: np.ndarray) -> Float[np.ndarray, "N E"]:
-        return np.concatenate([clip.at(time + offset) for offset in self._offsets], axis=1)
+    def _inputs(self, clip: ClipFeatures, time: np.ndarray) -> Float[np.ndarray, "N E"]:
+        return np.concatenate([clip.resample(time + offset) for offset in self._offsets], axis=1)
 
-    def fit(self, train: Sequence[Described]) -> "Regressor":
+    def fit(self, train: Sequence[ClipFeatures]) -> "Regressor":
         """Fits every channel that was measured."""
         self._mean = TrainMean()
         self._mean.fit([clip.series for clip in train])
@@ -97,14 +99,14 @@ class _PerChannel(Regressor):
         for clip in train:
             series = clip.series
             step = max(round(len(series.time) / (np.ptp(series.time) * self._rate + 1)), 1)
-            thin = slice(None, None, step)
-            x = self._inputs(clip, series.time[thin])
+            every = slice(None, None, step)
+            x = self._inputs(clip, series.time[every])
             for c, name in enumerate(series.muscles):
-                known = series.mask[thin, c]
+                known = series.mask[every, c]
                 if known.any():
-                    rows.setdefault(name, []).append((x[known], series.target[thin, c][known]))
-        every = np.concatenate([x for parts in rows.values() for x, _ in parts])
-        self._centre, scale = every.mean(0), every.std(0)
+                    rows.setdefault(name, []).append((x[known], series.target[every, c][known]))
+        inputs = np.concatenate([x for parts in rows.values() for x, _ in parts])
+        self._centre, scale = inputs.mean(0), inputs.std(0)
         self._scale = np.where(scale > 0, scale, 1.0)
         self._models = {}
         rng = np.random.default_rng(self._seed)
@@ -116,8 +118,8 @@ class _PerChannel(Regressor):
             self._models[name] = self._fit_one((x - self._centre) / self._scale, y)
         return self
 
-    def predict(self, clip: Described) -> Float[np.ndarray, "N C"]:
-        """Every channel by its own regressor; the muscle's mean for those never measured."""
+    def predict(self, clip: ClipFeatures) -> Float[np.ndarray, "N C"]:
+        """Every channel by its own regressor; the muscle's mean for channels never measured."""
         series = clip.series
         x = (self._inputs(clip, series.time) - self._centre) / self._scale
         out = np.empty(series.target.shape, np.float32)
@@ -138,18 +140,14 @@ class Ridge(_PerChannel):
         self._penalty = penalty
 
     def _fit_one(self, x: Float[np.ndarray, "K E"], y: Float[np.ndarray, " K"]):
-        x, mean, centre = x.astype(np.float64), float(y.mean()), x.mean(0, dtype=np.float64)
-        x = x - centre
-        square = x.T @ x + self._penalty * len(x) * np.eye(x.shape[1])
-        weights = np.linalg.solve(square, x.T @ (y - mean))
-        return lambda x: (x - centre) @ weights + mean
+        model = linear_model.Ridge(self._penalty * len(x))
+        return model.fit(x.astype(np.float64), y.astype(np.float64)).predict
 
 
 class SupportVector(_PerChannel):
     """Support-vector regression with a Gaussian kernel: FLEX's best Video→EMG system, on its ViT.
 
-    scikit-learn's, with its defaults for the kernel's width; the time grows with the square of
-    `most`.
+    With scikit-learn's default width of the kernel; the time grows with the square of `most`.
     """
 
     name = "support_vector"
@@ -160,12 +158,6 @@ class SupportVector(_PerChannel):
         self._c, self._epsilon = c, epsilon
 
     def _fit_one(self, x: Float[np.ndarray, "K E"], y: Float[np.ndarray, " K"]):
-        try:
-            from sklearn.svm import SVR
-        except ImportError:
-            raise UserError(
-                "support_vector needs scikit-learn: pip install 'video2emg[baselines]'"
-            ) from None
         return SVR(C=self._c, epsilon=self._epsilon).fit(x, y).predict
 
 
@@ -183,7 +175,7 @@ class Retrieval(Regressor):
     def __init__(
         self, seconds: float = 3.0, rate: float = 10.0, same_subject: bool = False
     ) -> None:
-        """Says what is compared.
+        """Sets the windows.
 
         Args:
           seconds: length of a window; 3 in MIA.
@@ -194,19 +186,19 @@ class Retrieval(Regressor):
         if seconds <= 0 or rate * seconds < 1:
             raise UserError(f"retrieval: a window of {seconds:g} s at {rate:g} Hz has no sample")
         self._grid = np.arange(round(seconds * rate)) / rate
-        self._seconds, self._same = seconds, same_subject
+        self._seconds, self._same_subject = seconds, same_subject
 
-    def _starts(self, clip: Described) -> Float[np.ndarray, " W"]:
+    def _starts(self, clip: ClipFeatures) -> Float[np.ndarray, " W"]:
         first, last = clip.series.time[[0, -1]]
         count = max(int(np.ceil((last - first) / self._seconds - 1e-9)), 1)
         latest = max(last - self._seconds, first)
         return np.minimum(first + self._seconds * np.arange(count), latest)
 
-    def _window(self, clip: Described, start: float) -> Float[np.ndarray, " E"]:
-        return clip.at(start + self._grid).ravel().astype(np.float32)
+    def _window(self, clip: ClipFeatures, start: float) -> Float[np.ndarray, " E"]:
+        return clip.resample(start + self._grid).ravel().astype(np.float32)
 
-    def fit(self, train: Sequence[Described]) -> "Regressor":
-        """Remembers the windows."""
+    def fit(self, train: Sequence[ClipFeatures]) -> "Regressor":
+        """Keeps the windows."""
         self._mean = TrainMean()
         self._mean.fit([clip.series for clip in train])
         self._source = [(clip, float(s)) for clip in train for s in self._starts(clip)]
@@ -214,11 +206,11 @@ class Retrieval(Regressor):
         self._subject = np.array([clip.series.subject for clip, _ in self._source])
         return self
 
-    def predict(self, clip: Described) -> Float[np.ndarray, "N C"]:
+    def predict(self, clip: ClipFeatures) -> Float[np.ndarray, "N C"]:
         """The nearest windows' EMG, one after the other; channels are matched by name."""
         series = clip.series
         allowed = np.arange(len(self._windows))
-        if self._same:
+        if self._same_subject:
             allowed = np.flatnonzero(self._subject == series.subject)
             if not len(allowed):
                 raise UserError(
@@ -228,18 +220,19 @@ class Retrieval(Regressor):
         out = np.empty(series.target.shape, np.float32)
         for start in self._starts(clip):
             distance = ((self._windows[allowed] - self._window(clip, start)) ** 2).sum(1)
-            near, its_start = self._source[allowed[distance.argmin()]]
+            nearest, nearest_start = self._source[allowed[distance.argmin()]]
             rows = np.flatnonzero(series.time >= start - 1e-9)
-            time = series.time[rows] - start + its_start
+            time = series.time[rows] - start + nearest_start
             for c, name in enumerate(series.muscles):
-                out[rows, c] = self._borrow(near.series, name, time)
+                out[rows, c] = self._retrieve(nearest.series, name, time)
         return out
 
-    def _borrow(self, near: ClipSeries, channel: str, time: np.ndarray) -> np.ndarray | float:
-        if channel not in near.muscles:
+    def _retrieve(self, nearest: ClipSeries, channel: str, time: np.ndarray) -> np.ndarray | float:
+        """One channel of the nearest clip; the muscle's mean where it was not measured."""
+        if channel not in nearest.muscles:
             return self._mean.level(channel)
-        place = near.muscles.index(channel)
-        known = near.mask[:, place]
+        column = nearest.muscles.index(channel)
+        known = nearest.mask[:, column]
         if not known.any():
             return self._mean.level(channel)
-        return np.interp(time, near.time[known], near.target[known, place])
+        return np.interp(time, nearest.time[known], nearest.target[known, column])

@@ -19,7 +19,9 @@ import numpy as np
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
+from video2emg.core.text_table import MISSING, align, cell, descending, number, underline
 from video2emg.eval import baselines, intervals, scores
+from video2emg.eval.bootstrap import BootstrapScores
 from video2emg.eval.series import ClipSeries
 
 SCHEMA_VERSION = 1
@@ -29,8 +31,10 @@ Results = dict[str, Any]
 _PACKAGES = ("video2emg", "jax", "flax", "numpy", "scipy", "mujoco-core")
 _PACKAGE_FOLDER = pathlib.Path(__file__).parent
 
+Columns = tuple[tuple[str, str, str], ...]
+
 # Columns of the printed table: metric, heading, format.
-_COLUMNS = (
+_COLUMNS: Columns = (
     ("skill", "skill", "{:+.3f}"),
     ("pcc", "PCC", "{:.3f}"),
     ("amplitude_r", "amplitude r", "{:.3f}"),
@@ -45,12 +49,13 @@ _COLUMNS = (
 
 
 def _describe(
-    table: scores.Table, samples: int, seed: int, group_intervals: bool = True
+    table: scores.Table, scored: BootstrapScores, samples: int, seed: int, group_intervals: bool
 ) -> Results:
-    """Scores one predictor.
+    """All that is written about one predictor.
 
     Args:
       table: of the predictor.
+      scored: its scores over the whole table.
       samples: bootstrap samples.
       seed: of the bootstrap.
       group_intervals: whether the groups have intervals too.
@@ -61,30 +66,36 @@ def _describe(
       intervals (a person cannot be resampled).
     """
 
-    def part(some: scores.Table, intervals: bool) -> Results:
-        found: Results = {
-            "clips": len(some.clip_id),
-            "subjects": len(np.unique(some.subject)),
-            "samples": int(some.moments.count.sum()),
+    def counts(part: scores.Table) -> Results:
+        return {
+            "clips": len(part.clip_id),
+            "subjects": len(np.unique(part.subject)),
+            "samples": int(part.moments.count.sum()),
         }
-        if intervals:
-            return found | scores.score_with_intervals(some, samples, seed)
-        return found | scores.score(some)
 
-    return part(table, True) | {
-        "by_muscle": {
-            str(muscle): part(table.select(channels=table.muscles == muscle), group_intervals)
-            for muscle in np.unique(table.muscles)
-        },
-        "by_action": {
-            str(action): part(table.select(clips=table.action == action), group_intervals)
-            for action in np.unique(table.action)
-        },
-        "by_subject": {
-            str(subject): part(table.select(clips=table.subject == subject), False)
-            for subject in np.unique(table.subject)
-        },
-    }
+    def group(part: scores.Table, intervals: bool) -> Results:
+        if intervals:
+            return counts(part) | scores.bootstrap_scores(part, samples, seed).with_intervals()
+        return counts(part) | scores.score(part)
+
+    return (
+        counts(table)
+        | scored.with_intervals()
+        | {
+            "by_muscle": {
+                str(muscle): group(table.select(channels=table.muscles == muscle), group_intervals)
+                for muscle in np.unique(table.muscles)
+            },
+            "by_action": {
+                str(action): group(table.select(clips=table.action == action), group_intervals)
+                for action in np.unique(table.action)
+            },
+            "by_subject": {
+                str(subject): group(table.select(clips=table.subject == subject), False)
+                for subject in np.unique(table.subject)
+            },
+        }
+    )
 
 
 def tables(
@@ -93,7 +104,7 @@ def tables(
     predictions: Sequence[np.ndarray],
     names: Sequence[str] | None = None,
 ) -> dict[str, scores.Table]:
-    """Looks at every prediction once: the model's and those of the baselines fitted on `train`.
+    """Per-clip results of the model and of baselines that are fitted on `train`.
 
     Args:
       train: training series (of other subjects).
@@ -109,13 +120,13 @@ def tables(
     if template is None:
         template = baselines.predict_baselines(train, test, ["template"])["template"]
     return {
-        name: scores.tabulate(test, guess, template)
-        for name, guess in {"model": predictions, **predicted}.items()
+        name: scores.tabulate(test, values, template)
+        for name, values in {"model": predictions, **predicted}.items()
     }
 
 
 def evaluate(
-    found: Mapping[str, scores.Table],
+    tables: Mapping[str, scores.Table],
     train_subjects: Iterable[str],
     samples: int = 1000,
     seed: int = 0,
@@ -123,8 +134,8 @@ def evaluate(
     """Scores a model beside the baselines.
 
     Args:
-      found: from `tables`.
-      train_subjects: who was learned from.
+      tables: from `tables`.
+      train_subjects: whom the model was trained on.
       samples: bootstrap samples.
       seed: of the bootstrap.
 
@@ -133,20 +144,18 @@ def evaluate(
       intervals of groups), `model_minus[name]` (paired differences), and
       `subjects_shared_with_training`, which should be empty.
     """
-    model = found["model"]
-    rivals = {name: table for name, table in found.items() if name != "model"}
+    scored = {name: scores.bootstrap_scores(table, samples, seed) for name, table in tables.items()}
+    rivals = [name for name in tables if name != "model"]
+    test_subjects = set(tables["model"].subject.tolist())
     return {
-        "model": _describe(model, samples, seed),
+        "model": _describe(tables["model"], scored["model"], samples, seed, True),
         "baselines": {
-            name: _describe(table, samples, seed, group_intervals=False)
+            name: _describe(tables[name], scored[name], samples, seed, False)
             | {"uses_test_emg": baselines.REGISTRY[name].uses_test_emg}
-            for name, table in rivals.items()
+            for name in rivals
         },
-        "model_minus": {
-            name: scores.paired_difference(model, table, samples, seed)
-            for name, table in rivals.items()
-        },
-        "subjects_shared_with_training": sorted(set(train_subjects) & set(model.subject.tolist())),
+        "model_minus": {name: scored["model"].minus(scored[name]) for name in rivals},
+        "subjects_shared_with_training": sorted(set(train_subjects) & test_subjects),
     }
 
 
@@ -160,13 +169,13 @@ def provenance(
     config_hash: str,
     **more: Any,
 ) -> Results:
-    """What one must know to believe or repeat a result.
+    """The facts that are needed to judge or repeat a result.
 
     Args:
       dataset: name and config of the dataset, e.g. `gymsim/default`.
       dataset_version: its version.
       simulated: whether the EMG is simulated; tables and figures say so.
-      normalisation: the reference the envelopes are divided by, e.g. `mvc`.
+      normalisation: what the envelopes are divided by, e.g. `mvc`.
       seed: of the training run.
       config_hash: of the whole configuration.
       **more: anything else, JSON-able.
@@ -185,8 +194,22 @@ def provenance(
     } | more
 
 
+def common_provenance(provenances: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the provenances of all rows of one table have in common.
+
+    Raises:
+      UserError: the rows are of different datasets or normalisations.
+    """
+    first, *rest = provenances.values()
+    for field in ("dataset", "dataset_version", "normalisation"):
+        values = {str(provenance[field]) for provenance in (first, *rest)}
+        if len(values) > 1:
+            raise UserError(f"rows of one table differ in {field}: {', '.join(sorted(values))}")
+    return {k: v for k, v in first.items() if all(p.get(k) == v for p in rest) and k != "seed"}
+
+
 def packages() -> dict[str, str | None]:
-    """Versions of what results depend on."""
+    """Versions of the packages that results depend on."""
     return {name: _version(name) for name in _PACKAGES}
 
 
@@ -216,7 +239,7 @@ def _git_commit() -> str | None:
 def write_results(path: str | os.PathLike[str], results: Results) -> None:
     """Writes strict JSON (NaN and infinities become null, keys sorted) in one step.
 
-    A reader sees the old file or the whole new one.
+    A reader gets the old file or the complete new one.
 
     Raises:
       UserError: the file cannot be written.
@@ -262,12 +285,12 @@ def _jsonable(value: Any) -> Any:
 
 
 def merge_seeds(runs: Sequence[Results]) -> Results:
-    """Mean over runs that differ in their seed, with the spread beside it.
+    """Mean over runs that differ in their seed, with the standard deviation.
 
-    Every number of the model becomes its mean, `<key>_sd` (n - 1; the spread of training, not an
-    interval over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined.
-    Intervals over subjects are dropped: an average of end points is not the interval of an average.
-    A single run stays as it is, with its intervals.
+    Every number of the model becomes its mean, `<key>_sd` (n - 1; over trainings, not an interval
+    over subjects) and `<key>_per_seed`. Undefined values (null) make the mean undefined. Intervals
+    over subjects are dropped: an average of end points is not the interval of an average. A single
+    run stays as it is, with its intervals.
 
     Raises:
       UserError: no runs, or runs of different datasets, configurations or splits.
@@ -305,7 +328,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
     for key, first in parts[0].items():
         values = [part.get(key) for part in parts]
         if key == "baselines" and len({repr(value) for value in values}) == 1:
-            merged[key] = first  # no seed in them: their intervals over subjects stay true
+            merged[key] = first  # they do not depend on the seed, so their intervals stay valid
         elif isinstance(first, Mapping):
             merged[key] = _merge([value or {} for value in values])
         elif key.endswith("_ci95"):
@@ -321,30 +344,21 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Results:
 
 
 def format_table(results: Results, split: str = "test") -> str:
-    """The model and the baselines as text, best skill first, with what the numbers are about."""
+    """The model and the baselines as text, best skill first, under the facts of the test set."""
     if split not in results:
         raise UserError(f"these results have no split {split!r}")
     part, facts = results[split], results.get("provenance", {})
     model = part["model"]
-    rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
-    rows.append(["model", *_cells(model)])
-    spread = _spread(model)
-    if spread is not None:
-        rows.append([spread[0], *spread[1]])
-    order = sorted(part["baselines"].items(), key=lambda item: -_number(item[1].get("skill")))
-    for name, found in order:
-        rows.append([name + (" *" if found.get("uses_test_emg") else ""), *_cells(found)])
-    if not math.isfinite(_number(model.get("rmse_source"))):  # most sources have none
-        place = 1 + [name for name, _, _ in _COLUMNS].index("rmse_source")
-        rows = [row[:place] + row[place + 1 :] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    columns = _COLUMNS
+    if not math.isfinite(number(model.get("rmse_source"))):  # most sources have none
+        columns = tuple(column for column in _COLUMNS if column[0] != "rmse_source")
+    rows = [["", *(heading for _, heading, _ in columns)], ["model", *_cells(model, columns)]]
+    rows += _spread(model, columns)
+    order = sorted(part["baselines"].items(), key=lambda item: descending(item[1].get("skill")))
+    for name, scored in order:
+        rows.append(
+            [name + (" *" if scored.get("uses_test_emg") else ""), *_cells(scored, columns)]
+        )
     about = [
         facts.get("dataset", "unnamed dataset"),
         "simulated EMG" if facts.get("simulated") else "",
@@ -352,47 +366,40 @@ def format_table(results: Results, split: str = "test") -> str:
         f"envelopes / {facts['normalisation']}" if "normalisation" in facts else "",
         f"seeds {facts['seeds']}" if "seeds" in facts else "",
     ]
-    lines.insert(0, " · ".join(text for text in about if text))
-    lines.insert(2, "-" * max(len(line) for line in lines[1:]))
-    if any(found.get("uses_test_emg") for _, found in order):
+    lines = [" · ".join(text for text in about if text), *underline(align(rows))]
+    if any(scored.get("uses_test_emg") for _, scored in order):
         lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
-    if told := intervals.feedback_texts(part.get("calibration", {})):
-        lines.append(told)
+    if coverage := intervals.coverage_text(part.get("calibration", {})):
+        lines.append(coverage)
     return "\n".join(lines)
 
 
-def _spread(model: Results) -> tuple[str, list[str]] | None:
-    """Second line of the model: intervals over subjects, or standard deviations over seeds."""
-    if any(f"{name}_ci95" in model for name, _, _ in _COLUMNS):
-        cells = [_interval_cell(model.get(f"{name}_ci95"), form) for name, _, form in _COLUMNS]
-        return "  95 %", cells
-    if any(f"{name}_sd" in model for name, _, _ in _COLUMNS):
-        cells = [_cell(model.get(f"{name}_sd"), form, "±") for name, _, form in _COLUMNS]
-        return "  sd over seeds", cells
-    return None
+def _spread(model: Results, columns: Columns) -> list[list[str]]:
+    """Second row of the model: intervals over subjects, or standard deviations over seeds."""
+    if any(f"{name}_ci95" in model for name, _, _ in columns):
+        cells = [_interval(model.get(f"{name}_ci95"), form) for name, _, form in columns]
+        return [["  95 %", *cells]]
+    if any(f"{name}_sd" in model for name, _, _ in columns):
+        cells = [_deviation(model.get(f"{name}_sd"), form) for name, _, form in columns]
+        return [["  sd over seeds", *cells]]
+    return []
 
 
-def _cells(found: Results) -> list[str]:
-    return [_cell(found.get(name), form) for name, _, form in _COLUMNS]
+def _cells(scored: Results, columns: Columns) -> list[str]:
+    return [cell(scored.get(name), form) for name, _, form in columns]
 
 
-def _cell(value: float | None, form: str, prefix: str = "") -> str:
-    if not math.isfinite(_number(value)):
-        return "–"
-    return prefix + (form.replace("+", "") if prefix else form).format(value)
+def _deviation(value: float | None, form: str) -> str:
+    text = cell(value, form.replace("+", ""))
+    return text if text == MISSING else f"±{text}"
 
 
-def _interval_cell(ends: Sequence[float | None] | None, form: str) -> str:
-    values = [_number(end) for end in ends or [None]]
-    if not all(math.isfinite(value) for value in values):
-        return "–"
+def _interval(ends: Sequence[float | None] | None, form: str) -> str:
+    if not all(math.isfinite(number(end)) for end in ends or [None]):
+        return MISSING
     # .776–.847: without the leading zeros the column stays as narrow as its numbers allow.
-    texts = [form.replace("+", "").format(value) for value in values]
-    short = [
-        t.replace("0.", ".", 1) if abs(v) < 1 else t for t, v in zip(texts, values, strict=True)
-    ]
-    return "–".join(short)
-
-
-def _number(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else float(value)
+    texts = [cell(end, form.replace("+", "")) for end in ends or []]
+    return "–".join(
+        text.replace("0.", ".", 1) if abs(number(end)) < 1 else text
+        for text, end in zip(texts, ends or [], strict=True)
+    )

@@ -1,19 +1,20 @@
-"""Scores of one set of predictions, whole or by group, with intervals over subjects.
+"""Scores of one set of predictions, whole or by group, with bootstrap draws over subjects.
 
-Every score is a function of sums that are additive over clips. They are added up per subject once;
-a bootstrap sample is then a vector of subject weights, and no frame is looked at again.
-Letters: K clips, M channel names, S subjects, G (action, channel) pairs, R weightings.
+Every score is a function of sums over clips. The sums of each subject are made once; a bootstrap
+draw is then a vector of subject weights, and the samples are not needed again. K clips, M channel
+names, S subjects, G (action, channel) pairs, R weightings.
 """
 
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.eval import metrics
+from video2emg.eval.bootstrap import BootstrapScores, subject_weights
 from video2emg.eval.metrics import Moments, divide
 from video2emg.eval.series import ClipSeries, check_predictions
 
@@ -49,6 +50,7 @@ class Table:
       channels: M names.
       moments: [K, M].
       template_sq_error: [K, M], Σe² of the action template.
+      source_sq_error: [K, M], Σe² in the unit of the source; NaN where it is not wanted.
       amplitude_target, amplitude_prediction: [K, M], mean envelope of the clip.
       onset_error: [K, M], |prediction - measurement|, ms.
       onset_missed: [K, M], 1 where only the measurement has an onset, 0 where both have.
@@ -107,19 +109,21 @@ def join(parts: Sequence[Table]) -> Table:
         raise UserError("cannot join tables: a clip is in two of them")
     order = np.argsort(clips)
 
-    def whole(values: Sequence[np.ndarray], empty: np.ndarray | float) -> np.ndarray:
-        found = np.empty((len(clips), len(channels)))
-        found[:] = empty
+    def concatenate(values: Sequence[np.ndarray], fill: np.ndarray | float) -> np.ndarray:
+        joined = np.empty((len(clips), len(channels)))
+        joined[:] = fill
         first = 0
         for part, value in zip(parts, values, strict=True):
             columns = [channels.index(name) for name in part.channels]
-            found[first : first + len(value), columns] = value
+            joined[first : first + len(value), columns] = value
             first += len(value)
-        return found[order]
+        return joined[order]
 
-    nothing = Moments.empty((len(clips), len(channels)))
+    empty = Moments.empty((len(clips), len(channels)))
     moments = {
-        f.name: whole([getattr(part.moments, f.name) for part in parts], getattr(nothing, f.name))
+        f.name: concatenate(
+            [getattr(part.moments, f.name) for part in parts], getattr(empty, f.name)
+        )
         for f in dataclasses.fields(Moments)
     }
     fields: dict[str, np.ndarray] = {}
@@ -128,7 +132,8 @@ def join(parts: Sequence[Table]) -> Table:
         if field.name in ("clip_id", "subject", "action"):
             fields[field.name] = np.concatenate(values)[order]
         elif field.name not in ("channels", "moments"):
-            fields[field.name] = whole(values, 0.0 if field.name == "template_sq_error" else np.nan)
+            fill = 0.0 if field.name == "template_sq_error" else np.nan
+            fields[field.name] = concatenate(values, fill)
     return Table(channels=channels, moments=Moments(**moments), **fields)
 
 
@@ -137,12 +142,12 @@ def tabulate(
     predictions: Sequence[np.ndarray],
     template_predictions: Sequence[np.ndarray],
 ) -> Table:
-    """Looks at every sample once.
+    """Per-clip results of one set of predictions.
 
     Args:
       series: K clips, at least one.
       predictions: K arrays [N, C].
-      template_predictions: K arrays [N, C] of the reference predictor of the skill.
+      template_predictions: K arrays [N, C] of the action template, for the skill.
 
     Raises:
       UserError: no clips, or a prediction is missing, of the wrong shape or not finite.
@@ -165,9 +170,9 @@ def tabulate(
     triples = zip(series, predictions, template_predictions, strict=True)
     for row, (clip, prediction, template) in enumerate(triples):
         columns = [column[name] for name in clip.muscles]
-        found = Moments.of(clip.target, prediction, clip.mask)
+        clip_moments = Moments.of(clip.target, prediction, clip.mask)
         for name in names:
-            moments[name][row, columns] = getattr(found, name)
+            moments[name][row, columns] = getattr(clip_moments, name)
         template_error = np.where(clip.mask, template.astype(np.float64) - clip.target, 0)
         per_clip["template_sq_error"][row, columns] = (template_error**2).sum(0)
         for name, value in _clip_scores(clip, prediction).items():
@@ -205,11 +210,11 @@ def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarr
 def _symmetry_error(
     clip: ClipSeries, true: Float[np.ndarray, " C"], predicted: Float[np.ndarray, " C"]
 ) -> Float[np.ndarray, " C"]:
-    """|Error of L / (L + R)| per channel; NaN without its mirror image or where both are quiet."""
-    place = {name: i for i, name in enumerate(clip.muscles)}
+    """|Error of L / (L + R)| per channel; NaN without the other side or where both are quiet."""
+    index = {name: i for i, name in enumerate(clip.muscles)}
     error = np.full(len(clip.muscles), np.nan)
-    for name, left in place.items():
-        right = place.get(vocabulary.mirror(name))
+    for name, left in index.items():
+        right = index.get(vocabulary.mirror(name))
         if not name.startswith("left_") or right is None:
             continue
         if true[left] + true[right] >= metrics.QUIET:
@@ -219,7 +224,7 @@ def _symmetry_error(
 
 
 def _subject_sums(table: Table) -> Sums:
-    """Everything that the scores need, added up per subject: [S, …] each, subjects sorted."""
+    """All sums that the scores need, per subject: [S, …] each, subjects sorted."""
     subjects, owner = np.unique(table.subject, return_inverse=True)
     member = (owner == np.arange(len(subjects))[:, None]).astype(np.float64)
     m = table.moments
@@ -236,7 +241,7 @@ def _subject_sums(table: Table) -> Sums:
         "error": m.count * (m.mean_prediction - m.mean_target),
         "reference": table.template_sq_error,
     }
-    # A flat prediction says nothing of the time course: 0, not left out (see `METRICS`).
+    # A flat prediction counts as 0 and is not left out (see `METRICS`).
     pcc = np.where(m.m2_prediction > 0, metrics.pcc(m), 0.0)
     means = {
         "pcc": np.where(m.m2_target > 0, pcc, np.nan),
@@ -274,14 +279,14 @@ def _amplitude_terms(table: Table) -> Sums:
     return {f"amplitude_{k}": v.reshape(flat).astype(np.float64) for k, v in terms.items()}
 
 
-def _scores(sums: Sums, extent: Float[np.ndarray, " M"]) -> dict[str, np.ndarray]:
-    """[R] per metric, of [R, …] weighted sums; `extent` is the range of each channel's target."""
+def _scores(sums: Sums, target_range: Float[np.ndarray, " M"]) -> dict[str, np.ndarray]:
+    """[R] per metric, of [R, …] weighted sums and the range of each channel's target."""
     total = {k: sums[k].sum(1) for k in ("count", "abs_error", "sq_error", "error", "reference")}
     variation = (sums["y2"] - divide(sums["y1"] ** 2, sums["count"], 0.0)).sum(1)
-    per_channel = divide(np.sqrt(divide(sums["sq_error"], sums["count"])), extent)
+    per_channel = divide(np.sqrt(divide(sums["sq_error"], sums["count"])), target_range)
     measured = np.isfinite(per_channel)
     amplitude = (sums[f"amplitude_{k}"] for k in ("count", "y", "p", "yy", "pp", "yp"))
-    found = {
+    values = {
         "skill": metrics.skill(total["sq_error"], total["reference"]),
         "amplitude_r": metrics.within_group_r(*amplitude),
         "rmse": np.sqrt(divide(total["sq_error"], total["count"])),
@@ -292,30 +297,24 @@ def _scores(sums: Sums, extent: Float[np.ndarray, " M"]) -> dict[str, np.ndarray
         "vaf": 1 - divide(total["sq_error"], sums["y2_raw"].sum(1)),
         "bias": divide(total["error"], total["count"]),
     }
-    for name in METRICS.keys() - found.keys():
-        found[name] = divide(sums[f"{name}_sum"], sums[f"{name}_n"])
-    return {name: found[name] for name in METRICS}
+    for name in METRICS.keys() - values.keys():
+        values[name] = divide(sums[f"{name}_sum"], sums[f"{name}_n"])
+    return {name: values[name] for name in METRICS}
 
 
-def _extent(table: Table) -> Float[np.ndarray, " M"]:
-    whole = table.moments.reduce(0)
-    return np.where(whole.count > 0, whole.high - whole.low, np.nan)
+def _target_range(table: Table) -> Float[np.ndarray, " M"]:
+    moments = table.moments.reduce(0)
+    return np.where(moments.count > 0, moments.high - moments.low, np.nan)
 
 
 def score(table: Table) -> dict[str, float]:
     """All of `METRICS` over the whole table."""
     sums = {name: value.sum(0, keepdims=True) for name, value in _subject_sums(table).items()}
-    return {name: float(value[0]) for name, value in _scores(sums, _extent(table)).items()}
-
-
-def subject_weights(n_subjects: int, samples: int, seed: int) -> Int[np.ndarray, "R S"]:
-    """How often each subject occurs in each of `samples` draws with replacement."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=samples)
+    return {name: float(value[0]) for name, value in _scores(sums, _target_range(table)).items()}
 
 
 def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.ndarray]:
-    """Scores of bootstrap samples of whole subjects; [samples] per metric.
+    """Scores of bootstrap draws of whole subjects; [samples] per metric.
 
     Clips of one person are not independent, so resampling clips would give intervals that are too
     narrow. The same seed draws the same subjects from any table of the same set.
@@ -327,51 +326,10 @@ def resample(table: Table, samples: int = 1000, seed: int = 0) -> dict[str, np.n
         k: (weights @ v.reshape(n_subjects, -1)).reshape(samples, *v.shape[1:])
         for k, v in sums.items()
     }
-    return _scores(drawn, _extent(table))
+    return _scores(drawn, _target_range(table))
 
 
-def interval(draws: Float[np.ndarray, " R"]) -> list[float]:
-    """95 % percentile interval [low, high]; NaN where a score is undefined in over half of them."""
-    defined = draws[np.isfinite(draws)]
-    if len(defined) * 2 < len(draws):
-        return [float("nan"), float("nan")]
-    return [float(x) for x in np.percentile(defined, [2.5, 97.5])]
-
-
-def score_with_intervals(
-    table: Table, samples: int = 1000, seed: int = 0
-) -> dict[str, float | list[float]]:
-    """Scores, and for each `<metric>_ci95`: [low, high] by bootstrap over subjects.
-
-    Few subjects make percentile intervals too narrow (with 5 they hold the truth in clearly fewer
-    than 95 % of cases), and a single one gives none: NaN.
-    """
-    found: dict[str, float | list[float]] = dict(score(table))
+def bootstrap_scores(table: Table, samples: int = 1000, seed: int = 0) -> BootstrapScores:
+    """All of `METRICS` with the scores of bootstrap draws over subjects."""
     single = len(np.unique(table.subject)) < 2
-    draws = {} if single else resample(table, samples, seed)
-    for name in METRICS:
-        found[f"{name}_ci95"] = [float("nan")] * 2 if single else interval(draws[name])
-    return found
-
-
-def paired_difference(
-    first: Table, second: Table, samples: int = 1000, seed: int = 0
-) -> dict[str, float | list[float]]:
-    """Scores of `first` minus scores of `second`, with `<metric>_ci95` of the difference.
-
-    Both are scored on the same resampled subjects, so that what makes a subject hard for both
-    predictors cancels: an interval of the difference can exclude 0 where single ones overlap.
-
-    Raises:
-      UserError: the tables are not of the same clips.
-    """
-    if first.clip_id.tolist() != second.clip_id.tolist():
-        raise UserError("cannot compare two predictors on different clips")
-    a, b = score(first), score(second)
-    found: dict[str, float | list[float]] = {name: a[name] - b[name] for name in METRICS}
-    single = len(np.unique(first.subject)) < 2
-    draws = [] if single else [resample(table, samples, seed) for table in (first, second)]
-    for name in METRICS:
-        difference = [float("nan")] * 2 if single else interval(draws[0][name] - draws[1][name])
-        found[f"{name}_ci95"] = difference
-    return found
+    return BootstrapScores(score(table), None if single else resample(table, samples, seed))

@@ -1,4 +1,4 @@
-"""What is evaluated: one clip's measured envelopes on a common clock, beside a prediction."""
+"""The measured envelopes of a clip on one clock, and checks of predictions for it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ class ClipSeries:
       muscles: C channel names, `side_muscle` of `vocabulary`.
       time: [N], s on the clip clock, increasing.
       phase: [N], position within the repetition, in [0, 1] (time / duration of the clip).
-      target: [N, C], envelope divided by its reference (1 = the reference, e.g. the MVC). May be
-        anything, NaN too, where `mask` is false.
+      target: [N, C], normalised envelope (1 = e.g. the MVC). May have any value, also NaN, where
+        `mask` is false.
       mask: [N, C], true where the target was measured.
-      scale: [C], the reference in the source's unit, for scores that others give in it; None if
-        such scores are not wanted.
+      scale: [C], the divisor of the normalisation in the source's unit, for scores that are
+        published in that unit; None if such scores are not wanted.
       load: kg, NaN if unknown.
-      descriptor: [K], a fixed-length summary of the video in which the nearest-neighbour baseline
-        searches; None if there is none.
+      descriptor: [K], a fixed-length summary of the video for the nearest-neighbour baseline; None
+        if there is none.
     """
 
     clip_id: str
@@ -71,8 +71,8 @@ class ClipSeries:
 def check_predictions(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> None:
     """Makes sure that there is one finite prediction of the right shape for every clip.
 
-    A prediction that is not a number is a failure of the predictor, not a missing value: leaving
-    it out would reward failing on hard clips. Masked samples are no excuse.
+    A prediction that is NaN or infinite is a failure of the predictor, not a missing value: leaving
+    it out would reward failing on hard clips. It must be finite where the mask is false, too.
 
     Raises:
       UserError: naming the clip.

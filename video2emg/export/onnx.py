@@ -1,4 +1,4 @@
-"""A run's model as ONNX, by jax2onnx; for runtimes that know nothing of JAX."""
+"""A run's model as ONNX, converted by jax2onnx, for runtimes without JAX."""
 
 import functools
 import importlib.util
@@ -9,63 +9,77 @@ import jax
 import jax.export
 import numpy as np
 
-from video2emg.inference.run import Run, nothing
+from video2emg.core.batch import blank_batch
+from video2emg.inference.run import Run
 
+TOLERANCE = 1e-4  # between ONNX Runtime and the model, in units of the normalisation
 # In the order of the graph's inputs; its output is `emg`.
-_ALWAYS = ("video", "video_mask", "view", "muscle", "side")
+_INPUTS = ("video", "video_mask", "view", "muscle", "side")
 
 
 def available() -> bool:
-    """Whether the converter, and a runtime to check what it makes, are installed."""
+    """Whether the converter, and a runtime to check its output, are installed."""
     return all(importlib.util.find_spec(name) for name in ("jax2onnx", "onnxruntime"))
 
 
-def inputs(opened: Run) -> tuple[str, ...]:
-    """Names of the fields that the model reads, in the order of the program's inputs."""
-    extra = opened.config.model.get("extra_inputs", ())
-    return _ALWAYS + tuple(field for name in extra for field in (name, f"{name}_mask"))
+def input_names(run: Run) -> tuple[str, ...]:
+    """Names of the inputs of the model, in the order of the exported program."""
+    extra = run.config.model.extra_inputs
+    return _INPUTS + tuple(field for name in extra for field in (name, f"{name}_mask"))
 
 
-def convert(opened: Run) -> bytes:
+def example_inputs(run: Run, batch: int, muscles: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Inputs of the exported program by name, all masked; see `core.batch.blank_batch`."""
+    fields = blank_batch(run.window, batch, muscles)
+    return {name: fields[name] for name in input_names(run)}
+
+
+def input_shapes(run: Run, batch: Any, muscles: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of the inputs by name, for (symbolic) numbers of examples and muscles."""
+    return {
+        name: jax.ShapeDtypeStruct(
+            (batch, muscles) if name in ("muscle", "side") else (batch, *value.shape[1:]),
+            value.dtype,
+        )
+        for name, value in example_inputs(run, 1).items()
+    }
+
+
+def convert(run: Run) -> bytes:
     """The EMG of a run's model as an ONNX file, for any batch B and any number of muscles M.
 
-    Weights are constants of the graph. Inputs are named and shaped as `signature.json` says.
+    Weights are constants of the graph. Inputs have the names and shapes of `signature.json`.
 
     Args:
-      opened: the run.
+      run: the opened run.
     """
     import jax2onnx  # pyright: ignore
 
-    names = inputs(opened)
-    batch, muscles = jax.export.symbolic_shape("B, M")
-    empty = nothing(opened.window, 1)
-    shapes = [
-        jax.ShapeDtypeStruct(
-            (batch, muscles) if name in ("muscle", "side") else (batch, *empty[name].shape[1:]),
-            empty[name].dtype,
-        )
-        for name in names
-    ]
+    shapes = input_shapes(run, *jax.export.symbolic_shape("B, M"))
 
     def emg(*values: jax.Array) -> jax.Array:
-        inputs = dict(zip(names, values, strict=True))
-        return opened.model.apply({"params": opened.params}, inputs, train=False)[0].emg  # pyright: ignore
+        inputs = dict(zip(shapes, values, strict=True))
+        return run.model.apply({"params": run.params}, inputs, train=False)[0].emg  # pyright: ignore
 
-    made = jax2onnx.to_onnx(
-        emg, inputs=shapes, model_name="video2emg", input_names=list(names), output_names=["emg"]
+    graph = jax2onnx.to_onnx(
+        emg,
+        inputs=list(shapes.values()),
+        model_name="video2emg",
+        input_names=list(shapes),
+        output_names=["emg"],
     )
-    return made.SerializeToString()
+    return graph.SerializeToString()
 
 
 def session(graph: bytes) -> Callable[[dict[str, np.ndarray]], Any]:
-    """The graph as a function of its inputs by name, run by ONNX Runtime on the CPU."""
+    """The graph as a function from inputs by name to EMG, run by ONNX Runtime on the CPU."""
     import onnxruntime  # pyright: ignore
 
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 3
-    running = onnxruntime.InferenceSession(graph, quiet, providers=["CPUExecutionProvider"])
-    return functools.partial(_run, running)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    runtime = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return functools.partial(_run, runtime)
 
 
-def _run(running: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    return running.run(["emg"], inputs)[0]
+def _run(runtime: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    return runtime.run(["emg"], inputs)[0]

@@ -1,1 +1,1 @@
-"""The Fitness Knowledge Graph and what follows from it: penalties, scores, feedback."""
+"""The Fitness Knowledge Graph, with penalties, scores and feedback based on it."""

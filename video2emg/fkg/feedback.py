@@ -1,4 +1,4 @@
-"""What to tell a person about a repetition: what went wrong, when, what it costs, what to do."""
+"""Feedback on a repetition: its errors, when they occur, their penalties and corrections."""
 
 import dataclasses
 import math
@@ -17,16 +17,17 @@ class Finding:
     """One error of a repetition.
 
     Attributes:
-      step, error: ids; phase: of the key step.
-      step_name, error_name: for people; the ids where the graph has no names.
-      tier: how grave; empty where unknown.
-      probability: that it was made, 0-1.
-      severity: how badly if it was, 0-1.
+      step, error: ids.
+      phase: of the key step.
+      step_name, error_name: for people; the ids if the graph has no names.
+      tier: id; empty if unknown.
+      probability: of the error, 0-1.
+      severity: if the error occurred, 0-1.
       penalty: expected loss of score, points of 100.
-      start, end: of the key step, s on the clip's clock; None where unknown.
+      start, end: of the key step, s on the clip's clock; None if unknown.
       muscles, joints: involved.
-      meaning: why it matters.
-      advice: what corrects it at this key step.
+      meaning: why the error matters.
+      advice: corrections at this key step.
     """
 
     step: str
@@ -48,15 +49,14 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Feedback:
-    """A judged repetition in words.
+    """The assessment of a repetition, for people.
 
     Attributes:
       clip_id: of the repetition.
       graph: name and version.
-      action, action_name: id, and for people.
-      score: 0-100, as the judge says it; if it was not composed of the errors, the penalties need
-        not add up to what is missing.
-      findings: by expected loss, largest first.
+      action, action_name: id, and name for people.
+      score: 0-100. Penalties need not add up to 100 − score if the score is predicted separately.
+      findings: errors by expected penalty, largest first.
     """
 
     clip_id: str
@@ -67,23 +67,23 @@ class Feedback:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, with the version of this format."""
+        """Plain values with the version of the format."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
     def to_text(self) -> str:
-        """A few lines for people."""
+        """A short text for people."""
         lines = [f"{self.action_name}: {self.score:.0f} of 100"]
         if not self.findings:
             lines.append("No error found.")
-        for n, found in enumerate(self.findings, 1):
-            moment = "" if found.start is None else f" from {found.start:.1f} s"
-            muscles = ", ".join(m.replace("_", " ") for m in found.muscles)
+        for n, finding in enumerate(self.findings, 1):
+            start = "" if finding.start is None else f" from {finding.start:.1f} s"
+            muscles = ", ".join(m.replace("_", " ") for m in finding.muscles)
             lines.append(
-                f"{n}. {found.error_name} ({found.step_name.lower()}{moment}; "
-                f"{found.probability:.0%} sure, costs {found.penalty:.0f} points"
+                f"{n}. {finding.error_name} ({finding.step_name.lower()}{start}; "
+                f"{finding.probability:.0%} sure, costs {finding.penalty:.0f} points"
                 f"{f'; {muscles}' if muscles else ''})"
             )
-            lines += [f"   {advice}" for advice in found.advice]
+            lines += [f"   {advice}" for advice in finding.advice]
         return "\n".join(lines)
 
 
@@ -93,40 +93,40 @@ def feedback(
     action: str,
     score: float,
     probability: Float[np.ndarray, " E"],
-    extent: Float[np.ndarray, " E"],
+    expected_severity: Float[np.ndarray, " E"],
     boundary: Float[np.ndarray, " P"],
     end: float,
     threshold: float,
 ) -> Feedback:
-    """Puts one judgement into words.
+    """Makes the feedback on one repetition.
 
     Args:
       graph: with texts.
-      clip_id: for the record.
+      clip_id: of the repetition.
       action: id.
       score: 0-100.
-      probability: that each error was made, in the order of the action's pairs; longer by padding.
-      extent: expected severity, probability included.
-      boundary: beginning of each key step, s; NaN where unknown; longer by padding.
+      probability: of each error, in the order of the action's pairs; may be padded.
+      expected_severity: of each error: probability times severity; may be padded.
+      boundary: start of each key step, s; NaN if unknown; may be padded.
       end: of the repetition, s.
-      threshold: errors that are less probable are not mentioned.
+      threshold: less probable errors are left out.
 
     Raises:
       UserError: the action is not in the graph, or its weights are unknown.
     """
-    known = graph.action(action)
-    weights = known.penalties
-    starts = [float(boundary[i]) for i in range(len(known.steps))]
-    moments = {
+    node = graph.action(action)
+    weights = node.penalties
+    starts = [float(boundary[i]) for i in range(len(node.steps))]
+    intervals = {
         step.id: (start, stop)
-        for step, start, stop in zip(known.steps, starts, [*starts[1:], end], strict=True)
+        for step, start, stop in zip(node.steps, starts, [*starts[1:], end], strict=True)
     }
     findings = []
-    for slot, (step, edge) in enumerate(known.pairs):
-        if probability[slot] < threshold:
+    for i, (step, edge) in enumerate(node.pairs):
+        if probability[i] < threshold:
             continue
         error = graph.errors[edge.error]
-        start, stop = moments[step.id]
+        start, stop = intervals[step.id]
         findings.append(
             Finding(
                 step=step.id,
@@ -135,9 +135,9 @@ def feedback(
                 step_name=step.name or step.id,
                 error_name=error.name or error.id,
                 tier=error.tier,
-                probability=float(probability[slot]),
-                severity=float(extent[slot] / max(float(probability[slot]), 1e-9)),
-                penalty=100 * weights[slot] * float(extent[slot]) / sum(weights),
+                probability=float(probability[i]),
+                severity=float(expected_severity[i] / max(float(probability[i]), 1e-9)),
+                penalty=100 * weights[i] * float(expected_severity[i]) / sum(weights),
                 start=None if math.isnan(start) else start,
                 end=None if math.isnan(stop) else stop,
                 muscles=edge.muscles,
@@ -146,7 +146,6 @@ def feedback(
                 advice=tuple(graph.feedback[key] for key in edge.feedback),
             )
         )
-    findings.sort(key=lambda found: (-found.penalty, found.step, found.error))
-    return Feedback(
-        clip_id, graph.label, action, known.name or action, float(score), tuple(findings)
-    )
+    findings.sort(key=lambda finding: (-finding.penalty, finding.step, finding.error))
+    name = node.name or action
+    return Feedback(clip_id, graph.label, action, name, float(score), tuple(findings))

@@ -1,7 +1,7 @@
-"""A Fitness Knowledge Graph: actions, their key steps, what may go wrong there, and what to do.
+"""A Fitness Knowledge Graph: actions, their key steps, possible errors, and corrections.
 
-Action ──contains──▶ KeyStep ──may occur──▶ ErrorType ──corrected by──▶ Feedback, the last edge
-depending on the key step. The layers make cycles impossible. See docs/fkg.md for the file format.
+Action ──contains──▶ KeyStep ──may occur──▶ ErrorType ──corrected by──▶ Feedback. The correction
+depends on the key step. The layers make cycles impossible. docs/fkg.md describes the file format.
 """
 
 import dataclasses
@@ -16,11 +16,11 @@ PHASES: tuple[Phase, ...] = typing.get_args(Phase)
 
 @dataclasses.dataclass(frozen=True)
 class Tier:
-    """How grave a kind of error is.
+    """A class of errors by their gravity.
 
     Attributes:
       id: e.g. `joint_safety`.
-      lowest, highest: weight of its errors.
+      lowest, highest: limits of the weights of its errors.
     """
 
     id: str
@@ -30,15 +30,15 @@ class Tier:
 
 @dataclasses.dataclass(frozen=True)
 class ErrorType:
-    """A way to do something wrong.
+    """An error of technique.
 
     Attributes:
       id: stable.
-      name: what people call it; empty where unknown.
-      weight: penalty; None where unknown.
-      tier: id of a tier; empty where unknown.
+      name: for people; empty if unknown.
+      weight: penalty; None if unknown.
+      tier: id of a tier; empty if unknown.
       muscles, joints: involved.
-      meaning: what it looks like and why it matters.
+      meaning: what the error looks like and why it matters.
       synonyms: other names.
     """
 
@@ -58,9 +58,9 @@ class Occurrence:
 
     Attributes:
       error: id of the error type.
-      weight: penalty at this key step: the edge's own, else the error type's.
-      muscles: involved here: the edge's own, else the error type's.
-      feedback: ids of what corrects the error at this key step.
+      weight: penalty at this key step; by default that of the error type.
+      muscles: involved at this key step; by default those of the error type.
+      feedback: ids of the corrections at this key step.
     """
 
     error: str
@@ -71,15 +71,15 @@ class Occurrence:
 
 @dataclasses.dataclass(frozen=True)
 class KeyStep:
-    """A part of an action that is judged by itself.
+    """A part of an action that is judged separately.
 
     Attributes:
-      node: id in the whole graph: `id`, or `action/id` for one that belongs to a single action.
-      id: as labels say it.
-      name: what people call it.
+      node: id in the whole graph: `id`, or `action/id` if the step belongs to a single action.
+      id: as in labels.
       phase: preparation | concentric | eccentric.
-      standard: how it is done well.
-      errors: what may occur, in order.
+      name: for people.
+      standard: correct execution.
+      errors: errors that may occur, in order.
     """
 
     node: str
@@ -95,12 +95,12 @@ class Action:
     """An exercise.
 
     Attributes:
-      id: as labels say it.
-      steps: in order.
-      name, summary: what people call it, and what it is.
-      equipment: e.g. `barbell`; empty where unknown.
-      muscles: trained.
-      largest_penalty: sum of the weights of all its errors; None where unknown.
+      id: as in labels.
+      steps: key steps, in order.
+      name, summary: for people.
+      equipment: e.g. `barbell`; empty if unknown.
+      muscles: trained muscles.
+      largest_penalty: sum of the weights of all errors; None if unknown.
     """
 
     id: str
@@ -113,7 +113,7 @@ class Action:
 
     @property
     def pairs(self) -> tuple[tuple[KeyStep, Occurrence], ...]:
-        """Every (key step, error) that counts in the score, in order."""
+        """Every (key step, error) pair of the score, in order."""
         return tuple((step, edge) for step in self.steps for edge in step.errors)
 
     @property
@@ -126,39 +126,41 @@ class Action:
         weights = tuple(edge.weight for _, edge in self.pairs if edge.weight is not None)
         if len(weights) < len(self.pairs):
             count = len(self.pairs) - len(weights)
-            raise UserError(f"{count} of the weights of {self.id!r} are unknown, so it cannot be "
-                            "scored; docs/fkg.md says how to add them")  # fmt: skip
+            raise UserError(
+                f"{count} of the weights of {self.id!r} are unknown, so it cannot be "
+                "scored; docs/fkg.md says how to add them"
+            )
         return weights
 
     def step(self, id: str) -> KeyStep:
         """A key step by its id.
 
         Raises:
-          UserError: the action has none of that name.
+          UserError: the action has no such key step.
         """
         for step in self.steps:
             if step.id == id:
                 return step
-        raise UserError(f"{id!r} is not a key step of {self.id!r} "
-                        f"({', '.join(s.id for s in self.steps)})")  # fmt: skip
+        steps = ", ".join(step.id for step in self.steps)
+        raise UserError(f"{id!r} is not a key step of {self.id!r} ({steps})")
 
     def occurrence(self, step: str, error: str) -> Occurrence:
-        """What is known of an error at a key step.
+        """The edge from a key step to an error.
 
         Raises:
-          UserError: the action has no such key step, or the error is none of it.
+          UserError: the action has no such key step, or the error cannot occur there.
         """
         edges = self.step(step).errors
         for edge in edges:
             if edge.error == error:
                 return edge
-        raise UserError(f"{error!r} is not an error of {step!r} in {self.id!r} "
-                        f"({', '.join(e.error for e in edges) or 'it has none'})")  # fmt: skip
+        errors = ", ".join(edge.error for edge in edges) or "it has none"
+        raise UserError(f"{error!r} is not an error of {step!r} in {self.id!r} ({errors})")
 
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A whole graph; made by `load`, which has checked it.
+    """A whole graph, loaded and checked by `load`.
 
     Attributes:
       name, version: of the graph; labels name both (`label`).
@@ -176,7 +178,7 @@ class Graph:
 
     @property
     def label(self) -> str:
-        """`name version`, by which labels say what they were made with."""
+        """`name version`; labels store it, to name the graph that they belong to."""
         return f"{self.name} {self.version}"
 
     @property
@@ -188,15 +190,15 @@ class Graph:
         """An action by its id.
 
         Raises:
-          UserError: there is none of that name.
+          UserError: the graph has no such action.
         """
         if id not in self.actions:
-            raise UserError(f"{id!r} is not an action of graph {self.label} "
-                            f"({', '.join(self.actions)})")  # fmt: skip
+            actions = ", ".join(self.actions)
+            raise UserError(f"{id!r} is not an action of graph {self.label} ({actions})")
         return self.actions[id]
 
     def actions_with(self, error: str) -> list[tuple[Action, KeyStep]]:
-        """Where an error may occur."""
+        """All (action, key step) where an error may occur."""
         return [
             (action, step)
             for action in self.actions.values()

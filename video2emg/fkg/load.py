@@ -1,10 +1,11 @@
 """Reads a graph from YAML and checks it; docs/fkg.md describes the format."""
 
 import dataclasses
+import typing
 from pathlib import Path
 
 from video2emg.core.errors import UserError
-from video2emg.fkg import located
+from video2emg.fkg import yaml_positions
 from video2emg.fkg.graph import (
     PHASES,
     Action,
@@ -15,7 +16,7 @@ from video2emg.fkg.graph import (
     Phase,
     Tier,
 )
-from video2emg.fkg.located import Located
+from video2emg.fkg.yaml_positions import YamlValue
 
 _SHIPPED = Path(__file__).parent / "graphs"
 FORMAT = 1
@@ -36,39 +37,47 @@ def load(name: str | Path) -> Graph:
     Raises:
       UserError: with file, line and field of the first mistake.
     """
-    return _Builder(_merged(_find(name), ())).graph()
+    return _Builder(_merged(_path(name), ())).graph()
 
 
-def _find(name: str | Path) -> Path:
+def _path(name: str | Path) -> Path:
     if str(name) in shipped():
         return _SHIPPED / f"{name}.yaml"
     path = Path(name).expanduser()
     if path.suffix not in (".yaml", ".yml"):
-        raise UserError(f"graph {str(name)!r}: neither the path of a YAML file nor one of "
-                        f"{', '.join(shipped())}")  # fmt: skip
+        raise UserError(
+            f"graph {str(name)!r}: neither the path of a YAML file nor one of "
+            f"{', '.join(shipped())}"
+        )
     return path
 
 
-def _merged(path: Path, behind: tuple[Path, ...]) -> Located:
-    """A file laid over the one that it extends."""
+def _merged(path: Path, extended_by: tuple[Path, ...]) -> YamlValue:
+    """The contents of a file, merged into those of the file that it extends.
+
+    Args:
+      path: of the file.
+      extended_by: files that extend this one, to detect cycles.
+    """
     path = path.resolve()
-    root = located.read(path)
+    root = yaml_positions.read(path)
     fields = root.mapping(("format", "name", "version"), ("source", "extends", *_SECTIONS))
-    if fields["format"].whole() != FORMAT:
-        raise fields["format"].fail(f"format {fields['format'].value} is unknown; this is {FORMAT}")
+    version = fields["format"]
+    if version.integer() != FORMAT:
+        raise version.error(f"format {version.value} is unknown; this is {FORMAT}")
     extends = fields.get("extends")
     if extends is None:
         return root
     name = extends.text()
-    base = _find(name if name in shipped() else path.parent / name)
-    if base.resolve() in (*behind, path):
-        chain = " → ".join(p.name for p in (*behind, path, base))
-        raise extends.fail(f"graphs extend each other in a circle: {chain}")
-    return _overlay(_merged(base, (*behind, path)), root)
+    base = _path(name if name in shipped() else path.parent / name)
+    if base.resolve() in (*extended_by, path):
+        chain = " → ".join(p.name for p in (*extended_by, path, base))
+        raise extends.error(f"graphs extend each other in a circle: {chain}")
+    return _overlay(_merged(base, (*extended_by, path)), root)
 
 
-def _overlay(base: Located, top: Located) -> Located:
-    """Entries of `top` replace those of `base`; mappings are merged."""
+def _overlay(base: YamlValue, top: YamlValue) -> YamlValue:
+    """Values of `top` replace those of `base`; mappings are merged."""
     if not (isinstance(base.value, dict) and isinstance(top.value, dict)):
         return top
     merged = dict(base.value)
@@ -78,9 +87,9 @@ def _overlay(base: Located, top: Located) -> Located:
 
 
 class _Builder:
-    """Turns located YAML into a `Graph`, refusing what does not fit together."""
+    """Turns YAML into a `Graph`, and refuses what is inconsistent."""
 
-    def __init__(self, root: Located):
+    def __init__(self, root: YamlValue):
         self._root, self._fields = root, root.entries()
         self._used: set[str] = set()
 
@@ -94,16 +103,16 @@ class _Builder:
         }
         actions = {key: self._action(key, v, shared) for key, v in self._section("actions").items()}
         if not actions:
-            raise self._root.fail("the graph has no actions")
+            raise self._root.error("the graph has no actions")
         contained = {step.node for action in actions.values() for step in action.steps}
-        for kind, everything, used in (
+        for section, entries, used in (
             ("key_steps", self._section("key_steps"), contained),
             ("errors", self._section("errors"), self._used),
             ("feedback", self._section("feedback"), self._used),
         ):
-            for key, value in everything.items():
+            for key, value in entries.items():
                 if key not in used:
-                    raise value.fail(f"nothing in the graph leads to this entry of {kind}")
+                    raise value.error(f"nothing in the graph leads to this entry of {section}")
         return Graph(
             name=self._fields["name"].text(),
             version=self._fields["version"].text(),
@@ -114,22 +123,22 @@ class _Builder:
             feedback=self._feedback,
         )
 
-    def _section(self, name: str) -> dict[str, Located]:
+    def _section(self, name: str) -> dict[str, YamlValue]:
         return self._fields[name].entries() if name in self._fields else {}
 
-    def _tier(self, key: str, at: Located) -> Tier:
-        ends = [item.whole() for item in at.items()]
+    def _tier(self, key: str, entry: YamlValue) -> Tier:
+        ends = [item.integer() for item in entry.items()]
         if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
-            raise at.fail("expected [lowest, highest] weight, both positive")
+            raise entry.error("expected [lowest, highest] weight, both positive")
         return Tier(key, *ends)
 
-    def _error(self, key: str, at: Located) -> ErrorType:
-        fields = at.mapping(
+    def _error(self, key: str, entry: YamlValue) -> ErrorType:
+        fields = entry.mapping(
             ("weight",), ("name", "tier", "muscles", "joints", "meaning", "synonyms")
         )
         tier = fields["tier"].text() if "tier" in fields else ""
         if tier and tier not in self._tiers:
-            raise fields["tier"].fail(f"unknown tier {tier!r}; known: {', '.join(self._tiers)}")
+            raise fields["tier"].error(f"unknown tier {tier!r}; known: {', '.join(self._tiers)}")
         return ErrorType(
             id=key,
             name=_text(fields, "name"),
@@ -141,109 +150,111 @@ class _Builder:
             synonyms=_texts(fields, "synonyms"),
         )
 
-    def _weight(self, at: Located, tier: str) -> int | None:
-        """A weight; `unknown` for one that nobody has published."""
-        if at.value == "unknown":
+    def _weight(self, entry: YamlValue, tier: str) -> int | None:
+        """A weight; None if it is `unknown` because it has not been published."""
+        if entry.value == "unknown":
             return None
-        weight = at.whole()
+        weight = entry.integer()
         if weight <= 0:
-            raise at.fail(f"weight {weight} is not positive")
+            raise entry.error(f"weight {weight} is not positive")
         if tier and not self._tiers[tier].lowest <= weight <= self._tiers[tier].highest:
-            raise at.fail(f"weight {weight} is outside tier {tier!r}, "
-                          f"{self._tiers[tier].lowest} to {self._tiers[tier].highest}")  # fmt: skip
+            raise entry.error(
+                f"weight {weight} is outside tier {tier!r}, "
+                f"{self._tiers[tier].lowest} to {self._tiers[tier].highest}"
+            )
         return weight
 
-    def _key_step(self, node: str, key: str, at: Located) -> KeyStep:
-        fields = at.mapping(("phase",), ("name", "standard", "errors"))
+    def _key_step(self, node: str, key: str, entry: YamlValue) -> KeyStep:
+        fields = entry.mapping(("phase",), ("name", "standard", "errors"))
         phase = fields["phase"].text()
         if phase not in PHASES:
-            raise fields["phase"].fail(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
+            raise fields["phase"].error(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
         return KeyStep(
             node=node,
             id=key,
-            phase=_phase(phase),
+            phase=typing.cast(Phase, phase),
             name=_text(fields, "name"),
             standard=_text(fields, "standard"),
             errors=self._occurrences(fields["errors"]) if "errors" in fields else (),
         )
 
-    def _occurrences(self, at: Located) -> tuple[Occurrence, ...]:
-        """A list of error ids, or a mapping from them to what is special at this key step."""
-        if isinstance(at.value, list):
-            edges = dict(zip(at.texts(), at.items(), strict=True))
+    def _occurrences(self, entry: YamlValue) -> tuple[Occurrence, ...]:
+        """From a list of error ids, or a mapping from them to what differs at this key step."""
+        if isinstance(entry.value, list):
+            edges = dict(zip(entry.texts(), entry.items(), strict=True))
             return tuple(self._occurrence(key, edge, {}) for key, edge in edges.items())
         return tuple(
             self._occurrence(key, edge, edge.mapping((), ("weight", "muscles", "feedback")))
-            for key, edge in at.entries().items()
+            for key, edge in entry.entries().items()
         )
 
-    def _occurrence(self, key: str, at: Located, fields: dict[str, Located]) -> Occurrence:
+    def _occurrence(self, key: str, entry: YamlValue, fields: dict[str, YamlValue]) -> Occurrence:
         if key not in self._errors:
-            raise at.fail(f"unknown error {key!r}")
+            raise entry.error(f"unknown error {key!r}")
         error = self._errors[key]
         feedback = _texts(fields, "feedback")
         for text in feedback:
             if text not in self._feedback:
-                raise fields["feedback"].fail(f"unknown feedback {text!r}")
+                raise fields["feedback"].error(f"unknown feedback {text!r}")
         self._used |= {key, *feedback}
-        own = fields.get("weight")
+        weight = fields.get("weight")
         return Occurrence(
             error=key,
-            weight=error.weight if own is None else self._weight(own, error.tier),
+            weight=error.weight if weight is None else self._weight(weight, error.tier),
             muscles=_texts(fields, "muscles") or error.muscles,
             feedback=feedback,
         )
 
-    def _action(self, key: str, at: Located, shared: dict[str, KeyStep]) -> Action:
-        fields = at.mapping(
+    def _action(self, key: str, entry: YamlValue, shared: dict[str, KeyStep]) -> Action:
+        fields = entry.mapping(
             ("steps",), ("name", "summary", "equipment", "muscles", "largest_penalty")
         )
-        steps = fields["steps"]
-        if isinstance(steps.value, list):
-            for step, item in zip(steps.texts(), steps.items(), strict=True):
-                if step not in shared:
-                    raise item.fail(f"unknown key step {step!r}")
-            found = tuple(shared[step] for step in steps.texts())
-        else:
-            found = tuple(
-                self._key_step(f"{key}/{step}", step, value)
-                for step, value in steps.entries().items()
-            )
+        steps = self._action_steps(key, fields["steps"], shared)
         action = Action(
             id=key,
-            steps=found,
+            steps=steps,
             name=_text(fields, "name"),
             summary=_text(fields, "summary"),
             equipment=_text(fields, "equipment"),
             muscles=_texts(fields, "muscles"),
-            largest_penalty=_largest(fields.get("largest_penalty"), found),
+            largest_penalty=_largest_penalty(fields.get("largest_penalty"), steps),
         )
         if not action.pairs:
-            raise at.fail("no error may occur in any key step, so nothing can be scored")
+            raise entry.error("no error may occur in any key step, so nothing can be scored")
         return action
 
+    def _action_steps(
+        self, action: str, entry: YamlValue, shared: dict[str, KeyStep]
+    ) -> tuple[KeyStep, ...]:
+        """From a list of shared key steps, or a mapping of the action's own ones."""
+        if not isinstance(entry.value, list):
+            return tuple(
+                self._key_step(f"{action}/{step}", step, value)
+                for step, value in entry.entries().items()
+            )
+        for step, item in zip(entry.texts(), entry.items(), strict=True):
+            if step not in shared:
+                raise item.error(f"unknown key step {step!r}")
+        return tuple(shared[step] for step in entry.texts())
 
-def _largest(stated: Located | None, steps: tuple[KeyStep, ...]) -> int | None:
-    """The sum of all weights, which must be what the file says, if it says so."""
+
+def _largest_penalty(stated: YamlValue | None, steps: tuple[KeyStep, ...]) -> int | None:
+    """The sum of all weights, or the number stated in the file, which must agree with it."""
     weights = [edge.weight for step in steps for edge in step.errors]
     known = [w for w in weights if w is not None]
     total = sum(known) if len(known) == len(weights) else None
     if stated is None:
         return total
-    if total not in (None, stated.whole()):
-        raise stated.fail(f"the weights add up to {total}, not {stated.value}")
-    if sum(known) > stated.whole() or stated.whole() <= 0:
-        raise stated.fail(f"{stated.value} is too small for the weights, {sum(known)} or more")
-    return stated.whole()
+    if total not in (None, stated.integer()):
+        raise stated.error(f"the weights add up to {total}, not {stated.value}")
+    if sum(known) > stated.integer() or stated.integer() <= 0:
+        raise stated.error(f"{stated.value} is too small for the weights, {sum(known)} or more")
+    return stated.integer()
 
 
-def _phase(text: str) -> Phase:
-    return PHASES[[*PHASES].index(text)]  # pyright: ignore[reportArgumentType]
-
-
-def _text(fields: dict[str, Located], key: str) -> str:
+def _text(fields: dict[str, YamlValue], key: str) -> str:
     return fields[key].text() if key in fields else ""
 
 
-def _texts(fields: dict[str, Located], key: str) -> tuple[str, ...]:
+def _texts(fields: dict[str, YamlValue], key: str) -> tuple[str, ...]:
     return fields[key].texts() if key in fields else ()

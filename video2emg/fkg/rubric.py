@@ -1,7 +1,7 @@
-"""What can be said of a repetition: the tables of a knowledge graph, padded to rectangles.
+"""The tables of a knowledge graph, padded to rectangles.
 
-What data (labels), models (error queries) and evaluation share of a graph. Letters: A actions,
-P key steps of an action (padded), E (key step, error) pairs of one (padded).
+Labels, error queries of models and evaluation use these tables. Letters: A actions, P key steps of
+an action (padded), E (key step, error) pairs of an action (padded).
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ class Rubric:
     Hashable, so that it can be an attribute of a Linen module.
 
     Attributes:
-      version: name and version of the graph; labels made by one mean nothing under another.
+      version: name and version of the graph; labels are valid for their own graph only.
       actions: A names.
       steps: per action, its key steps in order.
       pairs: per action, its (key step, error) pairs.
       weights: per action, the penalty of each pair; positive.
-      tiers: per action, the tier of each pair; empty text where it has none.
+      tiers: per action, the tier of each pair; empty text if it has none.
     """
 
     version: str
@@ -39,11 +39,11 @@ class Rubric:
     tiers: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, graph: Graph) -> "Rubric":
+    def from_graph(cls, graph: Graph) -> "Rubric":
         """The tables of a graph.
 
         Raises:
-          UserError: the graph does not know all of its weights.
+          UserError: some weights of the graph are unknown.
         """
         actions = graph.actions.values()
         return cls(
@@ -56,7 +56,7 @@ class Rubric:
         )
 
     def only(self, actions: Collection[str]) -> "Rubric":
-        """The same without what is said of other actions; a model need not know those."""
+        """The rubric of some of the actions, for a model that is trained on these only."""
         keep = [a for a, name in enumerate(self.actions) if name in actions]
         rows = {
             field: tuple(getattr(self, field)[a] for a in keep)
@@ -69,14 +69,18 @@ class Rubric:
         for action, steps, pairs, weights, tiers in rows:
             where = f"graph {self.version}, action {action!r}"
             if not len(weights) == len(tiers) == len(pairs):
-                raise UserError(f"{where}: {len(weights)} weights and {len(tiers)} tiers for "
-                                f"{len(pairs)} errors")  # fmt: skip
+                raise UserError(
+                    f"{where}: {len(weights)} weights and {len(tiers)} tiers for "
+                    f"{len(pairs)} errors"
+                )
             if len(set(pairs)) < len(pairs):
                 raise UserError(f"{where}: an error is listed twice at one key step")
             for (step, error), weight in zip(pairs, weights, strict=True):
                 if step not in steps:
-                    raise UserError(f"{where}: error {error!r} is at key step {step!r}, which the "
-                                    f"action does not have ({', '.join(steps)})")  # fmt: skip
+                    raise UserError(
+                        f"{where}: error {error!r} is at key step {step!r}, which the "
+                        f"action does not have ({', '.join(steps)})"
+                    )
                 if not weight > 0:
                     raise UserError(f"{where}: error {error!r} has weight {weight}, not positive")
 
@@ -92,42 +96,42 @@ class Rubric:
 
     @functools.cached_property
     def step(self) -> Int[np.ndarray, "A P"]:
-        """Place of each key step in `step_names`; 0 where `step_mask` is false."""
+        """Index of each key step in `step_names`; 0 on padding."""
         return _table([[self.step_names.index(s) for s in steps] for steps in self.steps], np.int32)
 
     @functools.cached_property
     def step_mask(self) -> Bool[np.ndarray, "A P"]:
-        """True where an action has that many key steps."""
+        """True for key steps, false on padding."""
         return _table([[True] * len(steps) for steps in self.steps], bool)
 
     @functools.cached_property
     def pair_step(self) -> Int[np.ndarray, "A E"]:
-        """Key step of each pair, as a place in `step_names`."""
+        """Index of each pair's key step in `step_names`; 0 on padding."""
         return _table([[self.step_names.index(s) for s, _ in p] for p in self.pairs], np.int32)
 
     @functools.cached_property
     def pair_error(self) -> Int[np.ndarray, "A E"]:
-        """Error of each pair, as a place in `error_names`."""
+        """Index of each pair's error in `error_names`; 0 on padding."""
         return _table([[self.error_names.index(e) for _, e in p] for p in self.pairs], np.int32)
 
     @functools.cached_property
-    def place(self) -> Int[np.ndarray, "A E"]:
-        """Key step of each pair, as a place among those of its action; -1 on padding."""
+    def step_position(self) -> Int[np.ndarray, "A E"]:
+        """Index of each pair's key step among those of its action; -1 on padding."""
         rows = zip(self.steps, self.pairs, strict=True)
         return _table([[steps.index(s) for s, _ in pairs] for steps, pairs in rows], np.int32, -1)
 
     @functools.cached_property
     def tier_names(self) -> tuple[str, ...]:
-        """Distinct tiers of all pairs, the gravest first."""
-        worst: dict[str, float] = {}
+        """Distinct tiers of all pairs, the one with the largest weight first."""
+        largest: dict[str, float] = {}
         for tiers, weights in zip(self.tiers, self.weights, strict=True):
             for tier, weight in zip(tiers, weights, strict=True):
-                worst[tier] = max(worst.get(tier, 0.0), weight)
-        return tuple(sorted(worst, key=lambda tier: (-worst[tier], tier)))
+                largest[tier] = max(largest.get(tier, 0.0), weight)
+        return tuple(sorted(largest, key=lambda tier: (-largest[tier], tier)))
 
     @functools.cached_property
     def pair_tier(self) -> Int[np.ndarray, "A E"]:
-        """Tier of each pair, as a place in `tier_names`; -1 on padding."""
+        """Index of each pair's tier in `tier_names`; -1 on padding."""
         return _table([[self.tier_names.index(t) for t in row] for row in self.tiers], np.int32, -1)
 
     @functools.cached_property
@@ -137,12 +141,12 @@ class Rubric:
 
     @functools.cached_property
     def mirror(self) -> Int[np.ndarray, "A E"]:
-        """Slot of each pair's mirror image: itself, unless the error's name has a side."""
+        """Index of each pair's mirror image: the pair itself, unless the error has a side."""
         rows = []
         for action, pairs in zip(self.actions, self.pairs, strict=True):
-            place = {pair: i for i, pair in enumerate(pairs)}
+            index = {pair: i for i, pair in enumerate(pairs)}
             try:
-                rows.append([place[step, vocabulary.mirror(error)] for step, error in pairs])
+                rows.append([index[step, vocabulary.mirror(error)] for step, error in pairs])
             except KeyError as missing:
                 raise UserError(
                     f"graph {self.version}, action {action!r}: {'/'.join(missing.args[0])} "
@@ -154,7 +158,7 @@ class Rubric:
 
 
 def _table(rows, dtype, padding: int = 0) -> np.ndarray:
-    """Rows of unlike length as a padded rectangle."""
+    """Rows of different lengths as a padded rectangle."""
     table = np.full((len(rows), max(map(len, rows))), padding, dtype)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row

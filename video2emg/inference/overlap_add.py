@@ -1,4 +1,4 @@
-"""What windows say, gathered over a recording that may be long."""
+"""Averaging overlapping windows over a recording of any length."""
 
 import pickle
 import tempfile
@@ -10,16 +10,21 @@ from jaxtyping import Float
 
 
 class OverlapAdd:
-    """Averages overlapping windows, each weighted by its distance from the window's ends."""
+    """Weighted average of overlapping windows; weights fall off linearly towards window edges."""
 
     def __init__(self, length: int, rate: float) -> None:
-        """Of so many samples at `rate` Hz."""
+        """Starts an empty sum.
+
+        Args:
+          length: samples of the recording.
+          rate: Hz.
+        """
         self._sum = np.zeros((length, 0), np.float32)
         self._weight = np.zeros(length, np.float32)
         self._rate = rate
 
     def add(self, start: float, values: Float[np.ndarray, "n D"]) -> None:
-        """Adds a window that begins at `start` s."""
+        """Adds a window that begins at `start` s; samples beyond the recording are dropped."""
         length = len(self._weight)
         if not self._sum.size:
             self._sum = np.zeros((length, values.shape[1]), np.float32)
@@ -30,46 +35,46 @@ class OverlapAdd:
         self._weight[first : first + n] += ramp
 
     def finish(self) -> Float[np.ndarray, "N D"]:
-        """The average, in the memory of the sum; nothing can be added after it."""
+        """Returns the average, in the memory of the sum; call it once, after the last `add`."""
         self._sum /= np.maximum(self._weight, 1e-9)[:, None]
         return self._sum
 
 
-def blend(
+def cross_fade(
     emg: Float[np.ndarray, "N D"],
-    own: Float[np.ndarray, "n D"],
+    window_emg: Float[np.ndarray, "n D"],
     time: Float[np.ndarray, " N"],
     span: tuple[float, float],
     fade_s: float,
 ) -> None:
-    """Lets a repetition's own window take over between its ends, in place.
+    """Replaces the EMG of one repetition by that of its own window, in place.
 
     Args:
-      emg: of the recording.
-      own: of the window that begins where the repetition does.
-      time: of `emg`, s, evenly spaced from 0.
-      span: beginning and end of the repetition, s.
-      fade_s: how long taking over lasts.
+      emg: EMG of the recording.
+      window_emg: EMG of a window that begins at the start of the repetition.
+      time: times of `emg`, s, evenly spaced from 0.
+      span: start and end of the repetition, s.
+      fade_s: duration of the cross-fade at both ends, s.
     """
-    # Its own window knows a little more than the repetition: where the next one begins at once, the
-    # two are cross-faded there, and what the sliding windows say shows through nowhere.
-    beyond = span[1] + 2 * fade_s
-    first, end = np.searchsorted(time, [span[0] - 1e-9, beyond - 1e-9])
-    within = slice(first, min(end, first + len(own)))
-    edge = np.minimum(time[within] - span[0], beyond - time[within])
-    share = np.clip(edge / fade_s, 0, 1)[:, None].astype(np.float32)
-    emg[within] += share * (own[: len(edge)] - emg[within])
+    # The window is used a little beyond the end of the repetition. If the next repetition follows
+    # without a gap, the two windows are cross-faded and no other prediction remains between them.
+    fade_end = span[1] + 2 * fade_s
+    first, end = np.searchsorted(time, [span[0] - 1e-9, fade_end - 1e-9])
+    within = slice(first, min(end, first + len(window_emg)))
+    edge_distance = np.minimum(time[within] - span[0], fade_end - time[within])
+    weight = np.clip(edge_distance / fade_s, 0, 1)[:, None].astype(np.float32)
+    emg[within] += weight * (window_emg[: len(edge_distance)] - emg[within])
 
 
 class Spool:
-    """Values put aside on disk until they are wanted, in the same order."""
+    """A queue of values on disk; iterating gives them in the order in which they were appended."""
 
     def __init__(self) -> None:
-        """Makes a temporary file, which goes with the object."""
+        """Opens a temporary file. It is deleted with the object."""
         self._file = tempfile.TemporaryFile(prefix="video2emg_")  # noqa: SIM115
 
-    def put(self, value: Any) -> None:
-        """Puts one value aside."""
+    def append(self, value: Any) -> None:
+        """Writes one value."""
         pickle.dump(value, self._file)
 
     def __iter__(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What is said of one recording."""
+"""The prediction for one recording."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from video2emg.fkg.feedback import Feedback
 
-FORMAT = 1  # of prediction.json; docs/predict.md describes it
+FORMAT = 2  # of prediction.json; docs/predict.md describes it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,56 +19,56 @@ class Repetition:
 
     Attributes:
       start, end: s from the start of the video.
-      distance: to the run's own clips; beyond 1 the model was not made for such pictures.
-      motion: in units of the least that a repetition of the run's own clips shows; below 1 there
-        is none.
-      load: kg, as the model sees it; None if it was not trained to.
-      score: 0-100; None without a judge, or if the repetition is not to be judged.
-      errors: probability of every (key step, error) of the action; empty where there is no score.
-      phases: (key step, start, end), s from the start of the video.
-      feedback: in words, with times from the start of the video; None where there is no score.
-      not_judged: why there is no score; empty if there is one.
+      distance: to the training clips; above 1 the repetition is out of domain.
+      motion: mean change between frames, relative to the smallest that is accepted; below 1 the
+        repetition is out of domain.
+      predicted_load: kg; None if the model does not predict the load.
+      score: 0-100; None without an AQA head, or where `no_score_reason` says why.
+      errors: probability of every (key step, error) of the action; empty without a score.
+      phases: (key step, start, end), s from the start of the video; empty without a score.
+      feedback: with times from the start of the video; None without a score.
+      no_score_reason: why there is no score; empty if there is one.
     """
 
     start: float
     end: float
     distance: float
     motion: float
-    load: float | None
+    predicted_load: float | None
     score: float | None = None
     errors: Mapping[tuple[str, str], float] = dataclasses.field(default_factory=dict)
     phases: tuple[tuple[str, float, float], ...] = ()
     feedback: Feedback | None = None
-    not_judged: str = ""
+    no_score_reason: str = ""
 
     @property
     def in_domain(self) -> bool:
-        """Whether the model has learned from pictures like these."""
+        """Whether the frames resemble the training clips."""
         return self.distance <= 1 and self.motion >= 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """One recording. N samples, C channels.
+    """The prediction for one recording. N samples, C channels.
 
     Attributes:
       name: of the recording.
-      videos: file by view.
+      videos: file of each view; empty for frames from memory.
       duration: s.
-      action: as told, or recognised; empty if the model knows none.
-      action_votes: share of the repetitions' votes for a recognised action; None if it was told.
-      told_load: kg; None if it was not told. No model uses it.
-      reference: what one unit of EMG means, e.g. `mvc`.
-      simulated: whether the model was trained on simulated EMG.
+      action: given by the caller or recognised; empty if the model knows none.
+      action_votes: share of votes for the recognised action; None if the action was given.
+      load: kg, given by the caller; None if not given.
+      normalisation: what one unit of EMG means, e.g. `mvc`.
+      simulated: whether the model was trained on simulated recordings.
       time: [N] s from the start of the video.
       muscles: C channel names.
-      emg: [N, C] predicted envelope, in units of the reference.
-      low, high: [N, C] bounds; None where the run has not calibrated any that hold here.
-      level: share of samples that lie between them on validation clips.
-      inside: [N] false where the pictures are unlike those that the model knows.
-      repetitions: in order.
-      warnings: for people.
-      checkpoint: workdir of the run; and config hash, dataset.
+      emg: [N, C] predicted envelope, in units of the normalisation.
+      low, high: [N, C] bounds of the prediction interval; None if it could not be calibrated.
+      level: nominal coverage of the prediction interval, 0-1.
+      sample_in_domain: [N] whether the frames around a sample resemble the training clips.
+      repetitions: in order of time.
+      warnings: sentences for the user.
+      run: `workdir` and `dataset` of the trained run.
     """
 
     name: str
@@ -76,8 +76,8 @@ class Prediction:
     duration: float
     action: str
     action_votes: float | None
-    told_load: float | None
-    reference: str
+    load: float | None
+    normalisation: str
     simulated: bool
     time: Float[np.ndarray, " N"]
     muscles: tuple[str, ...]
@@ -85,30 +85,30 @@ class Prediction:
     low: Float[np.ndarray, "N C"] | None
     high: Float[np.ndarray, "N C"] | None
     level: float
-    inside: Bool[np.ndarray, " N"]
+    sample_in_domain: Bool[np.ndarray, " N"]
     repetitions: tuple[Repetition, ...]
     warnings: tuple[str, ...]
-    checkpoint: Mapping[str, str]
+    run: Mapping[str, str]
 
     @property
     def in_domain(self) -> bool:
-        """Whether there are repetitions, most of which the model was made for."""
-        known = [r.in_domain for r in self.repetitions]
-        return bool(known) and 2 * sum(known) > len(known)
+        """Whether more than half of the repetitions are in domain."""
+        in_domain = [repetition.in_domain for repetition in self.repetitions]
+        return bool(in_domain) and 2 * sum(in_domain) > len(in_domain)
 
     @property
     def score(self) -> float | None:
-        """Mean score of the judged repetitions, None without any."""
-        judged = [r.score for r in self.repetitions if r.score is not None]
-        return float(np.mean(judged)) if judged and self.in_domain else None
+        """Mean score over the repetitions that have one; None without any, or out of domain."""
+        scores = [r.score for r in self.repetitions if r.score is not None]
+        return float(np.mean(scores)) if scores and self.in_domain else None
 
     def mean_emg(self, repetition: Repetition) -> Float[np.ndarray, " C"]:
-        """[C] mean envelope over one repetition."""
+        """[C] mean envelope over one repetition; NaN if it holds no sample."""
         within = (self.time >= repetition.start) & (self.time < repetition.end)
         return self.emg[within].mean(0) if within.any() else np.full(len(self.muscles), np.nan)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; the samples themselves are in the tables."""
+        """Everything but the samples, as plain values; the samples are in the tables."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -118,39 +118,45 @@ class Prediction:
             "warnings": list(self.warnings),
             "action": self.action,
             "action_votes": self.action_votes,
-            "load_kg": self.told_load,
+            "load_kg": self.load,
             "score": self.score,
             "emg": {
                 "muscles": list(self.muscles),
-                "unit": f"fraction of {self.reference}",
+                "unit": f"fraction of {self.normalisation}",
                 "rate_hz": None if len(self.time) < 2 else round(1 / float(self.time[1]), 6),
                 "samples": len(self.time),
                 "simulated_training": self.simulated,
                 "interval": None if self.low is None else self.level,
             },
-            "repetitions": [self._repetition(n, r) for n, r in enumerate(self.repetitions, 1)],
-            "checkpoint": dict(self.checkpoint),
+            "repetitions": [
+                self._repetition_to_json(number, repetition)
+                for number, repetition in enumerate(self.repetitions, 1)
+            ],
+            "run": dict(self.run),
         }
 
-    def _repetition(self, number: int, one: Repetition) -> dict[str, Any]:
-        mean = self.mean_emg(one)
+    def _repetition_to_json(self, number: int, repetition: Repetition) -> dict[str, Any]:
+        mean = self.mean_emg(repetition)
         return {
             "number": number,
-            "start_s": one.start,
-            "end_s": one.end,
-            "in_domain": one.in_domain,
-            "distance": _finite(one.distance),
-            "motion": _finite(one.motion),
-            "load_kg_seen": one.load,
+            "start_s": repetition.start,
+            "end_s": repetition.end,
+            "in_domain": repetition.in_domain,
+            "distance": _finite(repetition.distance),
+            "motion": _finite(repetition.motion),
+            "predicted_load_kg": repetition.predicted_load,
             "mean_emg": {m: _finite(float(x)) for m, x in zip(self.muscles, mean, strict=True)},
-            "score": one.score,
-            "not_judged": one.not_judged,
-            "phases": [{"step": s, "start_s": a, "end_s": b} for s, a, b in one.phases],
-            "errors": [
-                {"step": step, "error": error, "probability": p}
-                for (step, error), p in one.errors.items()
+            "score": repetition.score,
+            "no_score_reason": repetition.no_score_reason,
+            "phases": [
+                {"step": step, "start_s": start, "end_s": end}
+                for step, start, end in repetition.phases
             ],
-            "feedback": None if one.feedback is None else one.feedback.to_json(),
+            "errors": [
+                {"step": step, "error": error, "probability": probability}
+                for (step, error), probability in repetition.errors.items()
+            ],
+            "feedback": None if repetition.feedback is None else repetition.feedback.to_json(),
         }
 
 

@@ -1,4 +1,4 @@
-"""Videos → EMG, repetitions, score and feedback, top to bottom."""
+"""From videos to EMG, repetitions, score and feedback; docs/predict.md describes the steps."""
 
 import dataclasses
 import math
@@ -7,27 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.errors import UserError
-from video2emg.eval.forward import ModelOutputs, queries
+from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.overlap_add import OverlapAdd, Spool, blend
+from video2emg.inference.overlap_add import OverlapAdd, Spool, cross_fade
 from video2emg.inference.prediction import Prediction, Repetition
-from video2emg.inference.run import Run, nothing, open_run
-from video2emg.inference.video_input import VideoInput, assign, places
+from video2emg.inference.run import Run, TrainedAQAHead, open_run
+from video2emg.inference.video_input import VideoInput, assign_views
 
 BATCH = 8  # windows at a time
-_FADE_S = 0.1  # s over which a repetition's own window takes over
+_FADE_S = 0.1  # of the cross-fade from sliding windows to the window of a repetition
 Progress = Callable[[str], None]
+Span = tuple[float, float]  # start and end, s
 
 
-def _silent(message: str) -> None:
-    """Says nothing."""
+def _ignore(message: str) -> None:
+    """The default of `progress`."""
 
 
 class Predictor:
-    """A trained run, ready for videos.
+    """A trained run that predicts from videos.
 
     Attributes:
       run: the opened run.
@@ -36,18 +38,18 @@ class Predictor:
     def __init__(self, run: Run) -> None:
         """Wraps an opened run; `video2emg.load` opens one."""
         self.run = run
-        every = [m for own in run.domain.about["muscles"].values() for m in own]
-        self._asked = tuple(dict.fromkeys(every))
+        muscles = [m for names in run.ood_detector.about["muscles"].values() for m in names]
+        self._muscles = tuple(dict.fromkeys(muscles))  # of all actions, queried together
 
     @classmethod
-    def load(cls, checkpoint: str | Path, data_dir: str | Path | None = None) -> "Predictor":
-        """Opens a workdir, see `run.open_run`."""
-        return cls(open_run(checkpoint, data_dir))
+    def load(cls, workdir: str | Path) -> "Predictor":
+        """Opens the workdir of a finished run, see `run.open_run`."""
+        return cls(open_run(workdir))
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """Exercises that the run has learned from."""
-        return self.run.domain.actions
+        """Exercises of the training data."""
+        return self.run.ood_detector.actions
 
     def predict(
         self,
@@ -57,316 +59,383 @@ class Predictor:
         load: float | None = None,
         rate: float = math.nan,
         name: str = "",
-        progress: Progress = _silent,
+        progress: Progress = _ignore,
     ) -> Prediction:
         """Predicts one recording.
 
         Args:
           videos: files (or folders of pictures), `view=path` or in the order of the model's views;
             or frames in memory, [F, H, W, 3] uint8 by view. All views begin at the same instant.
-          action: the exercise; recognised if it is not told.
-          load: kg; handed on, and shown to a model that is given loads (`extra_inputs`).
-          rate: of frames in memory or folders of pictures, Hz.
-          name: of the recording; else that of the first file.
-          progress: told what is being done.
+          action: the exercise; recognised if it is not given.
+          load: kg; copied to the prediction, and an input of models with `load` in `extra_inputs`.
+          rate: frame rate of frames in memory or folders of pictures, Hz.
+          name: of the recording; by default the name of the first file.
+          progress: called with messages about the progress.
 
         Raises:
-          UserError: an unknown action or view, or videos that cannot be read.
+          UserError: an unknown action or view, or a video that cannot be read.
         """
         self._check(action, load)
         views = self.run.window.views
         if isinstance(videos, Mapping):
             if unknown := set(videos) - set(views):
-                raise UserError(f"unknown views {sorted(unknown)}; the model knows {views}")
-            footage = VideoInput.of_arrays(videos, rate, self.run.window)
+                raise UserError(f"unknown views {sorted(unknown)}; the model has {views}")
+            video = VideoInput.from_arrays(videos, rate, self.run.window)
         else:
-            several = [videos] if isinstance(videos, str | Path) else list(videos)
-            sources = assign(several, views)
+            paths = [videos] if isinstance(videos, str | Path) else list(videos)
+            sources = assign_views(paths, views)
             if not sources:
                 raise UserError("no video given")
             name = name or next(iter(sources.values())).name
             progress(f"{name}: reading")
-            footage = VideoInput.read(sources, self.run.window, rate)
+            video = VideoInput.read(sources, self.run.window, rate)
         try:
-            return self._of(footage, action, load, name or "recording", progress)
+            return self._predict(video, action, load, name or "recording", progress)
         finally:
-            footage.close()
+            video.close()
 
     def _check(self, action: str, load: float | None) -> None:
         if action and action not in self.actions:
-            raise UserError(f"--action {action!r}: the model has learned {', '.join(self.actions)}")
+            raise UserError(f"--action {action!r}: the model knows {', '.join(self.actions)}")
         if load is not None and not (math.isfinite(load) and load >= 0):
             raise UserError(f"--load {load}: must be a mass in kg")
 
-    def _of(
-        self, footage: VideoInput, action: str, load: float | None, name: str, progress: Progress
+    def _predict(
+        self, video: VideoInput, action: str, load: float | None, name: str, progress: Progress
     ) -> Prediction:
-        run, window = self.run, self.run.window
-        rate = window.emg_rate
-        duration = min(footage.end, footage.seconds)
-        time = np.arange(round(duration * rate)) / rate
-        progress(f"{name}: {footage.seconds:.1f} s, looking at all of it")
-        slow = OverlapAdd(len(time), rate)
-        body = OverlapAdd(round(footage.seconds * window.frame_rate), window.frame_rate)
-        slides = []
-        sliding = [(start, math.inf) for start in footage.sliding]
-        for (start, _), seen, row in self._look(footage, sliding, load):
-            slow.add(start, _said(seen, row))
-            body.add(start, _movement(seen, row))
-            slides.append(_row(seen.look, row))
-        spans = self._spans(footage, body.finish())
-        progress(f"{name}: {len(spans)} repetitions, looking at each")
-        emg = slow.finish()
-        del slow, body  # an hour of all channels would be held to the end
-        fits = [(start, end) for start, end in spans if end - start <= window.seconds + 1e-6]
-        looks: dict[tuple[float, float], EncoderFeatures] = {}
-        aside = Spool()  # what is judged when the action is known
-        for span, seen, row in self._look(footage, fits, load):
-            looks[span] = _row(seen.look, row)
-            aside.put(_only(seen, row))
-            blend(emg, _said(seen, row), time, span, _FADE_S)
-        verdicts = {
-            span: run.domain.judge(
-                looks[span] if span in looks else _nearest(slides, footage.sliding, span[0])
+        """Predicts from sampled frames."""
+        run = self.run
+        duration = min(video.end, video.seconds)
+        time = np.arange(round(duration * run.window.emg_rate)) / run.window.emg_rate
+        progress(f"{name}: {video.seconds:.1f} s, predicting overlapping windows")
+        emg_and_mae, spans, window_features = self._predict_sliding(video, len(time), load)
+        progress(f"{name}: {len(spans)} repetitions, predicting each")
+        features, head_inputs = self._predict_spans(video, spans, load, time, emg_and_mae)
+        ood_scores = {
+            span: run.ood_detector.score(
+                features[span]
+                if span in features
+                else _nearest(window_features, video.window_starts, span[0])
             )
             for span in spans
         }
         votes = None
         if not action:
-            action, votes = self._recognise(list(looks.values()) or slides)
-        muscles = tuple(run.domain.about["muscles"][action])
-        columns = [self._asked.index(m) for m in muscles]
-        emg, spread = emg[:, columns], emg[:, len(self._asked) :][:, columns]
-        complete = set(footage.frames) == set(window.views)
-        bounds = run.domain.interval(emg, spread, muscles) if complete else None
-        kept = iter(aside)
-        seen_at = ((span, next(kept) if span in looks else None) for span in spans)
-        found = self._judge(seen_at, verdicts, action, columns)
-        inside = _inside(time, found, slides, footage.sliding, run)
+            action, votes = self._recognise(list(features.values()) or window_features)
+        muscles = tuple(run.ood_detector.about["muscles"][action])
+        columns = [self._muscles.index(m) for m in muscles]
+        emg = emg_and_mae[:, columns]
+        predicted_mae = emg_and_mae[:, len(self._muscles) :][:, columns]
+        del emg_and_mae  # all muscles over an hour are large
+        has_all_views = set(video.frames) == set(run.window.views)
+        bounds = None
+        if has_all_views:  # intervals are calibrated with all views
+            bounds = run.ood_detector.interval(emg, predicted_mae, muscles)
+        stored = iter(head_inputs)
+        inputs = ((span, next(stored) if span in features else None) for span in spans)
+        repetitions = self._repetitions(inputs, ood_scores, action, columns)
         prediction = Prediction(
             name=name,
-            videos={view: str(path) for view, path in footage.sources.items()},
+            videos={view: str(path) for view, path in video.sources.items()},
             duration=duration,
             action=action,
             action_votes=votes,
-            told_load=load,
-            reference=run.config.data.normalisation,
-            simulated=run.config.data.name.startswith("gymsim"),
+            load=load,
+            normalisation=run.config.data.normalisation,
+            simulated=bool(run.ood_detector.about["simulated"]),
             time=time,
             muscles=muscles,
             emg=emg,
             low=None if bounds is None else bounds[0],
             high=None if bounds is None else bounds[1],
-            level=float(run.domain.about["level"]),
-            inside=inside,
-            repetitions=tuple(found),
+            level=float(run.ood_detector.about["level"]),
+            sample_in_domain=_sample_in_domain(
+                time, repetitions, window_features, video.window_starts, run
+            ),
+            repetitions=tuple(repetitions),
             warnings=(),
-            checkpoint={"workdir": str(run.workdir), "dataset": run.config.data.name},
+            run={"workdir": str(run.workdir), "dataset": run.config.data.name},
         )
-        return dataclasses.replace(
-            prediction, warnings=tuple(self._warnings(prediction, footage, complete))
-        )
+        warnings = self._warnings(prediction, video, has_all_views)
+        return dataclasses.replace(prediction, warnings=tuple(warnings))
 
-    def _look(
-        self, footage: VideoInput, spans: Sequence[tuple[float, float]], load: float | None
-    ) -> Iterator[tuple[tuple[float, float], ModelOutputs, int]]:
-        """(span, what the model says of its batch, its row there) for windows that start there."""
-        empty = nothing(self.run.window, BATCH, self._asked)
+    def _predict_sliding(
+        self, video: VideoInput, samples: int, load: float | None
+    ) -> tuple[np.ndarray, list[Span], list[EncoderFeatures]]:
+        """Predicts overlapping windows of the whole recording.
+
+        Args:
+          video: the recording.
+          samples: N, number of EMG samples.
+          load: kg, if known.
+
+        Returns:
+          [N, 2 M] EMG and predicted error of all muscles; spans of repetitions; encoder features of
+          each window.
+        """
+        window = self.run.window
+        emg_and_mae = OverlapAdd(samples, window.emg_rate)
+        movement = OverlapAdd(round(video.seconds * window.frame_rate), window.frame_rate)
+        features = []
+        spans = [(start, math.inf) for start in video.window_starts]
+        for (start, _), outputs in self._run_windows(video, spans, load):
+            emg_and_mae.add(start, _emg_and_mae(outputs))
+            movement.add(start, _movement(outputs))
+            features.append(outputs.encoder_features)
+        return emg_and_mae.finish(), self._segment(video, movement.finish()), features
+
+    def _predict_spans(
+        self,
+        video: VideoInput,
+        spans: Sequence[Span],
+        load: float | None,
+        time: np.ndarray,
+        emg_and_mae: np.ndarray,
+    ) -> tuple[dict[Span, EncoderFeatures], Spool]:
+        """Predicts a window for each repetition, and puts its EMG into `emg_and_mae`, in place.
+
+        Repetitions that are longer than the window are left as they are.
+
+        Returns:
+          Encoder features by span; and, in the order of the spans, (inputs of the AQA head,
+          predicted load in kg), on disk because the action may not be known yet.
+        """
+        fitting = [(a, b) for a, b in spans if b - a <= self.run.window.seconds + 1e-6]
+        features: dict[Span, EncoderFeatures] = {}
+        head_inputs = Spool()
+        for span, outputs in self._run_windows(video, fitting, load):
+            features[span] = outputs.encoder_features
+            predicted_load = None if outputs.load is None else float(outputs.load[0])
+            head_inputs.append((outputs.aqa_inputs, predicted_load))
+            cross_fade(emg_and_mae, _emg_and_mae(outputs), time, span, _FADE_S)
+        return features, head_inputs
+
+    def _run_windows(
+        self, video: VideoInput, spans: Sequence[Span], load: float | None
+    ) -> Iterator[tuple[Span, ModelOutputs]]:
+        """Yields (span, outputs of one window) for windows that begin where the spans begin."""
+        empty = blank_batch(self.run.window, BATCH, self._muscles)
         if load is not None:
             empty["load"][:], empty["load_mask"][:] = load, True
         for first in range(0, len(spans), BATCH):
             chosen = list(spans[first : first + BATCH])
-            cuts = [footage.read_window(*span) for span in chosen]
-            cuts += [cuts[-1]] * (BATCH - len(cuts))
-            batch = empty | {field: np.stack([cut[field] for cut in cuts]) for field in cuts[0]}
+            windows = [video.read_window(*span) for span in chosen]
+            windows += [windows[-1]] * (BATCH - len(windows))
+            batch = empty | {field: np.stack([w[field] for w in windows]) for field in windows[0]}
             batch["emg_mask"] = empty["emg_mask"].copy()
             for row, (start, end) in enumerate(chosen):
-                known = start + self.run.window.emg_time < min(end, footage.seconds)
-                batch["emg_mask"][row] = known[:, None]
-            seen = self.run.watcher(batch)
+                within = start + self.run.window.emg_time < min(end, video.seconds)
+                batch["emg_mask"][row] = within[:, None]
+            outputs = self.run.forward(batch)
             for row, span in enumerate(chosen):
-                yield span, seen, row
+                yield span, _select_row(outputs, row)
 
-    def _spans(self, footage: VideoInput, movement: np.ndarray) -> list[tuple[float, float]]:
-        """(start, end) of each repetition, s, on the beat of the model's frames."""
+    def _segment(self, video: VideoInput, movement: np.ndarray) -> list[Span]:
+        """Start and end of each repetition, s, rounded to the model's frames."""
         window = self.run.window
-        if footage.seconds <= window.seconds + 1e-6:  # as long as what the model was trained on
-            return [(0.0, footage.seconds)]
+        if video.seconds <= window.seconds + 1e-6:  # as long as a training clip: one repetition
+            return [(0.0, video.seconds)]
 
-        def on_beat(time: float) -> float:
+        def round_to_frame(time: float) -> float:
             return round(round(time * window.frame_rate) / window.frame_rate, 6)
 
         return [
-            (on_beat(start), min(on_beat(end), footage.seconds))
+            (round_to_frame(start), min(round_to_frame(end), video.seconds))
             for start, end in repetitions_lib.segment(movement, window.frame_rate)
         ]
 
-    def _recognise(self, looks: Sequence[EncoderFeatures]) -> tuple[str, float]:
-        """The action with most votes, and its share."""
-        # One after the other: all distances to all training clips would not fit for long videos.
-        each = (self.run.domain.recognise(look) for look in looks)
-        guess, share = map(np.concatenate, zip(*each, strict=True))
-        votes = np.bincount(guess, share, len(self.actions))
+    def _recognise(self, features: Sequence[EncoderFeatures]) -> tuple[str, float]:
+        """The action with most votes, and its share of the votes."""
+        # One window at a time: the distances of all windows to all training clips may not fit into
+        # memory.
+        votes_by_window = (self.run.ood_detector.recognise(window) for window in features)
+        index, share = map(np.concatenate, zip(*votes_by_window, strict=True))
+        votes = np.bincount(index, share, len(self.actions))
         return self.actions[int(votes.argmax())], float(votes.max() / votes.sum())
 
-    def _judge(
+    def _repetitions(
         self,
-        seen_at: Iterator[tuple[tuple[float, float], ModelOutputs | None]],
-        verdicts: Mapping[tuple[float, float], OODScore],
+        inputs: Iterator[tuple[Span, tuple[Mapping[str, np.ndarray], float | None] | None]],
+        ood_scores: Mapping[Span, OODScore],
         action: str,
         columns: Sequence[int],
     ) -> list[Repetition]:
-        """Every repetition, with score and feedback where that is honest."""
-        found = []
-        for span, seen in seen_at:
-            verdict = verdicts[span]
-            one = Repetition(
+        """All repetitions, with score and feedback where that is possible.
+
+        Args:
+          inputs: (span, what `_predict_spans` stored of it, None if it is too long).
+          ood_scores: by span.
+          action: of the recording.
+          columns: its muscles among all muscles.
+        """
+        repetitions = []
+        head = self.run.aqa_head
+        for span, stored in inputs:
+            head_inputs, predicted_load = stored or (None, None)
+            repetition = Repetition(
                 start=span[0],
                 end=span[1],
-                distance=float(verdict.distance[0]),
-                motion=float(verdict.motion[0]),
-                load=None if seen is None or seen.load is None else float(seen.load[0]),
+                distance=float(ood_scores[span].distance[0]),
+                motion=float(ood_scores[span].motion[0]),
+                predicted_load=predicted_load,
             )
-            judge = self.run.judge
-            if judge is None:
-                reason = "the checkpoint predicts EMG only"
-            elif seen is None:
-                reason = (
-                    f"longer than the {self.run.window.seconds:g} s that the judge sees at once"
-                )
-            elif not one.in_domain:
+            if head is None:
+                reason = "the run has no AQA head"
+            elif head_inputs is None:
+                reason = f"longer than the window of the AQA head, {self.run.window.seconds:g} s"
+            elif not repetition.in_domain:
                 reason = "out of domain"
-            elif action not in judge.rubric.actions:
-                reason = f"{action!r} is not in graph {judge.rubric.version}"
+            elif action not in head.rubric.actions:
+                reason = f"{action!r} is not in graph {head.rubric.version}"
             else:
-                found.append(self._verdict(one, seen, action, columns))
+                repetitions.append(self._score(repetition, head, head_inputs, action, columns))
                 continue
-            found.append(dataclasses.replace(one, not_judged=reason))
-        return found
+            repetitions.append(dataclasses.replace(repetition, no_score_reason=reason))
+        return repetitions
 
-    def _verdict(
-        self, one: Repetition, seen: ModelOutputs, action: str, columns: Sequence[int]
+    def _score(
+        self,
+        repetition: Repetition,
+        head: TrainedAQAHead,
+        head_inputs: Mapping[str, np.ndarray],
+        action: str,
+        columns: Sequence[int],
     ) -> Repetition:
-        judge = self.run.judge
-        assert judge is not None
-        rubric, graph = judge.rubric, judge.graph
-        place = rubric.actions.index(action)
-        muscle, side = queries([self._asked[c] for c in columns])
-        evidence = dict(seen.evidence)
+        """The repetition with score, errors, phases and feedback."""
+        rubric = head.rubric
+        action_index = rubric.actions.index(action)
+        muscle, side = muscle_queries([self._muscles[c] for c in columns])
+        batch = dict(head_inputs)
         for field in ("activity", "activity_mask"):
-            evidence[field] = evidence[field][..., list(columns)]
-        said = judge(
-            evidence
+            batch[field] = batch[field][..., list(columns)]
+        predictions = head(
+            batch
             | {
-                "view": places(self.run.window)[None],
+                "view": self.run.window.view_index[None],
                 "muscle": muscle[None],
                 "side": side[None],
-                "action": np.array([place], np.int32),
+                "action": np.array([action_index], np.int32),
                 "_mask": np.ones(1, bool),
             }
         )
-        starts = one.start + said.boundary[0]
-        steps = rubric.steps[place]
-        edges = [*starts[: len(steps)], one.end]
-        words = feedback(
-            graph,
-            f"{one.start:.2f}-{one.end:.2f} s",
-            action,
-            float(said.score[0]),
-            said.probability[0],
-            said.expected_severity[0],
-            starts,
-            one.end,
-            judge.threshold,
-        )
-        pairs = zip(rubric.pairs[place], said.probability[0], strict=False)
+        score, probability = float(predictions.score[0]), predictions.probability[0]
+        starts = repetition.start + predictions.boundary[0]
+        steps = rubric.steps[action_index]
+        edges = [*starts[: len(steps)], repetition.end]
         return dataclasses.replace(
-            one,
-            score=float(said.score[0]),
-            errors={pair: float(p) for pair, p in pairs},
+            repetition,
+            score=score,
+            errors={
+                pair: float(p)
+                for pair, p in zip(rubric.pairs[action_index], probability, strict=False)
+            },
             phases=tuple(
-                (step, float(a), float(b))
-                for step, a, b in zip(steps, edges[:-1], edges[1:], strict=True)
+                (step, float(start), float(end))
+                for step, start, end in zip(steps, edges[:-1], edges[1:], strict=True)
             ),
-            feedback=words,
+            feedback=feedback(
+                head.graph,
+                f"{repetition.start:.2f}-{repetition.end:.2f} s",
+                action,
+                score,
+                probability,
+                predictions.expected_severity[0],
+                starts,
+                repetition.end,
+                head.threshold,
+            ),
         )
 
     def _warnings(
-        self, prediction: Prediction, footage: VideoInput, complete: bool
+        self, prediction: Prediction, video: VideoInput, has_all_views: bool
     ) -> Iterator[str]:
-        """What a reader must know."""
+        """What a user must know before using the prediction."""
         if not prediction.repetitions:
             yield "out of domain: no repetition found"
         elif not prediction.in_domain:
-            still = sum(r.motion < 1 for r in prediction.repetitions)
-            far = sum(r.distance > 1 for r in prediction.repetitions)
             count = len(prediction.repetitions)
-            if far:
-                yield f"out of domain: {far} of {count} repetitions look unlike the training clips"
+            distant = sum(r.distance > 1 for r in prediction.repetitions)
+            still = sum(r.motion < 1 for r in prediction.repetitions)
+            if distant:
+                yield (
+                    f"out of domain: {distant} of {count} repetitions look unlike the training "
+                    "clips"
+                )
             if still:
                 yield f"out of domain: hardly anything moves in {still} of {count} repetitions"
         if prediction.simulated:
             yield "the model was trained on simulated people and simulated EMG"
-        if not complete:
-            wanted, given = ", ".join(self.run.window.views), ", ".join(footage.frames)
-            yield (f"the model was trained with the views {wanted}; given {given}: intervals "
-                   "would not hold and are left out")  # fmt: skip
+        if not has_all_views:
+            trained, given = ", ".join(self.run.window.views), ", ".join(video.frames)
+            yield (
+                f"the model was trained with the views {trained}; given {given}: intervals would "
+                "not hold and are left out"
+            )
         elif prediction.low is None:
             yield "the run has too few validation samples to calibrate intervals; they are left out"
         if prediction.action_votes is not None:
-            share = self.run.domain.about["action_accuracy"]
-            yield (f"action recognised, not told ({prediction.action_votes:.0%} of the votes; "
-                   f"{share:.0%} of validation clips are recognised)")  # fmt: skip
+            accuracy = self.run.ood_detector.about["action_accuracy"]
+            yield (
+                f"action recognised, not given ({prediction.action_votes:.0%} of the votes; "
+                f"accuracy on validation clips {accuracy:.0%})"
+            )
 
 
-def _said(seen: ModelOutputs, row: int) -> np.ndarray:
-    """[N, 2 M] EMG of one window, then its spread, 1 if the model says none."""
-    spread = np.ones_like(seen.emg[row]) if seen.predicted_mae is None else seen.predicted_mae[row]
-    return np.concatenate([seen.emg[row], spread], axis=1)
+def _emg_and_mae(outputs: ModelOutputs) -> np.ndarray:
+    """[N, 2 M] EMG of one window, then its predicted error; 1 if the model predicts none."""
+    emg, mae = outputs.emg[0], outputs.predicted_mae
+    return np.concatenate([emg, np.ones_like(emg) if mae is None else mae[0]], axis=1)
 
 
-def _movement(seen: ModelOutputs, row: int) -> np.ndarray:
-    """[T, D] how the body moves in one window: the predicted pose, else the predicted EMG."""
-    if seen.pose is not None:
-        return seen.pose[row].reshape(len(seen.pose[row]), -1)
-    return seen.emg[row]
+def _movement(outputs: ModelOutputs) -> np.ndarray:
+    """[T, D] trajectory of the body in one window: the predicted pose, else the predicted EMG."""
+    if outputs.pose is not None:
+        return outputs.pose[0].reshape(len(outputs.pose[0]), -1)
+    return outputs.emg[0]
 
 
-def _row(look: EncoderFeatures, row: int) -> EncoderFeatures:
-    return EncoderFeatures(*(x[row : row + 1] for x in dataclasses.astuple(look)))
-
-
-def _only(seen: ModelOutputs, row: int) -> ModelOutputs:
-    """One window of a batch."""
+def _select_row(outputs: ModelOutputs, row: int) -> ModelOutputs:
+    """Outputs of one window of a batch."""
     keep = slice(row, row + 1)
+
+    def select(value: np.ndarray | None) -> np.ndarray | None:
+        return None if value is None else value[keep]
+
     return ModelOutputs(
-        emg=seen.emg[keep],
-        predicted_mae=None,
-        look=_row(seen.look, row),
-        evidence={name: value[keep].copy() for name, value in seen.evidence.items()},
-        pose=None,
-        load=None if seen.load is None else seen.load[keep],
+        emg=outputs.emg[keep],
+        predicted_mae=select(outputs.predicted_mae),
+        encoder_features=EncoderFeatures(
+            *(x[keep] for x in vars(outputs.encoder_features).values())
+        ),
+        aqa_inputs={name: value[keep] for name, value in outputs.aqa_inputs.items()},
+        pose=select(outputs.pose),
+        load=select(outputs.load),
     )
 
 
 def _nearest(
-    slides: Sequence[EncoderFeatures], starts: Sequence[float], time: float
+    features: Sequence[EncoderFeatures], starts: Sequence[float], time: float
 ) -> EncoderFeatures:
-    """The sliding window that begins nearest to `time`."""
-    return slides[int(np.abs(np.array(starts) - time).argmin())]
+    """Features of the window that begins nearest to `time`."""
+    return features[int(np.abs(np.array(starts) - time).argmin())]
 
 
-def _inside(
+def _sample_in_domain(
     time: np.ndarray,
-    found: Sequence[Repetition],
-    slides: Sequence[EncoderFeatures],
+    repetitions: Sequence[Repetition],
+    features: Sequence[EncoderFeatures],
     starts: Sequence[float],
     run: Run,
 ) -> np.ndarray:
-    """[N] of each sample: by its repetition, between them by the nearest sliding window."""
-    verdict = np.array([run.domain.judge(look).distance[0] <= 1 for look in slides])
+    """[N] whether each sample is in domain.
+
+    A sample within a repetition has the answer of the repetition; any other that of the nearest
+    sliding window, whose `features` and `starts` are given.
+    """
+    in_domain = np.array([run.ood_detector.score(window).distance[0] <= 1 for window in features])
     middle = np.array(starts) + run.window.seconds / 2
-    inside = verdict[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
-    for one in found:
-        inside[(time >= one.start) & (time < one.end)] = one.in_domain
-    return inside
+    in_domain = in_domain[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
+    for repetition in repetitions:
+        within = (time >= repetition.start) & (time < repetition.end)
+        in_domain[within] = repetition.in_domain
+    return in_domain

@@ -1,4 +1,4 @@
-"""Where the repetitions of a set begin and end, from how the body moves."""
+"""Start and end of each repetition of a set, from the movement of the body."""
 
 import itertools
 
@@ -7,21 +7,21 @@ from jaxtyping import Float
 from scipy import ndimage, signal
 
 _SMOOTH_S = 0.12  # s, standard deviation of the Gaussian that smooths the trajectory
-_SHORTEST_S = 1.2  # s between the turns of two repetitions
-_PROMINENCE = 0.4  # of a turn, as a share of the usual depth of the movement
+_SHORTEST_S = 1.2  # s between the turning points of two repetitions
+_PROMINENCE = 0.4  # of a turning point, as a share of the usual depth of the movement
 _REST = 0.2  # share of the depth below which the body is at rest
 _LEAD_S = 0.35  # s of rest before the first repetition and after the last
 
 
 def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[float, float]]:
-    """Cuts a movement to and fro into repetitions.
+    """Splits a repeated movement into repetitions.
 
-    The first principal component of the trajectory says how far the movement is from rest; rest is
-    the end of it at which more time is spent. Its peaks are the turns of the repetitions, and two
-    repetitions meet in the middle of the rest between their turns.
+    The first principal component of the trajectory measures the distance from rest. Rest is the end
+    of it at which more time is spent. Its peaks are the turning points of the repetitions. Two
+    repetitions meet in the middle of the rest between their turning points.
 
     Args:
-      trajectory: [T, D] positions over time (a predicted pose), of like scale.
+      trajectory: [T, D] coordinates over time (a predicted pose), of similar scale.
       rate: Hz.
 
     Returns:
@@ -29,12 +29,12 @@ def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[flo
     """
     if len(trajectory) < 3:
         return []
-    depth = depth_of(trajectory, rate)
+    depth = depth_from_rest(trajectory, rate)
     usual = float(np.percentile(depth, 95))
     if usual <= 0:
         return []
     turns, _ = signal.find_peaks(
-        np.concatenate([[0.0], depth, [0.0]]),  # a turn may lie at the very ends
+        np.concatenate([[0.0], depth, [0.0]]),  # so that the first and last sample can be peaks
         height=0.5 * usual,
         prominence=_PROMINENCE * usual,
         distance=max(round(_SHORTEST_S * rate), 1),
@@ -46,32 +46,31 @@ def segment(trajectory: Float[np.ndarray, "T D"], rate: float) -> list[tuple[flo
     edges = [_rest_before(resting, int(turns[0]), rate)]
     for left, right in itertools.pairwise(turns):
         between = left + np.flatnonzero(resting[left : right + 1])
-        if not len(between):  # no rest: where the movement is least
+        if not len(between):  # no rest: the repetitions meet where the movement is least deep
             between = np.array([left + int(depth[left : right + 1].argmin())])
         edges.append((between[0] + between[-1]) / 2)
-    backwards = _rest_before(resting[::-1], len(depth) - 1 - int(turns[-1]), rate)
-    edges.append(len(depth) - 1 - backwards)
-    cuts = [float(edge) / rate for edge in edges]
-    return list(itertools.pairwise(cuts))
+    reversed_edge = _rest_before(resting[::-1], len(depth) - 1 - int(turns[-1]), rate)
+    edges.append(len(depth) - 1 - reversed_edge)
+    return list(itertools.pairwise(float(edge) / rate for edge in edges))
 
 
-def depth_of(trajectory: Float[np.ndarray, "T D"], rate: float) -> Float[np.ndarray, " T"]:
-    """[T] distance from rest along the first principal component, 0 at rest (2nd percentile)."""
+def depth_from_rest(trajectory: Float[np.ndarray, "T D"], rate: float) -> Float[np.ndarray, " T"]:
+    """[T] distance from rest along the first principal component; 0 is its 2nd percentile."""
     x = ndimage.gaussian_filter1d(
         np.asarray(trajectory, np.float64), _SMOOTH_S * rate, axis=0, mode="nearest"
     )
     x -= x.mean(0)
-    _, axes = np.linalg.eigh(x.T @ x)  # of a small matrix, however long the movement
+    _, axes = np.linalg.eigh(x.T @ x)  # [D, D], however long the recording
     along = x @ axes[:, -1]
     low, high = np.percentile(along, [2, 98])
-    reach = high - low
-    # A lifter rests longer standing than at the turn.
-    if (along > high - _REST * reach).sum() > (along < low + _REST * reach).sum():
+    extent = high - low
+    # Lifters spend more time at rest than at the turning point.
+    if (along > high - _REST * extent).sum() > (along < low + _REST * extent).sum():
         along, low = -along, -high
     return along - low
 
 
 def _rest_before(resting: np.ndarray, turn: int, rate: float) -> float:
-    """Where the rest begins that belongs to the repetition with that turn."""
-    still = np.flatnonzero(resting[: turn + 1])
-    return 0.0 if not len(still) else max(still[-1] - _LEAD_S * rate, 0.0)
+    """Sample at which the repetition with the turning point `turn` begins, within the rest."""
+    samples = np.flatnonzero(resting[: turn + 1])
+    return 0.0 if not len(samples) else max(samples[-1] - _LEAD_S * rate, 0.0)

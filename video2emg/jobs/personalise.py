@@ -1,8 +1,8 @@
-"""The job that fits a finished model to a new person from a few measured repetitions.
+"""The personalisation job: adapts a finished model to a person from a few measured repetitions.
 
-For every test subject some repetitions are revealed; the others are predicted, the same ones
-whatever the method and however many were revealed. Settings are chosen on validation subjects in
-the same way.
+Some repetitions of every test subject are revealed. The same other repetitions are predicted for
+every method and every number of revealed ones. Settings are chosen on validation subjects in the
+same way.
 """
 
 import functools
@@ -22,36 +22,38 @@ import tqdm
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.calibration import GainOffset
 from video2emg.eval.series import ClipSeries
-from video2emg.jobs import compare
+from video2emg.jobs import Options
 from video2emg.models import finetune
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.tables import write_table
 from video2emg.run.workdir import init_workdir, provenance, read_config
-from video2emg.train.checkpoint import load_params
 from video2emg.train.losses import masked_mean
 from video2emg.train.step import predict_step
 
-# What gradients change: the layer that makes samples of answers, or low-rank parts of all.
+# Parameters that gradient methods change: the layer of the output samples, or low-rank changes.
 TRAINED = {"head": re.compile(r"decoder/(samples|output_scale)"), "lora": re.compile("lora/")}
 METHODS = ("gain", *TRAINED)
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs the job.
 
     Args:
-      config: `run`, the workdir of a finished main job; `hidden`, which of its views and inputs
-        are not shown; `repetitions`, how many are revealed; `methods`, of `METHODS`; `draws`, how
-        often others are revealed; `strengths`, candidates of `GainOffset`; `steps`, candidates;
-        `learning_rate`, `rank`; `data_dir`; `bootstrap`.
-      workdir: receives config.json, results.json, compare.txt and compare.png.
+      config: `run`, the workdir of a finished main job; `hidden`, its views and inputs that are
+        hidden; `repetitions`, numbers of revealed ones; `methods`, of `METHODS`; `draws`, random
+        draws of the revealed repetitions; `strengths`, candidates of `GainOffset`; `steps`,
+        candidates; `learning_rate`, `rank`; `data_dir`; `bootstrap`.
+      workdir: receives config.json, results.json, table.txt and table.png.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.
@@ -65,51 +67,47 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     main = read_config(config.run)
     inputs = (*main.data.views, *main.model.get("extra_inputs", ()))
     if unknown := sorted({*config.hidden} - {*inputs}):
-        raise UserError(f"config.hidden: the run is not given {', '.join(unknown)}; it is given "
-                        f"{', '.join(inputs)}")  # fmt: skip
+        raise UserError(
+            f"config.hidden: the run has no input {', '.join(unknown)}; it has {', '.join(inputs)}"
+        )
     init_workdir(workdir, config)
     if (workdir / "results.json").exists():
         log("finished before; to run again, choose another --workdir")
-        return compare.finish(results.read_results(workdir / "results.json"), workdir)
+        return write_table(results.read_results(workdir / "results.json"), workdir)
     main.data.dir = config.data_dir or main.data.dir
     dataset = open_dataset(main.data.name, main.data.dir, main.data.manual_dir)
     splits, _ = setup.load_splits(main, dataset)
     splits = {name: examples.drop_inputs(config.hidden) for name, examples in splits.items()}
     train = evaluate.series_of(splits["train"])
-    person = _Person(config, main, splits)
+    adaptation = _Adaptation(config, main, splits)
     chosen: dict[str, dict[str, Any]] = {}
     for method in config.methods:
-        candidates = config.strengths if method == "gain" else config.steps
-        found = {}
-        for candidate in candidates:
-            tables = person.tables("validation", train, {method: candidate}, config.draws)
-            found[candidate] = float(np.mean([
-                scores.score(one)["skill"] for name, of in tables.items() for one in of
-                if name != "nothing"
-            ]))  # fmt: skip
-            log(f"{method} {candidate}: skill {found[candidate]:+.3f} on validation")
-        chosen[method] = max(found, key=lambda c: found[c])
-    tables = person.tables("test", train, chosen, config.draws)
-    found = {
+        skills = {}
+        for candidate in config.strengths if method == "gain" else config.steps:
+            tables = adaptation.tables("validation", train, {method: candidate}, config.draws)
+            adapted = [t for name, draws in tables.items() if name != "nothing" for t in draws]
+            skills[candidate] = float(np.mean([scores.score(table)["skill"] for table in adapted]))
+            log(f"{method} {candidate}: skill {skills[candidate]:+.3f} on validation")
+        chosen[method] = max(skills, key=lambda candidate: skills[candidate])
+    tables = adaptation.tables("test", train, chosen, config.draws)
+    outcome = {
         "provenance": provenance(main, dataset) | {"settings": chosen},
         "test": comparison.compare(tables, "nothing", config.bootstrap),
     }
-    for name, row in found["test"]["rows"].items():
+    for name, row in outcome["test"]["rows"].items():
         shown = [name for name in inputs if name not in config.hidden]
         row["sees"] = ", ".join(shown + ([] if name == "nothing" else ["EMG"]))
-    return compare.finish(found, workdir)
+    return write_table(outcome, workdir)
 
 
-class _Person:
-    """The model, and what becomes of it when somebody's repetitions are revealed."""
+class _Adaptation:
+    """The model, and its predictions after some repetitions of a person are revealed."""
 
     def __init__(self, config: Config, main: Config, splits: Mapping[str, Examples]) -> None:
         self._config, self._splits = config, splits
         self._batch = main.eval.batch_size
         self._mesh = mesh_lib.make_mesh(**main.parallel)
-        model = setup.build_model(main, splits["train"].window)
-        like = next(eval_batches(splits["test"], 1))
-        params = load_params(Path(config.run), setup.abstract_params(model, like, self._mesh))
+        model, params = setup.load_trained(main, Path(config.run), splits["test"], self._mesh)
         self._series = {s: evaluate.series_of(splits[s]) for s in ("validation", "test")}
         with jax.transfer_guard("allow"):
             model, params = finetune.plain(model, jax.device_get(params))
@@ -121,8 +119,8 @@ class _Person:
         if "lora" in config.methods:
             self._models["lora"] = (lora, lora.adapt(params, jax.random.key(0)))
         self._predict = {
-            name: jax.jit(predict_step(of), out_shardings=mesh_lib.replicated(self._mesh))
-            for name, (of, _) in self._models.items()
+            name: jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(self._mesh))
+            for name, (model, _) in self._models.items()
         }
         self._plain = {
             split: evaluate.predict(
@@ -134,34 +132,36 @@ class _Person:
     def tables(
         self, split: str, train: list[ClipSeries], settings: Mapping[str, Any], draws: int
     ) -> dict[str, list[scores.Table]]:
-        """Per method and number of repetitions, and for `nothing` revealed: a table per draw."""
+        """Per method and number of repetitions, and for `nothing` revealed: one table per draw."""
         series, plain = self._series[split], self._plain[split]
         template = predict_baselines(train, series, ["template"])["template"]
         most = max(self._config.repetitions)
-        found: dict[str, list[scores.Table]] = {}
+        tables: dict[str, list[scores.Table]] = {}
         jobs = [(m, s, k) for m, s in settings.items() for k in self._config.repetitions]
         progress = tqdm.tqdm(total=draws * len(jobs), desc=f"{split}: {', '.join(settings)}")
         for draw in range(draws):
             revealed, asked = reveal(series, most, draw)
 
-            def scored(guess: Mapping[int, np.ndarray], asked: list[int] = asked) -> scores.Table:
+            def tabulate(
+                predictions: Mapping[int, np.ndarray], asked: list[int] = asked
+            ) -> scores.Table:
                 return scores.tabulate(
                     [series[i] for i in asked],
-                    [guess[i] for i in asked],
+                    [predictions[i] for i in asked],
                     [template[i] for i in asked],
                 )
 
-            found.setdefault("nothing", []).append(scored(dict(enumerate(plain))))
+            tables.setdefault("nothing", []).append(tabulate(dict(enumerate(plain))))
             for method, setting, k in jobs:
-                guess: dict[int, np.ndarray] = {}
+                predictions: dict[int, np.ndarray] = {}
                 for subject, clips in revealed.items():
                     own = [i for i in asked if series[i].subject == subject]
-                    guess |= self._adapted(split, method, setting, clips[:k], own)
+                    predictions |= self._adapted(split, method, setting, clips[:k], own)
                 name = f"{method}, {k} repetition{'s' if k > 1 else ''}"
-                found.setdefault(name, []).append(scored(guess))
+                tables.setdefault(name, []).append(tabulate(predictions))
                 progress.update()
         progress.close()
-        return found
+        return tables
 
     def _adapted(
         self, split: str, method: str, setting: Any, known: list[int], asked: list[int]
@@ -171,16 +171,16 @@ class _Person:
         if method == "gain":
             fit = GainOffset(setting).fit([series[i] for i in known], [plain[i] for i in known])
             return {i: fit.apply(series[i], plain[i]) for i in asked}
-        params = self._descend(method, split, known, setting)
-        guess = evaluate.predict(
+        params = self._fine_tuned(method, split, known, setting)
+        predictions = evaluate.predict(
             self._predict[method], params, self._splits[split], self._batch, self._mesh, asked
         )
-        return dict(zip(asked, guess, strict=True))
+        return dict(zip(asked, predictions, strict=True))
 
-    def _descend(self, method: str, split: str, known: list[int], steps: int) -> Any:
+    def _fine_tuned(self, method: str, split: str, known: list[int], steps: int) -> Any:
         """Parameters after so many steps on the revealed clips."""
         most = max(self._config.repetitions)
-        # Every person's batch has the same shape, so that one program serves all.
+        # The batches of all persons have one shape, so that one compiled program serves all.
         (host,) = eval_batches(self._splits[split], most, clips=known)
         mask = host["emg_mask"] & host["_mask"][:, None, None]
         batch = {k: v for k, v in host.items() if k[0] != "_"} | {"emg_mask": mask}
@@ -188,8 +188,8 @@ class _Person:
         flat = flax.traverse_util.flatten_dict(start, sep="/")
         moving = {k: jnp.asarray(v) for k, v in flat.items() if TRAINED[method].match(k)}
         still = {k: v for k, v in flat.items() if k not in moving}
-        found = jax.device_get(self._steps[method](moving, still, batch, steps))
-        return flax.traverse_util.unflatten_dict(still | found, sep="/")
+        trained = jax.device_get(self._steps[method](moving, still, batch, steps))
+        return flax.traverse_util.unflatten_dict(still | trained, sep="/")
 
     @functools.cached_property
     def _steps(self) -> dict[str, Callable[..., Any]]:
@@ -227,8 +227,9 @@ def reveal(
     for subject in sorted({clip.subject for clip in series}):
         own = [i for i, clip in enumerate(series) if clip.subject == subject]
         if len(own) <= most:
-            raise UserError(f"subject {subject!r} has {len(own)} clips; revealing {most} leaves "
-                            "none to predict")  # fmt: skip
+            raise UserError(
+                f"subject {subject!r} has {len(own)} clips; revealing {most} leaves none to predict"
+            )
         rng = np.random.default_rng([draw, zlib.crc32(subject.encode())])
         order = rng.permutation(own).tolist()
         revealed[subject] = order[:most]

@@ -16,12 +16,14 @@ import numpy as np
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
-from video2emg.data.pipeline import Examples, eval_batches
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import comparison, encoder_features, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
-from video2emg.eval.regressors import Described, Regressor, Retrieval, Ridge, SupportVector
+from video2emg.eval.regressors import ClipFeatures, Regressor, Retrieval, Ridge, SupportVector
 from video2emg.eval.series import ClipSeries
+from video2emg.jobs import Options
 from video2emg.models.finetune import plain
 from video2emg.models.import_weights import fingerprint
 from video2emg.parallel import mesh as mesh_lib
@@ -40,7 +42,7 @@ REGRESSORS: Mapping[str, tuple[type[Regressor], tuple[dict[str, Any], ...]]] = {
 }
 
 
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs one regressor.
 
     Args:
@@ -48,6 +50,7 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
         `encoder`; `encoder_of`, the workdir of a finished run whose trained encoder is asked, else
         the encoder is that of `config.model`, with its pretrained weights or from its seed.
       workdir: receives config.json, scores.npz and results.json.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.
@@ -97,7 +100,7 @@ def _check(config: Config) -> None:
 
 
 def _choose(
-    name: str, described: Mapping[str, list[Described]], train: list[ClipSeries]
+    name: str, described: Mapping[str, list[ClipFeatures]], train: list[ClipSeries]
 ) -> tuple[Regressor, dict[str, Any]]:
     """The regressor that is best on validation, and its settings."""
     kind, candidates = REGRESSORS[name]
@@ -117,7 +120,7 @@ def _choose(
 
 def _describe(
     config: Config, dataset: Dataset, splits: Mapping[str, Examples]
-) -> dict[str, list[Described]]:
+) -> dict[str, list[ClipFeatures]]:
     """Every clip with what is seen of it."""
     # The nearest neighbour, which searches descriptors, is not asked on validation.
     series = {s: evaluate.series_of(of, descriptors=s != "validation") for s, of in splits.items()}
@@ -133,7 +136,7 @@ def _describe(
     root = Path(config.data.dir).expanduser() / "features"
     return {
         split: [
-            Described(one, seen.values.reshape(len(seen.time), -1), seen.time)
+            ClipFeatures(one, seen.values.reshape(len(seen.time), -1), seen.time)
             for one, seen in zip(
                 of,
                 encoder_features.cached(root, split, known, splits[split], encode, stride),
@@ -144,14 +147,14 @@ def _describe(
     }
 
 
-def _pose_of(examples: Examples, index: int, series: ClipSeries) -> Described:
+def _pose_of(examples: Examples, index: int, series: ClipSeries) -> ClipFeatures:
     """Joint positions at the instants of the pose's own clock, relative to the hips, m."""
     clip = examples.clip(index)
     if not clip.joints:
         raise UserError(f"clip {clip.clip_id!r} has no pose, which config.regressor.sees asks for")
     pose, known = examples.pose(clip, clip.pose_time)
     seen = known.any(1)
-    return Described(series, pose[seen].reshape(int(seen.sum()), -1), clip.pose_time[seen])
+    return ClipFeatures(series, pose[seen].reshape(int(seen.sum()), -1), clip.pose_time[seen])
 
 
 def _encoder(config: Config, splits: Mapping[str, Examples]):

@@ -1,14 +1,13 @@
-"""The job that learns a representation of video, by any mix of objectives, and asks what it knows.
+"""The representation job: learns features of video by any mix of objectives, then probes them.
 
-Which objectives is said by the weights of the loss; with none the encoder stays as it was drawn.
-What is learned is frozen, and linear probes read it (`representation.probes`); `table` puts several
-side by side.
+The weights of the loss say which objectives; with none the encoder keeps its initial weights. The
+trained encoder is frozen, and linear probes read it (`representation.probes`). `compare` puts
+several runs side by side.
 """
 
-import dataclasses
-import functools
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +16,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from video2emg.core.batch import Window
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
-from video2emg.core.files import arrays_of, folder, write_arrays
+from video2emg.core.files import folder
 from video2emg.data.augment import Augmentation
-from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, Window, eval_batches, train_batches
+from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
 from video2emg.eval import results
 from video2emg.fkg.load import load
-from video2emg.fkg.rubric import Rubric
+from video2emg.jobs import Options
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
-from video2emg.representation import probes
+from video2emg.representation import features as features_lib
+from video2emg.representation import figure, probes, report, trivial
 from video2emg.representation.losses import representation_losses
-from video2emg.representation.model import RepresentationModel, pool
-from video2emg.representation.probes import Clips, Windows
+from video2emg.representation.model import RepresentationModel
+from video2emg.representation.probes import ProbePredictions, ProbeTargets
 from video2emg.run import setup
+from video2emg.run.tables import RESULTS, write_table
 from video2emg.run.workdir import init_workdir, provenance
 from video2emg.train import loop
 from video2emg.train.checkpoint import load_params
 
-FEATURES = "features.npz"
-_SPLITS = ("train", "validation", "test")
 
-
-def run(config: Config, workdir: str | Path) -> dict[str, Any]:
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs (or resumes) one objective.
 
     Args:
       config: as of `configs/v2emg.py`, with the weights `contrastive`, `masked_emg`, `masked_pose`
-        beside the others; `represent`, what the objectives need (`configs/tables/representations`);
-        `train.same_action`, clips of one action side by side in a batch; `graph`, whose errors are
-        asked about, none if empty.
+        beside the others; `representation`, settings of the objectives
+        (`configs/tables/representations`); `train.same_action`, clips of one action side by side in
+        a batch; `graph`, whose errors are probed, none if empty.
       workdir: receives config.json, checkpoints, best, metrics.jsonl, features.npz, results.json.
+      options: nothing of it is used.
 
     Returns:
       The results, as written.
@@ -60,41 +60,82 @@ def run(config: Config, workdir: str | Path) -> dict[str, Any]:
     mesh = mesh_lib.make_mesh(**config.parallel)
     _check(config, mesh)
     init_workdir(workdir, config)
-    finished = workdir / "results.json"
+    finished = workdir / RESULTS
     if finished.exists():
         log(f"finished before; results are in {finished}")
         return results.read_results(finished)
     dataset = open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
     splits, _ = setup.load_splits(config, dataset)
     model = build(config, splits["train"].window)
-    like = {k: v for k, v in next(eval_batches(splits["train"], 1)).items() if k[0] != "_"}
+    example = {k: v for k, v in next(eval_batches(splits["train"], 1)).items() if k[0] != "_"}
     if learns(config):
         _train(model, config, splits, mesh, workdir)
-        params = load_params(workdir, setup.abstract_params(model, like, mesh))
+        params = load_params(workdir, setup.abstract_params(model, example, mesh))
     else:
-        log("no objective: the encoder as it was drawn")
-        params = model.init(jax.random.key(config.train.seed), like, train=False)["params"]
-    log("looking at all clips")
-    look = jax.jit(functools.partial(_look, model), out_shardings=mesh_lib.replicated(mesh))
-    seen = {
-        name: _read(look, params, splits[name], config.eval.batch_size, mesh) for name in _SPLITS
+        log("no objective: the encoder keeps its initial weights")
+        params = model.init(jax.random.key(config.train.seed), example, train=False)["params"]
+    log("encoding all clips")
+    encode = features_lib.encoder(model, mesh)
+    encoded = {
+        split: features_lib.of_split(encode, params, splits[split], config.eval.batch_size, mesh)
+        for split in features_lib.SPLITS
     }
-    clips = clips_of(splits, config.graph)
-    save(workdir / FEATURES, {name: of[0] for name, of in seen.items()}, seen["test"][1], clips)
-    features, windows, clips = read(workdir / FEATURES)
-    answers = probes.probe(features, clips, windows)
-    found = {
+    path = workdir / features_lib.FILE
+    features_lib.save(
+        path,
+        {split: features for split, (features, _) in encoded.items()},
+        encoded["test"][1],
+        features_lib.clip_targets(splits, config.graph),
+    )
+    features, windows, clips = features_lib.read(path)
+    answers = probes.fit_probes(features, clips, windows)
+    outcome = {
         "provenance": provenance(config, dataset)
         | {"objective": config.train.loss.to_dict(), "metrics": probes.METRICS}
         | {"parameters": sum(x.size for x in jax.tree.leaves(params))},
         "test": probes.score(answers, clips["test"], clips["train"]),
     }
-    results.write_results(finished, found)
-    for name, value in found["test"].items():
+    results.write_results(finished, outcome)
+    for name, value in outcome["test"].items():
         if math.isfinite(value):
             print(f"{name:<26} {value:+.3f}")
     log(f"results: {finished}")
-    return found
+    return outcome
+
+
+def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, Any]:
+    """The table of `compare`: what each representation knows, beside what is trivial to know."""
+    answers: dict[str, list[ProbePredictions]] = {}
+    clips: dict[str, ProbeTargets] = {}
+    for run in runs:
+        features, windows, own = features_lib.read(run.workdir / features_lib.FILE)
+        if clips and own["test"].clip_id.tolist() != clips["test"].clip_id.tolist():
+            raise UserError(f"{run.workdir}: tested on other clips than the rows before it")
+        clips = own
+        answers.setdefault(run.row, []).append(probes.fit_probes(features, clips, windows))
+    log("probing what is trivial to know")
+    path = workdir / "trivial.npz"
+    if not path.exists():
+        data = runs[0].config.data
+        dataset = open_dataset(data.name, data.dir, data.manual_dir)
+        trivial.save(path, setup.load_splits(runs[0].config, dataset)[0])
+    answers |= {name: [row] for name, row in trivial.rows(path, clips).items()}
+    provenances = {run.row: run.results["provenance"] for run in runs}
+    hashes = "".join(facts["config_hash"] for facts in provenances.values())
+    outcome = {
+        "provenance": results.common_provenance(provenances)
+        | {
+            "config_hash": hashlib.sha256(hashes.encode()).hexdigest()[:16],
+            "seeds": sorted({run.seed for run in runs}),
+            "metrics": probes.METRICS,
+        },
+        "test": report.compare(
+            answers, clips["test"], clips["train"], config.baseline, config.bootstrap
+        ),
+    }
+    for name, facts in provenances.items():
+        outcome["test"]["rows"][name]["objective"] = facts["objective"]
+    return write_table(outcome, workdir, report.format_table, figure.representations)
 
 
 def learns(config: Config) -> bool:
@@ -110,8 +151,10 @@ def build(config: Config, window: Window) -> RepresentationModel:
     """
     model = setup.build_model(config, window)
     if not isinstance(model, nn.Module) or "system" in config.model:
-        raise UserError("representations are learned by our model from its own weights: no "
-                        "config.model.pretrained, no config.model.system, no LoRA")  # fmt: skip
+        raise UserError(
+            "representations are learned by our model from its own weights: no "
+            "config.model.pretrained, no config.model.system, no LoRA"
+        )
     weights, spec = config.train.loss, config.representation
     stride = model.encoder.stride
     masked = weights.masked_emg > 0 or weights.masked_pose > 0
@@ -124,9 +167,9 @@ def build(config: Config, window: Window) -> RepresentationModel:
         frames=stride,
         token_s=stride / window.frame_rate,
         joints=len(window.joints) if config.model.encoder.name != "pose" else 0,
-        space=spec.space if weights.contrastive > 0 else 0,
-        span_s=spec.span_s if masked else 0.0,
-        hidden=spec.hidden,
+        embedding_dim=spec.embedding_dim if weights.contrastive > 0 else 0,
+        mask_span_s=spec.mask_span_s if masked else 0.0,
+        mask_share=spec.mask_share,
         dropout=config.model.dropout,
         dtype=jnp.dtype(config.model.dtype),
     )
@@ -140,12 +183,12 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> None:
         raise UserError("representations are learned in one process, on any number of devices")
     alike, batch = config.train.same_action, config.train.batch_size
     if alike < 1 or batch % alike:
-        raise UserError(f"config.train.same_action={alike} does not divide "
-                        f"config.train.batch_size={batch}")  # fmt: skip
-    if not 0 < config.representation.hidden < 1:
         raise UserError(
-            f"config.representation.hidden={config.representation.hidden} is not between 0 and 1"
+            f"config.train.same_action={alike} does not divide config.train.batch_size={batch}"
         )
+    share = config.representation.mask_share
+    if not 0 < share < 1:
+        raise UserError(f"config.representation.mask_share={share} is not between 0 and 1")
     if config.graph:
         load(config.graph)
 
@@ -185,7 +228,7 @@ def _train(
             config.train.seed,
             start=step,
             threads=config.data.threads,
-            alike=config.train.same_action,
+            same_action=config.train.same_action,
         ),
         validate,
         mesh,
@@ -202,83 +245,3 @@ def without_padding(host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name in ("emg_mask", "pose_mask", "torque_mask", "load_mask"):
         batch[name] = batch[name] & real.reshape(-1, *[1] * (batch[name].ndim - 1))
     return batch
-
-
-def _look(
-    model: RepresentationModel, params: Any, batch: dict[str, jax.Array]
-) -> dict[str, jax.Array]:
-    """The mean token of each window, how many there were, and embeddings if there are any."""
-    outputs, intermediates = model.apply({"params": params}, batch, train=False)  # pyright: ignore
-    tokens, mask = jnp.asarray(intermediates["tokens"]), jnp.asarray(intermediates["token_mask"])
-    seen = {"mean": pool(tokens, mask), "count": mask.sum(1)}
-    if outputs.video is None:
-        return seen
-    measured = batch["emg_mask"].any((1, 2))
-    return seen | {"video": outputs.video, "emg": outputs.emg, "measured": measured}
-
-
-def _read(
-    look: Any, params: Any, examples: Examples, size: int, mesh: jax.sharding.Mesh
-) -> tuple[np.ndarray, Windows | None]:
-    """The mean token of each clip over its windows, and the embeddings of its windows."""
-    parts: list[dict[str, np.ndarray]] = []
-    for host in eval_batches(examples, size):
-        with jax.transfer_guard("allow"):
-            seen = jax.device_get(look(params, mesh_lib.put_batch(mesh, host)))
-        parts.append(
-            {name: np.asarray(x)[host["_mask"]] for name, x in seen.items()}
-            | {"clip": host["_index"][host["_mask"]]}
-        )
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    total = np.zeros((len(examples), whole["mean"].shape[1]))
-    count = np.zeros(len(examples))
-    np.add.at(total, whole["clip"], whole["mean"] * whole["count"][:, None])
-    np.add.at(count, whole["clip"], whole["count"])
-    features = total / np.maximum(count, 1)[:, None]
-    if "video" not in whole:
-        return features, None
-    known = whole["measured"]
-    return features, Windows(whole["clip"][known], whole["video"][known], whole["emg"][known])
-
-
-def clips_of(splits: Mapping[str, Examples], graph: str) -> dict[str, Clips]:
-    """What probes are asked of every clip; errors are those of the knowledge graph, if named."""
-    labels = Labels(Rubric.of(load(graph)), 1.0, 1.0) if graph else None
-    found = {}
-    for name, examples in splits.items():
-        clips = [examples.clip(i) for i in range(len(examples))]
-        said = [{} if labels is None else labels(clip, 0.0) for clip in clips]
-        found[name] = Clips(
-            clip_id=np.array([clip.clip_id for clip in clips]),
-            subject=np.array([clip.subject for clip in clips]),
-            action=np.array([clip.action for clip in clips]),
-            load=np.array([clip.load for clip in clips], np.float64),
-            score=np.array([clip.score for clip in clips], np.float64),
-            made=np.array([one.get("severity", np.zeros(0)) > 0 for one in said]),
-        )
-    return found
-
-
-def save(
-    path: Path,
-    features: Mapping[str, np.ndarray],
-    windows: Windows | None,
-    clips: Mapping[str, Clips],
-) -> None:
-    """Writes what `read` returns."""
-    arrays = {f"features/{name}": of for name, of in features.items()}
-    for name, of in [*clips.items(), *([("windows", windows)] if windows else [])]:
-        for field in dataclasses.fields(of):
-            arrays[f"{name}/{field.name}"] = getattr(of, field.name)
-    write_arrays(path, arrays)
-
-
-def read(path: Path) -> tuple[dict[str, np.ndarray], Windows | None, dict[str, Clips]]:
-    """Features [K, D] of every split, embeddings of the test windows or None, and the clips.
-
-    Raises:
-      UserError: there is no such file, or it is another one.
-    """
-    with arrays_of(path, "the features of a run") as parts:
-        windows = Windows(**parts["windows"]) if "windows" in parts else None
-        return parts["features"], windows, {name: Clips(**parts[name]) for name in _SPLITS}

@@ -1,7 +1,9 @@
 """The main job, top to bottom: data → model → training → test subjects → results."""
 
+import dataclasses
+import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +11,144 @@ import jax
 import numpy as np
 
 from video2emg.core.config import Config
-from video2emg.core.files import folder, write_json
+from video2emg.core.errors import UserError
+from video2emg.core.files import folder, write_json, write_text
 from video2emg.data.augment import Augmentation
-from video2emg.data.pipeline import eval_batches, train_batches
-from video2emg.data.store import open_dataset
-from video2emg.eval import comparison, evaluate, forward, intervals, results, scores
+from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.examples import Examples
+from video2emg.data.select import select
+from video2emg.data.store import Dataset, open_dataset
+from video2emg.eval import baselines, comparison, forward, intervals, results, scores
+from video2emg.eval import evaluate as evaluate_lib
 from video2emg.eval.baselines import Template
+from video2emg.eval.series import ClipSeries
+from video2emg.jobs import Options, Row
+from video2emg.models.finetune import Model
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
-from video2emg.run.workdir import SCORES, flatten, init_workdir, provenance
+from video2emg.run.tables import write_table
+from video2emg.run.workdir import SCORES, flatten, init_workdir, provenance, read_config
 from video2emg.train import loop
 from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 from video2emg.viz import run_figures
 
-_FITTED_ON = (
-    20_000  # training clips at most, evenly spread, for the baselines: 13 kB each in memory
+# Training clips at most, evenly spread, that baselines are fitted on: 13 kB each in memory.
+_FITTED_ON = 20_000
+# What the trivial baselines know.
+_TRIVIAL = {
+    "zero": "nothing",
+    "train_mean": "nothing",
+    "action_mean": "exercise",
+    "template": "exercise, phase",
+    "subject_mean": "test EMG",
+    "nearest_neighbour": "video",
+}
+# What `evaluate` may change in the configuration of a finished run, and of `config.data.select`.
+_EVALUATION_FIELDS = (
+    "data.dir",
+    "data.manual_dir",
+    "data.views",
+    "data.select",
+    "eval",
+    "parallel",
 )
+_TRAINING_SELECTION = ("data.select.people", "data.select.seed")
+SPLITS = ("test", "validation")  # that can be evaluated
 
 
-def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """Data, model and devices of a configuration.
+
+    Attributes:
+      config: see `configs/v2emg.py`.
+      mesh: the devices.
+      dataset: all clips.
+      splits: `train`, `validation` and `test`.
+      model: without parameters.
+    """
+
+    config: Config
+    mesh: jax.sharding.Mesh
+    dataset: Dataset
+    splits: Mapping[str, Examples]
+    model: Model
+
+    @functools.cached_property
+    def train_series(self) -> list[ClipSeries]:
+        """What baselines are fitted on."""
+        chosen = evaluate_lib.evenly(len(self.splits["train"]), _FITTED_ON)
+        return evaluate_lib.series_of(self.splits["train"], descriptors=True, clips=chosen)
+
+    @functools.cached_property
+    def template(self) -> Template:
+        """The action template, fitted."""
+        template = Template()
+        template.fit(self.train_series)
+        return template
+
+    @functools.cached_property
+    def validation(self) -> list[ClipSeries]:
+        """Measured envelopes of the validation clips."""
+        return evaluate_lib.series_of(self.splits["validation"])
+
+    @functools.cached_property
+    def _predict(self) -> Any:
+        # Every process scores, so every process is given all predictions.
+        return jax.jit(predict_step(self.model), out_shardings=mesh_lib.replicated(self.mesh))
+
+    def predict(
+        self, params: Any, examples: Examples
+    ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """EMG [N, C] of every clip, and its expected absolute error if the model predicts it."""
+        return evaluate_lib.predict_with_mae(
+            self._predict, params, examples, self.config.eval.batch_size, self.mesh
+        )
+
+    def load_params(self, workdir: Path) -> Any:
+        """The parameters that were best on validation."""
+        example = next(eval_batches(self.splits["test"], 1))
+        return load_params(workdir, setup.abstract_params(self.model, example, self.mesh))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluation:
+    """A model's scores on one split, and what its figures and tables are made of.
+
+    Attributes:
+      split: that was evaluated.
+      results: `provenance`, and the scores under the name of the split.
+      tables: sums over each clip, of the model and of the baselines.
+      examples, series, predictions: the clips, what was measured and what was predicted.
+    """
+
+    split: str
+    results: dict[str, Any]
+    tables: Mapping[str, scores.Table]
+    examples: Examples
+    series: Sequence[ClipSeries]
+    predictions: Sequence[np.ndarray]
+
+    def save(self, out: Path, template: Template) -> None:
+        """Writes scores.npz, figures and, last, results.json; prints the table."""
+        comparison.save(out / SCORES, self.tables)
+        shown = {"provenance": self.results["provenance"], "test": self.results[self.split]}
+        run_figures.figures(out, shown, self.examples, self.series, self.predictions, template)
+        results.write_results(out / "results.json", self.results)
+        print(results.format_table(self.results, self.split))
+
+
+def run(config: Config, workdir: str | Path, options: Options | None = None) -> dict[str, Any]:
     """Runs (or resumes) one experiment.
 
     Args:
       config: see `configs/v2emg.py`.
       workdir: receives config.json, checkpoints, best, metrics.jsonl, scores.npz, results.json,
         figures.
-      profile: whether it also receives `profile/`, about the first steps.
+      options: `profile`: whether it also receives `profile/`, about the first steps.
 
     Returns:
       The results, as written.
@@ -55,114 +166,241 @@ def run(config: Config, workdir: str | Path, profile: bool = False) -> dict[str,
         log(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return found
 
+    dataset = _open_dataset(config)
+    splits, normalisation = setup.load_splits(config, dataset)
+    model = setup.build_model(config, splits["train"].window)
+    task = _Task(config, mesh, dataset, splits, model)
+    hosts.main_only(lambda: write_json(workdir / "normalisation.json", normalisation.to_json()))
+    log(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
+    _train(task, workdir, (options or Options()).profile)
+
+    log("evaluating the model that was best on validation on the test subjects")
+    params = task.load_params(workdir)
+    evaluation = _score(task, params, "test", splits["test"])
+    ood_detector = None
+    if config.data.views:
+        log("looking at training and validation clips, to know later what is out of domain")
+        ood_detector = forward.fit_ood_detector(
+            forward.ForwardFunction(model, params, mesh),
+            splits,
+            config.eval.batch_size,
+            {
+                "dataset": config.data.name,
+                "normalisation": config.data.normalisation,
+                "simulated": dataset.simulated,
+            },
+        )
+
+    def write() -> None:
+        if ood_detector is not None:
+            ood_detector.save(workdir)
+        evaluation.save(workdir, task.template)
+
+    hosts.main_only(write)
+    log(f"results: {finished}; figures: {workdir / 'figures'}")
+    return evaluation.results
+
+
+def evaluate(
+    config: Config, run: str | Path, out: str | Path, split: str = "test"
+) -> dict[str, Any]:
+    """Scores a finished run again, without training; nothing of the run is changed.
+
+    Baselines and the normalisation of EMG are those of the data that the run has learned from,
+    whatever `config.data.select` says; it selects the clips that are scored.
+
+    Args:
+      config: of the run, changed in `data.views`, `data.select`, `eval` or `parallel`; `data.dir`
+        and `data.manual_dir` may be where the data are now.
+      run: workdir of the run.
+      out: receives results.json, scores.npz, table.txt and figures.
+      split: `test` or `validation`. Intervals are fitted on validation, so only `test` has their
+        coverage.
+
+    Returns:
+      The results, as written; scores are under the name of the split.
+
+    Raises:
+      UserError: there is no finished run, or what was changed does not belong to an evaluation.
+    """
+    run, out = folder(run, "--run"), folder(out, "--out")
+    trained = read_config(run)
+    changed = _check_evaluation(config, trained, run, out, split)
+    jax.config.update("jax_threefry_partitionable", True)
+    mesh = mesh_lib.make_mesh(**config.parallel)
+    mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    dataset = _open_dataset(config)
+    learned = config.copy_and_resolve_references()
+    learned.data.select = trained.data.select
+    splits, _ = setup.load_splits(learned, dataset)
+    task = _Task(config, mesh, dataset, splits, setup.build_model(config, splits["train"].window))
+    examples = splits[split]
+    if any(name.startswith("data.select.") for name in changed):
+        examples = _select(config, dataset, examples, split)
+    log(f"evaluating {run} on {len(examples)} clips of {split}")
+    evaluation = _score(task, task.load_params(run), split, examples)
+    evaluation.results["provenance"]["evaluation"] = {"run": str(run), "changed": changed}
+    evaluation.save(out, task.template)
+    write_text(out / "table.txt", results.format_table(evaluation.results, split) + "\n")
+    log(f"results: {out / 'results.json'}; figures: {out / 'figures'}")
+    return evaluation.results
+
+
+def _open_dataset(config: Config) -> Dataset:
+    """The dataset, built first if it is missing; all processes have the same."""
     dataset = hosts.main_first(
         lambda: open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
     )
     hosts.agree({"the dataset": dataset.fingerprint})
-    splits, reference = setup.load_splits(config, dataset)
-    model = setup.build_model(config, splits["train"].window)
-    hosts.main_only(lambda: write_json(workdir / "normalisation.json", reference.to_json()))
+    return dataset
 
-    log(f"{len(splits['train'])} training clips, mesh {dict(mesh.shape)}")
-    some = evaluate.evenly(len(splits["train"]), _FITTED_ON)
-    train_series = evaluate.series_of(splits["train"], descriptors=True, clips=some)
-    template = Template()
-    template.fit(train_series)
-    # Every process scores, so every process is given all answers.
-    predict = jax.jit(predict_step(model), out_shardings=mesh_lib.replicated(mesh))
 
-    def said(params: Any, split: str) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-        return evaluate.predict_with_mae(
-            predict, params, splits[split], config.eval.batch_size, mesh
-        )
-
-    def predictions(params: Any, split: str) -> list[np.ndarray]:
-        return said(params, split)[0]
-
-    validation = evaluate.series_of(splits["validation"])
-    expected = [template.predict(series) for series in validation]
+def _train(task: _Task, workdir: Path, profile: bool) -> None:
+    """Trains (or resumes) into `workdir`."""
+    config, train = task.config, task.splits["train"]
+    expected = [task.template.predict(series) for series in task.validation]
 
     def validate(params: Any) -> dict[str, float]:
-        table = scores.tabulate(validation, predictions(params, "validation"), expected)
-        found = scores.score(table)
+        predictions, _ = task.predict(params, task.splits["validation"])
+        found = scores.score(scores.tabulate(task.validation, predictions, expected))
         return {name: found[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
 
     def data(step: int) -> Iterable[Any]:
         return train_batches(
-            splits["train"],
+            train,
             Augmentation(**config.augment.to_dict()),
             config.train.batch_size,
             config.train.seed,
-            rows=mesh_lib.local_rows(mesh, config.train.batch_size).tolist(),
+            rows=mesh_lib.local_rows(task.mesh, config.train.batch_size).tolist(),
             start=step,
             threads=config.data.threads,
         )
 
-    def name_of(index: int) -> str:
-        return splits["train"].clip(index).clip_id
-
-    loop.train(model, config.train, data, validate, mesh, workdir, name_of=name_of, profile=profile)
-
-    log("evaluating the model that was best on validation on the test subjects")
-    params = load_params(
-        workdir, setup.abstract_params(model, next(eval_batches(splits["test"], 1)), mesh)
+    loop.train(
+        task.model,
+        config.train,
+        data,
+        validate,
+        task.mesh,
+        workdir,
+        name_of=lambda index: train.clip(index).clip_id,
+        profile=profile,
     )
-    test = evaluate.series_of(splits["test"], descriptors=True)
-    of_test = said(params, "test")
-    predicted, _ = of_test
-    tables = results.tables(train_series, test, predicted)
-    calibration = intervals.calibrate(validation, said(params, "validation"), test, of_test)
-    found = {
-        "provenance": provenance(config, dataset)
-        | {"parameters": sum(x.size for x in jax.tree.leaves(params))},
-        "test": results.evaluate(tables, {series.subject for series in train_series})
-        | {"calibration": calibration},
-    }
-    domain = None
-    if config.data.views:
-        log("looking at training and validation clips, to know later what is out of domain")
-        domain = forward.fit_ood_detector(
-            forward.ForwardFunction(model, params, mesh),
-            splits,
-            config.eval.batch_size,
-            {"dataset": config.data.name, "normalisation": config.data.normalisation},
-        )
-
-    def write() -> None:
-        if domain is not None:
-            domain.save(workdir)
-        comparison.save(workdir / SCORES, tables)
-        run_figures.figures(workdir, found, splits["test"], test, predicted, template)
-        results.write_results(finished, found)
-        print(results.format_table(found))
-
-    hosts.main_only(write)
-    log(f"results: {finished}; figures: {workdir / 'figures'}")
-    return found
 
 
-def sweep(
-    config: Config, overrides: list[dict[str, Any]], workdir: str | Path, collect: bool = False
+def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluation:
+    """Predicts the clips of a split and scores them beside the baselines."""
+    series = evaluate_lib.series_of(examples, descriptors=True)
+    predictions = task.predict(params, examples)
+    tables = results.tables(task.train_series, series, predictions[0])
+    part = results.evaluate(tables, {train.subject for train in task.train_series})
+    if split == "test":  # the intervals are fitted on validation
+        fitted_on = task.predict(params, task.splits["validation"])
+        part["calibration"] = intervals.calibrate(task.validation, fitted_on, series, predictions)
+    size = {"parameters": sum(x.size for x in jax.tree.leaves(params))}
+    found = {"provenance": provenance(task.config, task.dataset) | size, split: part}
+    return _Evaluation(split, found, tables, examples, series, predictions[0])
+
+
+def _select(config: Config, dataset: Dataset, examples: Examples, split: str) -> Examples:
+    """The clips of a split that `config.data.select` wants, as its cameras show them."""
+    views = tuple(config.data.select.test_views) or tuple(config.data.views)
+    source = select(dataset.splits, config.data.select.without_action)[split]
+    window = dataclasses.replace(examples.window, views=views)
+    return Examples(source, window, examples.chain, examples.normalisation)
+
+
+def _check_evaluation(
+    config: Config, trained: Config, run: Path, out: Path, split: str
 ) -> dict[str, Any]:
-    """Runs every variant into `workdir/<n>` and writes their summary to `workdir/results.json`.
+    """Finds the mistakes of an evaluation; returns what differs from the run's configuration."""
+    if split not in SPLITS:
+        raise UserError(f"--split {split!r}: not one of {', '.join(SPLITS)}")
+    if trained.job != "video2emg" or not (run / "results.json").exists():
+        raise UserError(f"{run}: no finished Video→EMG run, which evaluate needs")
+    if (out / "config.json").exists():
+        raise UserError(f"--out {out}: holds a run; choose another folder")
+    before = flatten(json.loads(trained.to_json()))
+    after = flatten(json.loads(config.to_json()))
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    for name in (*changed, *(before.keys() - after.keys())):
+        allowed = any(name == field or name.startswith(f"{field}.") for field in _EVALUATION_FIELDS)
+        if not allowed or name in _TRAINING_SELECTION:
+            raise UserError(
+                f"config.{name}: belongs to the training; an evaluation can change "
+                "data.select.without_action, data.select.test_views, data.views, eval "
+                "and parallel"
+            )
+    if bool(config.data.views) != bool(trained.data.views):
+        raise UserError(
+            f"config.data.views: {tuple(config.data.views)}, but the run has learned "
+            f"from {tuple(trained.data.views) or 'the pose'}"
+        )
+    test_views = config.data.select.test_views
+    if test_views and len(test_views) != len(config.data.views):
+        raise UserError(
+            f"config.data.select.test_views: {len(test_views)}, but there are "
+            f"{len(config.data.views)} in config.data.views; as many are needed"
+        )
+    return changed
 
-    With `collect` none is run: the summary is of those that are finished.
-    """
-    workdir = folder(workdir, "--workdir")
-    found = []
-    for n, override in enumerate(overrides):
-        if collect and not (workdir / str(n) / "results.json").exists():
-            log(f"variant {n + 1} of {len(overrides)} is not finished: {override}")
+
+def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
+    """Rows of a comparison in `workdir`: regressors read the encoder of another row's first run."""
+    seeds = {row.name: row.seeds for row in rows}
+    prepared = []
+    for row in rows:
+        variant = row.config.copy_and_resolve_references()
+        if variant.job == "regressor" and (other := variant.regressor.encoder_of):
+            if other not in seeds:
+                raise UserError(f"row {row.name} needs the encoder of row {other}: add it to only")
+            variant.regressor.encoder_of = str(workdir / other / str(seeds[other][0]))
+        prepared.append(dataclasses.replace(row, config=variant))
+    return prepared
+
+
+def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, Any]:
+    """The table of `compare`: seeds of one system, or several systems on the same clips."""
+    if len({run.row for run in runs}) == 1:
+        outcome = results.merge_seeds([dict(run.results) for run in runs])
+        return write_table(outcome, workdir, results.format_table, draw=None)
+    systems, trivial = _systems(runs, config.baseline)
+    provenances = {run.row: run.results["provenance"] for run in runs}
+    outcome = {
+        "provenance": results.common_provenance(provenances),
+        "test": comparison.compare(systems, config.baseline, config.bootstrap),
+    }
+    for name, row in outcome["test"]["rows"].items():
+        if name in trivial:
+            row["sees"] = _TRIVIAL[name]
+            row["uses_test_emg"] = baselines.REGISTRY[name].uses_test_emg
             continue
-        variant = config.copy_and_resolve_references()
-        variant.update_from_flattened_dict(override)
-        log(f"variant {n + 1} of {len(overrides)}: {override}")
-        found.append(run(variant, workdir / str(n)))
-    merged = results.merge_seeds(found)
+        known = ("sees", "parameters", "settings", "config_hash")
+        row |= {key: provenances[name][key] for key in known if key in provenances[name]}
+    return write_table(outcome, workdir)
 
-    def write() -> None:
-        results.write_results(workdir / "results.json", merged)
-        print(results.format_table(merged))
 
-    hosts.main_only(write)
-    return merged
+def _systems(
+    runs: Sequence[Any], baseline: str
+) -> tuple[dict[str, list[scores.Table]], tuple[str, ...]]:
+    """One table of scores per row and seed, all with the baseline's template; trivial baselines."""
+    tables: dict[str, dict[int, list[dict[str, scores.Table]]]] = {}
+    for run in runs:
+        seeds = tables.setdefault(run.row, {})
+        seeds.setdefault(run.seed, []).append(comparison.load(run.workdir / SCORES))
+    if baseline not in tables:
+        raise UserError(f"no run of the baseline row {baseline!r} is finished")
+    systems = {
+        name: [scores.join([part["model"] for part in parts]) for parts in seeds.values()]
+        for name, seeds in tables.items()
+    }
+    parts = list(tables[baseline].values())[-1]
+    trivial = tuple(name for name in parts[0] if name != "model")
+    systems |= {name: [scores.join([part[name] for part in parts])] for name in trivial}
+    comparison.check_same_clips(systems, baseline)
+    # One template for all: rows that learn from less data have a worse template of their own.
+    template = systems[baseline][0].template_sq_error
+    return {
+        name: [dataclasses.replace(table, template_sq_error=template) for table in tables]
+        for name, tables in systems.items()
+    }, trivial

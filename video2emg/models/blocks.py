@@ -9,20 +9,19 @@ from jaxtyping import Array, Bool, Float
 
 Dtype = jnp.dtype | type
 
-
-# Instants (s) of the queries and of the tokens of an attention.
-When = tuple[Float[Array, " Q"], Float[Array, " K"]]
+# Times (s) of the queries and of the tokens of an attention layer.
+Times = tuple[Float[Array, " Q"], Float[Array, " K"]]
 
 
 def time_embedding(
     seconds: Float[Array, "... T"], dim: int, longest_s: float = 20.0
 ) -> Float[Array, "... T {dim}"]:
-    """Sinusoids of physical time, so that one model serves any frame rate.
+    """Sinusoids of physical time, so that one model can be used at any frame rate.
 
     Args:
-      seconds: instants.
-      dim: even number of features.
-      longest_s: longest period; the shortest is 0.1 s, below which a 10 Hz video says nothing.
+      seconds: times of the tokens.
+      dim: number of features, even.
+      longest_s: longest period. The shortest is 0.1 s: a 10 Hz video holds nothing faster.
     """
     periods = jnp.geomspace(0.1, longest_s, dim // 2)
     angle = 2 * jnp.pi * seconds[..., None] / periods
@@ -30,12 +29,12 @@ def time_embedding(
 
 
 def rotate(x: Float[Array, "B K H D"], seconds: Float[Array, " K"]) -> Float[Array, "B K H D"]:
-    """Turns pairs of features with time (RoPE, Su et al. 2021).
+    """Rotates pairs of features by an angle that grows with time (RoPE, Su et al. 2021).
 
-    Products of two rotated vectors then depend on how far apart they are, not on when.
+    The product of two rotated vectors depends on their time difference only.
     """
-    turn = time_embedding(seconds, x.shape[-1])[:, None].astype(x.dtype)
-    (sine, cosine), (a, b) = jnp.split(turn, 2, axis=-1), jnp.split(x, 2, axis=-1)
+    rotation = time_embedding(seconds, x.shape[-1])[:, None].astype(x.dtype)
+    (sine, cosine), (a, b) = jnp.split(rotation, 2, axis=-1), jnp.split(x, 2, axis=-1)
     return jnp.concatenate([a * cosine - b * sine, a * sine + b * cosine], axis=-1)
 
 
@@ -58,7 +57,7 @@ class MLP(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention of queries [B, Q, D] over tokens [B, K, D].
 
-    Written on `jax.nn.dot_product_attention`, which picks a fused kernel where there is one.
+    Uses `jax.nn.dot_product_attention`, which selects a fused kernel where one is available.
     """
 
     heads: int
@@ -70,16 +69,16 @@ class Attention(nn.Module):
         queries: Float[Array, "B Q D"],
         tokens: Float[Array, "B K D"],
         mask: Bool[Array, "B K"] | None = None,
-        when: When | None = None,
+        times: Times | None = None,
     ) -> Float[Array, "B Q D"]:
-        """Attends.
+        """Applies attention.
 
         Args:
-          queries: that attend.
-          tokens: that are attended to.
-          mask: false on tokens that are not to be seen.
-          when: makes it causal: no query sees what comes after it, and only differences of time
-            count.
+          queries: the tokens that attend.
+          tokens: the tokens that are attended to.
+          mask: false for tokens that no query may attend to.
+          times: makes the attention causal: a query attends only to tokens that are not later than
+            itself, and only time differences matter.
         """
         dim = queries.shape[-1]
         shape = (self.heads, dim // self.heads)
@@ -88,18 +87,18 @@ class Attention(nn.Module):
             return nn.DenseGeneral(shape, dtype=self.dtype, name=name)(x)
 
         query, key = project(queries, "query"), project(tokens, "key")
-        seen = None if mask is None else mask[:, None, None, :]
-        if when is not None:
-            asked, told = when
-            query, key = rotate(query, asked), rotate(key, told)
-            past = told[None, :] <= asked[:, None] + 1e-6
-            seen = past[None, None] if seen is None else seen & past
-        mixed = jax.nn.dot_product_attention(query, key, project(tokens, "value"), mask=seen)
+        visible = None if mask is None else mask[:, None, None, :]
+        if times is not None:
+            query_times, token_times = times
+            query, key = rotate(query, query_times), rotate(key, token_times)
+            past = token_times[None, :] <= query_times[:, None] + 1e-6
+            visible = past[None, None] if visible is None else visible & past
+        mixed = jax.nn.dot_product_attention(query, key, project(tokens, "value"), mask=visible)
         return nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(mixed)
 
 
 class Block(nn.Module):
-    """Pre-norm transformer layer; attends to `context` when given, else to itself."""
+    """Pre-norm transformer layer: cross-attention to `context` if given, else self-attention."""
 
     heads: int
     ratio: int = 4
@@ -112,20 +111,21 @@ class Block(nn.Module):
         x: Float[Array, "B Q D"],
         context: Float[Array, "B K D"] | None = None,
         mask: Bool[Array, "B K"] | None = None,
-        when: When | None = None,
+        times: Times | None = None,
         *,
         train: bool,
     ) -> Float[Array, "B Q D"]:
-        """Attention (see there), then MLP, each added to its input."""
+        """Attention (see `Attention`), then MLP, each with a residual connection."""
         drop = nn.Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(dtype=self.dtype)(x)
         tokens = normed if context is None else nn.LayerNorm(dtype=self.dtype)(context)
-        x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask, when))
+        x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask, times))
         mlp = MLP(self.ratio, self.dropout, dtype=self.dtype)
         return x + drop(mlp(nn.LayerNorm(dtype=self.dtype)(x), train=train))
 
 
-# What a layer keeps for its gradient; the rest is computed a second time.
+# Rematerialisation: which intermediate results a layer keeps for its gradient. The others are
+# computed again in the backward pass.
 REMAT = {
     "none": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -133,20 +133,20 @@ REMAT = {
 }
 
 
-def recomputed(kind: type[nn.Module], remat: str) -> type[nn.Module]:
-    """The module that keeps for its gradient what `remat` says."""
+def with_remat(module: type[nn.Module], remat: str) -> type[nn.Module]:
+    """The module class with the rematerialisation policy `remat`, a key of `REMAT`."""
     if REMAT[remat] is None:
-        return kind
-    return nn.remat(kind, policy=REMAT[remat])  # pyright: ignore[reportReturnType]
+        return module
+    return nn.remat(module, policy=REMAT[remat])  # pyright: ignore[reportReturnType]
 
 
-SCANNED = "layers"  # the name under which scanned layers keep their parameters, stacked
+SCANNED = "layers"  # name of the scanned layers, whose parameters are stacked along axis 0
 
 
-def _run(
+def _apply_block(
     block: nn.Module, x: Float[Array, "B K D"], *, remat: str, scan: bool, train: bool
 ) -> Float[Array, "B K D"]:
-    """One block, which keeps for its gradient what `remat` says."""
+    """Applies one block with the rematerialisation policy `remat`."""
 
     def call(block: nn.Module, x: jax.Array) -> jax.Array:
         return block(x, train=train)
@@ -156,15 +156,15 @@ def _run(
     return call(block, x)
 
 
-class _Step(nn.Module):
-    """One layer as a step of a scan."""
+class _ScanStep(nn.Module):
+    """One layer as a step of `nn.scan`."""
 
     block: nn.Module
     remat: str
     train: bool
 
     def __call__(self, x: Float[Array, "B K D"], _: None) -> tuple[Float[Array, "B K D"], None]:
-        return _run(self.block, x, remat=self.remat, scan=True, train=self.train), None
+        return _apply_block(self.block, x, remat=self.remat, scan=True, train=self.train), None
 
 
 def stack(
@@ -178,26 +178,26 @@ def stack(
     scan: bool,
     train: bool,
 ) -> Float[Array, "B K D"]:
-    """`count` self-attending blocks, one after the other; to be called in a compact method.
+    """Applies `count` self-attention blocks in sequence. Call it in a compact method.
 
     Args:
       x: tokens.
-      count: layers.
-      heads: of the blocks.
-      dropout: of the blocks.
-      dtype: of the blocks.
+      count: number of layers.
+      heads: attention heads of each block.
+      dropout: dropout rate of each block.
+      dtype: of the computation.
       remat: `none`, `dots` (keep products of activations and weights) or `full` (keep the inputs).
-      scan: compile one layer and repeat it: parameters are then stacked, [count, ...] under
-        `layers`, instead of lying under `layer_0`, `layer_1`, …
-      train: whether to drop out.
+      scan: compile one layer and repeat it. The parameters are then stacked, [count, ...], under
+        `layers` instead of `layer_0`, `layer_1`, …
+      train: whether dropout is active.
     """
     block = functools.partial(Block, heads, dropout=dropout, dtype=dtype)
     if not scan:
         for i in range(count):
-            x = _run(block(name=f"layer_{i}"), x, remat=remat, scan=False, train=train)
+            x = _apply_block(block(name=f"layer_{i}"), x, remat=remat, scan=False, train=train)
         return x
     repeat = nn.scan(
-        _Step,
+        _ScanStep,
         variable_axes={"params": 0},
         split_rngs={"params": True, "dropout": True},
         length=count,

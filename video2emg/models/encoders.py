@@ -1,10 +1,7 @@
-"""Encoders: frames of one camera, or the pose, in; one token per instant out.
-
-Those of video map `video [B, T, S, S, 3]` in [-1, 1], true where `mask [B, T]` is, to `[B, T', D]`,
-T' = T / `stride`; `PoseMLP` takes joints instead.
-"""
+"""Encoders: from the frames of one camera, or from the pose, to one token per time step."""
 
 from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -14,12 +11,41 @@ from jaxtyping import Array, Bool, Float
 from video2emg.models.blocks import MLP, Dtype, stack
 
 
-class Stem(nn.Module):
-    """Patches of pixels, and what moves in them, into `width` channels by a matrix product.
+@runtime_checkable
+class Encoder(Protocol):
+    """What `Video2EMG` needs of its encoder, a Flax module.
 
-    With `motion` the product is of a patch and of the patch minus its mean over time. Both are
-    linear, so the two kernels are added for the patch and the mean is multiplied by itself: half
-    the work.
+    A video encoder gets the frames [B, T, S, S, 3] in [-1, 1] of one camera, and a mask [B, T] that
+    is false where a frame is missing. `PoseMLP`, the only encoder of the pose, gets joint positions
+    [B, T, J, 3] and a mask [B, T, J].
+    """
+
+    @property
+    def stride(self) -> int:
+        """Frames per token; the number of frames must be a multiple of it."""
+        ...
+
+    @property
+    def granularity(self) -> int:
+        """The frame size must be a multiple of it, px."""
+        ...
+
+    @property
+    def causal(self) -> bool:
+        """Whether no token depends on a later frame, which a causal model needs."""
+        ...
+
+    def __call__(self, inputs: Any, mask: Any, /, *, train: bool) -> Float[Array, "B T2 D"]:
+        """Tokens, T2 = T / `stride`; `train` says whether dropout is active."""
+        ...
+
+
+class Stem(nn.Module):
+    """Maps patches of pixels, and their change over time, to `width` channels.
+
+    With `motion`, the linear map is applied to the patch and to the patch minus its mean over time.
+    Because it is linear, the two kernels are added for the patch and the mean is mapped separately,
+    which halves the work.
 
     Attributes:
       width: W.
@@ -37,7 +63,7 @@ class Stem(nn.Module):
     def __call__(
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"]
     ) -> Float[Array, "B T P P W"]:
-        """Multiplies; P = S / patch."""
+        """Applies the map; P = S / patch."""
         b, t, s, _, c = video.shape
         p, parts = self.patch, 2 if self.motion else 1
         shape = (p * p * c * parts, self.width)
@@ -61,11 +87,11 @@ class Stem(nn.Module):
         return y - patches(background) @ kernel[:, 1].reshape(-1, self.width)
 
 
-class HalvingConv(nn.Module):
+class StridedConv(nn.Module):
     """A 3 × 3 convolution with stride 2 and `SAME` padding: `[N, H, W, C] → [N, H/2, W/2, D]`.
 
-    On CPUs it is computed as a product of the nine pixels under the kernel: the gradients of XLA's
-    own convolution take twice as long there.
+    On CPUs it is computed as a matrix product over the nine pixels under the kernel, because the
+    gradient of XLA's convolution takes twice as long there.
 
     Attributes:
       features: D.
@@ -88,33 +114,33 @@ class HalvingConv(nn.Module):
             )
         h, w = x.shape[1:3]
         x = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
-        under = [x[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
-        return jnp.concatenate(under, -1) @ kernel.reshape(-1, self.features) + bias
+        pixels = [x[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
+        return jnp.concatenate(pixels, -1) @ kernel.reshape(-1, self.features) + bias
 
 
 class FrameCNN(nn.Module):
-    """A small convolutional network on every frame by itself.
+    """A small convolutional network that encodes each frame separately.
 
-    On few data and two cores its locality is worth more than attention (docs/choices.md). The stem
-    folds `patch × patch` pixels into channels and mixes them by one matrix product, as a vision
-    transformer's does; every further stage is a 3 × 3 convolution that halves the resolution.
+    With little data and two CPU cores it is more accurate than attention (docs/choices.md). The
+    stem maps `patch × patch` pixels to channels by one matrix product, as in a vision transformer.
+    Each further stage is a 3 × 3 convolution that halves the resolution.
 
     Attributes:
-      widths: channels of the stem and the stages.
+      widths: channels of the stem and of the stages.
       dim: D.
-      patch: pixels.
-      motion: also show the network what is left after subtracting the view's mean frame: with a
-        camera at rest, that is who and what moves.
-      causal: the mean is then of this frame and those before it.
+      patch: px.
+      motion: also give the network the difference from the view's mean frame. With a fixed camera,
+        this shows what moves.
+      causal: take the mean over the current and the earlier frames only.
     """
 
     widths: Sequence[int]
     dim: int
-    patch: int = 4
-    motion: bool = True
-    causal: bool = False
-    dtype: Dtype = jnp.float32
-    stride: int = 1
+    patch: int
+    motion: bool
+    causal: bool
+    dtype: Dtype
+    stride: ClassVar[int] = 1
 
     @property
     def granularity(self) -> int:
@@ -125,7 +151,7 @@ class FrameCNN(nn.Module):
     def __call__(
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
-        """Encodes every frame by itself."""
+        """Encodes the frames."""
         b, t = mask.shape
         x = Stem(self.widths[0], self.patch, self.motion, self.causal, self.dtype, name="stem")(
             video, mask
@@ -133,39 +159,45 @@ class FrameCNN(nn.Module):
         x = x.reshape(b * t, *x.shape[2:])
         x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
         for i, width in enumerate(self.widths[1:]):
-            x = HalvingConv(width, self.dtype, name=f"Conv_{i}")(x)
+            x = StridedConv(width, self.dtype, name=f"Conv_{i}")(x)
             x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
-        # Where things are matters (a bent arm, a deep squat), so positions are kept, not pooled.
+        # No pooling: positions in the image matter (a bent arm, a deep squat).
         return nn.Dense(self.dim, dtype=self.dtype)(x.reshape(b, t, -1))
 
 
 class TubeletTransformer(nn.Module):
     """Factorised video transformer (ViViT, Arnab et al. 2021, model 2), spatial part.
 
-    Tubelets of `frames × patch × patch` pixels become tokens by reshape and matrix product (XLA's
-    3-D convolution is slow on CPU); each instant is encoded by spatial attention and pooled.
+    Tubelets of `stride × patch × patch` pixels become tokens by a reshape and a matrix product,
+    because XLA's 3-D convolution is slow on CPUs. The tokens of each time step attend to each other
+    and are averaged.
 
     Attributes:
-      dim, layers, heads: of the transformer; ViT-B is 768, 12, 12.
-      patch: pixels.
+      dim, layers, heads: of the transformer; ViT-B has 768, 12 and 12.
+      patch: px.
       stride: frames per tubelet.
-      remat, scan: see `blocks.stack`.
+      remat, scan, dropout: see `blocks.stack`.
     """
 
     dim: int
     layers: int
     heads: int
-    patch: int = 16
-    stride: int = 2
+    patch: int
+    stride: int
+    remat: str
+    scan: bool
+    dtype: Dtype
     dropout: float = 0.0
-    remat: str = "none"
-    scan: bool = False
-    dtype: Dtype = jnp.float32
 
     @property
     def granularity(self) -> int:
         """The frame size must be a multiple of this, px."""
         return self.patch
+
+    @property
+    def causal(self) -> bool:
+        """A tubelet of several frames contains frames after its first."""
+        return self.stride == 1
 
     @nn.compact
     def __call__(
@@ -178,8 +210,8 @@ class TubeletTransformer(nn.Module):
         x = video.astype(self.dtype).reshape(b * t // f, f, g, p, g, p, c)
         x = x.transpose(0, 2, 4, 1, 3, 5, 6).reshape(b * t // f, g * g, f * p * p * c)
         x = nn.Dense(self.dim, dtype=self.dtype, name="tubelet")(x)
-        place = self.param("place", nn.initializers.normal(0.02), (1, g * g, self.dim))
-        x = x + place.astype(self.dtype)
+        position = self.param("place", nn.initializers.normal(0.02), (1, g * g, self.dim))
+        x = x + position.astype(self.dtype)
         x = stack(
             x,
             self.layers,
@@ -195,42 +227,47 @@ class TubeletTransformer(nn.Module):
 
 
 class PoseMLP(nn.Module):
-    """Joints instead of pixels: positions and velocities of every instant by itself.
+    """An MLP on the joint positions and velocities of each time step.
 
-    What remains to be seen over time is left to the transformer that follows, as with video.
+    As with video, the transformer that follows relates the time steps to each other.
 
     Attributes:
       dim: D.
-      frame_rate: Hz, so that velocities are in m/s whatever it is.
-      depth: residual layers.
-      motion: whether velocities are given too.
+      frame_rate: Hz; makes velocities m/s at any frame rate.
+      depth: number of residual layers.
+      motion: whether velocities are used too.
     """
 
     dim: int
     frame_rate: float
+    dtype: Dtype
     depth: int = 2
     motion: bool = True
-    dtype: Dtype = jnp.float32
-    stride: int = 1
-    granularity: int = 1
+    stride: ClassVar[int] = 1
+    granularity: ClassVar[int] = 1
+
+    @property
+    def causal(self) -> bool:
+        """Velocities are central differences, which use the next frame."""
+        return not self.motion
 
     @nn.compact
     def __call__(
         self, pose: Float[Array, "B T J 3"], mask: Bool[Array, "B T J"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
-        """Encodes joints, m relative to the hips; those that `mask` does not mark are not seen."""
+        """Encodes joint positions, m relative to the hips, where `mask` is true."""
         known = mask[..., None]
-        # Nothing of what is not there: not even its place in a difference.
-        seen = [jnp.where(known, pose, 0.0), known]
+        # Unknown joints are zeroed first, so that they do not enter a velocity either.
+        features = [jnp.where(known, pose, 0.0), known]
         if self.motion:
-            ends = ((0, 0), (1, 1), (0, 0), (0, 0))
-            near = jnp.pad(seen[0], ends, mode="edge")
-            both = jnp.pad(known, ends, mode="edge")
-            both = known & both[:, 2:] & both[:, :-2]
-            speed = 0.5 * self.frame_rate * (near[:, 2:] - near[:, :-2])
-            seen += [jnp.where(both, speed, 0.0), both]
+            pads = ((0, 0), (1, 1), (0, 0), (0, 0))
+            padded = jnp.pad(features[0], pads, mode="edge")
+            padded_known = jnp.pad(known, pads, mode="edge")
+            velocity_known = known & padded_known[:, 2:] & padded_known[:, :-2]
+            velocity = 0.5 * self.frame_rate * (padded[:, 2:] - padded[:, :-2])
+            features += [jnp.where(velocity_known, velocity, 0.0), velocity_known]
         b, t = pose.shape[:2]
-        x = jnp.concatenate([part.reshape(b, t, -1).astype(self.dtype) for part in seen], -1)
+        x = jnp.concatenate([part.reshape(b, t, -1).astype(self.dtype) for part in features], -1)
         x = nn.Dense(self.dim, dtype=self.dtype, name="joints")(x)
         for i in range(self.depth):
             normed = nn.LayerNorm(dtype=self.dtype, name=f"norm_{i}")(x)

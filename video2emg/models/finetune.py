@@ -1,10 +1,10 @@
-"""How much of a pretrained encoder is trained: nothing, low-rank changes (LoRA), or all.
+"""How much of a pretrained encoder is trained: nothing, low-rank updates (LoRA), or everything.
 
-All three are decided by the path of a parameter and know nothing of the modules, so that they work
-for every encoder.
+The choice depends on the paths of the parameters only, so it works for every encoder.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,10 @@ import optax
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.models.import_weights import LAYOUTS, convert, read
+from video2emg.parallel.mesh import path_name
 
 MODES = ("frozen", "lora", "full")
-# Statistics of pretraining (`models.published.layers.FrozenBatchNorm`): never trained.
+# Statistics of pretraining (`models.published.layers.FrozenBatchNorm`), which are never trained.
 STATISTICS = re.compile(r".*norm[^/]*/(mean|var)")
 _BASE, _LORA = "base", "lora"
 
@@ -30,14 +31,14 @@ Params = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Finetune:
-    """What happens to the parameters of an encoder.
+    """How the parameters of an encoder are trained.
 
     Attributes:
-      mode: of `MODES`.
-      path: regular expression that the paths of the encoder's parameters match from the start.
+      mode: one of `MODES`.
+      path: regular expression for the start of the paths of the encoder's parameters.
       rank: of LoRA (Hu et al. 2021).
-      alpha: LoRA's change is multiplied by alpha / rank.
-      adapt: regular expression of the kernels that LoRA changes, matched within the path.
+      alpha: the update of LoRA is multiplied by alpha / rank.
+      adapt: regular expression for a part of the paths of the kernels that LoRA updates.
       learning_rate: factor for the encoder's learning rate in mode `full`; FLEX uses 0.1.
     """
 
@@ -61,7 +62,7 @@ class Finetune:
 
 
 def optimiser(tx: optax.GradientTransformation, spec: Finetune) -> optax.GradientTransformation:
-    """`tx` for what is trained; the rest never moves and has no state.
+    """Applies `tx` to the trained parameters only; the others get no updates and no state.
 
     Args:
       tx: from `train.state.optimiser`.
@@ -70,7 +71,9 @@ def optimiser(tx: optax.GradientTransformation, spec: Finetune) -> optax.Gradien
     slower = optax.chain(tx, optax.scale(spec.learning_rate))
 
     def labels(params: Params) -> Params:
-        return _by_path(params, lambda name: _label(name, spec))
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: _label(path_name(path), spec), params
+        )
 
     return optax.partition({"train": tx, "encoder": slower, "frozen": optax.set_to_zero()}, labels)
 
@@ -88,17 +91,17 @@ def _label(name: str, spec: Finetune) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """A model that starts from somebody's weights, with low-rank changes in mode `lora`.
+    """A model that starts from pretrained weights, with low-rank updates in mode `lora`.
 
-    Has `init` and `apply` as the model has. In mode `lora` its parameters are `base`, the model's
-    own, and `lora`, a pair of matrices per changed kernel, whose product is zero at first.
+    Has the methods `init` and `apply` of the model. In mode `lora` its parameters are `base`, those
+    of the model, and `lora`, a pair of matrices per adapted kernel; their product is zero at first.
 
     Attributes:
       model: any Linen module.
-      spec: which kernels are changed, and how.
-      weights: tensors of a published file, None to start from nothing.
-      layout: of `import_weights.LAYOUTS`, that of the file.
-      child: the child of the model that the file is for.
+      spec: which kernels are adapted, and how.
+      weights: tensors of a file, None to start from random weights.
+      layout: of the file, a key of `import_weights.LAYOUTS`.
+      child: name of the submodule that the file is for.
     """
 
     model: nn.Module
@@ -108,24 +111,26 @@ class Adapted:
     child: str = "encoder"
 
     def init(self, rng: jax.Array, *args: Any, **kwargs: Any) -> dict[str, Params]:
-        """Parameters of the model and its changes.
+        """Initialises the parameters.
 
         Raises:
-          UserError: weights that do not fit, or no kernel matches.
+          UserError: the weights do not fit, or no kernel matches.
         """
         base_rng, lora_rng = jax.random.split(rng)
         base = dict(self.model.init(base_rng, *args, **kwargs)["params"])  # pyright: ignore
         if self.weights is not None:
             if self.child not in base:
-                raise UserError(f"config.model.pretrained: the model has no {self.child!r}, only "
-                                f"{', '.join(base)}")  # fmt: skip
+                raise UserError(
+                    f"config.model.pretrained: the model has no {self.child!r}, only "
+                    f"{', '.join(base)}"
+                )
             layout = LAYOUTS[self.layout]
-            found = convert(self.weights, layout, base[self.child], "config.model.pretrained")
-            base[self.child] = jax.tree.map(jnp.asarray, found)
+            params = convert(self.weights, layout, base[self.child], "config.model.pretrained")
+            base[self.child] = jax.tree.map(jnp.asarray, params)
         return {"params": self.adapt(base, lora_rng) if self.spec.mode == "lora" else base}
 
     def adapt(self, base: Params, rng: jax.Array) -> Params:
-        """Adds zero changes to parameters of the model.
+        """Adds low-rank updates, zero at first, to parameters of the model.
 
         Raises:
           UserError: no kernel matches.
@@ -152,60 +157,62 @@ class Adapted:
         return bool(matches) and len(kernel.shape) > 1
 
     def effective(self, params: Mapping[str, Any]) -> Params:
-        """Parameters of the model with the changes added: what inference needs."""
+        """Parameters of the model with the updates added, for inference."""
         flat = _flat(params[_BASE])
-        thin = _flat(params[_LORA])
-        for name in [name.removesuffix("/a") for name in thin if name.endswith("/a")]:
-            change = (thin[f"{name}/a"] @ thin[f"{name}/b"]) * (self.spec.alpha / self.spec.rank)
-            flat[name] = flat[name] + change.reshape(flat[name].shape).astype(flat[name].dtype)
+        lora = _flat(params[_LORA])
+        for name in [name.removesuffix("/a") for name in lora if name.endswith("/a")]:
+            update = (lora[f"{name}/a"] @ lora[f"{name}/b"]) * (self.spec.alpha / self.spec.rank)
+            flat[name] = flat[name] + update.reshape(flat[name].shape).astype(flat[name].dtype)
         return flax.traverse_util.unflatten_dict(flat, sep="/")
 
     def apply(self, variables: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The model with the changed kernels."""
+        """Applies the model with the updated kernels."""
         params = variables["params"]
         if self.spec.mode == "lora":
             params = self.effective(params)
         return self.model.apply({"params": params}, *args, **kwargs)
 
 
-# What can be trained.
+# A model that can be trained.
 Model = nn.Module | Adapted
 
 
 def plain(model: Model, params: Params) -> tuple[nn.Module, Params]:
-    """The module and its parameters, without what finetuning put around them."""
+    """The Flax module and its parameters, with low-rank updates added."""
     if not isinstance(model, Adapted):
         return model, params
     return model.model, model.effective(params) if model.spec.mode == "lora" else params
 
 
 def from_config(config: Config, model: nn.Module) -> Model:
-    """The model as `config.model.pretrained` and `config.train.finetune` want it, if there are any.
+    """The model with pretrained weights and low-rank updates, if the configuration has them.
 
     Args:
-      config: `pretrained` has `weights`, a file (empty: none), and `layout`; `finetune` has the
-        fields of `Finetune`.
+      config: `config.model.pretrained`, if there, has `weights`, a file (empty: none), and
+        `layout`; `config.train.finetune`, if there, has fields of `Finetune`.
       model: from `models.build`.
 
     Raises:
       UserError: an unknown field, or a file that cannot be read.
     """
-    pretrained, spec = config.model.get("pretrained"), settings(config.train)
-    if not pretrained or not pretrained.weights:
+    spec = settings(config.train)
+    if "pretrained" not in config.model or not config.model.pretrained.weights:
         return Adapted(model, spec) if spec.mode == "lora" else model
+    pretrained = config.model.pretrained
     if pretrained.layout not in LAYOUTS:
-        raise UserError(f"config.model.pretrained.layout: {pretrained.layout!r} is not one of "
-                        f"{sorted(LAYOUTS)}")  # fmt: skip
+        raise UserError(
+            f"config.model.pretrained.layout: {pretrained.layout!r} is not one of {sorted(LAYOUTS)}"
+        )
     return Adapted(model, spec, read(pretrained.weights), pretrained.layout)
 
 
 def settings(config: Config) -> Finetune:
-    """`config.finetune` (of `config.train`); everything is trained if there is none.
+    """`config.finetune` of `config.train`; without it, everything is trained.
 
     Raises:
       UserError: an unknown field.
     """
-    fields = dict(config.get("finetune") or {})
+    fields = dict(config.finetune) if "finetune" in config else {}
     unknown = sorted(fields.keys() - {field.name for field in dataclasses.fields(Finetune)})
     if unknown:
         raise UserError(f"config.train.finetune: unknown fields {', '.join(unknown)}")
@@ -213,21 +220,12 @@ def settings(config: Config) -> Finetune:
 
 
 def _matrix(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs and outputs of a kernel: [D, heads, D / heads] of attention has one input axis."""
-    one = len(shape) == 3 and re.search(r"(query|key|value)/kernel$", name)
-    split = 1 if one else len(shape) - 1
-    inputs, outputs = 1, 1
-    for i, size in enumerate(shape):
-        inputs, outputs = (inputs * size, outputs) if i < split else (inputs, outputs * size)
-    return inputs, outputs
+    """Numbers of inputs and outputs of a kernel."""
+    # Kernels of attention, [D, heads, D / heads], have one input axis.
+    attention = len(shape) == 3 and re.search(r"(query|key|value)/kernel$", name)
+    axes = 1 if attention else len(shape) - 1
+    return math.prod(shape[:axes]), math.prod(shape[axes:])
 
 
 def _flat(params: Params) -> dict[str, Any]:
     return flax.traverse_util.flatten_dict(params, sep="/")
-
-
-def _by_path(params: Params, choose: Any) -> Params:
-    def name(path: tuple[Any, ...]) -> str:
-        return "/".join(str(part.key) for part in path)
-
-    return jax.tree_util.tree_map_with_path(lambda path, _: choose(name(path)), params)

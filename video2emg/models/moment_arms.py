@@ -1,10 +1,10 @@
-"""Joint torques out of EMG: muscles pull on the joints that they cross.
+"""Joint torques from EMG: a regulariser that makes the EMG explain the joint torques.
 
-A joint torque is the sum of what each muscle exerts, and a muscle's EMG is a measure of that: near
-enough proportional for one posture (Lawrence & De Luca, J. Appl. Physiol. 54, 1983). Here every
-muscle has one learned torque at full activation for each joint that it crosses, in the direction
-that anatomy gives it. Changing levers, lengths and speeds, and muscles without electrodes, are left
-out; so this is a regulariser for EMG and no model of the joint.
+A joint torque is the sum of the torques of the muscles that cross the joint. For one posture, the
+torque of a muscle is about proportional to its EMG (Lawrence & De Luca, J. Appl. Physiol. 54,
+1983). Each muscle has one learned torque at full activation for every joint that it crosses; the
+direction comes from anatomy. Changes of moment arms, of muscle lengths and velocities, and muscles
+without electrodes are left out, so this is no model of the joint.
 """
 
 import flax.linen as nn
@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from video2emg.core import vocabulary
 
-# Which way a muscle turns the joints that it crosses (Kendall, Muscles: Testing and Function).
+# Direction in which a muscle turns the joints that it crosses (Kendall, Muscles: Testing and
+# Function).
 _ACTIONS = {
     "biceps_brachii": "+elbow_flexion +shoulder_flexion",
     "triceps_brachii": "-elbow_flexion -shoulder_flexion",
@@ -45,16 +46,16 @@ _ACTIONS = {
 
 
 def _directions() -> np.ndarray:
-    """[sides, muscles, dofs] +1, −1, or 0 where a muscle of that side does not turn the joint."""
-    found = np.zeros((len(vocabulary.SIDES), len(vocabulary.MUSCLES), len(vocabulary.DOFS)))
+    """[sides, muscles, dofs]: +1, −1, or 0 where a muscle of that side does not turn the joint."""
+    directions = np.zeros((len(vocabulary.SIDES), len(vocabulary.MUSCLES), len(vocabulary.DOFS)))
     for s, side in enumerate(vocabulary.SIDES):
         for muscle, actions in _ACTIONS.items():
             for action in actions.split():
                 joint = action[1:]
                 name = joint if joint in vocabulary.DOFS else f"{side}_{joint}"
-                at = vocabulary.MUSCLES.index(muscle), vocabulary.DOFS.index(name)
-                found[s][at] = float(f"{action[0]}1")
-    return found.astype(np.float32)
+                m, d = vocabulary.MUSCLES.index(muscle), vocabulary.DOFS.index(name)
+                directions[s, m, d] = float(f"{action[0]}1")
+    return directions.astype(np.float32)
 
 
 DIRECTIONS = _directions()
@@ -63,21 +64,22 @@ DIRECTIONS = _directions()
 def agonists(
     muscle: Int[Array, "B M"], side: Int[Array, "B M"], known: Bool[Array, "B M"]
 ) -> tuple[Bool[Array, "B D"], Bool[Array, "B D"]]:
-    """Joints that a known channel turns in the positive, and in the negative direction."""
-    turns = jnp.asarray(DIRECTIONS)[side, muscle] * known[..., None]
-    return (turns > 0).any(1), (turns < 0).any(1)
+    """Joints that some known channel turns in the positive, and in the negative direction."""
+    directions = jnp.asarray(DIRECTIONS)[side, muscle] * known[..., None]
+    return (directions > 0).any(1), (directions < 0).any(1)
 
 
 def at_frames(samples: Float[Array, "B N M"], frames: int) -> Float[Array, "B T M"]:
-    """Means of an envelope around each of `frames` instants, half an interval to both sides."""
+    """Means of an envelope around the time of each frame, half a frame interval to both sides."""
     n = samples.shape[1]
-    off = np.abs(np.arange(n) * frames / n - np.arange(frames)[:, None])
-    near = (off <= np.maximum(0.5, off.min(1, keepdims=True))).astype(np.float32)
+    distance = np.abs(np.arange(n) * frames / n - np.arange(frames)[:, None])
+    near = distance <= np.maximum(0.5, distance.min(1, keepdims=True))
+    near = near.astype(np.float32)
     return jnp.einsum("tn,bnm->btm", near / near.sum(1, keepdims=True), samples)
 
 
-class Levers(nn.Module):
-    """What EMG explains of the joint torques `vocabulary.DOFS`."""
+class MomentArms(nn.Module):
+    """The joint torques `vocabulary.DOFS` as a sum of what each EMG channel contributes."""
 
     @nn.compact
     def __call__(
@@ -90,20 +92,20 @@ class Levers(nn.Module):
         *,
         learn: bool,
     ) -> Float[Array, "B T D"]:
-        """Torque in N·m at `frames` instants.
+        """Joint torques at the time of each frame, N·m.
 
         Args:
-          emg: fractions of the reference.
-          muscle: of each channel, place in `vocabulary.MUSCLES`.
-          side: place in `vocabulary.SIDES`.
-          known: channels that there are; others pull at nothing.
+          emg: envelope, as a fraction of the normalisation.
+          muscle: index of each channel in `vocabulary.MUSCLES`.
+          side: index of each channel in `vocabulary.SIDES`.
+          known: which channels were measured; the others contribute nothing.
           frames: T.
-          learn: whether the levers may change for it, rather than the EMG alone.
+          learn: whether the moment arms get a gradient, or the EMG alone.
         """
-        shape = DIRECTIONS.shape[1:]
-        full = 100.0 * nn.softplus(self.param("levers", nn.initializers.constant(-0.5), shape))
+        shape = (vocabulary.ROOM_MUSCLES, len(vocabulary.DOFS))
+        raw = self.param("moment_arms", nn.initializers.constant(-0.5), shape)
+        full = 100.0 * nn.softplus(raw)  # torque at full activation, the same for both sides
         if not learn:
             full = jax.lax.stop_gradient(full)
-        # Left and right of a person are alike.
-        pull = jnp.asarray(DIRECTIONS)[side, muscle] * full[muscle] * known[..., None]
-        return jnp.einsum("btm,bmd->btd", at_frames(emg, frames), pull)
+        arms = jnp.asarray(DIRECTIONS)[side, muscle] * full[muscle] * known[..., None]
+        return jnp.einsum("btm,bmd->btd", at_frames(emg, frames), arms)

@@ -1,4 +1,4 @@
-"""What every Video→EMG model returns."""
+"""The outputs of every Video→EMG model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,18 @@ import jax
 class Outputs:
     """Predictions for one batch of windows.
 
+    B windows of N EMG samples and T video frames, M EMG channels, J joints, D joint torques. Fields
+    that the model does not predict are None.
+
     Attributes:
-      emg: [B, N, M] envelope in units of the reference (1 = e.g. MVC), not negative.
-      spread: [B, N, M] mean absolute error to be expected of `emg`, or None.
-      pose: [B, T, J, 3] m, relative to the hips, or None.
-      torque: [B, T, D] N·m, or None.
-      load: [B] log(1 + kg), or None.
-      explained: [B, 2, T, D] N·m that the predicted EMG, and the measured, explain; or None.
+      emg: [B, N, M] EMG envelope, not negative, as a fraction of the normalisation (1 = MVC, if
+        normalised to MVC).
+      predicted_mae: [B, N, M] expected mean absolute error of `emg`, in its unit.
+      pose: [B, T, J, 3] joint positions relative to the hips, m.
+      torque: [B, T, D] joint torques, N·m.
+      load: [B] load in the hands or on the back, as log(1 + kg).
+      explained: [B, 2, T, D] joint torques, N·m, that the learned moment arms make of the predicted
+        EMG (first) and of the measured EMG (second); see `moment_arms`.
     """
 
     emg: jax.Array
@@ -31,7 +36,7 @@ class Outputs:
 def aqa_inputs(
     outputs: Outputs, intermediates: Mapping[str, Any], batch: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the head reads of a Video→EMG model's answer to `batch`."""
+    """What the AQA head needs of a Video→EMG model's outputs for `batch`."""
     return {
         "tokens": intermediates["tokens"],
         "token_mask": intermediates["token_mask"],

@@ -1,1 +1,1 @@
-"""Meshes, sharding rules and the hand-over of host data to devices."""
+"""Meshes, sharding rules, and communication between the processes of a run."""

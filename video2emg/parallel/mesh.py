@@ -1,7 +1,7 @@
-"""One mesh of all devices; how state and batches lie on it.
+"""The mesh of all devices, and how the state and the batches are sharded over it.
 
-Axes: `data` splits the batch; `fsdp` splits it too and shares the parameters; `tensor` splits the
-matrices of transformer layers between devices that work on the same examples.
+Axes: `data` splits the batch; `fsdp` splits the batch and the parameters; `tensor` splits the
+matrices of transformer layers over devices that work on the same examples.
 """
 
 import re
@@ -19,9 +19,9 @@ from video2emg.core.errors import UserError
 AXES = ("data", "fsdp")  # that split the batch
 TENSOR = "tensor"
 
-# How the leaves of transformer layers (models/blocks.py) split over `tensor`: the end of their
-# path, and the axis from the last. Attention splits by heads, the MLP by its hidden features: both
-# products of a pair then need one sum over the devices (Megatron-LM, Shoeybi et al. 2019).
+# The axis, counted from the last, along which parameters of transformer layers (models/blocks.py)
+# are split over `tensor`, by the end of their path. Attention is split by heads and the MLP by its
+# hidden features, so each needs only one sum over the devices (Megatron-LM, Shoeybi et al. 2019).
 RULES = (
     (re.compile(r"/(query|key|value)/(kernel|bias)$"), -2),
     (re.compile(r"Attention_0/out/kernel$"), -3),
@@ -33,25 +33,29 @@ RULES = (
 def make_mesh(fsdp: int = 1, tensor: int = 1) -> jax.sharding.Mesh:
     """A mesh over all devices.
 
-    Axis types are Auto: XLA places the collectives, so model code stays free of shardings.
+    Axis types are Auto: XLA places the collectives, so the models' code needs no shardings.
 
     Args:
-      fsdp: devices that share the parameters.
-      tensor: devices that share each layer's work; the rest split the batch.
+      fsdp: number of devices that the parameters are split over.
+      tensor: number of devices that each layer is split over.
+
+    Raises:
+      UserError: the numbers do not divide the number of devices.
     """
     count = jax.device_count()
     for name, size in (("fsdp", fsdp), ("tensor", tensor)):
         if size < 1 or count % size:
             raise UserError(f"config.parallel.{name}={size} does not divide the {count} devices")
     if count % (fsdp * tensor):
-        raise UserError(f"config.parallel: fsdp={fsdp} × tensor={tensor} does not divide the "
-                        f"{count} devices")  # fmt: skip
+        raise UserError(
+            f"config.parallel: fsdp={fsdp} × tensor={tensor} does not divide the {count} devices"
+        )
     shape = (count // (fsdp * tensor), fsdp, tensor)
     return jax.make_mesh(shape, (*AXES, TENSOR), axis_types=(AxisType.Auto,) * 3)
 
 
 def batch_parts(mesh: jax.sharding.Mesh) -> int:
-    """Into how many parts a batch is split."""
+    """Number of parts that a batch is split into."""
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
@@ -59,8 +63,8 @@ def check_batch(mesh: jax.sharding.Mesh, size: int, field: str) -> None:
     """Raises UserError unless a batch of `size`, set by the config's `field`, can be split."""
     parts = batch_parts(mesh)
     if size % parts:
-        what = f"{parts} devices" if parts == mesh.size else f"{parts} groups of devices"
-        raise UserError(f"{field}={size} is not a multiple of the {what}")
+        unit = "devices" if parts == mesh.size else "groups of devices"
+        raise UserError(f"{field}={size} is not a multiple of the {parts} {unit}")
 
 
 def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
@@ -74,17 +78,18 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 
 def state_sharding(mesh: jax.sharding.Mesh, shapes: Any, min_size: int = 2**18) -> Any:
-    """How parameters, or a training state, lie on the mesh.
+    """Shardings of parameters or of a training state.
 
-    Big leaves of transformer layers are split over `tensor` by `RULES`; of every big leaf the
-    largest axis that is left and divides is split over `fsdp`. Small leaves are copied. Moments and
-    averages end in the same paths as their parameters, so they lie as these do.
+    Large leaves of transformer layers are split over `tensor` by `RULES`. Of the remaining axes of
+    a large leaf, the largest one that can be divided is split over `fsdp`. Small leaves are
+    replicated. The optimiser's moments and the average have the same path ends as their parameters,
+    so they are sharded alike.
 
     Args:
       mesh: from `make_mesh`.
-      shapes: pytree of things with a shape.
-      min_size: elements below which the traffic would cost more than the copy; biases follow
-        their kernels whatever their size.
+      shapes: pytree of arrays or shapes.
+      min_size: number of elements from which a leaf is large: communication costs more than copies
+        of smaller ones. Biases are split like their kernels, whatever their size.
 
     Returns:
       The same tree of `NamedSharding`.
@@ -96,12 +101,12 @@ def state_sharding(mesh: jax.sharding.Mesh, shapes: Any, min_size: int = 2**18) 
         shape = leaf.shape
         spec: list[str | None] = [None] * len(shape)
         name = path_name(path)
-        big = np.prod(shape) >= min_size
+        large = np.prod(shape) >= min_size
         for pattern, axis in RULES:
             fits = len(shape) >= -axis and shape[axis] % tensor == 0
-            if tensor > 1 and pattern.search(name) and fits and (big or name.endswith("bias")):
+            if tensor > 1 and pattern.search(name) and fits and (large or name.endswith("bias")):
                 spec[axis] = TENSOR
-        if fsdp > 1 and big:
+        if fsdp > 1 and large:
             for axis in np.argsort(shape, kind="stable")[::-1]:
                 if spec[axis] is None and shape[axis] % fsdp == 0:
                     spec[axis] = "fsdp"
@@ -117,21 +122,21 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 def local_rows(mesh: jax.sharding.Mesh, size: int) -> Int[np.ndarray, " R"]:
-    """Which of the `size` examples of a global batch this process holds, ascending."""
-    where = batch_sharding(mesh).addressable_devices_indices_map((size,))
-    rows = [np.arange(size)[index] for index in where.values() if index is not None]
+    """Indices of the examples of a global batch of `size` that this process holds, ascending."""
+    indices = batch_sharding(mesh).addressable_devices_indices_map((size,))
+    rows = [np.arange(size)[index] for index in indices.values() if index is not None]
     return np.unique(np.concatenate(rows))
 
 
 def put_batch(mesh: jax.sharding.Mesh, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-    """This process's rows of a batch → one global batch, split over the devices.
+    """Makes a global batch, split over the devices, from this process's rows.
 
-    The one deliberate host-to-device copy of the loop, so the transfer guard is lifted for it.
+    This is the only host-to-device copy of the training loop, so it disables the transfer guard.
 
     Args:
       mesh: the devices.
-      batch: fields with the rows of `local_rows`, in that order; those whose names begin with an
-        underscore are for the host and left out.
+      batch: fields with the rows of `local_rows`, in that order. Fields whose names begin with an
+        underscore are for the host and are left out.
     """
     batch = {name: x for name, x in batch.items() if not name.startswith("_")}
     sharding = batch_sharding(mesh)
@@ -160,13 +165,13 @@ def _local_parts(mesh: jax.sharding.Mesh) -> int:
 
 
 def table(shapes: Any, sharding: Any) -> str:
-    """Every leaf's path, shape, spec and bytes per device, and the sum, as text."""
+    """A text table of every leaf's path, shape, spec and bytes per device, and their sum."""
     rows = []
     leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    for (path, leaf), where in zip(leaves, jax.tree.leaves(sharding), strict=True):
+    for (path, leaf), leaf_sharding in zip(leaves, jax.tree.leaves(sharding), strict=True):
         itemsize = 8 if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype.itemsize
-        size = int(np.prod(where.shard_shape(leaf.shape), dtype=np.int64)) * itemsize
-        spec = ", ".join(str(axis or "·") for axis in where.spec)
+        size = int(np.prod(leaf_sharding.shard_shape(leaf.shape), dtype=np.int64)) * itemsize
+        spec = ", ".join(str(axis or "·") for axis in leaf_sharding.spec)
         rows.append((path_name(path), "×".join(map(str, leaf.shape)) or "scalar", spec, size))
     total = sum(row[3] for row in rows)
     rows.append(("all", "", "", total))

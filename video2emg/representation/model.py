@@ -1,7 +1,8 @@
-"""What pre-training puts beside a Video→EMG model.
+"""The parts that pre-training adds to a Video→EMG model.
 
-An encoder of EMG, a space that video and EMG share, and a model of what was hidden. B examples, K
-tokens, N samples, M channels, T instants of tokens, F video frames.
+An encoder of EMG, projections of video and EMG into a shared embedding space, and a model that
+reconstructs masked EMG and pose. B examples, K tokens, N samples, M channels, T instants of tokens,
+F video frames.
 """
 
 from collections.abc import Mapping
@@ -22,31 +23,32 @@ _LARGEST_SCALE = 100.0  # of CLIP; beyond it training is known to become unstabl
 
 @flax.struct.dataclass
 class RepresentationOutputs:
-    """What is said of one batch of windows, for the losses of `representation.losses`.
+    """Outputs for one batch of windows, for the losses of `representation.losses`.
 
     Attributes:
       main: of the Video→EMG model.
-      video, emg: [B, E] unit vectors, or None without alignment.
+      video, emg: [B, E] embeddings, unit vectors, or None without a contrastive objective.
       scale: [B] 1 / temperature, the same for all examples, or None.
-      hidden: [B, T] which instants were hidden, or None without masked modelling.
-      hidden_emg: [B, N, M] envelopes guessed, or None.
-      hidden_pose: [B, F, J, 3] m, joints guessed in F frames, or None.
+      masked: [B, T] which instants were masked, or None without masked modelling.
+      reconstructed_emg: [B, N, M] envelopes, or None.
+      reconstructed_pose: [B, F, J, 3] m, joints in F frames, or None.
     """
 
     main: Outputs
     video: jax.Array | None = None
     emg: jax.Array | None = None
     scale: jax.Array | None = None
-    hidden: jax.Array | None = None
-    hidden_emg: jax.Array | None = None
-    hidden_pose: jax.Array | None = None
+    masked: jax.Array | None = None
+    reconstructed_emg: jax.Array | None = None
+    reconstructed_pose: jax.Array | None = None
 
 
-def spans(key: jax.Array, shape: tuple[int, int], length: int, share: float) -> Array:
-    """Hides spans of instants at random.
+def span_mask(key: jax.Array, shape: tuple[int, int], length: int, share: float) -> Array:
+    """Masks random spans of instants.
 
-    Every instant begins a span with the same probability, spans may overlap (wav2vec 2.0, Baevski
-    et al. 2020) and go round the end, so that each instant is hidden with probability `share`.
+    Every instant begins a span with the same probability. Spans may overlap (wav2vec 2.0, Baevski
+    et al. 2020) and continue at the beginning of the window, so that each instant is masked with
+    probability `share`.
 
     Args:
       key: of the draw.
@@ -64,8 +66,8 @@ def spans(key: jax.Array, shape: tuple[int, int], length: int, share: float) -> 
 class EMGEncoder(nn.Module):
     """Envelopes of any set of electrodes → tokens, one per channel and instant.
 
-    Which muscle a token is of is told by embeddings of muscle and side, as in the decoder's
-    queries, so that datasets with different electrodes share one encoder.
+    A token carries embeddings of its muscle and side, like the decoder's queries, so that datasets
+    with different electrodes share one encoder.
 
     Attributes:
       dim, layers, heads: of the transformer.
@@ -88,15 +90,15 @@ class EMGEncoder(nn.Module):
         mask: Bool[Array, "B N M"],
         muscle: Int[Array, "B M"],
         side: Int[Array, "B M"],
-        hidden: Bool[Array, "B T"] | None = None,
+        masked: Bool[Array, "B T"] | None = None,
         *,
         train: bool,
     ) -> tuple[Float[Array, "B K D"], Bool[Array, "B K"]]:
-        """Encodes envelopes where they were measured (`mask`) and are not `hidden`.
+        """Encodes envelopes where they were measured (`mask`) and are not `masked`.
 
         Returns:
-          Tokens, K = M · T, channel by channel, and which of them hold a measured sample; hidden
-          ones do, but say only where they are.
+          Tokens, K = M · T, channel by channel, and which of them have a measured sample. Masked
+          tokens carry their channel and time only.
         """
         b, n, m = emg.shape
         t = n // self.samples
@@ -108,23 +110,23 @@ class EMGEncoder(nn.Module):
         values = jnp.where(known, patches(emg), 0.0)
         x = jnp.concatenate([values, known.astype(values.dtype)], axis=-1).astype(self.dtype)
         x = nn.Dense(self.dim, dtype=self.dtype, name="samples")(x)
-        blank = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
-        if hidden is not None:
-            x = jnp.where(hidden[:, None, :, None], blank.astype(self.dtype), x)
-        who = nn.Embed(len(vocabulary.MUSCLES), self.dim, name="muscle")(muscle)
-        who = who + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
-        when = time_embedding(jnp.arange(t) * self.token_s, self.dim)
-        x = x + who[:, :, None] + nn.Dense(self.dim, name="when")(when)
+        mask_token = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
+        if masked is not None:
+            x = jnp.where(masked[:, None, :, None], mask_token.astype(self.dtype), x)
+        channel = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
+        channel = channel + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
+        time = time_embedding(jnp.arange(t) * self.token_s, self.dim)
+        x = x + channel[:, :, None] + nn.Dense(self.dim, name="when")(time)
         x = x.astype(self.dtype).reshape(b, m * t, self.dim)
-        there = known.any(-1).reshape(b, m * t)
+        token_mask = known.any(-1).reshape(b, m * t)
         for i in range(self.layers):
             block = Block(self.heads, dropout=self.dropout, dtype=self.dtype, name=f"layer_{i}")
-            x = block(x, mask=there, train=train)
-        return x, there
+            x = block(x, mask=token_mask, train=train)
+        return x, token_mask
 
 
 class Projection(nn.Module):
-    """Mean token → unit vector in the shared space."""
+    """Mean token → embedding, a unit vector."""
 
     dim: int
 
@@ -132,7 +134,7 @@ class Projection(nn.Module):
     def __call__(
         self, tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]
     ) -> Float[Array, "B E"]:
-        """Projects; what is masked has no part in it."""
+        """Embeds the tokens where `mask`."""
         x = nn.LayerNorm()(pool(tokens, mask))
         x = nn.Dense(self.dim, use_bias=False)(x)
         return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
@@ -145,9 +147,9 @@ def pool(tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]) -> Float[Array
 
 
 class Filling(nn.Module):
-    """Guesses hidden EMG and pose from what is left of them and from the video.
+    """Reconstructs masked EMG and pose from their unmasked part and the video.
 
-    All are tokens of one transformer (MultiMAE, Bachmann et al. 2022), here with the video whole.
+    All are tokens of one transformer (MultiMAE, Bachmann et al. 2022); the video is not masked.
 
     Attributes:
       dim, layers, heads: of the transformer.
@@ -172,20 +174,20 @@ class Filling(nn.Module):
         video: tuple[Float[Array, "B K D"], Bool[Array, "B K"]],
         emg: tuple[Float[Array, "B L D"], Bool[Array, "B L"]],
         pose: tuple[Float[Array, "B F J 3"], Bool[Array, "B F J"]],
-        hidden: Bool[Array, "B T"],
+        masked: Bool[Array, "B T"],
         *,
         train: bool,
     ) -> tuple[Float[Array, "B N M"], Float[Array, "B F J 3"] | None]:
-        """EMG and pose everywhere; only where they were `hidden` that is a guess.
+        """EMG and pose of all instants; it is a reconstruction only where they were `masked`.
 
         Args:
-          video: tokens and which of them are there.
-          emg: tokens of `EMGEncoder` with the hidden ones hidden, and which are there.
+          video: tokens and which of them are valid.
+          emg: tokens of `EMGEncoder` for these masked instants, and which are valid.
           pose: joints, m, and which are known.
-          hidden: instants.
+          masked: instants.
           train: whether to drop out.
         """
-        b, t = hidden.shape
+        b, t = masked.shape
         kinds = nn.Embed(3, self.dim, name="kind")(jnp.arange(3))
         parts = [video[0] + kinds[0], emg[0] + kinds[1]]
         masks = [video[1], emg[1]]
@@ -194,10 +196,10 @@ class Filling(nn.Module):
             values = jnp.where(known, pose[0].reshape(b, t, self.frames, self.joints, 3), 0.0)
             x = jnp.concatenate([values, known.astype(values.dtype)], axis=-1).reshape(b, t, -1)
             x = nn.Dense(self.dim, dtype=self.dtype, name="joints")(x.astype(self.dtype))
-            blank = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
-            x = jnp.where(hidden[..., None], blank.astype(self.dtype), x)
-            when = time_embedding(jnp.arange(t) * self.token_s, self.dim)
-            parts.append(x + nn.Dense(self.dim, name="when")(when) + kinds[2])
+            mask_token = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
+            x = jnp.where(masked[..., None], mask_token.astype(self.dtype), x)
+            time = time_embedding(jnp.arange(t) * self.token_s, self.dim)
+            parts.append(x + nn.Dense(self.dim, name="when")(time) + kinds[2])
             masks.append(known.any((2, 3, 4)))
         x, mask = jnp.concatenate(parts, axis=1).astype(self.dtype), jnp.concatenate(masks, axis=1)
         for i in range(self.layers):
@@ -215,21 +217,21 @@ class Filling(nn.Module):
 
 
 class RepresentationModel(nn.Module):
-    """A Video→EMG model with what its objectives need beside it.
+    """A Video→EMG model with the parts that its objectives need.
 
-    Parameters of the model keep their paths, so that what is said by path (fine-tuning, sharding)
-    holds for both.
+    The model's parameters keep their paths, so that rules about paths (fine-tuning, sharding) apply
+    to both.
 
     Attributes:
       model: gives `tokens` [B, K, D] and `token_mask` [B, K] among its intermediates.
-      dim, heads, layers: of the EMG encoder and of `Filling`.
+      dim, heads, layers: of the EMG encoder and of the masked reconstruction.
       samples, frames: EMG samples and video frames per instant of the tokens.
       token_s: how long an instant lasts, s.
-      joints: J of the poses, 0 for none; a model that is shown the pose has none to guess.
-      space: E of the shared space; 0: no alignment.
-      span_s: length of what is hidden at a time, s; 0: no masked modelling.
-      hidden: share of the instants that are hidden, of EMG and pose alike and in all channels, so
-        that no neighbour gives it away (VideoMAE's tubes, Tong et al. 2022).
+      joints: J of the poses that are reconstructed, 0 for none (the pose may be the model's input).
+      embedding_dim: E of the shared embedding space; 0: no contrastive objective.
+      mask_span_s: length of a masked span, s; 0: no masked modelling.
+      mask_share: share of the instants that are masked, in EMG, pose and all channels at once, so
+        that no neighbouring channel reveals them (VideoMAE's tubes, Tong et al. 2022).
     """
 
     model: nn.Module
@@ -240,38 +242,38 @@ class RepresentationModel(nn.Module):
     frames: int
     token_s: float
     joints: int
-    space: int = 0
-    span_s: float = 0.0
-    hidden: float = 0.6
+    embedding_dim: int = 0
+    mask_span_s: float = 0.0
+    mask_share: float = 0.6
     dropout: float = 0.0
     dtype: Dtype = jnp.float32
 
     def setup(self) -> None:
-        """Makes the parts that an objective asks for."""
+        """Makes the parts that an objective needs."""
         nn.share_scope(self, self.model)
         sizes: dict[str, Any] = dict(
             dim=self.dim, heads=self.heads, layers=self.layers, dropout=self.dropout
         )
         sizes |= dict(samples=self.samples, token_s=self.token_s, dtype=self.dtype)
-        if self.space or self.span_s:
+        if self.embedding_dim or self.mask_span_s:
             self.emg_encoder = EMGEncoder(**sizes)
-        if self.space:
-            self.video_projection = Projection(self.space)
-            self.emg_projection = Projection(self.space)
+        if self.embedding_dim:
+            self.video_projection = Projection(self.embedding_dim)
+            self.emg_projection = Projection(self.embedding_dim)
             # 1 / 0.07, where CLIP starts (Radford et al. 2021).
             self.log_scale = self.param("log_scale", nn.initializers.constant(2.659), ())
-        if self.span_s:
+        if self.mask_span_s:
             self.filling = Filling(frames=self.frames, joints=self.joints, **sizes)
 
     def __call__(
         self, batch: Mapping[str, Any], *, train: bool
     ) -> tuple[RepresentationOutputs, dict[str, Any]]:
-        """The model's outputs, and what the objectives compare.
+        """The model's outputs, and those that the objectives compare.
 
         Args:
-          batch: what the model is given; emg [B, N, M] and emg_mask; for masked modelling pose and
-            pose_mask. See `data.pipeline.Examples.cut`.
-          train: whether to drop out; what is hidden is otherwise the same every time.
+          batch: inputs of the model; emg [B, N, M] and emg_mask; for masked modelling pose and
+            pose_mask. See `core.batch.FIELDS`.
+          train: whether to drop out, and to draw the mask; otherwise the mask is always the same.
 
         Returns:
           The outputs and the model's intermediate tensors.
@@ -279,22 +281,25 @@ class RepresentationModel(nn.Module):
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
         main, intermediates = self.model(batch, train=train)
         tokens, mask = intermediates["tokens"], intermediates["token_mask"]
-        found = RepresentationOutputs(main=main)
+        outputs = RepresentationOutputs(main=main)
         channels = (batch["muscle"], batch["side"])
-        if self.space:
+        if self.embedding_dim:
             emg = self.emg_encoder(batch["emg"], batch["emg_mask"], *channels, train=train)
             scale = jnp.minimum(jnp.exp(self.log_scale), _LARGEST_SCALE)
-            found = found.replace(
+            outputs = outputs.replace(
                 video=self.video_projection(tokens, mask),
                 emg=self.emg_projection(*emg),
                 scale=jnp.broadcast_to(scale, (len(tokens),)),
             )
-        if self.span_s:
+        if self.mask_span_s:
             key = self.make_rng("dropout") if train else jax.random.key(0)
             shape = (len(tokens), batch["emg"].shape[1] // self.samples)
-            hidden = spans(key, shape, max(round(self.span_s / self.token_s), 1), self.hidden)
-            emg = self.emg_encoder(batch["emg"], batch["emg_mask"], *channels, hidden, train=train)
+            length = max(round(self.mask_span_s / self.token_s), 1)
+            masked = span_mask(key, shape, length, self.mask_share)
+            emg = self.emg_encoder(batch["emg"], batch["emg_mask"], *channels, masked, train=train)
             pose = (batch["pose"], batch["pose_mask"])
-            envelopes, joints = self.filling((tokens, mask), emg, pose, hidden, train=train)
-            found = found.replace(hidden=hidden, hidden_emg=envelopes, hidden_pose=joints)
-        return found, intermediates
+            envelopes, joints = self.filling((tokens, mask), emg, pose, masked, train=train)
+            outputs = outputs.replace(
+                masked=masked, reconstructed_emg=envelopes, reconstructed_pose=joints
+            )
+        return outputs, intermediates

@@ -1,4 +1,4 @@
-"""Retrieval across modalities: is the one that belongs to a query among the first k?"""
+"""Retrieval across modalities: whether a query's partner is among the k most similar."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,15 +9,16 @@ def recall(
     k: int,
     candidates: Bool[np.ndarray, "Q Q"] | None = None,
 ) -> Float[np.ndarray, " Q"]:
-    """Of each query, the probability that its partner is among the k most similar.
+    """For each query, the probability that its partner is among the k most similar candidates.
 
-    Partners are on the diagonal. Ties are broken at random, in expectation: a system that finds all
-    alike gets chance, and not the luck of an order.
+    Partners are on the diagonal. Ties are broken at random, in expectation: a system to which all
+    candidates are equally similar gets chance, whatever their order.
 
     Args:
       similarity: of queries (rows) and candidates; finite.
       k: from 1.
-      candidates: who may be found by each query; its partner always may. All by default.
+      candidates: which windows each query is compared with; its partner always is one of them. All
+        by default.
     """
     own = np.diagonal(similarity)[:, None]
     others = ~np.eye(len(similarity), dtype=bool)
@@ -29,5 +30,5 @@ def recall(
 
 
 def chance(k: int, candidates: Bool[np.ndarray, "Q Q"]) -> Float[np.ndarray, " Q"]:
-    """What guessing gives each query; its partner is one of the `candidates`."""
+    """The recall of a random order for each query; its partner is one of the `candidates`."""
     return np.minimum(k / candidates.sum(1), 1.0)

@@ -3,25 +3,28 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from video2emg import models
 from video2emg.core import emg as emg_lib
 from video2emg.core import vocabulary
+from video2emg.core.batch import Window, blank_batch
 from video2emg.core.clip import Clip
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
+from video2emg.data.batches import eval_batches
+from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
-from video2emg.data.pipeline import Examples, Window
 from video2emg.data.select import select
 from video2emg.data.store import Dataset
 from video2emg.models import finetune
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import state as state_lib
+from video2emg.train.checkpoint import load_params
 
 TORQUES = ("source", "static")  # of config.data.torque
 
@@ -29,10 +32,10 @@ TORQUES = ("source", "static")  # of config.data.torque
 def load_splits(
     config: Config, dataset: Dataset, labels: Labels | None = None
 ) -> tuple[dict[str, Examples], emg_lib.Normalisation]:
-    """Opens the three splits as examples, with `labels` if given, and fits the EMG reference."""
-    wanted = (config.data.get("select") or ml_collections.ConfigDict()).to_dict()
-    test_views = tuple(wanted.pop("test_views", ()))
-    sources = select(dataset.splits, **wanted)
+    """Opens the three splits as examples, with `labels` if given, and fits the normalisation."""
+    protocol = config.data.select.to_dict()
+    test_views = tuple(protocol.pop("test_views"))
+    sources = select(dataset.splits, **protocol)
     first = sources["train"][0]
     window = dataclasses.replace(window_from_config(config), joints=first.joints)
     if not window.statics:
@@ -45,28 +48,28 @@ def load_splits(
                 yield clip, emg_lib.clip_envelope(clip, chain)
 
     if config.data.normalisation == "mvc":
-        reference = emg_lib.Normalisation("mvc")
+        normalisation = emg_lib.Normalisation("mvc")
     else:
         train = {sources["train"][i].subject for i in range(len(sources["train"]))}
-        reference = emg_lib.Normalisation.fit(config.data.normalisation, envelopes(), train)
+        normalisation = emg_lib.Normalisation.fit(config.data.normalisation, envelopes(), train)
     room = int(config.data.cache_gib * 2**30 / len(sources))
     windows = dict.fromkeys(sources, window)
     if test_views:
         windows["test"] = dataclasses.replace(window, views=test_views)
     splits = {
-        name: Examples(source, windows[name], chain, reference, room, labels)
+        name: Examples(source, windows[name], chain, normalisation, room, labels)
         for name, source in sources.items()
     }
-    return splits, reference
+    return splits, normalisation
 
 
 def window_from_config(config: Config) -> Window:
-    """The window that `config.data` describes; joints and torques are for the dataset to name."""
-    # Runs from before there was a choice do not say.
-    kind = config.data.get("torque", "source")
-    if kind not in TORQUES:
-        raise UserError(f"config.data.torque: {kind!r} is not one of {', '.join(TORQUES)}")
-    statics = kind == "static"
+    """The window of `config.data`; the dataset gives the names of joints and torques."""
+    if config.data.torque not in TORQUES:
+        raise UserError(
+            f"config.data.torque: {config.data.torque!r} is not one of {', '.join(TORQUES)}"
+        )
+    statics = config.data.torque == "static"
     return Window(
         seconds=config.data.seconds,
         frame_rate=config.data.frame_rate,
@@ -94,7 +97,7 @@ def build_model(config: Config, window: Window):
 
 
 def check(config: Config, mesh: jax.sharding.Mesh) -> None:
-    """Finds the mistakes of a config before a dataset is built or a folder made."""
+    """Finds mistakes in a config before a dataset is built or a folder made."""
     parts = config.train.accumulate
     if parts < 1 or config.train.batch_size % (parts * mesh_lib.batch_parts(mesh)):
         raise UserError(
@@ -113,6 +116,15 @@ def check(config: Config, mesh: jax.sharding.Mesh) -> None:
     state_lib.optimiser(config.train)
 
 
+def load_trained(
+    config: Config, workdir: Path, examples: Examples, mesh: jax.sharding.Mesh
+) -> tuple[finetune.Model, Any]:
+    """Model and best parameters of a finished Video→EMG run; `examples` give the shapes."""
+    model = build_model(config, examples.window)
+    example = next(eval_batches(examples, 1))
+    return model, load_params(workdir, abstract_params(model, example, mesh))
+
+
 def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> Any:
     """Shapes and shardings of the parameters for such batches, without computing any."""
     init = functools.partial(model.init, train=False)
@@ -122,21 +134,6 @@ def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> An
         shapes,
         mesh_lib.state_sharding(mesh, shapes),
     )
-
-
-def blank_batch(window: Window, size: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of what a model is given, for `size` examples."""
-    views, frames, pixels = len(window.views), len(window.frame_time), window.size
-    fields = {
-        "video": ((views, frames, pixels, pixels, 3), np.uint8),
-        "video_mask": ((views, frames), np.bool_),
-        "view": ((views,), np.int32),
-        "muscle": ((window.channels,), np.int32),
-        "side": ((window.channels,), np.int32),
-    }
-    return {
-        name: jax.ShapeDtypeStruct((size, *shape), dtype) for name, (shape, dtype) in fields.items()
-    }
 
 
 def sharding_table(config: Config) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ from video2emg.eval import results
 SCORES = "scores.npz"  # of the test clips, for tables of several runs
 
 
-def init_workdir(workdir: Path, config: Config) -> None:
-    """Marks the workdir as this config's; refuses one that belongs to another."""
+def init_workdir(workdir: Path, config: Config, expected: Collection[str] = ()) -> None:
+    """Marks the workdir as this config's; refuses one that belongs to another.
+
+    Args:
+      workdir: made if it is missing.
+      config: written to config.json.
+      expected: names of folders that may be there already, without a config.json.
+
+    Raises:
+      UserError: the folder belongs to another config, or holds something else.
+    """
     path = workdir / "config.json"
     mine = json.loads(config.to_json())
     if path.exists():
@@ -35,7 +45,9 @@ def init_workdir(workdir: Path, config: Config) -> None:
             )
         return
     # A kill while config.json was written leaves its temporary file, which is nobody's work.
-    if workdir.exists() and any(p for p in workdir.iterdir() if p.name[0] != "."):
+    if workdir.exists() and any(
+        path.name[0] != "." and path.name not in expected for path in workdir.iterdir()
+    ):
         raise UserError(f"{workdir} is not empty and holds no run; choose another --workdir")
     workdir.mkdir(parents=True, exist_ok=True)
     write_json(path, mine)

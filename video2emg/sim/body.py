@@ -1,10 +1,10 @@
-"""The lifter as an MJCF model: segments, joints, looks, and what is lifted.
+"""The lifter as an MJCF model: segments, joints, appearance, and equipment.
 
 Segment lengths after Drillis & Contini (in Winter, Biomechanics and Motor Control), masses after de
 Leva, J. Biomech. 29 (1996). x points forward, y to the left, z up. Shoulders and hips are ball
-joints (Euler hinges lock at 90° of abduction). The shoulder girdle has a clavicle that lifts and a
-scapula that turns about the glenohumeral centre, which is what keeps the deltoid's lever alive
-overhead.
+joints (Euler hinges lock at 90° of abduction). The shoulder girdle has a clavicle that elevates and
+a scapula that rotates about the glenohumeral centre. Without the scapula, the deltoid would have no
+moment arm overhead.
 """
 
 import dataclasses
@@ -48,14 +48,14 @@ MASS = dict(
 )  # fraction of body mass
 GIRDLE_MASS = 0.2  # kg per side, taken from the chest
 CLAVICLE = 0.02  # m from the midline to the joint at the sternum, for a body of 1.75 m
-YOUNG = 1.5  # force of young adults over that of the cadavers that forces were estimated from
+YOUNG_ADULT = 1.5  # force of young adults over that of the cadavers that gave the muscle data
 GRIP = 0.75  # of the hand's length
 SIDES = {"right": -1, "left": 1}
 
 
 @dataclasses.dataclass(frozen=True)
 class Lifter:
-    """A compiled model and what is needed to move and read it.
+    """A compiled model, and what is needed to pose and read it.
 
     Attributes:
       model: MuJoCo model.
@@ -71,7 +71,7 @@ class Lifter:
 
 
 def width_factor(subject: Subject) -> float:
-    """Shoulders of women are narrower at equal height."""
+    """Factor on shoulder width: shoulders of women are narrower at equal height."""
     return 0.92 if subject.female else 1.0
 
 
@@ -82,25 +82,25 @@ def build(
 
     Args:
       subject: who.
-      equipment: where the load is.
+      equipment: what is lifted, and where it is held.
       load: kg; total with the bar for barbells, per hand for dumbbells.
-      bench: what stands in the room to sit or lie on; a body of its own that motion cannot move.
+      bench: the bench in the room, if any; it is fixed.
     """
     length = {name: value * subject.height for name, value in LENGTH.items()}
     scale = subject.height / 1.75
     paths = muscles.paths(scale, width_factor(subject))
-    xml = _Writer(subject, length, equipment, load, paths, bench).xml()
+    xml = _MjcfWriter(subject, length, equipment, load, paths, bench).xml()
     model = mujoco.MjModel.from_xml_string(xml)
     side = np.array(
         [1 + (0.5 if m.endswith("right") else -0.5) * subject.asymmetry for m in paths.names]
     )
     # Cross-sections grow with the square of size.
-    force = paths.force * subject.strength * scale**2 * YOUNG * side
+    force = paths.force * subject.strength * scale**2 * YOUNG_ADULT * side
     return Lifter(model, length, paths.names, force)
 
 
 def reference_subject(female: bool) -> Subject:
-    """A person of 1.75 m, of whom the muscles' ranges of length are measured."""
+    """A person of 1.75 m, on whom the muscles' ranges of length are measured."""
     grey = (0.5, 0.5, 0.5)
     return Subject(
         id="reference",
@@ -121,8 +121,8 @@ def reference_subject(female: bool) -> Subject:
     )
 
 
-class _Writer:
-    """Writes the XML; one method per part of the body."""
+class _MjcfWriter:
+    """Writes the XML, with one method per part of the body."""
 
     def __init__(self, subject: Subject, length, equipment: Equipment, load, paths, bench):
         self.subject, self.length, self.paths = subject, length, paths
@@ -223,7 +223,7 @@ class _Writer:
         )
 
     def _bar_on(self, place: str, pos) -> str:
-        """The barbell, if it lies at this place of the trunk."""
+        """The barbell, if it is on this part of the trunk."""
         if self.equipment != f"barbell_{place}":
             return ""
         both = gear.half_bar(self.load, (0, 1, 0)) + gear.half_bar(self.load, (0, -1, 0))
@@ -256,17 +256,13 @@ class _Writer:
         shoulder = length["shoulder"] * self.wide
         hand_body = self._body(
             f"hand_{side}",
-            (
-                0,
-                0,
-                -fore,
-            ),  # The forearm's turn sits at the wrist, so that the ulna keeps its place.
+            (0, 0, -fore),  # Pronation happens at the wrist, so that the ulna does not move.
             f'<joint name="pronation_{side}" axis="0 0 {y}"/>',
             f'<joint name="wrist_{side}" axis="0 -1 0"/>',
             mjcf.inertial(self.mass["hand"], (0, 0, -hand * 0.6), hand, 0.038),
             mjcf.ellipsoid((0, 0, -hand * 0.7), (0.038 * thick, 0.027 * thick, hand * 0.75), skin),
             f'<site name="fingers_{side}" pos="0 0 {-hand * 1.3:.4f}"/>',
-            self._held(side),
+            self._handheld(side),
         )
         forearm = self._body(
             f"forearm_{side}",
@@ -358,14 +354,14 @@ class _Writer:
             shank_body,
         )
 
-    def _held(self, side: str) -> str:
-        """What this hand holds; the handle lies along the hand's x axis."""
+    def _handheld(self, side: str) -> str:
+        """Equipment in this hand; the handle lies along the x axis of the hand."""
         grip = (0, 0, -self.length["hand"] * GRIP)
         if self.equipment == "dumbbell":
             return self._body(f"dumbbell_{side}", grip, gear.dumbbell(self.load))
         if self.equipment in gear.GRIP_WIDTH:
-            # Each hand carries half of the weight at the grip, as two hands on a stiff bar do. The
-            # half bars are only seen; their joints keep them in one line.
+            # Each hand carries half of the weight at the grip, as two hands on a rigid bar do. The
+            # half bars are only visual; their joints align them.
             bar = gear.half_bar(
                 self.load,
                 (0.0, float(SIDES[side]), 0.0),

@@ -1,4 +1,4 @@
-"""A pinhole camera, and which of its pixels a solid can cover."""
+"""A pinhole camera, and the pixels that a solid can cover."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from jaxtyping import Float, Int
 
-_NEAR = 0.05  # m; whatever comes closer is looked for in the whole picture
+_NEAR = 0.05  # m; a solid that comes closer may cover the whole picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,12 @@ class Camera:
         """Rows: right, up, forward, in the world."""
         azimuth, elevation = np.deg2rad([self.azimuth_deg, self.elevation_deg])
         forward = np.array(
-            [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth),
-             np.sin(elevation)]
-        )  # fmt: skip
+            [
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+            ]
+        )
         right = np.cross(forward, [0, 0, 1.0])
         right /= np.linalg.norm(right)
         return np.stack([right, np.cross(right, forward), forward])
@@ -54,7 +57,7 @@ class Camera:
 
     @functools.cached_property
     def slopes(self) -> Float[np.ndarray, " S"]:
-        """Slope x of the rays through every column; rows have its reverse as slope y."""
+        """Slope x of the rays through every column; slope y of the rows is its negative."""
         edge = np.tan(np.deg2rad(self.fovy_deg) / 2)
         return (((np.arange(self.size) + 0.5) / self.size * 2 - 1) * edge).astype(np.float32)
 
@@ -75,34 +78,35 @@ class Camera:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Pixels that N solids can cover.
 
-        Each solid lies in the union of the hulls of consecutive ellipsoids (a sausage), so a row of
-        the picture meets it at most between the extremes of the hulls that reach this row.
+        Each solid lies in the union of the convex hulls of consecutive ellipsoids. In a row of the
+        picture it covers at most the range of columns of the hulls that reach this row.
 
         Args:
           centre: of the K ellipsoids of each solid, in the camera's frame, m.
           spread: their matrix M = E Eᵀ, with E the map from the unit sphere to the ellipsoid.
 
         Returns:
-          Solid and row of every stretch of pixels [R], and stretch and column of every pixel [n].
+          Solid and row of each run of pixels [R], and run and column of each pixel [n].
         """
-        left, right = self._extent(centre, spread, 0)
-        low, high = self._extent(centre, spread, 1)
-        first_column, last_column = _joined(np.ceil(self._to_pixels(left)),
-                                            np.floor(self._to_pixels(right)))  # fmt: skip
-        first_row, last_row = _joined(np.ceil(self._to_pixels(-high)),
-                                      np.floor(self._to_pixels(-low)))  # fmt: skip
-        bottom = self.size - 1
-        top = np.clip(first_row.min(1), 0, None)
-        solid, row = _runs(top, np.clip(last_row.max(1), None, bottom) - top + 1)
+        left, right = map(self._to_pixels, self._slope_range(centre, spread, 0))
+        low, high = self._slope_range(centre, spread, 1)
+        top, bottom = self._to_pixels(-high), self._to_pixels(-low)
+        first_column, last_column = _joined(np.ceil(left), np.floor(right))
+        first_row, last_row = _joined(np.ceil(top), np.floor(bottom))
+        last = self.size - 1
+        start_row = np.clip(first_row.min(1), 0, None)
+        solid, row = _ranges(start_row, np.clip(last_row.max(1), None, last) - start_row + 1)
         reached = (first_row[solid] <= row[:, None]) & (row[:, None] <= last_row[solid])
         start = np.where(reached, first_column[solid], self.size).min(1).clip(0, None)
-        stop = np.where(reached, last_column[solid], -1).max(1).clip(None, bottom)
-        stretch, column = _runs(start, stop - start + 1)
-        return solid, row, stretch, column
+        stop = np.where(reached, last_column[solid], -1).max(1).clip(None, last)
+        run, column = _ranges(start, stop - start + 1)
+        return solid, row, run, column
 
     @staticmethod
-    def _extent(centre: np.ndarray, spread: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-        """Least and greatest slope of an ellipsoid's points along one axis; two [N, K] arrays.
+    def _slope_range(
+        centre: np.ndarray, spread: np.ndarray, axis: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest slope of an ellipsoid's points along one axis; two [N, K] arrays.
 
         The plane n = (1, 0, −u) through the camera touches it where (n·c)² = nᵀ M n, a quadratic
         equation in the slope u.
@@ -117,16 +121,19 @@ class Camera:
 
 
 def _joined(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Int range of the hull of every two consecutive ellipsoids [N, K−1] (K = 1: as they are)."""
+    """Integer ranges [N, K−1] of the hulls of consecutive ellipsoids (K = 1: unchanged)."""
     if first.shape[1] > 1:
         first = np.minimum(first[:, :-1], first[:, 1:])
         last = np.maximum(last[:, :-1], last[:, 1:])
     return first.astype(np.int32), last.astype(np.int32)
 
 
-def _runs(start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For [3, 7], [2, 1] the runs 3, 4, 7: which run each value belongs to, and the values."""
+def _ranges(start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Concatenated integer ranges: the range that each value belongs to, and the values.
+
+    For start [3, 7] and count [2, 1], these are [0, 0, 1] and [3, 4, 7].
+    """
     count = np.maximum(count, 0)
-    run = np.repeat(np.arange(len(count), dtype=np.int32), count)
+    index = np.repeat(np.arange(len(count), dtype=np.int32), count)
     offset = (np.cumsum(count) - count - start).astype(np.int32)
-    return run, np.arange(len(run), dtype=np.int32) - np.repeat(offset, count)
+    return index, np.arange(len(index), dtype=np.int32) - np.repeat(offset, count)

@@ -1,4 +1,4 @@
-"""Inverse dynamics: from motion to joint torques, and to the levers of all muscles."""
+"""Inverse dynamics: from motion to joint torques, and to the moment arms of all muscles."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from scipy import signal
 
 from video2emg.core import vocabulary
 from video2emg.sim import kinematics
-from video2emg.sim.bench import Contact, Rest
+from video2emg.sim.bench import Contact, Support
 from video2emg.sim.body import SIDES, Lifter
 
-SMOOTHING = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
+CUTOFF = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
 
-# Degrees of freedom whose torque the muscles must produce, and how far they may miss it (N·m per
+# Degrees of freedom whose torque the muscles must produce, with the tolerated residual (N·m per
 # unit of cost). The others (wrist, forearm rotation, neck, thorax, subtalar, scapula) are held by
 # muscles that the model does not have.
 _TOLERANCE = {
@@ -29,44 +29,44 @@ _TOLERANCE = {
     "knee": 3.0,
     "ankle": 3.0,
 }
-_LET_GO = 1e4  # factor on the cost of a contact that would have to pull, or is not there
-_NEAR = 0.045  # m from the pad, within which soft tissue still touches it
-_AXIAL = 5.0  # factor for rotation about a long bone, which ligaments share
+_NO_CONTACT = 1e4  # factor on the cost of a contact that would have to pull, or is out of reach
+_CONTACT_DISTANCE = 0.045  # m from the pad within which soft tissue still touches it
+_AXIAL_FACTOR = 5.0  # on the tolerance of rotation about a long bone, which ligaments also resist
 
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """What happened, sample by sample; T samples, n muscles, R enforced degrees of freedom.
+    """Result of inverse dynamics: T samples, n muscles, R actuated degrees of freedom.
 
     Attributes:
-      torque: [T, R] N·m at the enforced degrees of freedom.
-      lever: [T, R, n] m (a muscle's torque per N).
+      torque: [T, R] N·m at the actuated degrees of freedom.
+      moment_arm: [T, R, n] m (torque of a muscle per N).
       tolerance: [R] N·m.
       axial: [R] bool, rotations about a long bone.
       length: [T, n] muscle lengths, m.
-      speed: [T, n] lengthening, m/s.
+      velocity: [T, n] of lengthening, m/s.
       named_torque: [T, D] N·m, in the order of `vocabulary.DOFS`.
-      pressure: [T] m, centre of pressure in front of the ankles.
+      centre_of_pressure: [T] m, in front of the ankles.
       joints: [T, J, 3] positions of `vocabulary.FLEX_21`, m, in the room.
       geom_position: [T, G, 3] m.
       geom_rotation: [T, G, 3, 3].
     """
 
     torque: np.ndarray
-    lever: np.ndarray
+    moment_arm: np.ndarray
     tolerance: np.ndarray
     axial: np.ndarray
     length: np.ndarray
-    speed: np.ndarray
+    velocity: np.ndarray
     named_torque: np.ndarray
-    pressure: np.ndarray
+    centre_of_pressure: np.ndarray
     joints: np.ndarray
     geom_position: np.ndarray
     geom_rotation: np.ndarray
 
 
-def enforced(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Addresses, tolerances (N·m) and axial flags of the degrees of freedom that muscles move."""
+def actuated(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Addresses, tolerances (N·m) and axial flags of the degrees of freedom that muscles drive."""
     address, tolerance, axial = [], [], []
     for j in range(model.njnt):
         name = model.joint(j).name
@@ -77,74 +77,74 @@ def enforced(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         for k in range(3 if ball else 1):
             address.append(model.jnt_dofadr[j] + k)
             axial.append(k == 2)
-            tolerance.append(_TOLERANCE[base] * (_AXIAL if k == 2 else 1.0))
+            tolerance.append(_TOLERANCE[base] * (_AXIAL_FACTOR if k == 2 else 1.0))
     return np.array(address), np.array(tolerance), np.array(axial)
 
 
-def smooth(qpos: Float[np.ndarray, "T Q"], rate: float) -> Float[np.ndarray, "T Q"]:
-    """Coordinates without anything faster than muscles; `rate` in Hz."""
-    sos = signal.butter(2, SMOOTHING, fs=rate, output="sos")
+def low_pass(qpos: Float[np.ndarray, "T Q"], rate: float) -> Float[np.ndarray, "T Q"]:
+    """Low-pass filtered coordinates; `rate` in Hz."""
+    sos = signal.butter(2, CUTOFF, fs=rate, output="sos")
     return signal.sosfiltfilt(sos, qpos, axis=0, padlen=min(30, len(qpos) - 2))
 
 
-def analyse(
+def inverse_dynamics(
     lifter: Lifter,
     qpos: Float[np.ndarray, "T Q"],
     rate: float,
-    rest: Rest | None = None,
+    support: Support | None = None,
     heading: float = 0.0,
 ) -> Motion:
-    """Inverse dynamics of a motion with both feet on the floor, and perhaps the trunk on a bench.
+    """Inverse dynamics of a motion with both feet on the floor, and optionally a bench.
 
-    The wrench that floor and bench must exert on the whole body follows from Newton; it is shared
-    between them at least cost of forces, moments and joint torques.
+    Newton's laws give the wrench that floor and bench exert on the whole body. It is distributed
+    between feet and contacts at least cost of forces, moments and joint torques.
 
     Args:
       lifter: the model.
       qpos: smooth coordinates.
       rate: of the samples, Hz.
-      rest: how the body rests on a bench.
+      support: how a bench supports the body.
       heading: of the feet, rad.
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
-    if rest is not None:
+    if support is not None:
         facing = kinematics.rotation("z", heading)
-        turn = heading + (np.pi if rest.turned else 0.0)
-        data.mocap_pos[0] = facing @ rest.bench
+        turn = heading + (np.pi if support.faces_subject else 0.0)
+        data.mocap_pos[0] = facing @ support.bench
         data.mocap_quat[0] = np.cos(turn / 2), 0, 0, np.sin(turn / 2)
-    n, (rows, tolerance, axial) = len(qpos), enforced(model)
+    n, (rows, tolerance, axial) = len(qpos), actuated(model)
     qpos = qpos.copy()
     for row in qpos:
         mujoco.mj_normalizeQuat(model, row)
     qvel, qacc = _derivatives(model, qpos, rate)
-    torque, lever = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
-    length, pressure = np.zeros((n, model.ntendon)), np.zeros(n)
+    torque, moment_arm = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
+    length, centre_of_pressure = np.zeros((n, model.ntendon)), np.zeros(n)
     joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(vocabulary.DOFS)))
     position, rotation = np.zeros((n, model.ngeom, 3)), np.zeros((n, model.ngeom, 3, 3))
-    where, read = _joint_reader(model), _TorqueReader(model)
-    ground = Ground(model, rest.contacts if rest else (), heading)
+    read_joints, read_torque = _joint_reader(model), _TorqueReader(model)
+    ground = Ground(model, support.contacts if support else (), heading)
     jacobian = np.zeros((model.ntendon, model.nv))
     for i in range(n):
         data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
         mujoco.mj_inverse(model, data)
-        torque[i], pressure[i] = ground.remove(model, data)
+        torque[i], centre_of_pressure[i] = ground.joint_torques(model, data)
         mujoco.mju_sparse2dense(
             jacobian, data.ten_J, model.ten_J_rownnz, model.ten_J_rowadr, model.ten_J_colind
         )
-        lever[i] = -jacobian[:, rows].T
+        moment_arm[i] = -jacobian[:, rows].T
         length[i] = data.ten_length
-        joints[i] = where(data)
-        named[i] = read(data, torque[i])
+        joints[i] = read_joints(data)
+        named[i] = read_torque(data, torque[i])
         position[i], rotation[i] = data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3)
     return Motion(
         torque=torque[:, rows],
-        lever=lever,
+        moment_arm=moment_arm,
         tolerance=tolerance,
         axial=axial,
         length=length,
-        speed=np.asarray(np.gradient(length, 1 / rate, axis=0)),
+        velocity=np.asarray(np.gradient(length, 1 / rate, axis=0)),
         named_torque=named,
-        pressure=pressure,
+        centre_of_pressure=centre_of_pressure,
         joints=joints,
         geom_position=position,
         geom_rotation=rotation,
@@ -164,16 +164,16 @@ def _derivatives(
 
 
 class Ground:
-    """Shares the wrench that holds the body between two feet and the contacts with a bench."""
+    """Distributes the external wrench on the body between both feet and the bench contacts."""
 
     # Cost of each foot's force (x, y, z, N) and moment (N·m), and of the legs' joint torques (N·m).
-    # Vertical forces are cheap, moments of the small foot dear; that torques cost something is what
-    # makes people push their feet apart instead of straining hips and knees sideways.
-    _COST = np.tile([1.0, 1.0, 1.0, 50.0, 50.0, 100.0], 2)
+    # Vertical forces are cheap, moments of the small foot expensive. Because torques have a cost,
+    # the feet push apart instead of loading hips and knees sideways.
+    _FOOT_COST = np.tile([1.0, 1.0, 1.0, 50.0, 50.0, 100.0], 2)
     _TORQUE_COST = 120.0
-    # With a bench, feet need not hold their place by moments, and press with the middle.
-    _STEADY = np.tile([1.0, 1.0, 1.0, 4.0, 4.0, 1.0], 2)
-    # Of a bench's force along the pad (twice) and out of it. The pad is soft: it does not grip.
+    # Factor with a bench: the feet need no moments for balance.
+    _BENCH_FOOT_FACTOR = np.tile([1.0, 1.0, 1.0, 4.0, 4.0, 1.0], 2)
+    # Cost of a pad's force along the pad (twice) and out of it. A soft pad has little friction.
     _PAD_COST = (4.0, 4.0, 1.0)
 
     def __init__(self, model: mujoco.MjModel, contacts: Sequence[Contact] = (), heading: float = 0):
@@ -183,54 +183,56 @@ class Ground:
         facing = kinematics.rotation("z", heading)
         self._frames = [(facing @ _frame(c.normal)).T for c in contacts]
         self._pads = [facing @ c.pad for c in contacts]
-        self._gaps = np.zeros(len(contacts))  # m, of the points from their pads
+        self._gaps = np.zeros(len(contacts))  # m, from the points to their pads
         self._jacobian = np.zeros((12 + 3 * len(contacts), model.nv))
-        # On a bench the back is held too, and may as well push as strain.
-        relieved = ("hip", "knee", "ankle", "lumbar") if contacts else ("hip", "knee", "ankle")
+        # On a bench the back is supported too, so its torque also has a cost.
+        with_cost = ("hip", "knee", "ankle", "lumbar") if contacts else ("hip", "knee", "ankle")
         self._joints = np.concatenate(
             [
                 model.jnt_dofadr[j] + np.arange(3 if name.startswith("hip") else 1)
                 for j in range(model.njnt)
-                if (name := model.joint(j).name).startswith(relieved)
+                if (name := model.joint(j).name).startswith(with_cost)
             ]
         )
 
-    def remove(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
-        """Joint torques [nv] given the help from outside, and the feet's centre of pressure, m."""
+    def joint_torques(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
+        """Joint torques [nv] without external forces, and the centre of pressure of the feet, m."""
         force = self.forces(model, data)
         soles = data.site_xpos[self._sites]
         forward = (data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0]).sum(0)
         forward[2] = 0
         forward /= np.linalg.norm(forward)
         wrench = force[:12].reshape(2, 6)
-        share = np.maximum(wrench[:, 2:3], 1.0)
-        # A vertical force beside the sole's site is a force at it and a moment about it.
-        beside = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / share
-        centre = (share * (soles + beside)).sum(0) / share.sum() - data.xpos[self._ankles].mean(0)
+        vertical = np.maximum(wrench[:, 2:3], 1.0)
+        # A vertical force beside the site of the sole is a force and a moment at the site.
+        offset = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / vertical
+        centre = (vertical * (soles + offset)).sum(0) / vertical.sum() - data.xpos[
+            self._ankles
+        ].mean(0)
         return data.qfrc_inverse - self._jacobian.T @ force, float(centre @ forward)
 
     def forces(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-        """The wrenches on both feet and the forces on the contacts [12 + 3 c], N and N·m.
+        """Wrenches on both feet and forces on the c contacts [12 + 3 c], N and N·m.
 
-        Bench and floor can push and not pull: on a bench, what would pull most is made dear and the
-        rest shared anew, until nothing pulls.
+        Bench and floor can push but not pull. On a bench, the contact that would pull most gets a
+        high cost and the forces are distributed again, until no contact pulls.
         """
-        self._locate(model, data)
-        away = np.where(self._gaps > _NEAR, _LET_GO, 1.0)
-        feet = self._COST * (self._STEADY if self._contacts else 1.0)
-        cost = np.concatenate([feet, np.outer(away, self._PAD_COST).ravel()])
+        self._update(model, data)
+        out_of_reach = np.where(self._gaps > _CONTACT_DISTANCE, _NO_CONTACT, 1.0)
+        feet = self._FOOT_COST * (self._BENCH_FOOT_FACTOR if self._contacts else 1.0)
+        cost = np.concatenate([feet, np.outer(out_of_reach, self._PAD_COST).ravel()])
         starts = [0, 6, *range(12, len(cost), 3)]
         normals = np.array([start + 2 for start in starts])
         for _ in starts:
             force = self._least_cost(cost, data.qfrc_inverse)
-            worst = int(np.argmin(np.where(cost[normals] < _LET_GO, force[normals], 0.0)))
+            worst = int(np.argmin(np.where(cost[normals] < _NO_CONTACT, force[normals], 0.0)))
             if not self._contacts or force[normals[worst]] >= 0:
                 break
-            cost[starts[worst] : [*starts, len(cost)][worst + 1]] *= _LET_GO
+            cost[starts[worst] : [*starts, len(cost)][worst + 1]] *= _NO_CONTACT
         return force
 
-    def _locate(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Fills in the Jacobian of feet and contacts."""
+    def _update(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Updates the Jacobian of feet and contacts, and the distances from the pads."""
         for k, site in enumerate(self._sites):
             mujoco.mj_jacSite(
                 model,
@@ -242,29 +244,34 @@ class Ground:
         for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
             body = model.body(contact.body).id
             point = data.xpos[body] + data.xmat[body].reshape(3, 3) @ contact.point
-            of_point = np.zeros((3, model.nv))
-            mujoco.mj_jac(model, data, of_point, None, point, body)
-            self._jacobian[12 + 3 * k : 15 + 3 * k] = frame @ of_point
+            jacobian = np.zeros((3, model.nv))
+            mujoco.mj_jac(model, data, jacobian, None, point, body)
+            self._jacobian[12 + 3 * k : 15 + 3 * k] = frame @ jacobian
             self._gaps[k] = frame[2] @ (point - self._pads[k])
 
-    def _least_cost(self, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Least cost subject to balance of the whole body: a linear system (Lagrange)."""
+    def _least_cost(self, cost: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+        """Forces of least cost that balance the whole body: a linear system (Lagrange).
+
+        Args:
+          cost: of each force and moment.
+          inverse: [nv] generalised forces of inverse dynamics without contacts.
+        """
         root, joints, n = self._jacobian[:, :6].T, self._jacobian[:, self._joints], len(cost)
         system = np.zeros((n + 6, n + 6))
         system[:n, :n] = np.diag(cost) + self._TORQUE_COST * joints @ joints.T
         system[:n, n:], system[n:, :n] = root.T, root
-        wanted = np.concatenate([self._TORQUE_COST * joints @ wanted[self._joints], wanted[:6]])
-        return np.linalg.solve(system, wanted)[:n]
+        target = np.concatenate([self._TORQUE_COST * joints @ inverse[self._joints], inverse[:6]])
+        return np.linalg.solve(system, target)[:n]
 
 
 def _frame(normal: np.ndarray) -> np.ndarray:
-    """[3, 3] axes with `normal` as the third and the second horizontal."""
+    """[3, 3] axes: the third is `normal`, the second is horizontal."""
     across = np.array([0.0, 1.0, 0.0])
     return np.stack([np.cross(across, normal), across, normal], -1)
 
 
 def _joint_reader(model: mujoco.MjModel):
-    """A function that reads the positions of `FLEX_21` [21, 3], m."""
+    """Returns a function that reads the positions [21, 3] of `FLEX_21`, m."""
     body = {
         "shoulder": "upper_arm",
         "elbow": "forearm",
@@ -293,7 +300,7 @@ def _joint_reader(model: mujoco.MjModel):
 
 
 class _TorqueReader:
-    """Reads the torques of `vocabulary.DOFS` out of a generalised force."""
+    """Reads the torques of `vocabulary.DOFS` from a generalised force."""
 
     def __init__(self, model: mujoco.MjModel):
         def address(name: str) -> int:
@@ -325,7 +332,7 @@ class _TorqueReader:
                 )
 
     def __call__(self, data: mujoco.MjData, torque: np.ndarray) -> np.ndarray:
-        """[D] N·m, as `vocabulary.DOFS`; ball joints about the axes of the parent segment."""
+        """[D] N·m, in the order of `DOFS`; ball joints about the axes of the parent segment."""
         values = {name: factor * torque[dof] for name, (dof, factor) in self._hinges.items()}
         for dof, child, parent, (forward, about_y), (sideways, about_x) in self._balls:
             turned = data.xmat[child].reshape(3, 3) @ torque[dof : dof + 3]

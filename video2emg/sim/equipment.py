@@ -1,4 +1,4 @@
-"""What is lifted: dumbbells and barbells whose look tells the load."""
+"""Dumbbells and barbells, whose appearance shows the load."""
 
 import colorsys
 import typing
@@ -17,8 +17,8 @@ Equipment = typing.Literal[
 ]
 
 HALF_BAR = 0.9  # m
-# Each hand on the bar is this far outside its shoulder, m: wide enough to press with upright
-# forearms, narrow enough to hang straight.
+# Distance of each hand on the bar outside its shoulder, m. Wide enough to press with vertical
+# forearms, narrow enough to hang vertically.
 GRIP_WIDTH = {
     "barbell_overhead": 0.11,
     "barbell_hanging": 0.05,
@@ -27,7 +27,7 @@ GRIP_WIDTH = {
 }
 _SLEEVE = 0.62  # m from the middle of the bar to the first plate
 _STEEL = (0.72, 0.72, 0.75)
-# Plates: mass kg: radius m and colour (IWF's for 10 kg and more; 20 and 25 kg of full size).
+# Plates by mass, kg: radius, m, and colour (of the IWF from 10 kg; 20 and 25 kg are full size).
 _PLATES = {
     25: (0.225, (0.75, 0.10, 0.10)),
     20: (0.225, (0.10, 0.20, 0.65)),
@@ -48,7 +48,7 @@ def bar_mass(load: float) -> float:
 def dumbbell(load: float) -> str:
     """Geoms of a dumbbell of `load` kg along x.
 
-    Heads grow with the load, and their colour runs from red over green and blue to violet, as with
+    Heads grow with the load. Their colour goes from red over green and blue to violet, as of
     colour-coded rubber dumbbells.
     """
     radius, width = 0.032 + 0.0125 * load**0.5, 0.035 + 0.006 * load**0.5
@@ -70,22 +70,22 @@ def half_bar(
     """Geoms of the half of a barbell that lies along `axis`.
 
     Args:
-      load: kg of the whole barbell.
+      load: of the whole barbell, kg.
       axis: unit vector from the middle of the bar outwards.
       inner: distance of the frame's origin from the middle of the bar, m.
-      weightless: only for the looks.
+      weightless: whether the geoms are only visual.
     """
 
-    def at(distance: mjcf.Number) -> tuple[mjcf.Number, ...]:
+    def point(distance: mjcf.Number) -> tuple[mjcf.Number, ...]:
         return tuple((distance - inner) * a for a in axis)
 
     factor = 0.0 if weightless else 1.0
     bar = bar_mass(load)
-    parts = [mjcf.cylinder(at(0), at(HALF_BAR), 0.014, _STEEL, factor * bar / 2)]
-    place, rest = _SLEEVE, (load - bar) / 2
+    parts = [mjcf.cylinder(point(0), point(HALF_BAR), 0.014, _STEEL, factor * bar / 2)]
+    position, remaining = _SLEEVE, (load - bar) / 2
     for mass, (radius, colour) in _PLATES.items():
-        while rest >= mass - 1e-6:
-            thick = 0.012 + 0.0012 * mass
-            parts.append(mjcf.cylinder(at(place), at(place + thick), radius, colour, factor * mass))
-            place, rest = place + thick + 0.004, rest - mass
+        while remaining >= mass - 1e-6:
+            end = position + (0.012 + 0.0012 * mass)
+            parts.append(mjcf.cylinder(point(position), point(end), radius, colour, factor * mass))
+            position, remaining = end + 0.004, remaining - mass
     return "".join(parts)

@@ -1,5 +1,7 @@
 """Rotations, time profiles and inverse kinematics. x forward, y left, z up; time comes first."""
 
+import functools
+
 import numpy as np
 from jaxtyping import Float
 from scipy import signal, spatial
@@ -28,12 +30,12 @@ def transpose(matrix: np.ndarray) -> np.ndarray:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """Vectors [..., 3] scaled to length one."""
+    """Vectors [..., 3] scaled to unit length."""
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
 def quaternion(matrix: Float[np.ndarray, "T 3 3"]) -> Float[np.ndarray, "T 4"]:
-    """Unit quaternions (w, x, y, z) without jumps of sign."""
+    """Unit quaternions (w, x, y, z) without sign jumps between samples."""
     xyzw = spatial.transform.Rotation.from_matrix(matrix).as_quat()
     quat = np.roll(xyzw, 1, axis=-1)
     flips = np.cumprod(np.where(np.einsum("ti,ti->t", quat[1:], quat[:-1]) < 0, -1.0, 1.0))
@@ -42,18 +44,23 @@ def quaternion(matrix: Float[np.ndarray, "T 3 3"]) -> Float[np.ndarray, "T 4"]:
 
 
 def minimum_jerk(x: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-    """0 → 1 for x from 0 to 1 with the smoothest path of a reach (Flash & Hogan, 1985)."""
+    """Minimum-jerk profile from 0 to 1 for x from 0 to 1 (Flash & Hogan, 1985)."""
     x = np.clip(x, 0, 1)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
 
-def wobble(
+def sway(
     rng: np.random.Generator, n: int, rate: float, size: float, cutoff: float = 1.2
 ) -> Float[np.ndarray, " n"]:
-    """Slow random sway with standard deviation `size`; `rate` and `cutoff` in Hz."""
-    sos = signal.butter(2, cutoff, fs=rate, output="sos")
-    x = signal.sosfiltfilt(sos, rng.normal(size=n + 200))[100:-100]
+    """Slow random noise with standard deviation `size`; `rate` and `cutoff` in Hz."""
+    x = signal.sosfiltfilt(_low_pass(cutoff, rate), rng.normal(size=n + 200))[100:-100]
     return size * x / (x.std() + 1e-9)
+
+
+@functools.cache
+def _low_pass(cutoff: float, rate: float) -> np.ndarray:
+    """Second-order Butterworth filter; its design takes longer than its use."""
+    return np.asarray(signal.butter(2, cutoff, fs=rate, output="sos"))
 
 
 def two_link(
@@ -67,10 +74,10 @@ def two_link(
 
     Args:
       root: shoulder or hip, m.
-      end: wanted wrist or ankle, m; brought into reach if it is too far or too near.
+      end: target of the wrist or ankle, m; moved into reach if it is too far or too near.
       upper: length of the upper segment, m.
       lower: length of the lower segment, m.
-      pole: direction to which the middle joint points.
+      pole: direction in which the middle joint points.
 
     Returns:
       Positions of the middle joint and of the end, m.

@@ -1,4 +1,4 @@
-"""From a described posture to MuJoCo coordinates: limbs are solved, the body is balanced."""
+"""From a posture to MuJoCo coordinates, by inverse kinematics of the limbs and balance."""
 
 import dataclasses
 import typing
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import interpolate, spatial
 
 from video2emg.sim import body, kinematics
-from video2emg.sim.bench import Rest
+from video2emg.sim.bench import Support
 from video2emg.sim.body import GRIP, SIDES, Lifter
 from video2emg.sim.subject import Subject
 
@@ -18,7 +18,7 @@ BALANCE_ROUNDS = 3
 
 @dataclasses.dataclass
 class ArmAngles:
-    """An arm told by its joints.
+    """An arm by its joint angles.
 
     Attributes:
       upper: [T, 3, 3] orientation of the upper arm in the chest; identity hangs down.
@@ -33,13 +33,13 @@ class ArmAngles:
 
 @dataclasses.dataclass
 class ArmReach:
-    """An arm told by where the hand is.
+    """An arm by the position of its hand.
 
     Attributes:
-      hand: [T, 3] m from the middle of the shoulders.
-      pole: [3] where the elbow points.
-      frame: axes of both: the chest's, or the room's turned to the subject's heading.
-      bar: whether the hand's x axis must lie along the line of the shoulders.
+      hand: [T, 3] m from the midpoint of the shoulders.
+      pole: [3] direction in which the elbow points.
+      frame: axes of both vectors: those of the chest, or those of the room turned by the heading.
+      bar: whether the grip must be parallel to the line of the shoulders.
     """
 
     hand: np.ndarray
@@ -50,21 +50,21 @@ class ArmReach:
 
 @dataclasses.dataclass
 class Posture:
-    """What the body does, over T samples. Angles in rad, positive forward, [T] unless noted.
+    """Posture over T samples. Angles in rad, positive forward, [T] unless noted.
 
     Attributes:
-      heading: direction the feet face.
-      stance: half the distance of the ankles, m.
+      heading: direction of the feet.
+      stance: half the distance between the ankles, m.
       toe_out: of each foot.
       pelvis_pitch, pelvis_roll, pelvis_yaw: of the pelvis in the room.
       lumbar_flexion, lumbar_bend, lumbar_turn, thoracic, neck: of the spine.
-      knee: mean flexion of the knees; on a bench it follows from where hips and feet are.
-      caving: how far the knees fall inwards, 0 none to 1 much.
-      forward: of the centre of mass in front of the ankles, m.
-      sideways: of the centre of mass left of the middle of the feet, m.
+      knee: mean flexion of the knees; on a bench it follows from the positions of hips and feet.
+      caving: how far the knees move inwards (dynamic valgus), 0 none to 1 strong.
+      forward: distance of the centre of mass in front of the ankles, m.
+      sideways: distance of the centre of mass to the left of the feet's midpoint, m.
       clavicle: elevation of the shoulder girdle by side.
       arms: by side.
-      rest: on what the trunk rests; None for standing, when the body is balanced over the feet.
+      support: of the trunk by a bench; None for standing, balanced over the feet.
     """
 
     heading: float
@@ -84,20 +84,20 @@ class Posture:
     sideways: np.ndarray
     clavicle: dict[str, np.ndarray]
     arms: dict[str, ArmAngles | ArmReach] = dataclasses.field(default_factory=dict)
-    rest: Rest | None = None
+    support: Support | None = None
 
 
 def solve(posture: Posture, lifter: Lifter, subject: Subject) -> np.ndarray:
-    """Coordinates [T, nq] of the model that take the posture with both feet flat on the floor."""
+    """Coordinates [T, nq] of the model in the posture, with both feet flat on the floor."""
     solver = _Solver(posture, lifter, subject)
     solver.spine()
     for side in SIDES:
         solver.arm(side)
     solver.bar()
-    if posture.rest is None:
+    if posture.support is None:
         solver.balance()
     else:
-        solver.lie(posture.rest)
+        solver.place_on_bench(posture.support)
     return solver.qpos
 
 
@@ -106,7 +106,7 @@ class _Solver:
         self.posture, self.lifter, self.subject = posture, lifter, subject
         self.n = len(posture.knee)
         self.qpos = np.tile(lifter.model.qpos0, (self.n, 1))
-        # Of hands on a bar, by side: grip [T, 3] from the pelvis, m, and hand's axes [T, 3, 3].
+        # Hands on a bar, by side: grip [T, 3] from the pelvis, m, and axes of the hand [T, 3, 3].
         self.grips: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         p = posture
         self.facing = kinematics.rotation("z", p.heading)
@@ -189,7 +189,7 @@ class _Solver:
             self._set(f"{name}_{side}", values)
 
     def bar(self) -> None:
-        """Turns the two halves of a bar, if there is one, into the line through both hands."""
+        """Aligns both halves of a bar, if there is one, with the line through both hands."""
         names = {self.lifter.model.joint(j).name for j in range(self.lifter.model.njnt)}
         if not self.grips or "bar_left" not in names:
             return
@@ -201,7 +201,7 @@ class _Solver:
             self._set(f"bar_{side}", kinematics.quaternion(kinematics.transpose(hand) @ axes))
 
     def legs(self, shift: np.ndarray) -> None:
-        """Sets the pelvis `shift` [T, 2] m from the middle of the feet, and the legs below it."""
+        """Sets the legs, and the pelvis `shift` [T, 2] m from the midpoint of the feet."""
         p, length = self.posture, self.lifter.length
         thigh, shank, ground = length["thigh"], length["shank"], length["foot_height"]
         ankles, hips = self._ankles(dict.fromkeys(SIDES, 0.0)), self._hips()
@@ -214,18 +214,19 @@ class _Solver:
         root[:, 2] = ground + np.mean(heights, axis=0)
         self._place_legs(root, ankles)
 
-    def lie(self, rest: Rest) -> None:
-        """Holds the trunk to the bench, and sets the legs between hips and floor."""
-        segment = self.pelvis if rest.segment == "pelvis" else self.chest
-        point = kinematics.apply(segment, rest.point)
-        if rest.segment == "chest":
+    def place_on_bench(self, support: Support) -> None:
+        """Fixes the trunk to the bench, and sets the legs between hips and floor."""
+        segment = self.pelvis if support.segment == "pelvis" else self.chest
+        point = kinematics.apply(segment, support.point)
+        if support.segment == "chest":
             length = self.lifter.length
             point = point + kinematics.apply(self.pelvis, np.array([0, 0, length["lumbar"]]))
             point = point + kinematics.apply(self.abdomen, np.array([0, 0, length["abdomen"]]))
-        self._place_legs(kinematics.apply(self.facing, rest.place) - point, self._ankles(rest.feet))
+        root = kinematics.apply(self.facing, support.position) - point
+        self._place_legs(root, self._ankles(support.feet))
 
     def _ankles(self, forward: dict[str, float]) -> dict[str, np.ndarray]:
-        """[3] of each ankle in the room, m."""
+        """Position [3] of each ankle in the room, m."""
         stance, ground = self.posture.stance, self.lifter.length["foot_height"]
         return {
             side: self.facing @ np.array([forward[side], sign * stance, ground])
@@ -233,14 +234,14 @@ class _Solver:
         }
 
     def _hips(self) -> dict[str, np.ndarray]:
-        """[T, 3] of each hip from the pelvis, m."""
+        """Position [T, 3] of each hip from the pelvis, m."""
         hip = self.lifter.length["hip"]
         return {
             s: kinematics.apply(self.pelvis, np.array([0, y * hip, 0])) for s, y in SIDES.items()
         }
 
     def _place_legs(self, root: np.ndarray, ankles: dict[str, np.ndarray]) -> None:
-        """Sets the pelvis at `root` [T, 3] m in the room, and the legs down to the `ankles`."""
+        """Sets the pelvis at `root` [T, 3] m in the room, and the legs down to the ankles."""
         p, length, hips = self.posture, self.lifter.length, self._hips()
         thigh, shank = length["thigh"], length["shank"]
         self.qpos[:, :3] = root
@@ -261,22 +262,22 @@ class _Solver:
             self._set(f"subtalar_{side}", -sign * np.arcsin(np.clip(foot[:, 1, 2], -1, 1)))
 
     def balance(self) -> None:
-        """Moves the pelvis until the centre of mass is where the posture wants it."""
+        """Moves the pelvis until the centre of mass is where the posture requires it."""
         model = self.lifter.model
         data = mujoco.MjData(model)
-        some = np.unique(np.append(np.arange(0, self.n, BALANCE_EVERY), self.n - 1))
-        wanted = np.stack([self.posture.forward, self.posture.sideways], -1)
+        samples = np.unique(np.append(np.arange(0, self.n, BALANCE_EVERY), self.n - 1))
+        target = np.stack([self.posture.forward, self.posture.sideways], -1)
         shift = np.zeros((self.n, 2))
         for _ in range(BALANCE_ROUNDS):
             self.legs(shift)
-            centre = np.zeros((len(some), 3))
-            for k, i in enumerate(some):
+            centre = np.zeros((len(samples), 3))
+            for k, i in enumerate(samples):
                 data.qpos[:] = self.qpos[i]
                 mujoco.mj_kinematics(model, data)
                 mujoco.mj_comPos(model, data)
                 centre[k] = data.subtree_com[1]
-            off = wanted[some] - kinematics.apply(self.facing.T, centre)[:, :2]
-            shift += interpolate.CubicSpline(some, off)(np.arange(self.n))
+            offset = target[samples] - kinematics.apply(self.facing.T, centre)[:, :2]
+            shift += interpolate.CubicSpline(samples, offset)(np.arange(self.n))
         self.legs(shift)
 
 
@@ -288,14 +289,14 @@ def _flat(shift: np.ndarray) -> np.ndarray:
 def scapular_rhythm(upper: np.ndarray) -> np.ndarray:
     """Rotation of the scapula [T, 3, 3] for upper arms [T, 3, 3] in the shoulder girdle.
 
-    Beyond about 30° of elevation the scapula takes one degree of every three (Inman et al., J. Bone
-    Joint Surg. 26, 1944). It turns in the plane in which the arm is raised: upward rotation in
+    Beyond about 30° of elevation, one of three degrees is of the scapula (Inman et al., J. Bone
+    Joint Surg. 26, 1944). It rotates in the plane in which the arm is raised: upward rotation in
     abduction; posterior tilt and backward rotation of the clavicle in flexion.
     """
     down = -upper[..., 2]
     elevation = np.arccos(np.clip(-down[..., 2], -1, 1))
     axis = np.stack([down[..., 1], -down[..., 0], np.zeros_like(elevation)], -1)
     axis = axis / (np.linalg.norm(axis, axis=-1, keepdims=True) + 1e-6)
-    soft = np.deg2rad(8)  # a soft corner at 30°
-    turn = soft * np.logaddexp(0, (elevation - np.deg2rad(30)) / soft) / 3
+    softness = np.deg2rad(8)  # of the corner at 30°
+    turn = softness * np.logaddexp(0, (elevation - np.deg2rad(30)) / softness) / 3
     return spatial.transform.Rotation.from_rotvec(turn[..., None] * axis).as_matrix()

@@ -1,7 +1,7 @@
 """Pictures of a MuJoCo model by analytic ray casting: NumPy only, no OpenGL, no system packages.
 
-All frames of a clip and all geoms of one kind are cast at once, each geom only through the pixels
-that it can cover; what does not move is drawn once per camera.
+All frames of a clip and all geoms of one kind are cast at once. Each geom is cast only through the
+pixels that it can cover. Static geoms are drawn once per camera.
 """
 
 import dataclasses
@@ -15,14 +15,15 @@ from video2emg.sim.camera import Camera
 
 __all__ = ["Camera", "Scene"]
 
-# A lamp far away, to the right of and before a subject who faces +x, and one at the camera.
+# Direction of a distant lamp, to the right and in front of a subject who faces +x. A second light
+# is at the camera.
 _LAMP = np.array([0.45, -0.35, 1.0]) / np.linalg.norm([0.45, -0.35, 1.0])
 _AMBIENT, _DIFFUSE, _HEADLIGHT = 0.34, 0.50, 0.22
-_SHADE = 0.35  # what is left of the lamp's light in a shadow
+_SHADE = 0.35  # share of the lamp's light that remains in a shadow
 _GAMMA = 0.9
 _SKY = (0.55, 0.55, 0.55)
 _TILES = (0.28, 0.33)  # grey of the floor's squares, of 0.5 m
-_CHUNK = 1 << 19  # pixels of film drawn at once: bounds the memory
+_CHUNK = 1 << 19  # pixels of film drawn at once; limits the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +42,9 @@ class _Placed:
     """The N = F · G geoms of a group in the F frames of a clip, in the camera's frame.
 
     Attributes:
-      group: their kind.
-      index: [N] which geom of the group.
-      frame: [N] which frame.
+      group: the group.
+      index: [N] index of the geom in the group.
+      frame: [N] index of the frame.
       centre: [N, 3], m.
       axes: [N, 3, 3], maps the unit frame to the camera's.
     """
@@ -55,7 +56,7 @@ class _Placed:
     axes: np.ndarray
 
     def knots(self) -> tuple[np.ndarray, np.ndarray]:
-        """Centres [N, K, 3] and matrix [N, 3, 3] of ellipsoids whose hull holds each geom."""
+        """Centres [N, K, 3] and matrix [N, 3, 3] of ellipsoids whose hull contains each geom."""
         # The unit cylinder's straight part is its height: half is 1 there.
         height = self.group.half[self.index][:, None] * np.array(self.group.solid.knots)
         centre = self.centre[:, None] + self.axes[:, None, :, 2] * height[..., None]
@@ -65,13 +66,13 @@ class _Placed:
 
 @dataclasses.dataclass(frozen=True)
 class _Room:
-    """What one camera sees of the things that stand still; S² pixels.
+    """The static geoms as one camera sees them; S² pixels.
 
     Attributes:
       depth: [S²] float32, m; inf where there is nothing.
       lit: [S², 3] uint8, the picture without the subject.
       shaded: [S², 3] uint8, the same with every floor pixel in a shadow.
-      floor: [S²] bool, where the floor is seen.
+      floor: [S²] bool, pixels that show the floor.
     """
 
     depth: np.ndarray
@@ -81,24 +82,24 @@ class _Room:
 
 
 class Scene:
-    """Draws one model, its geoms of groups 0-2.
+    """Draws the geoms of groups 0-2 of one model.
 
-    Geoms of the world body are the room; a plane is drawn as a floor of grey tiles whatever its
-    colour, and must lie flat. Everything else moves, and throws shadows on that floor.
+    Geoms of the world body are the static room. A plane is drawn as a floor of grey tiles whatever
+    its colour, and must be horizontal. All other geoms move and cast shadows on the floor.
     """
 
     def __init__(self, model: mujoco.MjModel, shadow: bool = True, supersample: int = 1):
-        """Sorts the geoms.
+        """Groups the geoms.
 
         Args:
-          model: the geoms' shapes and colours are read now, their poses when drawing.
+          model: shapes and colours of the geoms are read now, their poses when drawing.
           shadow: whether the floor shows shadows.
           supersample: rays per pixel along each side, averaged.
         """
         visible = np.flatnonzero(model.geom_group < 3)
-        still = model.geom_bodyid[visible] == 0
-        self._room_geoms = self._groups(model, visible[still])
-        self._moving = self._groups(model, visible[~still])
+        static = model.geom_bodyid[visible] == 0
+        self._static = self._groups(model, visible[static])
+        self._moving = self._groups(model, visible[~static])
         planes = visible[model.geom_type[visible] == int(mujoco.mjtGeom.mjGEOM_PLANE)]
         self._floor = int(planes[0]) if len(planes) else None
         self._shadow = shadow
@@ -124,7 +125,7 @@ class Scene:
         rotation: Float[np.ndarray, "F G 3 3"],
         camera: Camera,
     ) -> UInt8[np.ndarray, "F S S 3"]:
-        """Draws F frames, several times faster than one by one.
+        """Draws F frames at once, which is several times faster than one by one.
 
         Args:
           position: of every geom, m (`MjData.geom_xpos`).
@@ -133,17 +134,19 @@ class Scene:
         """
         fine = dataclasses.replace(camera, size=camera.size * self._supersample)
         chunk = max(_CHUNK // fine.size**2, 1)
-        film = np.concatenate([
-            self._draw(position[f : f + chunk], rotation[f : f + chunk], fine)
-            for f in range(0, len(position), chunk)
-        ])  # fmt: skip
+        film = np.concatenate(
+            [
+                self._draw(position[f : f + chunk], rotation[f : f + chunk], fine)
+                for f in range(0, len(position), chunk)
+            ]
+        )
         if self._supersample == 1:
             return film
         n, size = self._supersample, camera.size
         return film.reshape(-1, size, n, size, n, 3).mean((2, 4)).round().astype(np.uint8)
 
     def render(self, data: mujoco.MjData, camera: Camera) -> UInt8[np.ndarray, "S S 3"]:
-        """The picture, RGB, of the current pose; `mj_kinematics` must have been run."""
+        """The RGB picture of the current pose; `mj_kinematics` must have been run."""
         return self.film(data.geom_xpos[None], data.geom_xmat.reshape(1, -1, 3, 3), camera)[0]
 
     def _draw(self, position: np.ndarray, rotation: np.ndarray, camera: Camera) -> np.ndarray:
@@ -179,9 +182,9 @@ class Scene:
             colour[floor] = np.array(_TILES)[tile.sum(0).astype(int) % 2][:, None]
             lamp[floor] = _LAMP[2]
             head[floor] = -world[2, floor] / np.linalg.norm(rays[:, floor], axis=0)
-        still = [_place(g, position[:1], rotation[:1], camera) for g in self._room_geoms]
-        for pixel, *look in _cast(still, camera, depth):
-            colour[pixel], lamp[pixel], head[pixel] = look
+        static = [_place(g, position[:1], rotation[:1], camera) for g in self._static]
+        for pixel, *shading in _cast(static, camera, depth):
+            colour[pixel], lamp[pixel], head[pixel] = shading
             floor[pixel] = False
         shaded = np.where(floor, _SHADE * lamp, lamp)
         return _Room(depth, _tone(colour, lamp, head), _tone(colour, shaded, head), floor)
@@ -190,7 +193,7 @@ class Scene:
 def _tone(
     colour: Float[np.ndarray, "n 3"], lamp: Float[np.ndarray, " n"], head: Float[np.ndarray, " n"]
 ) -> UInt8[np.ndarray, "n 3"]:
-    """Lambert's law: colour × light, with the cosines to the lamp and to the camera's light."""
+    """Colours by Lambert's law, from the cosines to the lamp and to the camera's light."""
     light = _AMBIENT + _DIFFUSE * lamp + _HEADLIGHT * head
     return (255 * np.clip(colour * light[:, None], 0, 1) ** _GAMMA).astype(np.uint8)
 
@@ -215,12 +218,12 @@ def _place(
 
 @dataclasses.dataclass
 class _Rays:
-    """Rays through the n pixels that geoms can cover, in the geoms' unit frames.
+    """Rays through the n pixels that geoms can cover, in the unit frames of the geoms.
 
     Attributes:
-      pixel: [n] in the flattened film.
-      solid: [n] which of the placed geoms.
-      origin: [3, n] the camera.
+      pixel: [n] index in the flattened film.
+      solid: [n] index of the placed geom.
+      origin: [3, n] position of the camera.
       direction: [3, n] of depth 1.
     """
 
@@ -233,45 +236,48 @@ class _Rays:
 def _rays(
     placed: _Placed, camera: Camera, knots: np.ndarray, spread: np.ndarray, keep=None
 ) -> _Rays:
-    """Rays for the pixels that the hulls of ellipsoids cover, and that `keep` [F · S²] allows."""
-    solid, row, stretch, column = camera.covered(knots, spread)
-    pixel = ((placed.frame[solid] * camera.size + row) * camera.size)[stretch] + column
+    """Rays for the pixels that the hulls of ellipsoids cover, restricted to `keep` [F · S²]."""
+    solid, row, run, column = camera.covered(knots, spread)
+    pixel = ((placed.frame[solid] * camera.size + row) * camera.size)[run] + column
     if keep is not None:
         kept = np.flatnonzero(keep[pixel])
-        pixel, stretch, column = pixel[kept], stretch[kept], column[kept]
+        pixel, run, column = pixel[kept], run[kept], column[kept]
     to_unit = np.linalg.inv(placed.axes)
     origin = -np.einsum("nij,nj->in", to_unit, placed.centre).astype(np.float32)
     across, up, forward = to_unit.transpose(2, 1, 0).astype(np.float32)
     start = forward[:, solid] - up[:, solid] * camera.slopes[row]
-    of_pixel = solid[stretch]
-    direction = start[:, stretch] + across[:, of_pixel] * camera.slopes[column]
-    return _Rays(pixel, of_pixel, origin[:, of_pixel], direction)
+    pixel_solid = solid[run]
+    direction = start[:, run] + across[:, pixel_solid] * camera.slopes[column]
+    return _Rays(pixel, pixel_solid, origin[:, pixel_solid], direction)
 
 
 def _cast(placed: list[_Placed], camera: Camera, depth: Float[np.ndarray, " P"]):
-    """Casts geoms into the depth of a film; yields pixels, colours and the light's two cosines."""
-    cast = []
-    for these in placed:
-        rays = _rays(these, camera, *these.knots())
-        half = these.group.half.astype(np.float32)[these.index[rays.solid]]
-        t = these.group.solid.hit(rays.origin, rays.direction, half)
+    """Casts geoms into the depth of a film, which it updates.
+
+    Yields:
+      Pixels, colours, and the cosines to the lamp and to the camera's light, per group.
+    """
+    hits = []
+    for geoms in placed:
+        rays = _rays(geoms, camera, *geoms.knots())
+        half = geoms.group.half.astype(np.float32)[geoms.index[rays.solid]]
+        t = geoms.group.solid.hit(rays.origin, rays.direction, half)
         np.minimum.at(depth, rays.pixel, t)
-        cast.append((these, rays, half, t))
-    for these, rays, half, t in cast:
-        seen = np.flatnonzero((t == depth[rays.pixel]) & np.isfinite(t))
-        pixel, solid, half, t = (x[seen] for x in (rays.pixel, rays.solid, half, t))
-        d = rays.direction[:, seen]
-        normal = these.group.solid.normal(rays.origin[:, seen] + t * d, half)
-        # A normal is carried back by the inverse transpose; its product with a direction is not
-        # changed by that.
-        scale = these.group.scale.astype(np.float32)[these.index[solid]].T
-        lamp = np.einsum("nij,i->jn", these.axes, camera.axes @ _LAMP).astype(np.float32)[:, solid]
+        hits.append((geoms, rays, half, t))
+    for geoms, rays, half, t in hits:
+        visible = np.flatnonzero((t == depth[rays.pixel]) & np.isfinite(t))
+        pixel, solid, half, t = (x[visible] for x in (rays.pixel, rays.solid, half, t))
+        d = rays.direction[:, visible]
+        normal = geoms.group.solid.normal(rays.origin[:, visible] + t * d, half)
+        # The inverse transpose maps a normal back; this keeps its product with a direction.
+        scale = geoms.group.scale.astype(np.float32)[geoms.index[solid]].T
+        lamp = np.einsum("nij,i->jn", geoms.axes, camera.axes @ _LAMP).astype(np.float32)[:, solid]
         row, column = np.divmod(pixel % camera.size**2, camera.size)
         reach = np.sqrt(1 + camera.slopes[column] ** 2 + camera.slopes[row] ** 2)
         length = np.sqrt(shapes.dot(normal / scale, normal / scale))
         lamp_cosine = np.maximum(shapes.dot(normal, lamp / scale**2) / length, 0)
         head_cosine = np.maximum(-shapes.dot(normal, d) / (length * reach), 0)
-        yield pixel, these.group.colour[these.index[solid]], lamp_cosine, head_cosine
+        yield pixel, geoms.group.colour[geoms.index[solid]], lamp_cosine, head_cosine
 
 
 def _shadows(
@@ -281,16 +287,16 @@ def _shadows(
     floor: Bool[np.ndarray, " P"],
     height: float,
 ) -> Int[np.ndarray, " n"]:
-    """Pixels of the film that show floor which the geoms keep from the lamp.
+    """Pixels of the film that show a part of the floor in the shadow of the geoms.
 
-    The shadow that an ellipsoid throws on the floor is a (flat) ellipsoid too, and the pixels it
-    covers are found like any other's.
+    The shadow of an ellipsoid on the floor is a flat ellipsoid, so `Camera.covered` finds its
+    pixels.
 
     Args:
-      placed: what throws the shadow.
+      placed: geoms that cast the shadow.
       camera: the camera.
       depth: of the film, m.
-      floor: which pixels show the floor.
+      floor: pixels that show the floor.
       height: of the floor over the camera, m.
     """
     up, lamp = camera.axes[:, 2], camera.axes @ _LAMP

@@ -1,4 +1,4 @@
-"""What the electrodes record: interference signal, crosstalk, noise, hum and motion artefact."""
+"""Simulated sEMG: interference signal, crosstalk, noise, hum and motion artefact."""
 
 import dataclasses
 import functools
@@ -13,18 +13,18 @@ from video2emg.sim.subject import Subject
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where an electrode sits.
+    """Position of an electrode.
 
     Attributes:
-      under: share of each model muscle under the electrode; sums to one.
-      near: crosstalk, amplitude relative to the electrode's own at full drive.
-      volume: typical RMS amplitude at full drive, mV.
+      muscles: weight of each model muscle under the electrode; the weights sum to one.
+      crosstalk: amplitude of each neighbouring muscle at full drive, relative to the muscles above.
+      amplitude: typical RMS amplitude at full drive, mV.
       joint: the joint of `vocabulary.FLEX_21` (without side) whose acceleration shakes the cable.
     """
 
-    under: dict[str, float]
-    near: dict[str, float]
-    volume: float
+    muscles: dict[str, float]
+    crosstalk: dict[str, float]
+    amplitude: float
     joint: str
 
 
@@ -90,10 +90,10 @@ SITES = {
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
 _LOW, _HIGH = 60.0, 120.0
 _HUM = 50.0  # Hz
-_FEW, _MANY = 250.0, 6000.0  # pulses of motor units per second, at rest and at full drive
+_MIN_PULSES, _MAX_PULSES = 250.0, 6000.0  # of motor units per second, at rest and full drive
 
-# A montage of sixteen electrodes for all exercises, as many as FLEX's device has.
-SIXTEEN = (
+# Sixteen electrodes (eight muscles per side) for all exercises, as many as FLEX's device has.
+MONTAGE_16 = (
     "biceps_brachii",
     "triceps_brachii",
     "anterior_deltoid",
@@ -107,16 +107,16 @@ SIXTEEN = (
 
 @dataclasses.dataclass(frozen=True)
 class Electrode:
-    """One electrode as it sits on one subject for the whole session.
+    """Properties of one electrode on one subject; constant over a session.
 
     Attributes:
       gain: mV RMS at full drive.
       exponent: of the relation between drive and amplitude; 1 is proportional.
-      crosstalk: factor on the site's crosstalk.
-      noise: baseline, mV RMS.
-      hum: mains, mV.
-      looseness: mV of artefact per m/s² of the joint nearby.
-      effort: share of the true maximum reached in the MVC trial.
+      crosstalk: factor on the crosstalk of the site.
+      noise: baseline noise, mV RMS.
+      hum: mains hum, mV.
+      artefact: motion artefact, mV per m/s² of the nearest joint.
+      mvc_effort: share of the true maximum reached in the MVC trial.
     """
 
     gain: float
@@ -124,82 +124,85 @@ class Electrode:
     crosstalk: float
     noise: float
     hum: float
-    looseness: float
-    effort: float
+    artefact: float
+    mvc_effort: float
 
 
 def electrode(subject: Subject, channel: str) -> Electrode:
-    """The electrode of a channel; always the same for one subject."""
+    """The electrode of a channel; constant for a subject."""
     side, muscle = vocabulary.split_channel(channel)
-    place = [vocabulary.SIDES.index(side), vocabulary.MUSCLES.index(muscle)]
-    rng = np.random.default_rng([subject.seed, *place])
-    fat = np.exp(-0.8 * (subject.girth - 1))  # tissue between muscle and skin damps the signal
+    site = [vocabulary.SIDES.index(side), vocabulary.MUSCLES.index(muscle)]
+    rng = np.random.default_rng([subject.seed, *site])
+    attenuation = np.exp(-0.8 * (subject.girth - 1))  # by the tissue between muscle and skin
     return Electrode(
-        gain=float(SITES[muscle].volume * rng.lognormal(0, 0.25) * fat),
+        gain=float(SITES[muscle].amplitude * rng.lognormal(0, 0.25) * attenuation),
         exponent=float(rng.uniform(0.95, 1.12)),
         crosstalk=float(rng.uniform(0.5, 1.4)),
         noise=float(rng.uniform(0.002, 0.006)),
         hum=float(rng.uniform(0, 0.003)),
-        looseness=float(rng.uniform(0.0005, 0.003)),
-        effort=float(rng.uniform(0.92, 1.0)),
+        artefact=float(rng.uniform(0.0005, 0.003)),
+        mvc_effort=float(rng.uniform(0.92, 1.0)),
     )
 
 
-def drive_under(
-    drives: Float[np.ndarray, "T n"], muscles: tuple[str, ...], channel: str
+def drive_at_electrode(
+    muscle_drive: Float[np.ndarray, "T n"], muscles: tuple[str, ...], channel: str
 ) -> Float[np.ndarray, " T"]:
-    """Noise-free excitation 0-1 under an electrode."""
+    """Noise-free neural drive (0-1) under an electrode: weighted mean over its muscles."""
     side, muscle = vocabulary.split_channel(channel)
     return sum(
-        weight * drives[:, muscles.index(f"{name}_{side}")]
-        for name, weight in SITES[muscle].under.items()
+        weight * muscle_drive[:, muscles.index(f"{name}_{side}")]
+        for name, weight in SITES[muscle].muscles.items()
     )  # pyright: ignore[reportReturnType]
 
 
-def record(
-    drives: Float[np.ndarray, "T n"],
+def simulate_channel(
+    muscle_drive: Float[np.ndarray, "T n"],
     muscles: tuple[str, ...],
     time: Float[np.ndarray, " T"],
-    shake: Float[np.ndarray, " T"],
+    acceleration: Float[np.ndarray, " T"],
     channel: str,
     subject: Subject,
     rate: float,
     rng: np.random.Generator,
-    speed: float = 1.0,
-    units: bool = False,
+    conduction_velocity: float = 1.0,
+    motor_units: bool = False,
 ) -> Float[np.ndarray, " N"]:
     """Raw sEMG of one channel in mV.
 
     Args:
-      drives: excitation of all muscles, 0-1.
+      muscle_drive: neural drive of all muscles, 0-1.
       muscles: their names.
       time: of the samples, s, from 0.
-      shake: acceleration of the joint near the electrode, m/s².
+      acceleration: of the joint near the electrode, m/s².
       channel: `side_muscle`.
-      subject: who wears it.
+      subject: who wears the electrode.
       rate: of the result, Hz.
-      rng: of this recording.
-      speed: of the muscle fibres' conduction; frequencies are proportional to it.
-      units: pulses of motor units, as many as the drive asks for, instead of even noise.
+      rng: for the noise.
+      conduction_velocity: of the muscle fibres, relative to a rested muscle; frequencies are
+        proportional to it.
+      motor_units: motor-unit pulses, whose rate follows the drive, instead of Gaussian noise.
     """
     side, muscle = vocabulary.split_channel(channel)
-    site, worn = SITES[muscle], electrode(subject, channel)
+    site, properties = SITES[muscle], electrode(subject, channel)
     new_time = np.arange(round(time[-1] * rate)) / rate
 
-    def burst(drive: np.ndarray, size: float) -> np.ndarray:
-        amplitude = np.interp(new_time, time, drive) ** worn.exponent
-        density = _pulses(amplitude) if units else None
-        noise = interference(len(new_time), rate, rng, speed, density)
-        return size * worn.gain * amplitude * noise
+    def source(drive: np.ndarray, size: float) -> np.ndarray:
+        amplitude = np.interp(new_time, time, drive) ** properties.exponent
+        pulse_rate = _pulse_rate(amplitude) if motor_units else None
+        noise = interference(len(new_time), rate, rng, conduction_velocity, pulse_rate)
+        return size * properties.gain * amplitude * noise
 
-    raw = burst(drive_under(drives, muscles, channel), 1.0)
-    for name, weight in site.near.items():
-        raw += burst(drives[:, muscles.index(f"{name}_{side}")], weight * worn.crosstalk)
-    raw += worn.noise * rng.normal(size=len(raw))
-    raw += worn.hum * np.sin(2 * np.pi * _HUM * new_time + rng.uniform(0, 2 * np.pi))
-    slow = signal.butter(2, 10.0, fs=rate, output="sos")
-    cable = signal.sosfiltfilt(slow, rng.normal(size=len(raw)))
-    raw += worn.looseness * np.interp(new_time, time, shake) * (0.5 + cable / cable.std())
+    raw = source(drive_at_electrode(muscle_drive, muscles, channel), 1.0)
+    for name, weight in site.crosstalk.items():
+        drive = muscle_drive[:, muscles.index(f"{name}_{side}")]
+        raw += source(drive, weight * properties.crosstalk)
+    raw += properties.noise * rng.normal(size=len(raw))
+    raw += properties.hum * np.sin(2 * np.pi * _HUM * new_time + rng.uniform(0, 2 * np.pi))
+    low_pass = signal.butter(2, 10.0, fs=rate, output="sos")
+    cable = signal.sosfiltfilt(low_pass, rng.normal(size=len(raw)))
+    shaking = np.interp(new_time, time, acceleration)
+    raw += properties.artefact * shaking * (0.5 + cable / cable.std())
     return raw
 
 
@@ -207,57 +210,54 @@ def interference(
     n: int,
     rate: float,
     rng: np.random.Generator,
-    speed: float = 1.0,
-    density: Float[np.ndarray, " n"] | None = None,
+    conduction_velocity: float = 1.0,
+    pulse_rate: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, " n"]:
     """Noise of unit RMS with the spectrum of surface EMG (Shwedyk et al., 1977), 20 Hz upwards.
 
     Args:
-      n: samples.
+      n: number of samples.
       rate: Hz.
       rng: random numbers.
-      speed: factor on the spectrum's corner frequencies.
-      density: pulses per second; the sparser, the heavier the tails of the amplitudes. None for
-        endlessly many, which are Gaussian.
+      conduction_velocity: factor on the corner frequencies of the spectrum.
+      pulse_rate: pulses per second. Fewer pulses give heavier tails of the amplitudes. None for
+        infinitely many pulses, which means Gaussian noise.
     """
     frequency = np.fft.rfftfreq(n, 1 / rate)
-    high = _HIGH * speed
+    high = _HIGH * conduction_velocity
     high2 = frequency**2 + high**2
-    shape = high**2 * frequency / (np.sqrt(frequency**2 + (_LOW * speed) ** 2) * high2)
+    low = _LOW * conduction_velocity
+    shape = high**2 * frequency / (np.sqrt(frequency**2 + low**2) * high2)
     shape[frequency < 20] *= (frequency[frequency < 20] / 20) ** 2
     white = rng.normal(size=n)
-    if density is not None:
-        # The sum of k pulses of random sign and exponential size has the variance Gamma(k).
-        expected = density / rate
+    if pulse_rate is not None:
+        # The sum of k pulses of random sign and exponential size has a Gamma(k) variance.
+        expected = pulse_rate / rate
         white *= np.sqrt(rng.gamma(rng.poisson(expected)) / expected)
     noise = np.fft.irfft(np.fft.rfft(white) * shape, n)
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def _pulses(drive: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """Pulses of motor units per second that an electrode sees at a drive of 0-1."""
-    return _FEW + (_MANY - _FEW) * drive
+def _pulse_rate(drive: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Motor-unit pulses per second under an electrode, at a drive of 0-1."""
+    return _MIN_PULSES + (_MAX_PULSES - _MIN_PULSES) * drive
 
 
 @functools.cache
-def maximum(subject: Subject, channel: str, rate: float) -> float:
-    """Envelope at maximal voluntary contraction, mV: mean of the best 0.5 s of a 4 s trial."""
-    muscle = vocabulary.split_channel(channel)[1]
-    names = tuple(f"{m}_{side}" for side in vocabulary.SIDES for m in _all_names(muscle))
+def mvc_envelope(subject: Subject, channel: str, rate: float) -> float:
+    """Envelope at maximal voluntary contraction (MVC), mV: best 0.5 s mean of a 4 s trial."""
+    site = SITES[vocabulary.split_channel(channel)[1]]
+    model_muscles = (*site.muscles, *site.crosstalk)
+    names = tuple(f"{muscle}_{side}" for side in vocabulary.SIDES for muscle in model_muscles)
     time = np.arange(0, 4.001, 0.02)
     ramp = np.clip(np.minimum(time - 0.3, 3.7 - time) / 0.5, 0, 1)
-    effort = electrode(subject, channel).effort
-    share = np.array(
-        [1.0 if name.rsplit("_", 1)[0] in SITES[muscle].under else 0.4 for name in names]
-    )
+    effort = electrode(subject, channel).mvc_effort
+    share = np.array([1.0 if name.rsplit("_", 1)[0] in site.muscles else 0.4 for name in names])
     rng = np.random.default_rng([subject.seed, 99, *map(ord, channel)])
     tremor = 1 - 0.03 * np.abs(np.sin(2 * np.pi * 1.3 * time))
-    drives = np.clip(effort * (ramp * tremor)[:, None] * share, 0, 1)
-    raw = record(drives, names, time, np.zeros_like(time), channel, subject, rate, rng)
+    drive = np.clip(effort * (ramp * tremor)[:, None] * share, 0, 1)
+    still = np.zeros_like(time)
+    raw = simulate_channel(drive, names, time, still, channel, subject, rate, rng)
     smooth = emg.envelope(raw[:, None].astype(np.float32), rate)[:, 0]
     window = np.ones(round(0.5 * rate)) / round(0.5 * rate)
     return float(np.convolve(smooth, window, "valid").max())
-
-
-def _all_names(muscle: str) -> tuple[str, ...]:
-    return (*SITES[muscle].under, *SITES[muscle].near)

@@ -1,4 +1,4 @@
-"""Several repetitions in a row, by one subject before cameras that stay where they are."""
+"""Records several repetitions in a row, by one subject and with fixed cameras."""
 
 import dataclasses
 import io
@@ -12,6 +12,7 @@ from video2emg.core.errors import UserError
 from video2emg.sim import record as sim
 from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.trials import Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Session:
 
     Attributes:
       clips: the repetitions, each on its own clock.
-      starts: when each begins, s from the start of the set.
+      starts: start of each repetition, s from the start of the set.
     """
 
     clips: tuple[Clip, ...]
@@ -30,13 +31,12 @@ class Session:
         """(s, picture) of one camera over the whole set.
 
         Raises:
-          UserError: there was no such camera.
+          UserError: the camera is unknown.
         """
         if view not in self.clips[0].views:
             raise UserError(f"no view {view!r} in the set; there are {self.clips[0].views}")
         for start, clip in zip(self.starts, self.clips, strict=True):
-            own = np.flatnonzero(clip.frame_view == clip.views.index(view))
-            for frame in own:
+            for frame in np.flatnonzero(clip.frame_view == clip.views.index(view)):
                 with Image.open(io.BytesIO(clip.frames[frame])) as picture:
                     yield start + float(clip.frame_time[frame]), picture.convert("RGB")
 
@@ -51,35 +51,38 @@ def record_set(
 ) -> Session:
     """Records a set; a pure function of its arguments.
 
-    The subject takes up the stance anew for each repetition, so that there is a small jump between
-    two of them, while nothing much moves.
+    The stance is drawn anew for each repetition. So there is a small jump between repetitions, when
+    the body is nearly at rest.
 
     Args:
       number: of the subject.
-      seed: of subject, tempo and everything else that is drawn.
+      seed: of the subject, the tempo and everything else that is drawn.
       exercise: name.
       load: kg; total with the bar for barbells, per hand for dumbbells.
       errors: severity by error, one entry per repetition.
-      studio: cameras; their places are drawn once.
+      studio: cameras; their positions are drawn once.
 
     Raises:
-      UserError: an unknown exercise or error, or one that the subject cannot do.
+      UserError: the exercise or an error is unknown, or the subject cannot do a repetition.
     """
     if exercise not in EXERCISES:
         raise UserError(f"unknown exercise {exercise!r}; there are {', '.join(EXERCISES)}")
-    unknown = {name for made in errors for name in made} - set(EXERCISES[exercise].errors)
+    unknown = {name for severity in errors for name in severity} - set(EXERCISES[exercise].errors)
     if unknown:
-        raise UserError(f"{exercise}: unknown errors {sorted(unknown)}; there are "
-                        f"{', '.join(EXERCISES[exercise].errors)}")  # fmt: skip
-    who = subjects.sample(number, seed)
-    steady = dataclasses.replace(studio, camera_seed=seed)
+        raise UserError(
+            f"{exercise}: unknown errors {sorted(unknown)}; there are "
+            f"{', '.join(EXERCISES[exercise].errors)}"
+        )
+    subject = subjects.sample(number, seed)
+    fixed_cameras = dataclasses.replace(studio, camera_seed=seed)
     clips, starts, now = [], [], 0.0
-    for n, made in enumerate(errors):
-        # The body stays the same; seeds of repetitions must not be neighbours of one another.
-        own = int(np.random.default_rng([seed, number, n]).integers(2**31))
-        clip = sim.record(sim.Trial(n, who, exercise, load, tuple(made.items()), own), steady)
+    for n, severity in enumerate(errors):
+        # An independent seed for each repetition.
+        trial_seed = int(np.random.default_rng([seed, number, n]).integers(2**31))
+        trial = Trial(n, subject, exercise, load, tuple(severity.items()), trial_seed)
+        clip = sim.record(trial, fixed_cameras)
         clips.append(clip)
         starts.append(now)
-        # The next repetition begins one frame after the last picture of this one.
+        # The next repetition starts one frame after the last frame of this one.
         now += float(clip.frame_time[-1]) + 1 / studio.fps
     return Session(tuple(clips), tuple(starts))

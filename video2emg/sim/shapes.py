@@ -1,9 +1,9 @@
-"""The simple solids of a MuJoCo model: where a ray meets them, and which way they face.
+"""The geometric primitives of MuJoCo: intersections with rays, and surface normals.
 
-Every solid is handled in its *unit frame*, scaled so that the sphere and the ellipsoid become the
-unit sphere, the box the cube |x|, |y|, |z| ≤ 1, the cylinder the one of radius 1 and |z| ≤ 1, and
-the capsule one of radius 1. A ray o + t d keeps its t under the scaling. Vectors are [3, n], one
-row per component: NumPy is several times faster at that than at [n, 3].
+Every solid is handled in its *unit frame*. There the sphere and the ellipsoid are the unit sphere,
+the box is the cube |x|, |y|, |z| ≤ 1, the cylinder has radius 1 and |z| ≤ 1, and the capsule has
+radius 1. The scaling does not change t of a ray o + t d. Vectors are [3, n], one row per component,
+because NumPy is several times faster with it than with [n, 3].
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ class Solid:
     Attributes:
       scale: from `geom_size` [G, 3] to the semi-axes [G, 3] that the unit frame is scaled by.
       half: from `geom_size` to half the length of the straight part, in the unit frame [G].
-      hit: from origin [3, n], direction [3, n] and `half` [n] to the first t > 0 [n], inf or NaN
+      hit: from origin [3, n], direction [3, n] and `half` [n] to the first t > 0 [n]; inf or NaN
         where there is none.
-      normal: from the point met [3, n] and `half` [n] to an outward normal of any length [3, n].
-      knots: heights of the centres of ellipsoids, in units of `half`, whose hull holds the solid.
+      normal: from the intersection [3, n] and `half` [n] to an outward normal of any length [3, n].
+      knots: heights, in units of `half`, of the centres of ellipsoids whose hull holds the solid.
       spread: semi-axes of these ellipsoids.
     """
 
@@ -51,7 +51,7 @@ def _first_root(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def _ahead(t: np.ndarray) -> np.ndarray:
-    """Positive distances; inf in place of the others, NaN included."""
+    """Positive distances; inf instead of negative ones and NaN."""
     return np.where(t > 0, t, np.float32(np.inf))
 
 
@@ -66,7 +66,7 @@ def _hit_capsule(o: Vectors, d: Vectors, half: Numbers) -> Numbers:
     side = _first_root(a, b, c)
     with np.errstate(invalid="ignore"):
         height = o[2] + side * d[2]
-    # Where the ray enters the endless cylinder tells which end it can meet.
+    # The entry point into the infinite cylinder tells which end the ray can meet.
     end = np.where(height > 0, half, -half)
     above = o[2] - end
     cap = _first_root(a + d[2] * d[2], b + d[2] * above, c + above * above)
@@ -103,7 +103,7 @@ def _normal_capsule(point: Vectors, half: Numbers) -> Vectors:
 
 
 def _normal_cylinder(point: Vectors, half: Numbers) -> Vectors:
-    # On the ends |z| = 1 and the distance from the axis is less; on the side it is the reverse.
+    # On the ends, |z| is 1 and the distance from the axis is below 1; on the side, vice versa.
     x, y, z = point
     on_end = z * z > x * x + y * y
     return np.stack([np.where(on_end, 0, x), np.where(on_end, 0, y), np.where(on_end, z, 0)])

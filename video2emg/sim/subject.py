@@ -1,4 +1,4 @@
-"""Who lifts: size, strength, skill and looks."""
+"""Simulated people: size, strength, skill and appearance."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ class Subject:
       height: m.
       mass: kg.
       strength: factor on the maximal force of every muscle; 1 is an average trained man of 75 kg.
-      skill: 0 novice to 1 expert; novices wobble, co-contract and err more.
+      skill: 0 novice to 1 expert; novices sway, co-contract and make errors more.
       girth: factor on the thickness of trunk and limbs.
       asymmetry: relative strength of the right side over the left, minus one.
       skin, shirt, shorts, hair, wall: RGB in 0-1.
-      heading: direction faced against the room, rad.
-      seed: of the electrodes' properties.
+      heading: direction that the subject faces in the room, rad.
+      seed: of the properties of the electrodes.
     """
 
     id: str
@@ -72,8 +72,8 @@ def sample(number: int, seed: int) -> Subject:
     """Draws the `number`-th subject; a pure function of its arguments.
 
     Height and body-mass index follow young adults (means 1.77 m, 24.5 kg/m² for men, 1.64 m,
-    22.5 kg/m² for women); women's strength is taken as 0.85 of men's at equal
-    size. Cross-sections grow with mass^(2/3), forces also with the square of height (see `body`).
+    22.5 kg/m² for women). At equal size, women have 0.85 of the strength of men. Cross-sections
+    grow with mass^(2/3), forces also with the square of height (see `body`).
     """
     rng = np.random.default_rng([seed, number, 7])
     female = bool(rng.random() < 0.4)

@@ -1,1 +1,1 @@
-"""State, step and loop."""
+"""Training: losses, state, step, loop, checkpoints and logs."""

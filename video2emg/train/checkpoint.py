@@ -1,10 +1,10 @@
-"""Saving and restoring; the only file that knows orbax.
+"""Saves and restores checkpoints; the only module that uses orbax.
 
-Resuming (`Checkpoints.restore`: the state, bit for bit) and starting from somebody's weights
-(`load_params`) are different functions on purpose.
+`Checkpoints.restore` resumes a run with its exact state; `load_params` loads the parameters of a
+finished run.
 """
 
-# Orbax annotates paths with a protocol of its own that pathlib's do not match.
+# Orbax annotates paths with its own protocol, which pathlib's paths do not match.
 # pyright: reportArgumentType=false
 
 import contextlib
@@ -25,20 +25,21 @@ from video2emg.parallel import hosts
 
 
 class Checkpoints:
-    """Checkpoints of one run: the last few with everything, and the best parameters.
+    """Checkpoints of one run: the last few states, and the best parameters.
 
-    A checkpoint is written in the background under a temporary name and renamed when complete, so a
-    kill at any moment leaves the previous one whole. When it is complete, sizes and checksums of
-    its files are noted in `checkpoints.json`; what no longer fits them is not restored.
+    A checkpoint is written in the background under a temporary name and renamed when complete, so
+    the previous one stays intact if the process is killed. Sizes and checksums of the files of a
+    complete checkpoint are stored in `checkpoints.json`; a checkpoint that differs from them is not
+    restored.
 
-    `best/` holds the best parameters by step. Older ones stay for as long as a checkpoint from
-    which the newest would lie in the future is kept.
+    `best/` holds the best parameters, by step. Older ones are kept while there is a checkpoint of a
+    step before the newest best.
     """
 
     def __init__(self, workdir: Path, keep: int = 2):
-        """Opens `workdir/checkpoints`, creating it; what a killed save left behind is removed."""
+        """Opens or creates `workdir/checkpoints`; remains of incomplete saves are removed."""
         self._workdir = Path(workdir).absolute()
-        self._sums = self._workdir / "checkpoints.json"
+        self._checksums = self._workdir / "checkpoints.json"
         self._states = ocp.training.Checkpointer(
             self._workdir / "checkpoints",
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
@@ -47,7 +48,7 @@ class Checkpoints:
         )
         self._best = ocp.training.Checkpointer(
             self._workdir / "best",
-            preservation_policy=_Reachable(self._states),
+            preservation_policy=_BestOfEachCheckpoint(self._states),
             cleanup_tmp_directories=True,
             context=_barriers("best"),
         )
@@ -66,68 +67,69 @@ class Checkpoints:
         Args:
           step: number of steps done; nothing happens if it is saved already.
           state: pytree of arrays.
-          note: a JSON value to go with it.
+          note: a JSON value, saved with the state.
 
         Raises:
-          UserError: the disk was full, now or during the save before.
+          UserError: the disk was full, now or during the previous save.
         """
         self._finish("state")
-        if any(found.step == step for found in self._states.checkpoints):
+        if any(checkpoint.step == step for checkpoint in self._states.checkpoints):
             return
-        # Best parameters of an earlier step cannot be made again from this state.
+        # Best parameters of an earlier step cannot be restored from this state.
         if self._saving.get("best", (step, None))[0] < step:
             self._finish("best")
         with self._saves():
             response = self._states.save_checkpointables_async(
                 step, {"state": state}, custom_metadata={"note": note}, force=True
             )
-        done = self._background.submit(self._seal, step, response)
+        done = self._background.submit(self._store_checksums, step, response)
         self._saving["state"] = (step, done)
 
     def save_best(self, step: int, params: Any) -> None:
         """Starts saving the best parameters so far."""
         self._finish("best")
-        if any(found.step == step for found in self._best.checkpoints):
+        if any(checkpoint.step == step for checkpoint in self._best.checkpoints):
             return
         with self._saves():
-            # Forced: when to save is the loop's decision, not the default policy's.
+            # The loop decides when to save, not orbax's default policy.
             response = self._best.save_async(step, params, force=True)
         self._saving["best"] = (step, self._background.submit(response.result))
 
     def return_to(self, step: int, best_step: int | None, average: Any) -> None:
-        """Makes `best/` what it was when `step` was saved.
+        """Resets `best/` to what it was when `step` was saved.
 
         Args:
-          step: that the run resumes from.
-          best_step: of the best validation until then.
+          step: at which the run resumes.
+          best_step: step of the best validation until then.
           average: the parameters that were validated at `step`.
         """
-        for found in self._best.checkpoints:
-            if found.step > step:
-                self._best.delete(found.step)
-        # State and best of one step are saved side by side; the kill may have hit the latter.
+        for checkpoint in self._best.checkpoints:
+            if checkpoint.step > step:
+                self._best.delete(checkpoint.step)
+        # State and best of one step are saved in parallel; the process may have been killed when
+        # only the state was complete.
         if best_step == step:
             self.save_best(step, average)
 
-    def restore(self, like: Any) -> tuple[Any, Any] | None:
-        """The latest checkpoint that is whole: state and note, or None if there is none at all.
+    def restore(self, abstract: Any) -> tuple[Any, Any] | None:
+        """State and note of the latest intact checkpoint, or None if there is no checkpoint.
 
-        Damaged ones are set aside, and that is said.
+        Damaged checkpoints are renamed, with a message.
 
         Args:
-          like: pytree of `jax.ShapeDtypeStruct` with shardings, of any mesh.
+          abstract: pytree of `jax.ShapeDtypeStruct` with shardings, of any mesh.
 
         Raises:
-          UserError: there are checkpoints, and none fits the model or is whole.
+          UserError: there are checkpoints, but none that is intact and fits the model.
         """
-        steps = sorted((found.step for found in self._states.checkpoints), reverse=True)
+        steps = sorted((checkpoint.step for checkpoint in self._states.checkpoints), reverse=True)
         damaged: dict[int, str] = {}
         for step in steps:
-            found, problem = self._load(step, like)
+            restored, problem = self._load(step, abstract)
             problems = [p for p in hosts.share(problem) if p is not None]
             if not problems:
                 self._set_aside(damaged)
-                return found
+                return restored
             damaged[step] = problems[0]
         if damaged:
             raise UserError(
@@ -136,16 +138,16 @@ class Checkpoints:
             )
         return None
 
-    def _load(self, step: int, like: Any) -> tuple[tuple[Any, Any] | None, str | None]:
-        """State and note of a step, or what is wrong with it."""
+    def _load(self, step: int, abstract: Any) -> tuple[tuple[Any, Any] | None, str | None]:
+        """State and note of a step, or the problem with it."""
         problems = hosts.share(self._damage(step) if hosts.is_main() else None)
         if problems[0] is not None:
             return None, problems[0]
         try:
             with jax.transfer_guard("allow"):
-                state = self._states.load_checkpointables(step, {"state": like})["state"]
+                state = self._states.load_checkpointables(step, {"state": abstract})["state"]
             meta = self._states.checkpointables_metadata(step).custom_metadata or {}
-        except Exception as error:  # whatever a damaged file makes the libraries say
+        except Exception as error:  # damaged files raise many types of exceptions
             lines = str(error).strip().splitlines()
             return None, lines[0] if lines else type(error).__name__
         return (state, meta.get("note")), None
@@ -158,8 +160,8 @@ class Checkpoints:
                 shutil.rmtree(aside, ignore_errors=True)
                 folder.rename(aside)
                 print(
-                    f"checkpoint of step {step} is damaged ({problem}); set aside as {aside}, the "
-                    "one before is used",
+                    f"checkpoint of step {step} is damaged ({problem}); it is renamed to {aside} "
+                    "and the previous one is used",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -168,43 +170,43 @@ class Checkpoints:
         if damaged:
             self._states.reload()
 
-    def _seal(self, step: int, response: Any) -> None:
-        """Waits for a save and notes what its files look like; runs in the background."""
+    def _store_checksums(self, step: int, response: Any) -> None:
+        """Waits for a save and stores the checksums of its files; runs in the background."""
         response.result()
         if not hosts.is_main():
             return
-        sums = _read_sums(self._sums) | {str(step): checksums(self._folder(step))}
-        kept = {name: files for name, files in sums.items() if self._folder(name).exists()}
-        write_json(self._sums, kept)
+        stored = _read_checksums(self._checksums) | {str(step): checksums(self._folder(step))}
+        kept = {name: files for name, files in stored.items() if self._folder(name).exists()}
+        write_json(self._checksums, kept)
 
     def _damage(self, step: int) -> str | None:
-        """How the files of a step differ from what was written; None if they don't."""
-        wanted = _read_sums(self._sums).get(str(step))
-        if wanted is None:  # killed between the save and the note; orbax's own checks remain
+        """How the files of a step differ from what was written; None if they do not."""
+        expected = _read_checksums(self._checksums).get(str(step))
+        if expected is None:  # killed before the checksums were stored; orbax has its own checks
             return None
-        found = checksums(self._folder(step))
-        for name, value in wanted.items():
-            if name not in found:
+        current = checksums(self._folder(step))
+        for name, value in expected.items():
+            if name not in current:
                 return f"{name} is missing"
-            if found[name] != value:
-                what = "size" if found[name][0] != value[0] else "content"
-                return f"the {what} of {name} has changed"
+            if current[name] != value:
+                changed = "size" if current[name][0] != value[0] else "content"
+                return f"the {changed} of {name} has changed"
         return None
 
     def _folder(self, step: int | str) -> Path:
         return Path(self._states.directory) / str(step)
 
-    def _finish(self, what: str) -> None:
-        """Waits for a save under way, and raises its error."""
-        if what in self._saving:
+    def _finish(self, kind: str) -> None:
+        """Waits for the pending save of `state` or `best`, and raises its error."""
+        if kind in self._saving:
             with self._saves():
-                self._saving.pop(what)[1].result()
+                self._saving.pop(kind)[1].result()
 
     @contextlib.contextmanager
     def _saves(self) -> Iterator[None]:
-        """Allows copies to the host, and makes one line of a full disk.
+        """Allows copies to the host, and raises UserError if the disk is full.
 
-        Orbax reports it as one of several exceptions.
+        Orbax raises one of several exceptions then.
         """
         try:
             with jax.transfer_guard("allow"):
@@ -213,15 +215,15 @@ class Checkpoints:
             if "No space left" not in str(error):
                 raise
             raise UserError(
-                f"{self._workdir}: disk full while saving a checkpoint; the one before is intact: "
-                "free some room and run the same command again, it resumes"
+                f"{self._workdir}: disk full while saving a checkpoint; the previous one is "
+                "intact: free some space and run the same command again, it resumes"
             ) from error
 
     def close(self) -> None:
-        """Waits for saves under way."""
+        """Waits for pending saves."""
         try:
-            for what in list(self._saving):
-                self._finish(what)
+            for kind in list(self._saving):
+                self._finish(kind)
             with self._saves():
                 self._states.close()
                 self._best.close()
@@ -230,23 +232,23 @@ class Checkpoints:
 
 
 def _barriers(name: str) -> ocp.Context:
-    """Several processes meet at barriers, which must not be taken for another checkpointer's.
+    """Options that give the barriers of each checkpointer different names.
 
-    Orbax names some of them after the step alone, and one step may have two saves under way.
+    Orbax names some barriers after the step alone, and one step may have two saves at a time.
     """
     options = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
     return ocp.Context(multiprocessing_options=options)
 
 
-class _Reachable:
-    """Keeps, for every checkpoint, the newest best that is not newer; and the newest of all."""
+class _BestOfEachCheckpoint:
+    """Keeps the newest best, and for every checkpoint the newest best that is not newer."""
 
     def __init__(self, states: ocp.training.Checkpointer):
         self._states = states
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
         """Which of `checkpoints` to keep."""
-        steps = [found.step for found in checkpoints]
+        steps = [checkpoint.step for checkpoint in checkpoints]
         kept = {max(steps, default=None)}
         for state in self._states.checkpoints:
             kept.add(max((s for s in steps if s <= state.step), default=None))
@@ -259,30 +261,30 @@ def checksums(folder: Path) -> dict[str, list[int]]:
     return {path.relative_to(folder).as_posix(): checksum(path) for path in paths}
 
 
-def _read_sums(path: Path) -> dict[str, Any]:
+def _read_checksums(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):  # none yet, or damaged: orbax's own checks remain
+    except (FileNotFoundError, ValueError):  # none yet, or damaged; orbax has its own checks
         return {}
 
 
-def load_params(workdir: str | Path, like: Any) -> Any:
+def load_params(workdir: str | Path, abstract: Any) -> Any:
     """Loads the best parameters of a run.
 
     Args:
       workdir: the run's folder.
-      like: pytree of `jax.ShapeDtypeStruct` with shardings.
+      abstract: pytree of `jax.ShapeDtypeStruct` with shardings.
 
     Raises:
       UserError: there are none, or they belong to another model.
     """
     best = Path(workdir).absolute() / "best"
     steps = [int(path.name) for path in best.glob("*") if path.name.isdigit()]
-    folder = best / str(max(steps)) if steps else best  # runs of before 0.2 hold one, by itself
-    if not (folder / "_CHECKPOINT_METADATA").exists():
+    if not steps:
         raise UserError(f"{workdir}: no trained model here (no folder `best`)")
+    folder = best / str(max(steps))
     try:
-        return ocp.load(folder, like)
+        return ocp.load(folder, abstract)
     except (ValueError, KeyError, OSError) as error:
         raise UserError(
             f"{folder}: cannot load the parameters: {str(error).splitlines()[0]}"

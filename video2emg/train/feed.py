@@ -1,4 +1,4 @@
-"""Batches prepared ahead, by a thread that may be late or die but not in silence."""
+"""Prepares batches ahead in a thread; its delays and errors are reported."""
 
 import queue
 import threading
@@ -10,44 +10,44 @@ import tqdm
 
 from video2emg.core.errors import UserError
 
-_TELL_AFTER_S = 30.0
+_WARN_AFTER_S = 30.0
 
 
 class Feed:
-    """Iterates over batches; the next one is prepared while this one is used.
+    """Iterates over batches; the next ones are prepared while the current one is used.
 
     Attributes:
-      waited: seconds that `next` has waited, altogether.
+      waited: total time that `next` has waited, s.
     """
 
     def __init__(self, batches: Iterable[Any], patience_s: float = 600.0, ahead: int = 1):
-        """Starts to prepare.
+        """Starts the thread.
 
         Args:
-          batches: made one by one in a thread.
-          patience_s: how long one batch may take.
-          ahead: batches held ready.
+          batches: iterated over in the thread.
+          patience_s: longest time that one batch may take.
+          ahead: number of batches prepared ahead.
         """
         self.waited = 0.0
         self._patience = patience_s
         self._ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(ahead)
-        self._seen: list[Any] = []
-        self._over = threading.Event()
+        self._peeked: list[Any] = []
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._prepare, args=(batches,), daemon=True)
         self._thread.start()
 
     def _prepare(self, batches: Iterable[Any]) -> None:
         try:
             for batch in batches:
-                self._offer((batch, None))
-                if self._over.is_set():
+                self._put((batch, None))
+                if self._closed.is_set():
                     return
-            self._offer((None, StopIteration()))
-        except BaseException as error:  # handed to the thread that waits for the batch
-            self._offer((None, error))
+            self._put((None, StopIteration()))
+        except BaseException as error:  # raised again in the thread that waits for the batch
+            self._put((None, error))
 
-    def _offer(self, item: tuple[Any, BaseException | None]) -> None:
-        while not self._over.is_set():
+    def _put(self, item: tuple[Any, BaseException | None]) -> None:
+        while not self._closed.is_set():
             try:
                 return self._ready.put(item, timeout=0.1)
             except queue.Full:
@@ -57,21 +57,21 @@ class Feed:
         return self
 
     def peek(self) -> Any:
-        """The next batch, which stays the next."""
-        if not self._seen:
-            self._seen.append(next(self))
-        return self._seen[0]
+        """The next batch, without consuming it."""
+        if not self._peeked:
+            self._peeked.append(next(self))
+        return self._peeked[0]
 
     def __next__(self) -> Any:
         """The next batch.
 
         Raises:
-          UserError: none came in time.
+          UserError: it was not ready in time.
         """
-        if self._seen:
-            return self._seen.pop()
+        if self._peeked:
+            return self._peeked.pop()
         start = time.monotonic()
-        told = False
+        warned = False
         while True:
             try:
                 batch, error = self._ready.get(timeout=min(1.0, self._patience))
@@ -82,9 +82,9 @@ class Feed:
                         f"no training batch for {waiting:.0f} s (config.train.patience_s): reading "
                         "or decoding clips hangs; the last checkpoint is intact"
                     ) from None
-                if waiting > _TELL_AFTER_S and not told:
+                if waiting > _WARN_AFTER_S and not warned:
                     tqdm.tqdm.write(f"waiting for input since {waiting:.0f} s")
-                    told = True
+                    warned = True
                 continue
             self.waited += time.monotonic() - start
             if error is not None:
@@ -92,6 +92,6 @@ class Feed:
             return batch
 
     def close(self) -> None:
-        """Ends the thread after the batch that it is making."""
-        self._over.set()
+        """Ends the thread after the batch that it is preparing."""
+        self._closed.set()
         self._thread.join(timeout=1.0)

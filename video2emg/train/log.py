@@ -1,11 +1,11 @@
-"""`metrics.jsonl` and TensorBoard: every step is reported once, however often a run is resumed."""
+"""Writes `metrics.jsonl` and TensorBoard files; resuming a run repeats or loses no line."""
 
 import json
 import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -21,9 +21,9 @@ Pending = list[tuple[int, dict[str, Any]]]
 class MetricsLog:
     """Means of training metrics over `every` steps, and validations, in the order of steps.
 
-    Reports lie at fixed steps: what has been measured since the last one travels in the checkpoint
-    (`pending`), so that a resumed run writes the lines of one that was never stopped. Only process
-    0 writes.
+    Reports are at fixed steps. Metrics since the last report are saved in the checkpoint
+    (`pending`), so a resumed run writes the same lines as an uninterrupted one. Only process 0
+    writes.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class MetricsLog:
 
         Args:
           workdir: of the run.
-          first_step: what was reported of later steps is taken back.
+          first_step: lines of later steps are removed.
           every: steps per report.
-          pending: as saved with the checkpoint.
-          name_of: the example of a number in a batch's `index`, for messages.
+          pending: saved with the checkpoint.
+          name_of: name of the clip with a number in a batch's `index`, for messages.
         """
         self._workdir, self._every, self._name_of = workdir, every, name_of
         self._path = workdir / "metrics.jsonl"
@@ -73,43 +73,45 @@ class MetricsLog:
         return lines
 
     def _fresh_board(self, lines: list[dict[str, Any]]) -> tensorboardX.SummaryWriter:
-        """TensorBoard files made anew of the lines: old ones would show some steps twice."""
+        """Writes TensorBoard files anew from the lines; old ones would show some steps twice."""
         folder = self._workdir / "tensorboard"
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
         self._board = tensorboardX.SummaryWriter(str(folder))
         for line in lines:
-            self._draw(line["step"], {k: v for k, v in line.items() if k != "step"})
+            self._add_scalars(line["step"], {k: v for k, v in line.items() if k != "step"})
         return self._board
 
-    def _draw(self, step: int, values: dict[str, float | None]) -> None:
+    def _add_scalars(self, step: int, values: dict[str, float | None]) -> None:
         assert self._board is not None
         for name, value in values.items():
             if value is not None:
                 self._board.add_scalar(name, value, step)
 
     def add(self, step: int, metrics: dict[str, jax.Array], index: jax.Array | None) -> None:
-        """Remembers the metrics of a step, and which examples it saw, without waiting for them."""
+        """Records the metrics and the example numbers of a step, without waiting for them."""
         self._unread.append((step, metrics, index))
 
     def read(self) -> None:
-        """Waits for the metrics of all steps so far.
+        """Waits for the metrics of all recorded steps.
 
         Raises:
-          UserError: one is not finite; the message names the clips of that batch.
+          UserError: a metric is not finite; the message names the clips of that batch.
         """
         if not self._unread:
             return
         with jax.transfer_guard("allow"):
             values = jax.device_get([metrics for _, metrics, _ in self._unread])
         for (step, _, index), metrics in zip(self._unread, values, strict=True):
-            bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-            if bad:
-                self._explain(step, bad, metrics, index)
+            not_finite = [name for name, value in metrics.items() if not math.isfinite(value)]
+            if not_finite:
+                self._raise_not_finite(step, not_finite, metrics, index)
             self._pending.append((step, metrics))
         self._unread = []
 
-    def _explain(self, step: int, bad: list[str], metrics: dict, index: jax.Array | None) -> None:
+    def _raise_not_finite(
+        self, step: int, names: list[str], metrics: dict, index: jax.Array | None
+    ) -> NoReturn:
         clips: list[str] = []
         if index is not None:
             with jax.transfer_guard("allow"):
@@ -117,11 +119,11 @@ class MetricsLog:
             clips = sorted({self._name_of(i) for part in hosts.share(local) for i in part})
         if hosts.is_main():
             values = {name: str(value) for name, value in metrics.items()}
-            found = {"step": step, "metrics": values, "clips": clips}
-            write_json(self._workdir / "not_finite.json", found)
+            report = {"step": step, "metrics": values, "clips": clips}
+            write_json(self._workdir / "not_finite.json", report)
         shown = ", ".join(clips[:4]) + (f" and {len(clips) - 4} more" if len(clips) > 4 else "")
         raise UserError(
-            f"training stopped: {', '.join(bad)} not finite at step {step}"
+            f"training stopped: {', '.join(names)} not finite at step {step}"
             + (f", batch of clips {shown} (all in not_finite.json)" if clips else "")
             + "; the last checkpoint is intact: lower config.train.learning_rate or look at the"
             " data"
@@ -129,11 +131,11 @@ class MetricsLog:
 
     @property
     def pending(self) -> Pending:
-        """What is measured and not yet reported, as JSON values, to be saved with the state."""
+        """Metrics that are not reported yet, as JSON values, to be saved with the state."""
         return [(s, {name: float(v) for name, v in m.items()}) for s, m in self._pending]
 
     def report(self, step: int, last: bool = False) -> dict[str, float] | None:
-        """The means at steps where a report is due, written down; else None."""
+        """Writes and returns the means at steps where a report is due; None at others."""
         if step % self._every and not last:
             return None
         self.read()
@@ -146,18 +148,18 @@ class MetricsLog:
         return means
 
     def validated(self, step: int) -> bool:
-        """Whether the validation of `step` is written down."""
+        """Whether the validation of `step` is written."""
         return step in self._validations
 
     @property
     def best(self) -> tuple[int | None, float]:
-        """Step and skill of the best validation, the first of equals."""
+        """Step and skill of the best validation, the first one of several equal ones."""
         known = [(skill, -step) for step, skill in self._validations.items() if skill is not None]
         skill, step = max(known, default=(-math.inf, None))
         return (None if step is None else -step), skill
 
     def validation(self, step: int, scores: dict[str, float]) -> None:
-        """Writes down a validation."""
+        """Writes a validation."""
         skill = scores["skill"]
         self._validations[step] = skill if math.isfinite(skill) else None
         self._write(step, {f"validation_{name}": value for name, value in scores.items()})
@@ -165,14 +167,14 @@ class MetricsLog:
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._file is None:
             return
-        # What is undefined (no clips to compare) is null.
-        known = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **known}) + "\n")
+        # Undefined values (no clips to compare) become null.
+        line = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, **line}) + "\n")
         self._file.flush()
-        self._draw(step, known)
+        self._add_scalars(step, line)
 
     def sync(self) -> None:
-        """Puts on disk what a checkpoint of this step relies on."""
+        """Flushes the lines to disk, before a checkpoint that relies on them."""
         if self._file is not None:
             os.fsync(self._file.fileno())
 
@@ -185,5 +187,5 @@ class MetricsLog:
 
 
 def _distinct(array: jax.Array) -> list[np.ndarray]:
-    """The parts of a batch's field on this process, each once."""
+    """The shards of a batch's field on this process, without copies."""
     return [np.asarray(s.data) for s in array.addressable_shards if s.replica_id == 0]

@@ -1,11 +1,12 @@
-"""The training loop, readable from top to bottom.
+"""The training loop.
 
-Order per step (it matters for exact resuming): validate the old state → save it → next batch →
-step → report. The batch of a step is a function of the step alone, so the state is all there is to
-save.
+At each step it validates the state, saves it, gets the next batch, updates the state and logs the
+metrics. Exact resuming relies on this order. The batch of a step depends on the step alone, so a
+checkpoint needs no more than the state and the metrics that are not written yet.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from video2emg.train.feed import Feed
 from video2emg.train.log import MetricsLog
 from video2emg.train.losses import losses
 from video2emg.train.profile import Profile
+from video2emg.train.state import TrainState
 from video2emg.train.step import LossFn, train_step
 from video2emg.train.stop import Stop
 
@@ -47,19 +49,19 @@ def train(
 ) -> None:
     """Trains until `config.steps`, continuing from the last checkpoint in `workdir`, if any.
 
-    Leaves `checkpoints/` (states), `best/` (parameters best on validation), `metrics.jsonl` and
-    TensorBoard files in `workdir`.
+    Writes `checkpoints/` (states), `best/` (parameters with the best validation), `metrics.jsonl`
+    and TensorBoard files to `workdir`.
 
     Args:
       model: from `models.build`.
       config: `config.train`.
-      data: step → endless batches (this process's rows) of that step and those after.
-      validate: averaged parameters → metrics; `skill` chooses the best.
+      data: step → endless batches (this process's rows) from that step on.
+      validate: averaged parameters → metrics; `skill` selects the best.
       mesh: the devices.
       workdir: of the run.
-      loss_fn: outputs, batch, `config.loss` → total and parts.
-      start: parameters of some of the model's children to begin with, by the child's name.
-      name_of: the clip of a number in a batch's `index`, for messages.
+      loss_fn: outputs, batch, `config.loss` → total loss and its parts.
+      start: initial parameters of some of the model's submodules, by their names.
+      name_of: name of the clip with a number in a batch's `index`, for messages.
       profile: whether to write `profile/` about the first steps.
 
     Raises:
@@ -71,13 +73,12 @@ def train(
         stop = stack.enter_context(Stop())
         checkpoints = Checkpoints(workdir)
         stack.callback(checkpoints.close)
-        guess = checkpoints.latest_step or 0
-        feed = Feed(data(guess), config.patience_s)
+        latest = checkpoints.latest_step or 0
+        feed = Feed(data(latest), config.patience_s)
         stack.callback(lambda: feed.close())
-        like = feed.peek()
 
         tx = state_lib.optimiser(config)
-        create = functools.partial(state_lib.create, model, tx, like, config.seed, start)
+        create = functools.partial(state_lib.create, model, tx, feed.peek(), config.seed, start)
         shapes = jax.eval_shape(create)
         sharding = mesh_lib.state_sharding(mesh, shapes)
         step_fn = jax.jit(
@@ -85,27 +86,23 @@ def train(
             out_shardings=(sharding, mesh_lib.replicated(mesh)),
             donate_argnums=0,
         )
-        abstract = jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, sharding
-        )
-        restored = checkpoints.restore(abstract)
-        if restored is None:
-            state, pending = jax.jit(create, out_shardings=sharding)(), []
-        else:
-            state, pending = restored[0], restored[1] or []
+        state, pending = _restore_or_create(checkpoints, create, shapes, sharding)
         first = int(state.step)
         if first > config.steps:
             raise UserError(
                 f"{workdir}: already trained for {first} steps, more than "
                 f"config.train.steps={config.steps}; choose another workdir"
             )
-        if first != guess:  # the latest checkpoint was damaged
+        if first != latest:  # the latest checkpoint was damaged
             feed.close()
             feed = Feed(data(first), config.patience_s)
         log = MetricsLog(workdir, first, config.log_every, pending, name_of)
         stack.callback(log.close)
         checkpoints.return_to(first, log.best[0], state.average)
 
+        profiler = Profile(workdir / "profile", step_fn, feed, mesh) if profile else None
+        if profiler:
+            stack.callback(profiler.close)
         bar = tqdm.tqdm(
             total=config.steps,
             initial=first,
@@ -113,63 +110,101 @@ def train(
             unit="step",
             disable=not hosts.is_main(),
         )
-        watch = Profile(workdir / "profile", step_fn, feed, mesh) if profile else None
-        if watch:
-            stack.callback(watch.close)
         stack.enter_context(bar)
         stack.enter_context(jax.transfer_guard("disallow"))
-        done = first  # steps that are in `state`
+        loop = _Loop(config, step_fn, validate, mesh, feed, checkpoints, log, stop, bar, profiler)
+        loop.run(state, first)
+
+
+def _restore_or_create(
+    checkpoints: Checkpoints, create: Callable[[], TrainState], shapes: Any, sharding: Any
+) -> tuple[TrainState, list[Any]]:
+    """The state of the last checkpoint and its unwritten metrics, or an initial state."""
+    abstract = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, sharding
+    )
+    restored = checkpoints.restore(abstract)
+    if restored is None:
+        return jax.jit(create, out_shardings=sharding)(), []
+    return restored[0], restored[1] or []
+
+
+@dataclasses.dataclass
+class _Loop:
+    """The parts that `train` has prepared, and the loop over the steps."""
+
+    config: Config
+    step_fn: Callable[[TrainState, Any], tuple[TrainState, dict[str, jax.Array]]]
+    validate: Validate
+    mesh: jax.sharding.Mesh
+    feed: Feed
+    checkpoints: Checkpoints
+    log: MetricsLog
+    stop: Stop
+    bar: tqdm.tqdm
+    profiler: Profile | None
+
+    def run(self, state: TrainState, first: int) -> None:
+        """Trains `state` from step `first` to the last."""
+        steps = self.config.steps
+        done = first  # steps that `state` includes
         try:
-            for step in range(first, config.steps + 1):
-                last = step == config.steps
-                if _due(step, config.eval_every, last) and not log.validated(step):
-                    log.read()
-                    best = log.best[1]
-                    with stop.at_once():
-                        scores = validate(state.average)
-                    # A validation that is written down has its parameters saved.
-                    if scores["skill"] > best:
-                        checkpoints.save_best(step, state.average)
-                    log.validation(step, scores)
-                if _due(step, config.save_every, last):
-                    _save(checkpoints, log, step, state)
+            for step in range(first, steps + 1):
+                last = step == steps
+                if _due(step, self.config.eval_every, last) and not self.log.validated(step):
+                    self._validate(step, state)
+                if _due(step, self.config.save_every, last):
+                    self._save(step, state)
                 if last:
                     break
-                if watch:
-                    watch.before(state)
-                with stop.at_once():
-                    batch = next(feed)
-                batch = mesh_lib.put_batch(mesh, batch)
-                if watch:
-                    watch.ready(batch)
-                with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                    state, metrics = step_fn(state, batch)
+                state = self._step(step, state)
                 done = step + 1
-                if watch and (summary := watch.after(state, batch)):
-                    bar.write(summary, end="")
-                log.add(done, metrics, batch.get("index"))
-                bar.update()
                 # Reading a metric waits for the device, so it is done rarely.
-                means = log.report(done, last=done == config.steps)
+                means = self.log.report(done, last=done == steps)
                 if means is not None:
-                    bar.set_postfix(loss=f"{means['loss']:.4f}")
-                    stop.agreed()
-            stop.agreed()  # a signal during the last save must not be forgotten
+                    self.bar.set_postfix(loss=f"{means['loss']:.4f}")
+                    self.stop.agreed()
+            self.stop.agreed()  # a signal during the last save must not be lost
         except Interrupted as signal:
-            _save(checkpoints, log, done, state)
-            checkpoints.close()
+            self._save(done, state)
+            self.checkpoints.close()
             raise Interrupted(
-                f"stopped by {signal} after step {done} of {config.steps}, which is saved; the "
-                "same command resumes"
+                f"stopped by {signal} after step {done} of {steps}, which is saved; the same "
+                "command resumes"
             ) from None
+
+    def _validate(self, step: int, state: TrainState) -> None:
+        self.log.read()
+        best = self.log.best[1]
+        with self.stop.at_once():
+            scores = self.validate(state.average)
+        # Saved before the validation is logged, so that the best of the log always exists.
+        if scores["skill"] > best:
+            self.checkpoints.save_best(step, state.average)
+        self.log.validation(step, scores)
+
+    def _step(self, step: int, state: TrainState) -> TrainState:
+        if self.profiler:
+            self.profiler.before(state)
+        with self.stop.at_once():
+            batch = next(self.feed)
+        batch = mesh_lib.put_batch(self.mesh, batch)
+        if self.profiler:
+            self.profiler.ready(batch)
+        with jax.profiler.StepTraceAnnotation("train", step_num=step):
+            state, metrics = self.step_fn(state, batch)
+        if self.profiler and (summary := self.profiler.after(state, batch)):
+            self.bar.write(summary, end="")
+        self.log.add(step + 1, metrics, batch.get("index"))
+        self.bar.update()
+        return state
+
+    def _save(self, step: int, state: TrainState) -> None:
+        """Saves the state, after a check that its losses are finite, and the unwritten metrics."""
+        self.log.read()
+        self.log.sync()
+        self.checkpoints.save(step, state, self.log.pending)
 
 
 def _due(step: int, every: int, last: bool) -> bool:
     return step > 0 and (step % every == 0 or last)
-
-
-def _save(checkpoints: Checkpoints, log: MetricsLog, step: int, state: Any) -> None:
-    """Saves a state that is known to be sound, and what the log still owes."""
-    log.read()
-    log.sync()
-    checkpoints.save(step, state, log.pending)

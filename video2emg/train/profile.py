@@ -1,6 +1,6 @@
-"""A trace of a few steps, and one page on where their time goes (`launch.py --profile`).
+"""A trace of a few steps and a summary of where their time goes (`launch.py --profile`).
 
-Steps run as ever, none is added or repeated: a run with a profile trains the same parameters.
+No step is added or repeated: a run with a profile trains the same parameters.
 """
 
 import statistics
@@ -17,20 +17,21 @@ from video2emg.core.files import write_text
 from video2emg.parallel import hosts
 from video2emg.train.feed import Feed
 
-WARM, FREE, BLOCKED = 3, 8, 5  # steps: not looked at; traced as they come; one by one
+# Numbers of steps: ignored; traced; timed one by one, waiting for each.
+WARM, FREE, BLOCKED = 3, 8, 5
 LENGTH = WARM + FREE + BLOCKED
 
 
 class Profile:
-    """Watches the first steps of a run, and writes `profile/` of the workdir."""
+    """Measures the first steps of a run and writes the folder `profile` of the workdir."""
 
     def __init__(self, folder: Path, step_fn: Any, feed: Feed, mesh: jax.sharding.Mesh):
-        """Nothing is measured before `before` and `after` are called around each step.
+        """Prepares the measurement.
 
         Args:
           folder: for the trace and `summary.txt`.
           step_fn: the jitted step.
-          feed: of the batches; knows how long it was waited for.
+          feed: of the batches; it measures the waiting time.
           mesh: the devices.
         """
         self._folder, self._step_fn, self._feed, self._mesh = folder, step_fn, feed, mesh
@@ -39,7 +40,7 @@ class Profile:
         self._start = self._waited = self._free = self._input = 0.0
 
     def before(self, state: Any) -> None:
-        """To be called before a step's batch is asked for."""
+        """Call it before the batch of a step is requested."""
         if self._n in (WARM, WARM + FREE):
             jax.block_until_ready(state)
             now = time.perf_counter()
@@ -53,13 +54,13 @@ class Profile:
                 self.close()
 
     def ready(self, batch: Any) -> None:
-        """To be called when the batch is there, before the step."""
+        """Call it when the batch is ready, before the step."""
         if WARM + FREE <= self._n < LENGTH:
             jax.block_until_ready(batch)
             self._start = time.perf_counter()
 
     def after(self, state: Any, batch: Any) -> str | None:
-        """To be called after a step; returns the summary once it is known."""
+        """Call it after a step; returns the summary after the last measured step."""
         if WARM + FREE <= self._n < LENGTH:
             jax.block_until_ready(state)
             self._alone.append(time.perf_counter() - self._start)
@@ -72,7 +73,7 @@ class Profile:
         return text
 
     def close(self) -> None:
-        """Ends the trace, if one is being made."""
+        """Ends the trace, if one is active."""
         if self._tracing:
             self._tracing = False
             jax.profiler.stop_trace()
@@ -95,24 +96,24 @@ class Profile:
         peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
         rows = [
             ("devices", f"{self._mesh.size} × {device.device_kind}, mesh {dict(self._mesh.shape)}"),
-            ("step as it comes", f"{self._free * 1e3:.1f} ms ({FREE} steps)"),
-            ("step alone", f"{step * 1e3:.1f} ms (median of {BLOCKED}, waited for one by one)"),
-            ("waiting for input", f"{self._input / self._free:.1%} of the step as it comes"),
-            ("device idle", f"{gap / self._free:.1%} (as it comes less alone; input included)"),
-            ("FLOPs per step", f"{flops:.3g} (XLA: recomputation counts, a loop's body once)"),
+            ("step in the loop", f"{self._free * 1e3:.1f} ms ({FREE} steps)"),
+            ("step alone", f"{step * 1e3:.1f} ms (median of {BLOCKED}, each waited for)"),
+            ("waiting for input", f"{self._input / self._free:.1%} of the step in the loop"),
+            ("device idle", f"{gap / self._free:.1%} (in the loop minus alone; input included)"),
+            ("FLOPs per step", f"{flops:.3g} (XLA: counts recomputation, a loop's body once)"),
             ("matmul ceiling", f"{ceiling:.3g} FLOP/s, measured on all devices together"),
             ("utilisation", f"{flops / self._free / ceiling:.1%} of the ceiling"),
             ("memory planned", f"{planned / 2**20:.0f} MiB per device (XLA)"),
-            ("memory peak", "not told" if peak is None else f"{peak / 2**20:.0f} MiB"),
+            ("memory peak", "unknown" if peak is None else f"{peak / 2**20:.0f} MiB"),
             ("trace", f"{self._folder} (TensorBoard's profile plugin, or Perfetto)"),
         ]
         return "".join(f"{name:<18} {value}\n" for name, value in rows)
 
 
 def matmul_ceiling(mesh: jax.sharding.Mesh, seconds: float = 0.5) -> float:
-    """FLOP/s that all devices of a mesh reach together in nothing but matrix products.
+    """FLOP/s that all devices of a mesh together reach in matrix products.
 
-    bfloat16 where that is fast (GPU, TPU), else float32.
+    In bfloat16 on accelerators, in float32 on CPUs.
     """
     accelerator = mesh.devices.flat[0].platform != "cpu"
     size, dtype = (8192, jnp.bfloat16) if accelerator else (768, jnp.float32)

@@ -1,4 +1,4 @@
-"""The training state: everything a run needs to continue, and nothing else."""
+"""The training state, its initialisation, and the optimiser."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,16 +17,16 @@ from video2emg.models.blocks import SCANNED
 
 @flax.struct.dataclass
 class TrainState:
-    """A pytree that is sharded, donated, saved and restored as a whole.
+    """Everything that a run needs to continue; sharded, donated, saved and restored as a whole.
 
-    The fields are arrays, or, in trees of the same form, their shapes or shardings.
+    The fields are pytrees of arrays, or of their shapes or shardings.
 
     Attributes:
-      step: [] int32, optimiser steps done.
+      step: [] int32, number of steps done.
       params: the model's parameters, float32.
-      average: exponential moving average of `params`; what is evaluated.
+      average: exponential moving average of `params`, which is evaluated.
       opt_state: of optax.
-      rng: key; the randomness of step n is `fold_in(rng, n)`, so resuming needs no stream.
+      rng: key; step n uses `fold_in(rng, n)`.
     """
 
     step: Any
@@ -37,20 +37,22 @@ class TrainState:
 
 
 def optimiser(config: Config) -> optax.GradientTransformation:
-    """`config.optimiser` with warm-up, cosine decay and clipping.
+    """The optimiser `config.optimiser` with warm-up, cosine decay and gradient clipping.
 
-    - `adamw` (Loshchilov & Hutter 2019): no decay on vectors and scalars.
-    - `muon` (Jordan et al. 2024): orthogonalised momentum for every matrix, AdamW for the rest. It
-      reaches in 500 steps what AdamW does not in several times as many (docs/choices.md).
+    - `adamw` (Loshchilov & Hutter 2019), without weight decay on vectors and scalars.
+    - `muon` (Jordan et al. 2024): orthogonalised momentum for every matrix, AdamW for the rest.
+      After 500 steps it is better than AdamW after several times as many (docs/choices.md).
 
-    With `config.finetune`, only what it says is trained.
+    With `config.finetune`, only the parameters that it selects are trained.
 
     Raises:
-      UserError: another name, or a warm-up longer than the training.
+      UserError: an unknown optimiser, or a warm-up longer than the training.
     """
     if not 0 <= config.warmup_steps < config.steps:
-        raise UserError(f"config.train.warmup_steps={config.warmup_steps} must be fewer than "
-                        f"config.train.steps={config.steps}")  # fmt: skip
+        raise UserError(
+            f"config.train.warmup_steps={config.warmup_steps} must be fewer than "
+            f"config.train.steps={config.steps}"
+        )
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup_steps, config.steps
     )
@@ -66,7 +68,7 @@ def optimiser(config: Config) -> optax.GradientTransformation:
         rule = optax.contrib.muon(
             schedule,
             weight_decay=config.weight_decay,
-            # Vectors and embeddings want smaller steps than orthogonal matrices.
+            # Vectors and embeddings need smaller steps than orthogonal matrices.
             adam_learning_rate=lambda step: 0.15 * schedule(step),
             muon_weight_dimension_numbers=_matrices,
         )
@@ -77,12 +79,12 @@ def optimiser(config: Config) -> optax.GradientTransformation:
 
 
 def _stacked(path: tuple[Any, ...]) -> int:
-    """How many leading axes only count layers."""
+    """Number of leading axes that index stacked layers."""
     return sum(key.key == SCANNED for key in path)
 
 
 def _matrices(params: Any) -> Any:
-    """Which axes of each kernel are inputs and which outputs; None for what is not a matrix."""
+    """The input and the output axes of each kernel; None for parameters that are no matrices."""
 
     def axes(path: tuple[Any, ...], leaf: Any) -> optax.contrib.MuonDimensionNumbers | None:
         name, parent = path[-1].key, path[-2].key if len(path) > 1 else ""
@@ -104,14 +106,14 @@ def create(
     seed: int,
     start: Mapping[str, Any] | None = None,
 ) -> TrainState:
-    """A fresh state; traceable, so that its shapes can be known before any memory is used.
+    """Creates the initial state; `jax.eval_shape` of it gives the shapes.
 
     Args:
       model: from `models.build`.
       tx: from `optimiser`.
       batch: arrays or shapes of one batch.
       seed: of initialisation and dropout.
-      start: parameters of some of the model's children that are known already.
+      start: given parameters of some of the model's submodules, by their names.
     """
     init_key, step_key = jax.random.split(jax.random.key(seed))
     zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}

@@ -1,4 +1,4 @@
-"""One optimisation step and one prediction, as pure functions of state and batch."""
+"""A training step and a prediction step, as pure functions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from video2emg.train.losses import losses
 from video2emg.train.state import TrainState
 
 Batch = dict[str, jax.Array]
-# Outputs, batch and `config.train.loss` → total and parts.
+# Outputs, batch and `config.train.loss` → total loss and its parts by name.
 LossFn = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 
@@ -28,21 +28,21 @@ def train_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         rng = jax.random.fold_in(state.rng, state.step)
 
-        def outputs_of(params: dict, part: Batch, rng: jax.Array) -> Any:
+        def forward(params: dict, part: Batch, rng: jax.Array) -> Any:
             outputs, _ = model.apply({"params": params}, part, train=True, rngs={"dropout": rng})  # pyright: ignore
             return outputs
 
-        def loss_of(params: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
+        def compute_loss(params: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
             if config.accumulate == 1:
-                outputs = outputs_of(params, batch, rng)
+                outputs = forward(params, batch, rng)
             else:
-                outputs = _in_parts(outputs_of, params, batch, rng, config.accumulate)
+                outputs = _in_parts(forward, params, batch, rng, config.accumulate)
             return loss_fn(outputs, batch, config.loss)
 
-        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        (loss, parts), grads = jax.value_and_grad(compute_loss, has_aux=True)(state.params)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        # A short memory at first, or the average would remember the initialisation.
+        # A smaller decay at first, so that the average forgets the initialisation.
         decay = jnp.minimum(config.average_decay, (1 + state.step) / (10 + state.step))
         average = optax.incremental_update(params, state.average, 1 - decay)
         metrics = {f"loss_{name}": value for name, value in parts.items()}
@@ -56,31 +56,31 @@ def train_step(
 
 
 def _in_parts(
-    outputs_of: Callable[[dict, Batch, jax.Array], Any],
+    forward: Callable[[dict, Batch, jax.Array], Any],
     params: dict,
     batch: Batch,
     rng: jax.Array,
     parts: int,
 ) -> Any:
-    """Outputs of a batch whose `parts` pass one after the other; only one is in memory at a time.
+    """Outputs of a batch that is processed in `parts`, one after the other, to save memory.
 
-    What a part computes is forgotten and computed again for its gradient, which sums over the
-    parts. The loss sees the whole batch, so that any loss, masked means included, is that of the
-    large batch; averaging the losses of parts would not be.
+    The activations of a part are computed again in the backward pass, and the gradients of the
+    parts are summed. The loss is computed from the outputs of the whole batch, so it is exactly
+    that of the batch; a mean of the losses of the parts would differ where losses are masked means.
     """
 
     def split(x: jax.Array) -> jax.Array:
-        # Every device keeps its own examples: part k is each device's k-th share of them.
+        # Part k has the k-th share of each device's examples, so no example moves between devices.
         return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
     def join(x: jax.Array) -> jax.Array:
         return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
 
-    def one(part: tuple[Batch, jax.Array]) -> Any:
-        return outputs_of(params, *part)
+    def forward_part(part: tuple[Batch, jax.Array]) -> Any:
+        return forward(params, *part)
 
-    keys = jax.random.split(rng, parts)
-    return jax.tree.map(join, jax.lax.map(jax.checkpoint(one), (jax.tree.map(split, batch), keys)))
+    inputs = (jax.tree.map(split, batch), jax.random.split(rng, parts))
+    return jax.tree.map(join, jax.lax.map(jax.checkpoint(forward_part), inputs))
 
 
 def predict_step(model: Model) -> Callable[[dict, Batch], Any]:

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop become a wish, granted where nothing is lost."""
+"""Turns signals that ask a run to stop into an orderly stop at a safe point."""
 
 import contextlib
 import signal
@@ -16,28 +16,30 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Context in which SIGTERM and SIGINT are remembered instead of killing the process.
+    """Context in which SIGTERM and SIGINT are recorded instead of ending the process.
 
-    A second SIGINT is an impatient person's: it raises KeyboardInterrupt at once.
+    A SIGINT after another signal raises KeyboardInterrupt immediately.
+
+    Attributes:
+      name: of the signal received, None before.
     """
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
         self.name: str | None = None
         self._immediate = False
-        self._before: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
-        # Python allows handlers in the main thread only; elsewhere signals keep their meaning.
+        # Python allows handlers in the main thread only; in others, signals keep their effect.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._asked) for number in _SIGNALS}
+            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _asked(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, number: int, _: FrameType | None) -> None:
         if self.name is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.name = signal.Signals(number).name
@@ -46,9 +48,10 @@ class Stop:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Around work that may be dropped half-way: a signal raises Interrupted there and then.
+        """Context for work that may be aborted: a signal raises Interrupted immediately.
 
-        With several processes all must stop at the same step, so they finish it; see `agreed`.
+        With several processes it has no effect, because all must stop at the same step; see
+        `agreed`.
         """
         if jax.process_count() > 1:
             yield
@@ -62,7 +65,7 @@ class Stop:
             self._immediate = False
 
     def agreed(self) -> None:
-        """Raises Interrupted in every process if any was asked to stop; they call it together."""
+        """Raises Interrupted in all processes if one got a signal; all must call it together."""
         for name in hosts.share(self.name):
             if name is not None:
                 self.name = name

@@ -1,1 +1,1 @@
-"""Questions made of clips and a knowledge graph, and who answers them; docs/videoqa.md."""
+"""Video question answering: questions about clips, respondents and metrics; docs/videoqa.md."""

@@ -1,4 +1,4 @@
-"""Questions of one split: the chain of four for every clip, and closed ones in balanced groups."""
+"""Questions of one split: a dialogue of four for every clip, and balanced closed questions."""
 
 import hashlib
 import math
@@ -8,13 +8,13 @@ import numpy as np
 
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import wording
-from video2emg.videoqa.accounts import Account
 from video2emg.videoqa.items import Item, Key, Question
-from video2emg.videoqa.kinds import KINDS, Group, Kind
+from video2emg.videoqa.question_types import QUESTION_TYPES, Group, QuestionType
+from video2emg.videoqa.repetition_records import RepetitionRecord
 
-# The chain of FLEX-VideoQA, in order: recognise, explain, evaluate, score.
-RECOGNISE, STANDARD, EVALUATE, SCORE = CHAIN = ("recognise", "standard", "evaluate", "score")
-_ASKED = {
+# The dialogue of FLEX-VideoQA, in order: recognise, explain, evaluate, score.
+RECOGNISE, STANDARD, EVALUATE, SCORE = DIALOGUE = ("recognise", "standard", "evaluate", "score")
+_QUESTION_TEXTS = {
     RECOGNISE: (
         "Which exercise is shown in the video?",
         "What fitness exercise is this person performing?",
@@ -41,100 +41,102 @@ _ASKED = {
 }
 
 
-def generate(graph: Graph, accounts: Sequence[Account], seed: int) -> list[Item]:
-    """The questions of one split, a pure function of its arguments.
+def generate(graph: Graph, repetitions: Sequence[RepetitionRecord], seed: int) -> list[Item]:
+    """The questions of one split; a pure function of its arguments.
 
-    Of every closed kind there are at most about as many questions as clips.
+    Each closed type has at most about as many questions as there are clips.
 
     Args:
       graph: with weights and, for good wording, texts.
-      accounts: of the clips, by annotators and electrodes.
-      seed: of every choice.
+      repetitions: labels and measurements of the clips.
+      seed: of every random choice.
     """
-    items = [item for account in accounts for item in chain(graph, account, seed)]
-    for kind in KINDS:
-        rng = np.random.default_rng([seed, *kind.name.encode()])
-        items += _closed(graph, kind, accounts, rng)
+    items = [item for repetition in repetitions for item in dialogue(graph, repetition, seed)]
+    for question_type in QUESTION_TYPES:
+        rng = np.random.default_rng([seed, *question_type.name.encode()])
+        items += _closed_items(graph, question_type, repetitions, rng)
     return items
 
 
-def chain(graph: Graph, account: Account, seed: int) -> Iterator[Item]:
-    """The four questions of one clip; without a score in the labels, three."""
-    digest = hashlib.sha256(f"{seed} {account.clip_id}".encode()).digest()
-    voice = wording.Voice(np.random.default_rng(list(digest)))
-    action = graph.action(account.action)
-    words = account.feedback_texts(graph)
+def dialogue(graph: Graph, repetition: RepetitionRecord, seed: int) -> Iterator[Item]:
+    """The four questions of one clip, or three if the clip has no score."""
+    digest = hashlib.sha256(f"{seed} {repetition.clip_id}".encode()).digest()
+    phrases = wording.PhraseChooser(np.random.default_rng(list(digest)))
+    action = graph.action(repetition.action)
+    feedback = repetition.to_feedback(graph)
     answers = {
         RECOGNISE: wording.action_name(action),
-        STANDARD: wording.standard(action, voice),
-        EVALUATE: wording.evaluation(words, voice),
-        SCORE: "" if math.isnan(account.score) else wording.score(account.score),
+        STANDARD: wording.standard(action, phrases),
+        EVALUATE: wording.evaluation(feedback, phrases),
+        SCORE: "" if math.isnan(repetition.score) else wording.score(repetition.score),
     }
-    for kind, answer in answers.items():
+    errors = tuple(dict.fromkeys(finding.error for finding in feedback.findings))
+    for name, answer in answers.items():
         if not answer:
             continue
         question = Question(
-            id=f"{account.clip_id}/{kind}",
-            kind=kind,
-            form="number" if kind == SCORE else "text",
-            clips=(account.clip_id,),
-            text=voice.pick(_ASKED[kind]),
-            dialogue=account.clip_id,
+            id=f"{repetition.clip_id}/{name}",
+            type=name,
+            form="number" if name == SCORE else "text",
+            clips=(repetition.clip_id,),
+            text=phrases.choose(_QUESTION_TEXTS[name]),
+            dialogue=repetition.clip_id,
         )
         key = Key(
             text=answer,
-            action=account.action,
-            errors=tuple(dict.fromkeys(f.error for f in words.findings))
-            if kind == EVALUATE
-            else (),
-            score=account.score if kind == SCORE else None,
+            action=repetition.action,
+            errors=errors if name == EVALUATE else (),
+            score=repetition.score if name == SCORE else None,
         )
-        yield Item(question, key, account.subject, account.clip_id)
+        yield Item(question, key, repetition.subject, repetition.clip_id)
 
 
-def _closed(
-    graph: Graph, kind: Kind, accounts: Sequence[Account], rng: np.random.Generator
+def _closed_items(
+    graph: Graph,
+    question_type: QuestionType,
+    repetitions: Sequence[RepetitionRecord],
+    rng: np.random.Generator,
 ) -> Iterator[Item]:
-    groups = list(kind.groups(graph, accounts, rng))
-    asked = 0
-    for number, place in enumerate(rng.permutation(len(groups))):
-        if asked >= len(accounts):
+    groups = list(question_type.make_groups(graph, repetitions, rng))
+    count = 0
+    for number, index in enumerate(rng.permutation(len(groups))):
+        if count >= len(repetitions):
             break
-        for item in _of_group(kind, groups[place], number):
-            asked += 1
+        for item in _group_items(question_type, groups[index], number):
+            count += 1
             yield item
 
 
-def _of_group(kind: Kind, group: Group, number: int) -> Iterator[Item]:
-    name = f"{kind.name}/{number}"
-    for clips, choice in group.members:
+def _group_items(question_type: QuestionType, group: Group, number: int) -> Iterator[Item]:
+    name = f"{question_type.name}/{number}"
+    for repetitions, choice in group.members:
         question = Question(
             id=f"{name}/{choice}",
-            kind=kind.name,
+            type=question_type.name,
             form="choice",
-            clips=tuple(account.clip_id for account in clips),
+            clips=tuple(repetition.clip_id for repetition in repetitions),
             text=group.text,
             options=group.options,
             values=group.values,
-            ask=group.ask,
+            parameters=group.parameters,
         )
-        key = Key(text=group.options[choice], choice=choice, action=clips[0].action)
-        yield Item(question, key, clips[0].subject, name)
+        key = Key(text=group.options[choice], choice=choice, action=repetitions[0].action)
+        yield Item(question, key, repetitions[0].subject, name)
 
 
 def balanced_sample(items: Sequence[Item], limit: int) -> list[Item]:
-    """Whole dialogues and groups, as many of each kind, until there are `limit` items or more.
+    """Whole dialogues and groups, equally many of each type, until there are `limit` or more items.
 
-    What is left out is the end of each kind's list, whose order is random for closed questions and
-    that of the clips for the chain.
+    The end of each type's list is left out. The order is random for closed questions, and that of
+    the clips for dialogues.
     """
     if not limit or limit >= len(items):
         return list(items)
-    lists: dict[str, dict[str, list[Item]]] = {}
+    groups_by_type: dict[str, dict[str, list[Item]]] = {}
     for item in items:
-        kind = "" if item.question.dialogue else item.question.kind
-        lists.setdefault(kind, {}).setdefault(item.group, []).append(item)
-    queues = [list(groups.values())[::-1] for groups in lists.values()]
+        name = "" if item.question.dialogue else item.question.type
+        groups_by_type.setdefault(name, {}).setdefault(item.group, []).append(item)
+    queues = [list(groups.values())[::-1] for groups in groups_by_type.values()]
     chosen: set[str] = set()
     while len(chosen) < limit:
         for queue in queues:

@@ -1,4 +1,4 @@
-"""Who answered how well: one results file, a table as text, and a page to leaf through answers."""
+"""Comparison of respondents: results as JSON, a table as text, and a page with answers."""
 
 import dataclasses
 import html
@@ -12,13 +12,13 @@ from typing import Any
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
 from video2emg.videoqa.items import Answer, Item
-from video2emg.videoqa.kinds import BY_NAME
-from video2emg.videoqa.metrics import BootstrapEvaluator, Marks
+from video2emg.videoqa.metrics import Evaluator
 from video2emg.videoqa.prompt import LETTERS
+from video2emg.videoqa.question_types import BY_NAME
 
 Results = dict[str, Any]
 
-# Columns of the second table: metric, heading, format.
+# Columns of the second table: metric, heading, number format.
 _COLUMNS = (
     ("recognised", "recognised", "{:.3f}"),
     ("error_f1", "error F1", "{:.3f}"),
@@ -31,17 +31,17 @@ _COLUMNS = (
     ("consistent", "consistent", "{:.3f}"),
     ("failed", "failed", "{:.3f}"),
 )
-_SHOWN = 60  # questions on the page
+_PAGE_QUESTIONS = 60
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
+class Submission:
     """The answers of one respondent.
 
     Attributes:
-      name: for tables.
-      answers: by question.
-      price: of a million tokens of prompt and of answer; None if unknown.
+      name: name of the respondent in tables.
+      answers: answers by question id.
+      price: of a million tokens of the prompt and of the answer; None if unknown.
     """
 
     name: str
@@ -49,22 +49,22 @@ class Sheet:
     price: tuple[float, float] | None = None
 
     def usage(self) -> Results:
-        """Tokens of all answers, and what they cost; `cost` only with a price."""
+        """Total tokens, and their `cost` if the price is known."""
         prompt = sum(answer.prompt_tokens for answer in self.answers.values())
         completion = sum(answer.completion_tokens for answer in self.answers.values())
-        found: Results = {"prompt_tokens": prompt, "completion_tokens": completion}
+        usage: Results = {"prompt_tokens": prompt, "completion_tokens": completion}
         if self.price is not None:
-            found["cost"] = (prompt * self.price[0] + completion * self.price[1]) / 1e6
-        return found
+            usage["cost"] = (prompt * self.price[0] + completion * self.price[1]) / 1e6
+        return usage
 
     def write(self, path: Path) -> None:
-        """As JSONL, in one step: who it is, then an answer a line."""
+        """Writes JSONL atomically: first the respondent, then one answer per line."""
         lines = [{"name": self.name, "price": self.price}]
-        lines += [{"id": name} | dataclasses.asdict(said) for name, said in self.answers.items()]
+        lines += [{"id": id_} | dataclasses.asdict(answer) for id_, answer in self.answers.items()]
         write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
     @classmethod
-    def read(cls, path: Path) -> "Sheet":
+    def read(cls, path: Path) -> "Submission":
         """Reads what `write` wrote.
 
         Raises:
@@ -80,66 +80,91 @@ class Sheet:
 
 
 def file_name(name: str) -> str:
-    """A respondent's name as that of a file."""
+    """Name of the file of a respondent's answers."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") + ".jsonl"
 
 
-def compare(examiner: BootstrapEvaluator, sheets: Sequence[Sheet], blind: str) -> Results:
-    """Marks of all, and of each the difference to the one called `blind` on the same draws.
+def compare(evaluator: Evaluator, submissions: Sequence[Submission], baseline: str) -> Results:
+    """Scores of all respondents, and their differences to the baseline on the same draws.
+
+    Args:
+      evaluator: evaluates the answers.
+      submissions: of all respondents.
+      baseline: name of one of them.
 
     Returns:
-      `models[name]`: every metric with `_ci95`, `by_kind`, `usage`; `minus_blind[name]`;
-      `chance` and `questions` by kind; `subjects`.
+      `models[name]`: every metric with `_ci95`, `by_type`, `usage`; `minus_<baseline>[name]`;
+      `chance` and `questions` by question type; `subjects`.
     """
-    marks: dict[str, Marks] = {sheet.name: examiner.mark(sheet.answers) for sheet in sheets}
+    scores = {submission.name: evaluator.evaluate(submission.answers) for submission in submissions}
     return {
         "models": {
-            sheet.name: marks[sheet.name].to_json() | {"usage": sheet.usage()} for sheet in sheets
+            submission.name: scores[submission.name].to_json() | {"usage": submission.usage()}
+            for submission in submissions
         },
-        "minus_blind": {
-            name: own.minus(marks[blind]) for name, own in marks.items() if name != blind
+        f"minus_{baseline}": {
+            name: values.minus(scores[baseline])
+            for name, values in scores.items()
+            if name != baseline
         },
-        "chance": examiner.chance(),
-        "questions": examiner.counts(),
-        "subjects": examiner.subjects,
+        "chance": evaluator.chance(),
+        "questions": evaluator.counts(),
+        "subjects": evaluator.subjects,
     }
 
 
 def format_table(results: Results, split: str) -> str:
-    """Accuracy of closed questions, then the open ones; 95 % intervals below each row."""
-    part, facts = results[split], results.get("provenance", {})
-    kinds = sorted(part["chance"], key=list(BY_NAME).index)
-    models = dict(sorted(part["models"].items(), key=lambda item: -_number(item[1]["accuracy"])))
-    head = [
-        facts.get("dataset", ""),
-        "simulated" if facts.get("simulated") else "",
+    """Accuracy of closed questions, then the other metrics. 95 % intervals are below each row."""
+    part, provenance = results[split], results.get("provenance", {})
+    types = sorted(part["chance"], key=list(BY_NAME).index)
+    models = dict(sorted(part["models"].items(), key=lambda item: -_sort_key(item[1]["accuracy"])))
+    heading = [
+        provenance.get("dataset", ""),
+        "simulated" if provenance.get("simulated") else "",
         f"{split}: {sum(part['questions'].values())} questions of {part['subjects']} subjects",
-        f"graph {facts.get('graph', '?')}",
+        f"graph {provenance.get('graph', '?')}",
     ]
-    closed = [["accuracy", *kinds, "mean"]]
-    closed += [["chance", *(f"{part['chance'][k]:.3f}" for k in kinds), _mean(part["chance"])]]
-    opened = [["", *(heading for _, heading, _ in _COLUMNS), "cost"]]
-    for name, found in models.items():
-        rows = [found["by_kind"].get(kind, {}) for kind in kinds]
-        closed.append([name, *(_cell(r.get("accuracy"), "{:.3f}") for r in rows),
-                       _cell(found["accuracy"], "{:.3f}")])  # fmt: skip
-        closed.append(["  95 %", *(_ends(r.get("accuracy_ci95"), "{:.2f}") for r in rows),
-                       _ends(found["accuracy_ci95"], "{:.2f}")])  # fmt: skip
-        opened.append([name, *(_cell(found[m], form) for m, _, form in _COLUMNS),
-                       _cell(found["usage"].get("cost"), "{:.2f}")])  # fmt: skip
-        opened.append(["  95 %", *(_ends(found[f"{m}_ci95"], f) for m, _, f in _COLUMNS), ""])
-    if all(row[-1] in ("–", "", "cost") for row in opened):
-        opened = [row[:-1] for row in opened]
+    closed = _accuracy_rows(models, types, part["chance"])
+    other = _metric_rows(models)
     return "\n".join(
-        [" · ".join(text for text in head if text), *_aligned(closed), "", *_aligned(opened)]
+        [" · ".join(text for text in heading if text), *_aligned(closed), "", *_aligned(other)]
     )
 
 
-def page(results: Results, split: str, items: Sequence[Item], sheets: Sequence[Sheet]) -> str:
-    """The tables and some answers as HTML. Whatever a model or a file said is escaped."""
-    step = max(len(items) // _SHOWN, 1)
+def _accuracy_rows(
+    models: Mapping[str, Results], types: Sequence[str], chance: Mapping[str, float]
+) -> list[list[str]]:
+    mean_chance = f"{sum(chance.values()) / len(chance):.3f}" if chance else "–"
+    rows = [
+        ["accuracy", *types, "mean"],
+        ["chance", *(f"{chance[name]:.3f}" for name in types), mean_chance],
+    ]
+    for model, metrics in models.items():
+        cells = [*(metrics["by_type"].get(name, {}) for name in types), metrics]
+        rows.append([model, *(_cell(m.get("accuracy"), "{:.3f}") for m in cells)])
+        rows.append(["  95 %", *(_interval_cell(m.get("accuracy_ci95"), "{:.2f}") for m in cells)])
+    return rows
+
+
+def _metric_rows(models: Mapping[str, Results]) -> list[list[str]]:
+    rows = [["", *(heading for _, heading, _ in _COLUMNS), "cost"]]
+    for model, metrics in models.items():
+        cost = _cell(metrics["usage"].get("cost"), "{:.2f}")
+        rows.append([model, *(_cell(metrics[name], form) for name, _, form in _COLUMNS), cost])
+        intervals = [_interval_cell(metrics[f"{name}_ci95"], form) for name, _, form in _COLUMNS]
+        rows.append(["  95 %", *intervals, ""])
+    if all(row[-1] in ("–", "", "cost") for row in rows):  # no costs are known
+        rows = [row[:-1] for row in rows]
+    return rows
+
+
+def page(
+    results: Results, split: str, items: Sequence[Item], submissions: Sequence[Submission]
+) -> str:
+    """The tables and some answers as HTML. All texts of models and files are escaped."""
+    step = max(len(items) // _PAGE_QUESTIONS, 1)
     parts = [f"<pre>{html.escape(format_table(results, split))}</pre>"]
-    for item in items[::step][:_SHOWN]:
+    for item in items[::step][:_PAGE_QUESTIONS]:
         question = item.question
         options = "".join(
             f"<br>{LETTERS[i]}. {html.escape(text)}" for i, text in enumerate(question.options)
@@ -149,10 +174,10 @@ def page(results: Results, split: str, items: Sequence[Item], sheets: Sequence[S
             f"<p><b>{html.escape(question.text)}</b>{options}</p>"
             f"<p>Right: {html.escape(item.key.text)}</p><dl>"
         )
-        for sheet in sheets:
-            said = sheet.answers.get(question.id, Answer("", "not asked"))
-            text = f"[{said.problem}] {said.text}" if said.problem else said.text
-            parts.append(f"<dt>{html.escape(sheet.name)}</dt><dd>{html.escape(text)}</dd>")
+        for submission in submissions:
+            answer = submission.answers.get(question.id, Answer("", "not asked"))
+            text = f"[{answer.problem}] {answer.text}" if answer.problem else answer.text
+            parts.append(f"<dt>{html.escape(submission.name)}</dt><dd>{html.escape(text)}</dd>")
         parts.append("</dl>")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -176,11 +201,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
-def _mean(shares: Mapping[str, float]) -> str:
-    return f"{sum(shares.values()) / len(shares):.3f}" if shares else "–"
-
-
-def _number(value: float | None) -> float:
+def _sort_key(value: float | None) -> float:
     return -math.inf if value is None or math.isnan(value) else value
 
 
@@ -188,6 +209,6 @@ def _cell(value: float | None, form: str) -> str:
     return "–" if value is None or not math.isfinite(value) else form.format(value)
 
 
-def _ends(ends: Sequence[float | None] | None, form: str) -> str:
-    cells = [_cell(end, form) for end in ends or [None]]
+def _interval_cell(interval: Sequence[float | None] | None, form: str) -> str:
+    cells = [_cell(bound, form) for bound in interval or [None]]
     return "–" if "–" in cells else "–".join(cells)

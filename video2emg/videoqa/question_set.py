@@ -1,4 +1,4 @@
-"""The questions of a whole dataset, as a folder: one JSONL a split, and what they are about."""
+"""The questions of a whole dataset as a folder: one JSONL file per split, and a description."""
 
 import dataclasses
 import json
@@ -13,12 +13,12 @@ from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data.store import Dataset
 from video2emg.fkg.graph import Graph
-from video2emg.videoqa import accounts, generate, items
-from video2emg.videoqa.accounts import Account
+from video2emg.videoqa import generate, items, repetition_records
 from video2emg.videoqa.items import Item
-from video2emg.videoqa.metrics import Facts
+from video2emg.videoqa.metrics import TrainStatistics
+from video2emg.videoqa.repetition_records import RepetitionRecord
 
-Change = Callable[[Sequence[Item]], list[Item]]
+Rewrite = Callable[[Sequence[Item]], list[Item]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +26,14 @@ class QuestionSet:
     """Questions by split.
 
     Attributes:
-      about: dataset, graph, seed and the like; JSON-able.
+      about: dataset, graph, seed and so on; JSON-serialisable.
       splits: items by split.
-      facts: what the examiner needs of the training split.
+      train_statistics: what the evaluator needs from the training split.
     """
 
     about: Mapping[str, Any]
     splits: Mapping[str, list[Item]]
-    facts: Facts
+    train_statistics: TrainStatistics
 
 
 def open_or_make(
@@ -42,53 +42,63 @@ def open_or_make(
     dataset: Dataset,
     graph: Graph,
     seed: int,
-    change: Change | None = None,
-    changed_by: str = "",
+    rewrite: Rewrite | None = None,
+    rewritten_by: str = "",
 ) -> QuestionSet:
-    """The questions in `folder`, which are made first if there are none.
+    """The questions in `folder`. They are generated first if the folder has none.
 
     Args:
-      folder: of the questions.
-      name: of the dataset.
-      dataset: opened.
-      graph: it was labelled with.
-      seed: of the questions.
-      change: applied to new items of each split, e.g. refinement of their texts.
-      changed_by: names it.
+      folder: the folder of the questions.
+      name: name of the dataset.
+      dataset: the opened dataset.
+      graph: the knowledge graph of its labels.
+      seed: seed of the questions.
+      rewrite: applied to the new items of each split, e.g. to refine their texts.
+      rewritten_by: name of the model behind `rewrite`.
 
     Raises:
-      UserError: the folder holds questions about something else, or damaged ones.
+      UserError: the questions in the folder are damaged, or were made from other settings.
     """
-    wanted = {"format": items.FORMAT, "dataset": name, "version": dataset.version,
-              "graph": graph.label, "seed": seed, "refined": changed_by}  # fmt: skip
+    expected = {
+        "format": items.FORMAT,
+        "dataset": name,
+        "version": dataset.version,
+        "graph": graph.label,
+        "seed": seed,
+        "refined": rewritten_by,
+    }
     path = folder / items.ABOUT
     if path.exists():
-        return _read(folder, wanted)
-    reference = reference_of(dataset)
-    told = {
-        split: [accounts.of_clip(clip, graph, reference) for clip in source]
-        for split, source in dataset.splits.items()
+        return _read(folder, expected)
+    reference = fit_reference(dataset)
+    repetitions = {
+        split: [repetition_records.from_clip(clip, graph, reference) for clip in clips]
+        for split, clips in dataset.splits.items()
     }
-    made = {split: generate.generate(graph, own, seed) for split, own in told.items()}
-    if change is not None:
-        made = {split: change(own) for split, own in made.items()}
-    for split, own in made.items():
-        items.write(folder / f"{split}.jsonl", own)
-    facts = _facts(told["train"])
-    about = wanted | {
+    splits = {
+        split: generate.generate(graph, records, seed) for split, records in repetitions.items()
+    }
+    if rewrite is not None:
+        splits = {split: rewrite(split_items) for split, split_items in splits.items()}
+    for split, split_items in splits.items():
+        items.write(folder / f"{split}.jsonl", split_items)
+    statistics = fit_statistics(repetitions["train"])
+    about = expected | {
         "simulated": dataset.simulated,
         "reference": None if reference is None else reference.to_json(),
-        "facts": dataclasses.asdict(facts),
-        "fingerprints": {split: items.fingerprint(own) for split, own in made.items()},
+        "train_statistics": dataclasses.asdict(statistics),
+        "fingerprints": {
+            split: items.fingerprint(split_items) for split, split_items in splits.items()
+        },
     }
-    write_json(path, about)  # last: a folder with it is complete
-    return QuestionSet(about, made, facts)
+    write_json(path, about)  # written last: a folder that has it is complete
+    return QuestionSet(about, splits, statistics)
 
 
-def reference_of(dataset: Dataset) -> emg_lib.Normalisation | None:
-    """What envelopes are divided by: MVC if clips have one, else a level per subject.
+def fit_reference(dataset: Dataset) -> emg_lib.Normalisation | None:
+    """The level that envelopes are divided by: MVC if the clips have it, else one per subject.
 
-    None without EMG.
+    None if the dataset has no EMG.
     """
     first = dataset.splits["train"][0]
     if not first.muscles:
@@ -97,39 +107,45 @@ def reference_of(dataset: Dataset) -> emg_lib.Normalisation | None:
         return emg_lib.Normalisation("mvc")
 
     def envelopes():
-        for source in dataset.splits.values():
-            for clip in source:
+        for clips in dataset.splits.values():
+            for clip in clips:
                 yield clip, emg_lib.clip_envelope(clip)
 
     return emg_lib.Normalisation.fit("subject", envelopes(), set())
 
 
-def _read(folder: Path, wanted: Mapping[str, Any]) -> QuestionSet:
+def fit_statistics(train: Sequence[RepetitionRecord]) -> TrainStatistics:
+    """Score ranges and the smallest severity of the training split."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for repetition in train:
+        if np.isfinite(repetition.score):
+            low, high = ranges.get(repetition.action, (100.0, 0.0))
+            ranges[repetition.action] = min(low, repetition.score), max(high, repetition.score)
+    severities = [x for repetition in train for x in repetition.severity.values() if x > 0]
+    return TrainStatistics(ranges, min(severities, default=1.0))
+
+
+def _read(folder: Path, expected: Mapping[str, Any]) -> QuestionSet:
     path = folder / items.ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        facts = about["facts"]
-        spans = {name: (float(a), float(b)) for name, (a, b) in facts["spans"].items()}
-        found = Facts(spans, float(facts["mildest"]))
-        prints = dict(about["fingerprints"])
+        statistics = about["train_statistics"]
+        ranges = {
+            name: (float(low), float(high))
+            for name, (low, high) in statistics["score_ranges"].items()
+        }
+        statistics = TrainStatistics(ranges, float(statistics["min_severity"]))
+        fingerprints = dict(about["fingerprints"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged ({error}); delete {folder}") from None
-    for name, value in wanted.items():
+    for name, value in expected.items():
         if about.get(name) != value:
-            raise UserError(f"{path}, field {name}: {about.get(name)!r}, but asked for {value!r}; "
-                            "choose another --out or delete the folder")  # fmt: skip
-    splits = {split: items.read(folder / f"{split}.jsonl") for split in prints}
-    for split, own in splits.items():
-        if items.fingerprint(own) != prints[split]:
+            raise UserError(
+                f"{path}, field {name}: {about.get(name)!r}, expected {value!r}; "
+                "choose another --out or delete the folder"
+            )
+    splits = {split: items.read(folder / f"{split}.jsonl") for split in fingerprints}
+    for split, split_items in splits.items():
+        if items.fingerprint(split_items) != fingerprints[split]:
             raise UserError(f"{folder / split}.jsonl: changed since it was made; delete {folder}")
-    return QuestionSet(about, splits, found)
-
-
-def _facts(train: Sequence[Account]) -> Facts:
-    spans: dict[str, tuple[float, float]] = {}
-    for account in train:
-        if np.isfinite(account.score):
-            low, high = spans.get(account.action, (100.0, 0.0))
-            spans[account.action] = min(low, account.score), max(high, account.score)
-    severities = [x for account in train for x in account.expected_severity.values() if x > 0]
-    return Facts(spans, min(severities, default=1.0))
+    return QuestionSet(about, splits, statistics)

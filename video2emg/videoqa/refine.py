@@ -1,4 +1,4 @@
-"""Reference texts in the words of a language model, where it leaves their content alone."""
+"""A language model rewrites reference texts. Only rewrites with the same content are kept."""
 
 import concurrent.futures
 import dataclasses
@@ -7,55 +7,61 @@ from collections.abc import Sequence
 
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import extract
-from video2emg.videoqa.answerers.endpoint import Endpoint
 from video2emg.videoqa.generate import EVALUATE, STANDARD
 from video2emg.videoqa.items import Item
+from video2emg.videoqa.respondents.endpoint import Endpoint
 
-_REFINED = (STANDARD, EVALUATE)
-_LONGEST = 1024  # tokens
-_PLEASE = (
+_REFINED_TYPES = (STANDARD, EVALUATE)
+_MAX_TOKENS = 1024
+_INSTRUCTION = (
     "Rewrite this text of a coach so that it reads fluently. Keep every fact, every number, the "
     "order, and the exact names of errors and muscles; add nothing. Answer with the text only.\n\n"
 )
 
 
 class Refiner:
-    """Rewrites standards and evaluations.
+    """Rewrites the reference texts of standards and evaluations.
 
     Attributes:
-      kept, rejected: texts that were taken over, and those that changed the content or failed.
+      accepted: number of texts that were replaced.
+      rejected: number of texts whose rewrite failed or changed the content.
     """
 
     def __init__(self, endpoint: Endpoint, graph: Graph, at_once: int) -> None:
-        """Keeps the endpoint."""
+        """Keeps the endpoint.
+
+        Args:
+          endpoint: the language model.
+          graph: for the names of errors.
+          at_once: number of concurrent requests.
+        """
         self._endpoint, self._graph, self._at_once = endpoint, graph, at_once
-        self.kept = self.rejected = 0
+        self.accepted = self.rejected = 0
 
     def __call__(self, items: Sequence[Item]) -> list[Item]:
-        """The items, texts rewritten where possible."""
+        """The items, with rewritten texts where possible."""
         with concurrent.futures.ThreadPoolExecutor(self._at_once) as pool:
-            done = list(pool.map(self._of, items))
-        asked = sum(item.question.kind in _REFINED for item in items)
-        kept = sum(new is not old for new, old in zip(done, items, strict=True))
-        self.kept += kept
-        self.rejected += asked - kept
-        return done
+            refined = list(pool.map(self._refine, items))
+        candidates = sum(item.question.type in _REFINED_TYPES for item in items)
+        accepted = sum(new is not old for new, old in zip(refined, items, strict=True))
+        self.accepted += accepted
+        self.rejected += candidates - accepted
+        return refined
 
-    def _of(self, item: Item) -> Item:
-        if item.question.kind not in _REFINED:
+    def _refine(self, item: Item) -> Item:
+        if item.question.type not in _REFINED_TYPES:
             return item
-        message = {"role": "user", "content": _PLEASE + item.key.text}
-        answer = self._endpoint.complete([message], _LONGEST)
-        text = extract.final(answer.text)
-        if answer.problem or not self._same(item, text):
+        message = {"role": "user", "content": _INSTRUCTION + item.key.text}
+        answer = self._endpoint.complete([message], _MAX_TOKENS)
+        text = extract.final_answer(answer.text)
+        if answer.problem or not self._has_same_content(item.key.text, text):
             return item
         return dataclasses.replace(item, key=dataclasses.replace(item.key, text=text))
 
-    def _same(self, item: Item, text: str) -> bool:
-        """Whether a text names the same errors and the same numbers."""
-        old = item.key.text
+    def _has_same_content(self, old: str, new: str) -> bool:
+        """Whether both texts name the same errors and the same numbers."""
         return (
-            bool(text)
-            and extract.errors(text, self._graph) == extract.errors(old, self._graph)
-            and sorted(re.findall(r"\d+", text)) == sorted(re.findall(r"\d+", old))
+            bool(new)
+            and extract.errors(new, self._graph) == extract.errors(old, self._graph)
+            and sorted(re.findall(r"\d+", new)) == sorted(re.findall(r"\d+", old))
         )

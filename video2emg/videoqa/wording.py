@@ -1,4 +1,4 @@
-"""How things are said: names of the graph, and reference answers composed of its texts."""
+"""Names for people, and reference answers composed from the texts of the knowledge graph."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ _STANDARD = (
     "This is how the {name} is done well.",
     "A good {name} keeps to the following.",
 )
-_NOTHING = (
+_NO_ERRORS = (
     "No error is seen: every key step keeps to the standard.",
     "The repetition keeps to the standard in every key step; no error is seen.",
     "All key steps are done well, and no error is seen.",
 )
-_SOME = (
+_SOME_ERRORS = (
     "Measured against the standard, {count} seen.",
     "Compared with the standard, {count} seen.",
     "The repetition departs from the standard: {count} seen.",
@@ -27,45 +27,47 @@ _FINDING = (
     "In the key step {step}{moment}: {error}.",
     "{error}, seen in {step}{moment}.",
 )
-_INVOLVED = ("Muscles involved: {}.", "This concerns the {}.", "It loads or spares the {}.")
+_MUSCLES = ("Muscles involved: {}.", "This concerns the {}.", "It loads or spares the {}.")
 _ADVICE = ("Correction: {}", "To correct it: {}", "What helps: {}")
 
 
-class Voice:
-    """Chooses among ways to say the same; without a generator always the first."""
+class PhraseChooser:
+    """Chooses among equivalent phrases, at random or always the first."""
 
     def __init__(self, rng: np.random.Generator | None = None) -> None:
-        """Keeps the generator."""
+        """Keeps the generator; None always chooses the first phrase."""
         self._rng = rng
 
-    def pick(self, ways: Sequence[str]) -> str:
-        """One of several."""
-        return ways[0] if self._rng is None else ways[int(self._rng.integers(len(ways)))]
+    def choose(self, phrases: Sequence[str]) -> str:
+        """One of several phrases."""
+        if self._rng is None:
+            return phrases[0]
+        return phrases[int(self._rng.integers(len(phrases)))]
 
 
 def action_name(action: Action) -> str:
-    """For people."""
-    return action.name or plain(action.id)
+    """Name of an exercise for people."""
+    return action.name or to_words(action.id)
 
 
 def step_name(step: KeyStep) -> str:
-    """For people."""
-    return (step.name or plain(step.id)).lower()
+    """Name of a key step for people, in lower case."""
+    return (step.name or to_words(step.id)).lower()
 
 
 def error_name(graph: Graph, error: str) -> str:
-    """For people."""
-    return graph.errors[error].name or plain(error)
+    """Name of an error type for people."""
+    return graph.errors[error].name or to_words(error)
 
 
-def plain(name: str) -> str:
-    """An id of words joined by underscores as words."""
+def to_words(name: str) -> str:
+    """An id with spaces instead of underscores."""
     return name.replace("_", " ")
 
 
-def standard(action: Action, voice: Voice) -> str:
+def standard(action: Action, phrases: PhraseChooser) -> str:
     """How an exercise is done well, key step by key step."""
-    parts = [voice.pick(_STANDARD).format(name=action_name(action).lower())]
+    parts = [phrases.choose(_STANDARD).format(name=action_name(action).lower())]
     parts += [action.summary] if action.summary else []
     for step in action.steps:
         phase = f"{step_name(step).capitalize()} ({step.phase})"
@@ -73,15 +75,14 @@ def standard(action: Action, voice: Voice) -> str:
     return " ".join(parts)
 
 
-def evaluation(words: Feedback, voice: Voice) -> str:
-    """What was done wrong, when, what it involves and what corrects it; largest loss first."""
-    if not words.findings:
-        return voice.pick(_NOTHING)
-    count = len(words.findings)
-    some = "1 error is" if count == 1 else f"{count} errors are"
-    parts = [voice.pick(_SOME).format(count=some)]
-    for found in words.findings:
-        parts.append(_finding(found, voice))
+def evaluation(feedback: Feedback, phrases: PhraseChooser) -> str:
+    """Errors with their moments, muscles and corrections, the most costly first."""
+    if not feedback.findings:
+        return phrases.choose(_NO_ERRORS)
+    number = len(feedback.findings)
+    count = "1 error is" if number == 1 else f"{number} errors are"
+    parts = [phrases.choose(_SOME_ERRORS).format(count=count)]
+    parts += [_finding(finding, phrases) for finding in feedback.findings]
     return " ".join(parts)
 
 
@@ -90,16 +91,17 @@ def score(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _finding(found: Finding, voice: Voice) -> str:
+def _finding(finding: Finding, phrases: PhraseChooser) -> str:
     moment = ""
-    if found.start is not None and found.end is not None:
-        moment = f" ({found.start:.1f}–{found.end:.1f} s)"
-    said = voice.pick(_FINDING).format(
-        error=found.error_name, step=found.step_name.lower(), moment=moment
+    if finding.start is not None and finding.end is not None:
+        moment = f" ({finding.start:.1f}–{finding.end:.1f} s)"
+    sentence = phrases.choose(_FINDING).format(
+        error=finding.error_name, step=finding.step_name.lower(), moment=moment
     )
-    parts = [said, found.meaning]
-    if found.muscles:
-        parts.append(voice.pick(_INVOLVED).format(", ".join(map(plain, found.muscles))))
-    if found.advice:
-        parts.append(voice.pick(_ADVICE).format(" ".join(found.advice)))
+    parts = [sentence, finding.meaning]
+    if finding.muscles:
+        muscles = ", ".join(map(to_words, finding.muscles))
+        parts.append(phrases.choose(_MUSCLES).format(muscles))
+    if finding.advice:
+        parts.append(phrases.choose(_ADVICE).format(" ".join(finding.advice)))
     return " ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Pictures of what a prediction rests on; see `eval.attribution`."""
+"""Figures of attention, encoder features and saliency; see `eval.attribution`."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def attention(
     seconds: float,
     path: Path,
 ) -> Figure:
-    """Per muscle, where the decoder looks: time of the frame across, time of the EMG down.
+    """The decoder's attention per muscle: time of the frame across, time of the EMG down.
 
     Args:
       weight: of one example, `eval.attribution.decoder_attention`'s.
@@ -52,8 +52,8 @@ def components(features: Float[np.ndarray, "T2 D"], count: int) -> Float[np.ndar
     """The first principal components over time, each scaled to a largest magnitude of 1."""
     centred = features - features.mean(0)
     left, size, _ = np.linalg.svd(centred, full_matrices=False)
-    found = left[:, :count] * size[:count]
-    return found / np.maximum(np.abs(found).max(0), 1e-12)
+    scores = left[:, :count] * size[:count]
+    return scores / np.maximum(np.abs(scores).max(0), 1e-12)
 
 
 @matplotlib.rc_context(style.RC)
@@ -63,12 +63,12 @@ def feature_course(
     seconds: float,
     path: Path,
 ) -> Figure:
-    """Principal components of an encoder's features under the frames that they come from.
+    """Principal components of an encoder's features under the frames of the same camera.
 
     Args:
       frames: of one camera.
-      features: of the same; T2 instants.
-      seconds: length of both.
+      features: of these frames; T2 instants.
+      seconds: duration of both.
       path: of the PNG.
     """
     figure = style.new_figure(8, 3.2)
@@ -77,8 +77,9 @@ def feature_course(
     film.imshow(np.concatenate(frames[chosen], axis=1))
     film.set_axis_off()
     time = (np.arange(len(features)) + 0.5) * seconds / len(features)
-    for n, one in enumerate(components(features, 3).T):
-        course.plot(time, one, marker=style.MARKERS[n], color=style.PALETTE[n], label=f"PC {n + 1}")
+    for n, component in enumerate(components(features, 3).T):
+        line = {"marker": style.MARKERS[n], "color": style.PALETTE[n], "label": f"PC {n + 1}"}
+        course.plot(time, component, **line)
     course.set(xlabel="time [s]", ylabel="component", xlim=(0, seconds))
     course.legend(ncols=3)
     figure.tight_layout()
@@ -90,7 +91,7 @@ def feature_course(
 def saliency(
     frames: UInt8[np.ndarray, "T S S 3"], salient: Float[np.ndarray, "T S S"], path: Path
 ) -> Figure:
-    """Frames of one camera, and below each which of its pixels count.
+    """Frames of one camera, and below each its saliency.
 
     Args:
       frames: of one camera.
@@ -99,10 +100,10 @@ def saliency(
     """
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), 6)).round().astype(int)
     figure = style.new_figure(1.4 * len(chosen), 3.0)
-    for axes, one in zip(figure.subplots(2, len(chosen)).T, chosen, strict=True):
-        axes[0].imshow(frames[one])
+    for axes, frame in zip(figure.subplots(2, len(chosen)).T, chosen, strict=True):
+        axes[0].imshow(frames[frame])
         axes[1].imshow(
-            salient[one], vmin=0, vmax=np.percentile(salient[chosen], 99.5), cmap="magma"
+            salient[frame], vmin=0, vmax=np.percentile(salient[chosen], 99.5), cmap="magma"
         )
         for ax in axes:
             ax.set_axis_off()

@@ -1,8 +1,8 @@
-"""A picture of one action of a knowledge graph."""
+"""Figure of one action of a knowledge graph."""
 
 import textwrap
 
-from video2emg.fkg.graph import Action, Graph, KeyStep
+from video2emg.fkg.graph import Action, Graph, KeyStep, Occurrence
 from video2emg.viz import style
 
 _LINE = 0.155  # in
@@ -12,24 +12,15 @@ _PHASES = {"preparation": style.GREY, "concentric": style.ORANGE, "eccentric": s
 
 
 def draw(graph: Graph, action: Action, path: style.Path) -> None:
-    """Key steps, what may go wrong in each, and what corrects it, from left to right.
+    """Key steps, their errors, and the feedback to each error, from left to right.
 
     The width of an edge grows with the penalty. Texts that the graph lacks are replaced by ids.
     """
-    rows = []  # lines of text per column, one row an error (or a step without any)
-    for step in action.steps:
-        for n, edge in enumerate(step.errors or (None,)):
-            cells = [_step_text(step) if n == 0 else [], [], []]
-            if edge is not None:
-                error = graph.errors[edge.error]
-                weight = "weight unknown" if edge.weight is None else f"−{edge.weight}"
-                tier = f", {style.plain(error.tier)}" if error.tier else ""
-                cells[1] = [error.name or error.id, f"{weight}{tier}"]
-                if edge.muscles:
-                    cells[1] += textwrap.wrap(", ".join(map(style.plain, edge.muscles)), 38)
-                for id in edge.feedback:
-                    cells[2] += textwrap.wrap(graph.feedback[id], 82)
-            rows.append((step, edge, cells))
+    rows = [
+        (step, edge, [_step_text(step) if n == 0 else [], *_error_text(graph, edge)])
+        for step in action.steps
+        for n, edge in enumerate(step.errors or (None,))
+    ]
     heights = _heights(rows)
     height = 0.75 + sum(heights)
     figure = style.new_figure(_WIDTH, height)
@@ -43,25 +34,40 @@ def draw(graph: Graph, action: Action, path: style.Path) -> None:
     axes.set_ylim(height, 0)
     axes.set_axis_off()
     y, start = 0.7, 0.7
-    for (step, edge, cells), tall in zip(rows, heights, strict=True):
+    for (step, edge, cells), row_height in zip(rows, heights, strict=True):
         if cells[0]:
             start = y
-            axes.plot([0.18, 0.18], [y, y + len(cells[0]) * _LINE], lw=3, color=_PHASES[step.phase],
-                      solid_capstyle="butt")  # fmt: skip
+            bar = {"lw": 3, "color": _PHASES[step.phase], "solid_capstyle": "butt"}
+            axes.plot([0.18, 0.18], [y, y + len(cells[0]) * _LINE], **bar)
         for (_, left), lines in zip(_COLUMNS, cells, strict=True):
             for n, line in enumerate(lines):
-                axes.text(left, y + n * _LINE, line, fontsize=7.5, va="top",
-                          weight="bold" if n == 0 and left < 6 else "normal",
-                          color=style.INK)  # fmt: skip
+                weight = "bold" if n == 0 and left < 6 else "normal"
+                text = {"fontsize": 7.5, "va": "top", "weight": weight, "color": style.INK}
+                axes.text(left, y + n * _LINE, line, **text)
         middle = y + 0.07
         if edge is not None:
             width = 0.8 if edge.weight is None else 0.25 * edge.weight
-            axes.plot([2.3, 2.45, 2.65, 2.8], [start + 0.07, start + 0.07, middle, middle],
-                      lw=width, color=_PHASES[step.phase], alpha=0.5)  # fmt: skip
+            path_y = [start + 0.07, start + 0.07, middle, middle]
+            edge_style = {"lw": width, "color": _PHASES[step.phase], "alpha": 0.5}
+            axes.plot([2.3, 2.45, 2.65, 2.8], path_y, **edge_style)
         if cells[2]:
             axes.plot([5.9, 6.3], [middle, middle], lw=0.8, color=style.GREY)
-        y += tall
+        y += row_height
     style.save(figure, path)
+
+
+def _error_text(graph: Graph, edge: Occurrence | None) -> tuple[list[str], list[str]]:
+    """Lines about an error, and of the feedback to it; none for a step without errors."""
+    if edge is None:
+        return [], []
+    error = graph.errors[edge.error]
+    weight = "weight unknown" if edge.weight is None else f"−{edge.weight}"
+    tier = f", {style.plain(error.tier)}" if error.tier else ""
+    lines = [error.name or error.id, f"{weight}{tier}"]
+    if edge.muscles:
+        lines += textwrap.wrap(", ".join(map(style.plain, edge.muscles)), 38)
+    feedback = [line for id in edge.feedback for line in textwrap.wrap(graph.feedback[id], 82)]
+    return lines, feedback
 
 
 def _step_text(step: KeyStep) -> list[str]:
@@ -69,14 +75,14 @@ def _step_text(step: KeyStep) -> list[str]:
 
 
 def _heights(rows: list) -> list[float]:
-    """Of each row, in; the last row of a step makes room for what is left of the step's text."""
-    heights, used, wanted = [], 0.0, 0.0
+    """Height of each row, in; the last row of a step has room for the rest of the step's text."""
+    heights, used, needed = [], 0.0, 0.0
     for n, (step, _, cells) in enumerate(rows):
         if cells[0]:
-            used, wanted = 0.0, len(cells[0]) * _LINE + 0.12
-        tall = max(len(cells[1]), len(cells[2]), 1) * _LINE + 0.12
+            used, needed = 0.0, len(cells[0]) * _LINE + 0.12
+        height = max(len(cells[1]), len(cells[2]), 1) * _LINE + 0.12
         if n + 1 == len(rows) or rows[n + 1][0] is not step:
-            tall = max(tall, wanted - used)
-        heights.append(tall)
-        used += tall
+            height = max(height, needed - used)
+        heights.append(height)
+        used += height
     return heights

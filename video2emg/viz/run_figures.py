@@ -1,4 +1,4 @@
-"""The pictures of one run, in `workdir/figures`."""
+"""The figures of one run, in `workdir/figures`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from video2emg.data import video as video_lib
-from video2emg.data.pipeline import Examples
+from video2emg.data.examples import Examples
 from video2emg.eval.baselines import Template
 from video2emg.eval.series import ClipSeries
 from video2emg.viz import figures as draw
@@ -29,7 +29,7 @@ def figures(
     Args:
       workdir: of the run.
       results: with `provenance` and `test`.
-      examples: of the test split, for pictures and phases.
+      examples: of the test split, for frames and phases.
       series: measured, in the order of `examples`.
       predictions: of the model.
       template: the baseline, drawn thin.
@@ -38,33 +38,35 @@ def figures(
     folder.mkdir(exist_ok=True)
     about = dict(
         simulated=results["provenance"]["simulated"],
-        reference=results["provenance"]["normalisation"],
+        normalisation=results["provenance"]["normalisation"],
     )
     for index in _typical(series, predictions):
         clip = examples.clip(index)
-        view = np.flatnonzero(clip.frame_view == 0)
-        film: dict[str, Any] = {}
-        if len(view):
-            pictures = [video_lib.decode(clip, int(frame), _STRIP_PIXELS) for frame in view]
-            film = dict(frames=np.stack(pictures), frame_time=clip.frame_time[view])
+        first_view = np.flatnonzero(clip.frame_view == 0)
+        video: dict[str, Any] = {}
+        if len(first_view):
+            frames = [video_lib.decode(clip, int(frame), _STRIP_PIXELS) for frame in first_view]
+            video = dict(frames=np.stack(frames), frame_time=clip.frame_time[first_view])
         draw.envelopes(
             series[index],
             predictions[index],
             folder / f"envelopes_{clip.action}.png",
             phases=clip.phases,
             template=template.predict(series[index]),
-            **film,
+            **video,
             **about,
         )
     draw.scatter_by_muscle(series, predictions, folder / "amplitude.png", **about)
     draw.skill_by_action(results, folder / "skill.png")
     if results["test"].get("calibration"):
         calibration(results, folder / "calibration.png")
-    draw.training_curves(workdir / "metrics.jsonl", folder / "training.png")
+    metrics = workdir / "metrics.jsonl"
+    if metrics.exists():  # an evaluation does not train
+        draw.training_curves(metrics, folder / "training.png")
 
 
 def _typical(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> list[int]:
-    """Per action the clip with the median error: neither the best nor the worst to show."""
+    """The clip with the median error of each action: neither the best nor the worst."""
     error = np.array(
         [np.mean((s.target - p)[s.mask] ** 2) for s, p in zip(series, predictions, strict=True)]
     )

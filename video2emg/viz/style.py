@@ -14,7 +14,7 @@ INK, GREY, LIGHT = "#333333", "#8C8C8C", "#D9D9D9"
 # Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
 BLUE, ORANGE = "#0072B2", "#D55E00"
 PALETTE = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", ORANGE, "#000000", "#B8A800")
-# Shapes say the same again, for print without colour.
+# Markers repeat the information of the colour, for print without colour.
 MARKERS = "osD^vPX*"
 
 # Read by `matplotlib.rc_context`, whose key type cannot be written without its stubs.
@@ -69,18 +69,13 @@ def channel_label(name: str) -> str:
 
 
 def emg_words(simulated: bool) -> str:
-    """What a title must say of the EMG."""
+    """The words about the EMG that every title must contain."""
     return "simulated EMG" if simulated else "measured EMG"
 
 
-def unit(reference: str) -> str:
-    """Unit of an envelope in percent of its reference."""
-    return "% MVC" if reference == "mvc" else f"% of the {reference} reference"
-
-
-def number(value: Any) -> float:
-    """A score of a results file, where an undefined one is null."""
-    return float("nan") if value is None else float(value)
+def unit(normalisation: str) -> str:
+    """Unit of an envelope in percent of what it is normalised by."""
+    return "% MVC" if normalisation == "mvc" else f"% of the {normalisation} reference"
 
 
 def finite_range(values: np.ndarray, lowest: float, highest: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Many systems side by side: their skill with intervals, by what they see."""
+"""Figure of the skill of several systems, grouped by their inputs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from video2emg.core.text_table import number
 from video2emg.viz import style
 from video2emg.viz.style import GREY, INK, MARKERS, PALETTE, Path
 
@@ -17,12 +18,12 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
     """One line per system, best on top: skill and its 95 % interval over subjects.
 
     Args:
-      results: as `table.run` writes them.
+      results: as `compare.run` writes them.
       path: of the PNG.
       lowest: skills below this are drawn there, as triangles.
     """
     facts, part = results["provenance"], results["test"]
-    rows = sorted(part["rows"].items(), key=lambda item: style.number(item[1]["skill"]))
+    rows = sorted(part["rows"].items(), key=lambda item: number(item[1]["skill"]))
     kinds = list(dict.fromkeys(row["sees"] for _, row in reversed(rows)))
     width, height, left = 8.0, 1.2 + 0.24 * len(rows), 2.2
     figure = style.new_figure(width, height)
@@ -31,8 +32,8 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
     )
     for y, (_, row) in enumerate(rows):
         kind = kinds.index(row["sees"])
-        colour, skill = PALETTE[kind % len(PALETTE)], style.number(row["skill"])
-        low, high = (max(style.number(end), lowest) for end in row["skill_ci95"])
+        colour, skill = PALETTE[kind % len(PALETTE)], number(row["skill"])
+        low, high = (max(number(end), lowest) for end in row["skill_ci95"])
         axes.plot([low, high], [y, y], color=colour, lw=1.6)
         marker = "<" if skill < lowest else MARKERS[kind % len(MARKERS)]
         axes.scatter(max(skill, lowest), y, s=34, marker=marker, color=colour, zorder=3)
@@ -47,9 +48,15 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         for k in range(len(kinds))
     ]
     figure.legend(
-        handles, [f"sees {kind}" for kind in kinds], loc="upper left", ncols=6, borderpad=0,
-        bbox_to_anchor=(0.1 / width, 1 - 0.36 / height), columnspacing=1.2, handletextpad=0.4,
-    )  # fmt: skip
+        handles,
+        [f"sees {kind}" for kind in kinds],
+        loc="upper left",
+        ncols=6,
+        borderpad=0,
+        bbox_to_anchor=(0.1 / width, 1 - 0.36 / height),
+        columnspacing=1.2,
+        handletextpad=0.4,
+    )
     words = f"{part['clips']} clips of {part['subjects']} unseen subjects"
     title = f"Skill on {words} · {style.emg_words(bool(facts['simulated']))}"
     style.title(figure, title, 0.1)

@@ -1,4 +1,4 @@
-"""Carries a PyTorch model's weights into ours and compares outputs and gradients."""
+"""Imports a PyTorch model's weights into ours and compares outputs and gradients."""
 
 import flax.traverse_util
 import jax
@@ -25,7 +25,7 @@ def weights(module: torch.nn.Module) -> dict[str, np.ndarray]:
 
 
 def imported(module: torch.nn.Module, layout: str, model, *args, **kwargs) -> dict:
-    """Variables of `model`, filled with the weights of `module` by the import under test."""
+    """Variables of `model` with the weights of `module`, by the tested import."""
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), *args, **kwargs))["params"]
     params = convert(weights(module), LAYOUTS[layout], shapes)
     return {"params": jax.tree.map(jnp.asarray, params)}
@@ -35,12 +35,12 @@ def close(ours, theirs: torch.Tensor) -> None:
     theirs = theirs.detach().numpy()
     assert ours.shape == theirs.shape
     scale = max(1.0, float(np.abs(theirs).max()))
-    assert float(np.abs(theirs).max()) > 1e-2, "an output of zeros shows nothing"
+    assert float(np.abs(theirs).max()) > 1e-2, "outputs of zero cannot be compared"
     np.testing.assert_allclose(np.asarray(ours) / scale, theirs / scale, atol=TOLERANCE, rtol=0)
 
 
 def same_gradients(variables: dict, loss, module: torch.nn.Module, layout: str, total) -> None:
-    """The gradient of our `loss(variables)` is that of PyTorch's scalar `total`, per parameter."""
+    """Checks that our `loss(variables)` has the gradient of PyTorch's scalar `total`."""
     module.zero_grad()
     total.backward()
     theirs = {}

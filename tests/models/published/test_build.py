@@ -1,4 +1,4 @@
-"""Reference systems and encoders, asked for by the configuration."""
+"""Published systems and encoders as the configuration selects them."""
 
 import flax.linen as nn
 import jax
@@ -37,7 +37,7 @@ def emg_shape(config, size=32):
     inputs = batch(size)
 
     def emg():
-        # Not the whole `Outputs`: its checked fields would be shapes instead of arrays.
+        # Not all of `Outputs`: the type checker accepts no shapes for its fields.
         (outputs, _), _ = model.init_with_output(jax.random.key(0), inputs, train=False)
         return outputs.emg
 
@@ -55,22 +55,22 @@ def test_encoders(name):
 def test_systems(name):
     assert emg_shape(baselines.get_config(name).model) == (1, 160, 4)
     ours, theirs = v2emg.get_config("six"), baselines.get_config(name)
-    assert theirs.data.views == ()  # all that differs
+    assert theirs.data.views == ()  # the only difference
     theirs.data.views = ours.data.views
     for part in ("data", "train", "eval", "augment"):
         assert ours[part].to_dict() == theirs[part].to_dict()
 
 
 @pytest.mark.parametrize("name", baselines.ENCODERS)
-def test_encoders_in_full(name):
-    """Frames, picture size and rates of the configuration suit the encoder."""
+def test_encoders_of_full_size(name):
+    """Frames, image size and rates of the configuration fit the encoder."""
     config = baselines.get_config(name)
     model = setup.build_model(config, setup.window_from_config(config))
     assert isinstance(model, nn.Module)
     assert model.encoder.stride == {"i3d": 8, "videomae": 2}.get(name, 1)
 
 
-def test_mistakes_are_named():
+def test_invalid_settings_are_named():
     config = baselines.get_config("mia_debug").model
     config.system.name = "magic"
     with pytest.raises(UserError, match=r"system\.name: 'magic'"):

@@ -1,4 +1,4 @@
-"""I3D, ST-GCN and MIA's transformer against independent restatements in PyTorch."""
+"""I3D, ST-GCN and MIA's transformer against independent implementations in PyTorch."""
 
 import jax
 import jax.numpy as jnp
@@ -53,46 +53,32 @@ def test_i3d_features_and_gradients(frames, size, last):
         )
 
 
-def test_i3d_logits():
-    theirs = randomise(TorchI3D(narrow=16, classes=5, last="3b"))
-    model = i3d.I3DClassifier(i3d.I3D(narrow=16, last="mixed_3b"), classes=5)
-    video = draw(1, 4, 32, 32, 3)
-    head = theirs.conv3d_0c_1x1.conv3d
-    params = imported(theirs, "i3d", model.encoder, video, method="features")["params"]
-    logits = {"kernel": head.weight[:, :, 0, 0, 0].T.detach().numpy(),
-              "bias": head.bias.detach().numpy()}  # fmt: skip
-    ours = jax.jit(model.apply)({"params": {"encoder": params, "logits": logits}}, video)
-    close(ours, theirs(as_torch(video).permute(0, 4, 1, 2, 3)))
-
-
 def test_i3d_reads_both_families_of_names():
     theirs = randomise(TorchI3D(narrow=16, last="4b"))
+    names = {
+        "conv3d_1a": "Conv3d_1a",
+        "conv3d_2": "Conv3d_2",
+        "mixed": "Mixed",
+        "branch_0": "b0",
+        "branch_1.0": "b1a",
+        "branch_1.1": "b1b",
+        "branch_2.0": "b2a",
+        "branch_2.1": "b2b",
+        "branch_3.1": "b3b",
+        "conv3d_0c_1x1": "logits",
+        "batch3d": "bn",
+    }
     renamed = {}
     for name, value in weights(theirs).items():
-        for old, new in (("conv3d_1a", "Conv3d_1a"), ("conv3d_2", "Conv3d_2"), ("mixed", "Mixed"),
-                         ("branch_0", "b0"), ("branch_1.0", "b1a"), ("branch_1.1", "b1b"),
-                         ("branch_2.0", "b2a"), ("branch_2.1", "b2b"), ("branch_3.1", "b3b"),
-                         ("conv3d_0c_1x1", "logits"), ("batch3d", "bn")):  # fmt: skip
+        for old, new in names.items():
             name = name.replace(old, new)
         renamed[name] = value
     model = i3d.I3D(narrow=16, last="mixed_4b")
     video = draw(1, 8, 32, 32, 3)
-    like = jax.eval_shape(lambda: model.init(jax.random.key(0), video, method="features"))["params"]
-    first = convert(weights(theirs), LAYOUTS["i3d"], like)
-    second = convert(renamed, LAYOUTS["i3d"], like)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), video, method="features"))
+    first = convert(weights(theirs), LAYOUTS["i3d"], shapes["params"])
+    second = convert(renamed, LAYOUTS["i3d"], shapes["params"])
     jax.tree.map(np.testing.assert_array_equal, first, second)
-
-
-def test_snippets():
-    assert i3d.snippet_starts(103) == (0, 10, 20, 30, 40, 50, 60, 70, 80, 87)
-    assert i3d.snippet_starts(16) == (0,) * 10
-    video = jnp.broadcast_to(jnp.arange(40.0)[None, :, None, None, None], (2, 40, 1, 1, 3))
-    cut = i3d.snippets(video, i3d.snippet_starts(40, count=3))
-    assert cut.shape == (6, 16, 1, 1, 3)
-    np.testing.assert_array_equal(cut[:3, 0, 0, 0, 0], [0, 12, 24])
-    assert cut[-1, -1, 0, 0, 0] == 39  # the last frame is seen
-    with pytest.raises(ValueError, match="fewer"):
-        i3d.snippet_starts(15)
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "spatial"])
@@ -116,12 +102,12 @@ def test_stgcn(strategy):
 
 
 def test_partitions_share_the_same_mean():
-    whole = stgcn.adjacency("uniform")[0]
-    np.testing.assert_allclose(whole.sum(0), 1, atol=1e-6)
+    uniform = stgcn.adjacency("uniform")[0]
+    np.testing.assert_allclose(uniform.sum(0), 1, atol=1e-6)
     for strategy, parts in (("distance", 2), ("spatial", 3), ("spatial_1_hop", 3)):
         graph = stgcn.adjacency(strategy)
         assert len(graph) == parts
-        np.testing.assert_allclose(graph.sum(0), whole, atol=1e-6)
+        np.testing.assert_allclose(graph.sum(0), uniform, atol=1e-6)
     hip, knee = 12, 13
     spatial = stgcn.adjacency("spatial")
     assert spatial[1, knee, hip] > 0 and spatial[2, hip, knee] > 0  # the knee is farther out
@@ -157,8 +143,8 @@ def test_mia(inputs, outputs):
     variables = imported(theirs, "mia", ours, x, code)
     expected = theirs(as_torch(x), as_torch(code))
     close(jax.jit(ours.apply)(variables, x, code), expected)
-    nobody = theirs(as_torch(x), torch.full((3,), mia.NO_SUBJECT))
-    close(jax.jit(ours.apply)(variables, x), nobody)
+    unconditioned = theirs(as_torch(x), torch.full((3,), mia.NO_SUBJECT))
+    close(jax.jit(ours.apply)(variables, x), unconditioned)
     if inputs == 75:
         same_gradients(
             variables,

@@ -10,15 +10,22 @@ from torch.nn import functional as F
 
 from tests.models.published.parity import as_torch, close, draw, imported, same_gradients
 from video2emg.models import import_weights
-from video2emg.models.published import i3d, positions, videoprism, vit
+from video2emg.models.published import positions, videoprism, vit
 
 SHAPE = dict(dim=24, layers=2, heads=3, hidden=40, patch=8)
-THEIRS = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
-              patch_size=8, image_size=16, attn_implementation="eager")  # fmt: skip
+THEIRS = dict(
+    hidden_size=24,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    intermediate_size=40,
+    patch_size=8,
+    image_size=16,
+    attn_implementation="eager",
+)
 
 
 def randomise(model):
-    """Wide random weights: the usual ones are so small that mistakes would not show."""
+    """Large random weights: with the usual small ones, errors would not show."""
     torch.manual_seed(0)
     with torch.no_grad():
         for value in model.parameters():
@@ -32,8 +39,7 @@ def shapes(model, *args):
 
 def saved(model, folder, layout, ours, *args):
     model.save_pretrained(folder)
-    like = shapes(ours, *args)
-    params = import_weights.load(folder / "model.safetensors", layout, like)
+    params = import_weights.load(folder / "model.safetensors", layout, shapes(ours, *args))
     return {"params": jax.tree.map(jnp.asarray, params)}
 
 
@@ -51,9 +57,12 @@ def test_videomae(tmp_path, pooled):
 
 def test_videomae_classifier_and_pretraining_files_fit_too(tmp_path):
     config = transformers.VideoMAEConfig(
-        **THEIRS, num_frames=4, decoder_hidden_size=24, decoder_num_attention_heads=3,
+        **THEIRS,
+        num_frames=4,
+        decoder_hidden_size=24,
+        decoder_num_attention_heads=3,
         decoder_num_hidden_layers=1,
-    )  # fmt: skip
+    )
     ours, video = vit.VideoMAE(**SHAPE, grid=(2, 2, 2)), draw(1, 4, 16, 16, 3)
     for kind in (transformers.VideoMAEForVideoClassification, transformers.VideoMAEForPreTraining):
         saved(randomise(kind(config)), tmp_path, "videomae", ours, video)
@@ -88,30 +97,30 @@ def test_gradients_of_videomae():
 
 
 def published_videoprism(rng, spatial, temporal, dim=24, heads=3, hidden=40, patch=8):
-    """Random tensors with the names and shapes of the published npz; layers are stacked."""
+    """Random tensors with the names and shapes of the published npz, with stacked layers."""
 
     def normal(*shape):
         return rng.normal(0, 0.3, shape).astype(np.float32)
 
-    found = {
+    tensors = {
         "params/patch_projection/linear/kernel": normal(patch * patch * 3, dim),
         "params/patch_projection/linear/bias": normal(dim),
         "params/spatial_pos_emb/emb_var": normal(4, dim),
         "params/temporal_pos_emb/emb_var": normal(4, dim),
     }
     for name, count in (("spatial", spatial), ("temporal", temporal)):
-        at = f"params/{name}_encoder/transformers_stack/x_layers"
+        layers = f"params/{name}_encoder/transformers_stack/x_layers"
         for part in ("query", "key", "value", "post"):
-            found[f"{at}/self_attention/{part}/w"] = normal(count, dim, heads, dim // heads)
+            tensors[f"{layers}/self_attention/{part}/w"] = normal(count, dim, heads, dim // heads)
             bias = (dim,) if part == "post" else (heads, dim // heads)
-            found[f"{at}/self_attention/{part}/b"] = normal(count, *bias)
-        for norm in (f"{at}/layer_norm", f"{at}/ff_layer/layer_norm"):
-            found |= {f"{norm}/{leaf}": normal(count, dim) for leaf in ("scale", "bias")}
+            tensors[f"{layers}/self_attention/{part}/b"] = normal(count, *bias)
+        for norm in (f"{layers}/layer_norm", f"{layers}/ff_layer/layer_norm"):
+            tensors |= {f"{norm}/{leaf}": normal(count, dim) for leaf in ("scale", "bias")}
         for part, inputs, outputs in (("ffn_layer1", dim, hidden), ("ffn_layer2", hidden, dim)):
-            found[f"{at}/ff_layer/{part}/linear/kernel"] = normal(count, inputs, outputs)
-            found[f"{at}/ff_layer/{part}/linear/bias"] = normal(count, outputs)
-        found |= {f"params/{name}_ln/{leaf}": normal(dim) for leaf in ("scale", "bias")}
-    return found
+            tensors[f"{layers}/ff_layer/{part}/linear/kernel"] = normal(count, inputs, outputs)
+            tensors[f"{layers}/ff_layer/{part}/linear/bias"] = normal(count, outputs)
+        tensors |= {f"params/{name}_ln/{leaf}": normal(dim) for leaf in ("scale", "bias")}
+    return tensors
 
 
 def videoprism_in_torch(tensors, video, patch=8, cap=50.0):
@@ -179,24 +188,3 @@ def test_positions_of_another_rank():
         positions.resize(draw(2, 2, 3), (2, 2, 2))
     with pytest.raises(ValueError, match="magic"):
         positions.resize(draw(2, 3), (4,), "magic")
-
-
-@pytest.mark.parametrize(
-    "encoder",
-    [
-        vit.VideoMAE(**SHAPE, grid=(2, 2, 2)),
-        vit.ViT(**SHAPE, grid=(2, 2), pool="mean"),
-        videoprism.VideoPrism(
-            dim=24, heads=3, hidden=40, spatial=1, temporal=1, patch=8, grid=(4, 2, 2)
-        ),
-        i3d.I3D(narrow=16),
-    ],
-)
-def test_as_video2emg_encoders(encoder):
-    size = 3 * encoder.granularity
-    video, mask = jnp.zeros((2, 16, size, size, 3)), jnp.ones((2, 16), bool)
-    out = jax.eval_shape(
-        lambda: encoder.init_with_output(jax.random.key(0), video, mask, train=False)[0]
-    )
-    width = 64 if isinstance(encoder, i3d.I3D) else 24
-    assert out.shape == (2, 16 // encoder.stride, width)

@@ -1,4 +1,4 @@
-"""Small restatements in PyTorch of the published models, with the names of their state dicts."""
+"""The published models in PyTorch, with the names of their state dicts."""
 
 import math
 
@@ -7,16 +7,25 @@ from torch import nn
 from torch.nn import functional as F
 
 MIXED = {
-    "3b": (64, 96, 128, 16, 32, 32), "3c": (128, 128, 192, 32, 96, 64),
-    "4b": (192, 96, 208, 16, 48, 64), "4c": (160, 112, 224, 24, 64, 64),
-    "4d": (128, 128, 256, 24, 64, 64), "4e": (112, 144, 288, 32, 64, 64),
-    "4f": (256, 160, 320, 32, 128, 128), "5b": (256, 160, 320, 32, 128, 128),
+    "3b": (64, 96, 128, 16, 32, 32),
+    "3c": (128, 128, 192, 32, 96, 64),
+    "4b": (192, 96, 208, 16, 48, 64),
+    "4c": (160, 112, 224, 24, 64, 64),
+    "4d": (128, 128, 256, 24, 64, 64),
+    "4e": (112, 144, 288, 32, 64, 64),
+    "4f": (256, 160, 320, 32, 128, 128),
+    "5b": (256, 160, 320, 32, 128, 128),
     "5c": (384, 192, 384, 48, 128, 128),
-}  # fmt: skip
+}
+POOL_BEFORE = {
+    "3b": ((1, 3, 3), (1, 2, 2)),
+    "4b": ((3, 3, 3), (2, 2, 2)),
+    "5b": ((2, 2, 2), (2, 2, 2)),
+}
 
 
 def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Every parameter and statistic drawn anew, so that no layer is an identity; eval mode."""
+    """Draws every parameter and statistic, so that no layer is an identity; sets eval mode."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
@@ -93,18 +102,11 @@ class TorchI3D(nn.Module):
     def features(self, x):
         x = pool(self.conv3d_1a_7x7(x), (1, 3, 3), (1, 2, 2))
         x = self.conv3d_2c_3x3(self.conv3d_2b_1x1(x))
-        before = {"3b": ((1, 3, 3), (1, 2, 2)), "4b": ((3, 3, 3), (2, 2, 2)),
-                  "5b": ((2, 2, 2), (2, 2, 2))}  # fmt: skip
         for name in self.blocks:
-            if name in before:
-                x = pool(x, *before[name])
+            if name in POOL_BEFORE:
+                x = pool(x, *POOL_BEFORE[name])
             x = getattr(self, f"mixed_{name}")(x)
         return x
-
-    def forward(self, x):
-        x = self.features(x)
-        x = F.avg_pool3d(x, (min(2, x.shape[2]), *x.shape[3:]), 1)
-        return self.conv3d_0c_1x1.conv3d(x)[..., 0, 0].mean(2)
 
 
 class GCNLayer(nn.Module):
@@ -180,3 +182,120 @@ class TorchMIA(nn.Module):
         encoding[:, 0::2], encoding[:, 1::2] = torch.sin(place * rate), torch.cos(place * rate)
         x = torch.cat([x + encoding, code.view(b, 1, 1).expand(b, t, 2)], 2)
         return self.out0(self.transformer0(x.transpose(0, 1))).transpose(0, 1)
+
+
+class TorchTree(nn.Module):
+    """CoRe's tree with the names of its state dict."""
+
+    def __init__(self, inputs, hidden, depth):
+        super().__init__()
+        levels = [2**d for d in range(depth - 1)]
+        self.first_layer = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU())
+        self.feature_layers = nn.ModuleList(
+            nn.Sequential(nn.Conv1d(n * hidden, 2 * n * hidden, 1, groups=n), nn.ReLU())
+            for n in levels
+        )
+        self.clf_layers = nn.ModuleList(nn.Conv1d(n * hidden, 2 * n, 1, groups=n) for n in levels)
+        leaves = 2 ** (depth - 1)
+        self.reg_layer = nn.Conv1d(leaves * hidden, leaves, 1, groups=leaves)
+
+    def forward(self, x):
+        x = self.first_layer(x)[..., None]
+        so_far = torch.zeros(len(x), 1)
+        for grow, turn in zip(self.feature_layers, self.clf_layers, strict=True):
+            step = turn(x).view(len(x), -1, 2).log_softmax(-1)
+            so_far = (so_far[..., None] + step).flatten(1)
+            x = grow(x)
+        return so_far, self.reg_layer(x)[..., 0]
+
+
+class TorchMLP(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer1, self.layer2 = nn.Linear(inputs, 256), nn.Linear(256, 128)
+        self.layer3 = nn.Linear(128, outputs)
+
+    def forward(self, x):
+        return self.layer3(F.relu(self.layer2(F.relu(self.layer1(x)))))
+
+
+class TorchUSDL(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.evaluator = TorchMLP(inputs, outputs)
+
+    def forward(self, x):
+        return self.evaluator(x)
+
+
+class TorchEmbed(nn.Module):
+    def __init__(self, inputs, outputs, window, stride):
+        super().__init__()
+        conv = nn.Conv1d(inputs, outputs, window, stride, (window - 1) // 2)
+        self.conv, self.norm = nn.Sequential(conv, nn.ReLU()), nn.LayerNorm(outputs)
+
+    def forward(self, x):
+        return self.norm(self.conv(x).transpose(1, 2)).transpose(1, 2)
+
+
+class TorchTime(nn.Module):
+    def __init__(self, channels, width, window):
+        super().__init__()
+        self.conv2d = nn.Conv2d(channels, channels, (1, window), padding=(0, window // 2))
+        self.layer_norm, self.channels = nn.LayerNorm(channels * width), channels
+
+    def forward(self, x):
+        b, c, t = x.shape
+        y = F.relu(self.conv2d(x.view(b, self.channels, -1, t))).view(b, c, t) + x
+        return self.layer_norm(y.transpose(1, 2)).transpose(1, 2)
+
+
+class TorchDense(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc_block = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.layer_norm = nn.LayerNorm(width)
+
+    def forward(self, x):
+        x = x.transpose(1, 2)
+        return self.layer_norm(self.fc_block(x) + x).transpose(1, 2)
+
+
+class TorchStage(nn.Module):
+    def __init__(self, inputs, channels, width, blocks, window, embed, stride=1, outputs=0):
+        super().__init__()
+        parts = []
+        for _ in range(blocks):
+            parts += [TorchTime(channels, width, window), TorchDense(channels * width)]
+        self.layers = nn.Module()
+        self.layers.conv1dblock = TorchEmbed(inputs, channels * width, embed, stride)
+        self.layers.tds_block = nn.Module()
+        self.layers.tds_block.tds_conv_blocks = nn.Sequential(*parts)
+        if outputs:
+            self.linear_layer = nn.Linear(channels * width, outputs)
+
+    def forward(self, x):
+        x = self.layers.tds_block.tds_conv_blocks(self.layers.conv1dblock(x))
+        if hasattr(self, "linear_layer"):
+            x = self.linear_layer(x.transpose(1, 2)).transpose(1, 2)
+        return x
+
+
+class TorchTDS(nn.Module):
+    def __init__(self, inputs, stages, samples, hidden, outputs):
+        super().__init__()
+        self.network, self.decoder, self.samples = nn.Module(), nn.Module(), samples
+        built, width = [], inputs
+        for settings in stages:
+            built.append(TorchStage(width, **settings))
+            width = settings.get("outputs") or settings["channels"] * settings["width"]
+        self.network.layers = nn.Sequential(*built)
+        self.decoder.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.LeakyReLU(), nn.Linear(hidden, outputs)
+        )
+        self.output_scale = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x):
+        y = self.network.layers(x.transpose(1, 2))
+        y = F.interpolate(y, x.shape[1] * self.samples, mode="linear", align_corners=True)
+        return self.decoder.mlp(y.transpose(1, 2)) * self.output_scale

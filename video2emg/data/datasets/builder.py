@@ -14,7 +14,7 @@ import tqdm
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.data.datasets import schema
-from video2emg.data.datasets.workers import in_order
+from video2emg.data.workers import in_order
 
 SHARD = 32  # clips; what is kept in memory while a shard is written
 

@@ -1,7 +1,7 @@
-"""Files of laboratories → `Channel`s with their own clock and unit.
+"""Files of laboratory devices → `Channel`s with their own clock and unit.
 
-`read(path)` chooses by the ending. Libraries beyond NumPy and SciPy are extras, imported when the
-first such file is met: `pip install "video2emg[recordings]"`.
+`read(path)` chooses the reader by the file's ending. Libraries other than NumPy and SciPy are
+imported when they are needed: `pip install "video2emg[recordings]"`.
 """
 
 import importlib
@@ -13,7 +13,7 @@ import numpy as np
 from video2emg.core.errors import UserError
 from video2emg.data.readers.channel import Channel
 
-# Ending → module that reads it.
+# File ending → module that reads it.
 _MODULES = {
     ".csv": "text",
     ".tsv": "text",
@@ -40,8 +40,10 @@ def read(path: str | Path) -> list[Channel]:
     """
     path = Path(path)
     if path.suffix.lower() not in _MODULES:
-        raise UserError(f"{path}: cannot read {path.suffix or 'a file without ending'!r}; known: "
-                        f"{', '.join(KNOWN)}")  # fmt: skip
+        raise UserError(
+            f"{path}: cannot read {path.suffix or 'a file without ending'!r}; known: "
+            f"{', '.join(KNOWN)}"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     module = importlib.import_module(f"{__name__}.{_MODULES[path.suffix.lower()]}")
@@ -49,7 +51,7 @@ def read(path: str | Path) -> list[Channel]:
         channels = module.read(path)
     except UserError:
         raise
-    except Exception as error:  # whatever a parser says about a damaged file, the file is named
+    except Exception as error:  # parsers raise all kinds of errors on damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({text[:200]})") from error
     if not channels:
@@ -61,21 +63,25 @@ def readings(path: str | Path) -> list[tuple[Channel, np.ndarray]]:
     """Reads a log whose entries need not be evenly spaced: channels, each with its times [N] s.
 
     Raises:
-      UserError: as `read`, or no times in it.
+      UserError: as `read`, or the file has no times.
     """
     path = Path(path)
     if _MODULES.get(path.suffix.lower()) == "text" and path.is_file():
         from video2emg.data.readers import text
 
         return text.events(path)
-    found = read(path)
-    if any(np.isnan(channel.rate) for channel in found):
+    channels = read(path)
+    if any(np.isnan(channel.rate) for channel in channels):
         raise UserError(f"{path}: does not say when its values were read")
-    return [(channel, channel.time) for channel in found]
+    return [(channel, channel.time) for channel in channels]
 
 
 def library(name: str, path: Path) -> ModuleType:
-    """Imports an optional library, or says what to install for `path`."""
+    """Imports an optional library.
+
+    Raises:
+      UserError: it is not installed; the message says what to install to read `path`.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -1,34 +1,26 @@
-"""C3D (c3d.org), through ezc3d, in a process of its own: damaged files can take a parser down."""
+"""C3D files (c3d.org), read with ezc3d in another process, because damaged files can crash it."""
 
-import concurrent.futures
-import multiprocessing
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from video2emg.core.errors import UserError
-from video2emg.data import readers
+from video2emg.data import readers, workers
 from video2emg.data.readers.channel import Channel
 
-_PATIENCE = 60.0  # s; a whole session is read in a few
+_TIMEOUT_S = 60.0  # a recording of a whole session takes a few seconds
 
 
 def read(path: Path) -> list[Channel]:
     """Analog channels in their units, then marker coordinates `name_x`, `_y`, `_z` in metres."""
     readers.library("ezc3d", path)
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(1, context)
     try:
-        return pool.submit(_read, path).result(_PATIENCE)
-    except concurrent.futures.process.BrokenProcessPool:
+        return workers.call(_read, path, timeout=_TIMEOUT_S)
+    except workers.WorkerError:
         raise UserError(f"{path}: damaged C3D file (its reader crashed)") from None
-    except concurrent.futures.TimeoutError:
-        for process in multiprocessing.active_children():
-            process.kill()
-        raise UserError(f"{path}: damaged C3D file (not read within {_PATIENCE:g} s)") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    except TimeoutError:
+        raise UserError(f"{path}: damaged C3D file (not read within {_TIMEOUT_S:g} s)") from None
 
 
 def _read(path: Path) -> list[Channel]:
@@ -62,21 +54,21 @@ def _read(path: Path) -> list[Channel]:
 
 
 def _check_whole(path: Path, frames: int) -> None:
-    """Refuses a file that ends before its data do: ezc3d returns the frames that are left.
+    """Refuses a truncated file, of which ezc3d returns the frames that are left.
 
-    The header's words 4 and 5 number the first and the last frame (https://www.c3d.org); one that
-    counts beyond 16 bits says nothing.
+    The header's words 4 and 5 are the numbers of the first and the last frame (https://www.c3d.org).
+    They say nothing about files with more frames than fit into 16 bits.
     """
     with path.open("rb") as file:
         header = file.read(512)
         file.seek(512 * (header[0] - 1) + 3)
-        order = ">" if file.read(1) == bytes([86]) else "<"  # MIPS
+        order = ">" if file.read(1) == bytes([86]) else "<"  # 86: written on a MIPS processor
     first, last = struct.unpack(f"{order}2H", header[6:10])
     if frames < last - first + 1 < 0xFFFF:
         raise UserError(f"{path}: cut off: {frames} of {last - first + 1} frames are in it")
 
 
 def _names(group: dict) -> list[str]:
-    """LABELS, continued in LABELS2 … beyond 255."""
+    """The labels of all channels; beyond 255 they continue in LABELS2 and so on."""
     keys = ["LABELS", *(f"LABELS{n}" for n in range(2, 9))]
     return [str(name).strip() for key in keys for name in group.get(key, {}).get("value", [])]

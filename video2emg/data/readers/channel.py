@@ -15,9 +15,9 @@ class Channel:
     Attributes:
       name: as in the file.
       values: [N] float64; NaN where the file has a gap.
-      rate: Hz; NaN if the file does not say.
+      rate: Hz; NaN if the file does not contain it.
       start: of the first sample, s on the file's clock.
-      unit: as in the file; empty if it does not say.
+      unit: as in the file; empty if the file does not contain it.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Channel:
 
     @property
     def time(self) -> Float[np.ndarray, " N"]:
-        """[N] s."""
+        """[N] s on the file's clock."""
         return self.start + np.arange(len(self.values)) / self.rate
 
 
@@ -36,7 +36,8 @@ def rate_of(time: np.ndarray, where: str) -> float:
     """Rate of a time column, Hz.
 
     Raises:
-      UserError: times that do not increase evenly (within 1 % of the median step, from end to end).
+      UserError: times that do not increase evenly: the duration differs by more than 1 % from the
+        number of steps times the median step.
     """
     step = np.diff(time)
     if len(time) < 2 or not np.isfinite(time).all() or not (step > 0).all():

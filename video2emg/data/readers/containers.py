@@ -1,4 +1,4 @@
-"""MATLAB, HDF5 and Parquet: numeric arrays and columns by name. Objects are never unpickled."""
+"""MATLAB, HDF5 and Parquet files: numeric arrays by name. Objects are never unpickled."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,9 @@ _RATES = ("rate", "fs", "srate", "sampling_rate", "samplingrate", "sample_rate",
 
 
 def read(path: Path) -> list[Channel]:
-    """Every vector is a channel; every matrix one channel per column (the shorter side).
+    """Reads each vector as a channel, and each matrix as one channel per column (its shorter side).
 
-    A scalar named `fs`, `rate`, `sampling_rate` … is the rate of all of them, in Hz.
+    A scalar named `fs`, `rate`, `sampling_rate` … is the rate of all channels, Hz.
     """
     if path.suffix.lower() == ".parquet":
         table = readers.library("pyarrow.parquet", path).read_table(path)
@@ -30,8 +30,11 @@ def read(path: Path) -> list[Channel]:
         arrays = dict(_hdf5(path))
     arrays = {k: np.asarray(v) for k, v in arrays.items() if not k.startswith("__")}
     numeric = {k: v.astype(float) for k, v in arrays.items() if v.dtype.kind in "fiu"}
-    rates = {float(v.ravel()[0]) for k, v in numeric.items()
-             if v.size == 1 and k.rpartition("/")[2].lower() in _RATES}  # fmt: skip
+    rates = {
+        float(v.ravel()[0])
+        for k, v in numeric.items()
+        if v.size == 1 and k.rpartition("/")[2].lower() in _RATES
+    }
     if len(rates) > 1:
         raise UserError(f"{path}: several sampling rates {sorted(rates)}; give emg_rate instead")
     rate = rates.pop() if rates else float("nan")
@@ -50,13 +53,13 @@ def read(path: Path) -> list[Channel]:
 
 def _hdf5(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     h5py = readers.library("h5py", path)
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
 
     def visit(name: str, item) -> None:
-        # An external link could point out of the folder; visititems does not follow links.
+        # A virtual dataset could refer to files elsewhere; visititems does not follow links.
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and not item.is_virtual:
-            found[name] = item[()]
+            arrays[name] = item[()]
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
-    return iter(found.items())
+    return iter(arrays.items())

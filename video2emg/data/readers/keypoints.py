@@ -1,8 +1,9 @@
-"""2-D keypoints of pose detectors: OpenPose's folder of JSON files, or one JSON file of COCO's.
+"""2-D keypoints of pose detectors: OpenPose's folder of JSON files, or a JSON file as COCO's.
 
-They are pixels of one picture and carry no depth, so they never become a `Clip.pose`.
+They are pixels of a picture without depth, and therefore never become a `Clip.pose`.
 """
 
+import collections
 import dataclasses
 import json
 import re
@@ -16,18 +17,18 @@ from jaxtyping import Float, Int
 from video2emg.core.errors import UserError
 from video2emg.core.skeleton import COCO_17, OPENPOSE_25
 
-_MOST_BYTES = 1 << 30  # of one JSON file; more is not the keypoints of a film
+_MOST_BYTES = 1 << 30  # of one JSON file; a larger file does not hold the keypoints of a video
 _MOST_FRAMES = 10_000_000  # 23 hours at 120 Hz; a larger number in a name is a date
 
 
 @dataclasses.dataclass(frozen=True)
 class Keypoints:
-    """What was found in each frame of one film.
+    """The keypoints of one person in a video.
 
     Attributes:
       joints: K names, of OpenPose's BODY_25 or COCO's 17.
       frame: [Q] number of the frame as in the files, increasing.
-      points: [Q, K, 3] x to the right, y down in px of the upright picture (NaN if not found), and
+      points: [Q, K, 3] x to the right and y down, px of the upright picture (NaN if not found), and
         confidence in [0, 1].
     """
 
@@ -42,14 +43,14 @@ def read(path: Path, largest: bool = False) -> Keypoints:
     Args:
       path: a folder of OpenPose's `…_000000000012_keypoints.json`, one per frame, or a COCO file:
         a list of results, or a mapping with `images` and `annotations`.
-      largest: of several people in a frame, take the one that covers most of the picture.
+      largest: if there are several people in a frame, take the one with the largest box.
 
     Raises:
-      UserError: what is not such a file, other skeletons, nobody at all, or several people without
-        `largest`.
+      UserError: another kind of file or skeleton, nobody in any frame, or several people in a frame
+        without `largest`.
     """
-    found: dict[int, np.ndarray] = {}
-    crowd: dict[int, int] = {}
+    people: dict[int, np.ndarray] = {}
+    counts: collections.Counter[int] = collections.Counter()
     width = 0
     for frame, numbers, where in _openpose(path) if path.is_dir() else _coco(path):
         points = _points(numbers, where)
@@ -58,21 +59,25 @@ def read(path: Path, largest: bool = False) -> Keypoints:
         width = len(points)
         if not np.isfinite(points[:, 0]).any():
             continue
-        crowd[frame] = crowd.get(frame, 0) + 1
-        if frame not in found or _extent(points) > _extent(found[frame]):
-            found[frame] = points
-    if not found:
+        counts[frame] += 1
+        if frame not in people or _box_area(points) > _box_area(people[frame]):
+            people[frame] = points
+    if not people:
         raise UserError(f"{path}: nobody was found in it")
-    several = [frame for frame, people in crowd.items() if people > 1]
+    several = [frame for frame, count in counts.items() if count > 1]
     if several and not largest:
-        raise UserError(f"{path}: {max(crowd.values())} people in frame {min(several)}; keep one "
-                        "per frame, or set keypoints_person=largest")  # fmt: skip
-    points = np.stack([found[frame] for frame in sorted(found)])
+        raise UserError(
+            f"{path}: {max(counts.values())} people in frame {min(several)}; keep one "
+            "per frame, or set keypoints_person=largest"
+        )
+    points = np.stack([people[frame] for frame in sorted(people)])
     if np.nanmax(points[..., :2]) <= 1.5:
-        raise UserError(f"{path}: coordinates up to {np.nanmax(points[..., :2]):.2f} are not "
-                        "pixels; export them unscaled")  # fmt: skip
+        raise UserError(
+            f"{path}: coordinates up to {np.nanmax(points[..., :2]):.2f} are not "
+            "pixels; export them unscaled"
+        )
     return Keypoints(
-        {len(s): s for s in (OPENPOSE_25, COCO_17)}[width], np.array(sorted(found)), points
+        {len(s): s for s in (OPENPOSE_25, COCO_17)}[width], np.array(sorted(people)), points
     )
 
 
@@ -146,23 +151,24 @@ def _load(path: Path) -> Any:
 
 
 def _points(numbers: Any, where: str) -> np.ndarray:
-    """[K, 3]; a point at the origin, or with no confidence, was not found."""
+    """[K, 3]; NaN for points that were not found: at the origin, or with zero confidence."""
     try:
         points = np.array(numbers, np.float64).reshape(-1, 3)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: keypoints must be numbers x, y, confidence in turn") from None
     if len(points) not in (len(OPENPOSE_25), len(COCO_17)):
-        raise UserError(f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and "
-                        "COCO's 17")  # fmt: skip
+        raise UserError(
+            f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and COCO's 17"
+        )
     if not np.isfinite(points).all() or (points[:, 2] < 0).any():
         raise UserError(f"{where}: keypoints must be finite, and confidences not negative")
-    # COCO's annotators write 1 (hidden) or 2 (seen) for a labelled point.
+    # COCO's annotations have 1 (hidden) or 2 (visible) in place of a confidence.
     points[:, 2] = np.minimum(points[:, 2], 1.0)
-    lost = (points[:, 2] == 0) | (points[:, :2] == 0).all(1)
-    points[lost] = np.nan, np.nan, 0.0
+    missing = (points[:, 2] == 0) | (points[:, :2] == 0).all(1)
+    points[missing] = np.nan, np.nan, 0.0
     return points
 
 
-def _extent(points: np.ndarray) -> float:
-    """Area of the box around the found points, px²."""
+def _box_area(points: np.ndarray) -> float:
+    """Area of the box around the points, px²."""
     return float(np.prod(np.nanmax(points[:, :2], 0) - np.nanmin(points[:, :2], 0)))

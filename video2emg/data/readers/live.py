@@ -1,4 +1,4 @@
-"""Cameras and streams: frames as they arrive, and those of them that a model asks for."""
+"""Cameras and streams: frames as they arrive, and the frame for each instant of a model's clock."""
 
 import contextlib
 import dataclasses
@@ -13,50 +13,50 @@ from typing import Any
 
 from video2emg.core.errors import UserError
 from video2emg.data import readers
-from video2emg.data.readers.film import Look, upright
+from video2emg.data.readers.film import Decode, upright
 
-_SILENCE_S = 10.0  # that an address may stay silent
-# How FFmpeg calls cameras: (format, name of number n).
+_TIMEOUT_S = 10.0  # an address that sends nothing for longer is given up
+# How FFmpeg calls cameras: (format, name of camera number n).
 _CAMERAS = {
     "Linux": ("v4l2", "/dev/video{}"),
     "Darwin": ("avfoundation", "{}"),
     "Windows": ("dshow", "video={}"),
 }
-_OPTIONS = {"analyzeduration": "500000"}  # µs of the stream that must tell what it is
+_OPTIONS = {"analyzeduration": "500000"}  # µs of the stream from which FFmpeg guesses its format
 
 
 @dataclasses.dataclass(frozen=True)
-class Arrival:
-    """One frame.
+class LiveFrame:
+    """One frame of a stream.
 
     Attributes:
-      at: when it was decoded, s of `time.perf_counter`.
+      received: when it was decoded, s of `time.perf_counter`.
       time: when it was taken, s from the first frame.
-      look: makes the picture.
+      decode: returns the picture.
     """
 
-    at: float
+    received: float
     time: float
-    look: Look
+    decode: Decode
 
 
 @dataclasses.dataclass(frozen=True)
-class Beat:
+class ClockFrame:
     """The frame for one instant of a model's clock.
 
     Attributes:
-      number: of the instant; it lies at number / rate s.
-      at, look: of the frame.
-      anew: whether what came before is too long ago to count; true for the first.
+      number: of the instant, which lies at number / rate s.
+      received, decode: of the frame.
+      restart: true for the first frame, and after a pause so long that earlier frames do not count.
     """
 
     number: int
-    at: float
-    look: Look
-    anew: bool
+    received: float
+    decode: Decode
+    restart: bool
 
 
-def arrivals(source: str) -> Iterator[Arrival]:
+def live_frames(source: str) -> Iterator[LiveFrame]:
     """Yields frames as they are decoded, until the stream ends.
 
     Args:
@@ -69,41 +69,44 @@ def arrivals(source: str) -> Iterator[Arrival]:
     av = readers.library("av", Path("--camera"))
     first = last = None
     try:
-        with av.open(metadata_errors="replace", **_opening(source)) as container:
+        with av.open(metadata_errors="replace", **_open_arguments(source)) as container:
             if not container.streams.video:
                 raise UserError(f"--camera {source}: no video stream in it")
             stream = container.streams.video[0]
-            stream.thread_type = "SLICE"  # threads by frame would each hold a frame back
-            for frame in _decoded(container, stream):
-                at = clock.perf_counter()
-                taken = at if frame.pts is None else float(frame.pts * frame.time_base)
+            stream.thread_type = "SLICE"  # threads by frame would delay each frame
+            for frame in _decode_packets(container, stream):
+                received = clock.perf_counter()
+                taken = received if frame.pts is None else float(frame.pts * frame.time_base)
                 if first is None or last is None:
                     first = last = taken
-                elif taken < last - 1:  # the sender began anew
+                elif taken < last - 1:  # the sender started its clock again
                     first += taken - last
                 elif taken <= last:
                     continue
                 last = taken
-                yield Arrival(at, taken - first, functools.partial(upright, frame))
+                yield LiveFrame(received, taken - first, functools.partial(upright, frame))
     except av.error.FFmpegError as error:
         if first is not None and last is not None:
-            raise UserError(f"--camera {source}: lost after {last - first:.1f} s "
-                            f"({error.strerror})") from error  # fmt: skip
-        raise UserError(f"--camera {source}: cannot be read ({error.strerror}); a pipe must carry "
-                        "what can be read as it comes, e.g. MPEG-TS") from error  # fmt: skip
+            raise UserError(
+                f"--camera {source}: lost after {last - first:.1f} s ({error.strerror})"
+            ) from error
+        raise UserError(
+            f"--camera {source}: cannot be read ({error.strerror}); a pipe must carry a format "
+            "that can be read from any point on, e.g. MPEG-TS"
+        ) from error
     if first is None:
         raise UserError(f"--camera {source}: no frame came")
 
 
-def _decoded(container, stream) -> Iterator[Any]:
-    """Frames; packets that are damaged, or of a picture from before we came, are left out."""
+def _decode_packets(container, stream) -> Iterator[Any]:
+    """Frames; skips damaged packets, and those that refer to a picture before the connection."""
     invalid = readers.library("av", Path("--camera")).error.InvalidDataError
     for packet in container.demux(stream):
         with contextlib.suppress(invalid):
             yield from packet.decode()
 
 
-def _opening(source: str) -> dict[str, Any]:
+def _open_arguments(source: str) -> dict[str, Any]:
     """Arguments of `av.open`."""
     if source == "-":
         # Unbuffered: a buffered read waits for a whole block, which may be seconds of video.
@@ -113,7 +116,7 @@ def _opening(source: str) -> dict[str, Any]:
         return {"file": name.format(source), "format": kind}
     if re.match(r"[a-z]+://", source):
         options = _OPTIONS | ({"rtsp_transport": "tcp"} if source.startswith("rtsp") else {})
-        return {"file": source, "options": options, "timeout": _SILENCE_S}
+        return {"file": source, "options": options, "timeout": _TIMEOUT_S}
     if not Path(source).expanduser().exists():
         raise UserError(
             f"--camera {source}: no such file; else a camera's number, an address, or -"
@@ -121,27 +124,29 @@ def _opening(source: str) -> dict[str, Any]:
     return {"file": str(Path(source).expanduser()), "options": _OPTIONS}
 
 
-def on_beat(stream: Iterable[Arrival], rate: float, patience_s: float) -> Iterator[Beat]:
-    """Yields a frame for every instant 0, 1/rate, 2/rate, … s, as soon as it has arrived.
+def frames_on_clock(
+    stream: Iterable[LiveFrame], rate: float, longest_pause_s: float
+) -> Iterator[ClockFrame]:
+    """Yields a frame for each of the instants 0, 1/rate, 2/rate, … s, as soon as it has arrived.
 
-    It is the nearest in time if frames come evenly: none that is to come can be nearer. Instants
-    for which none came are given the one before.
+    If frames come evenly it is the nearest in time, because no later one can be nearer. Instants
+    without a frame get the frame before.
 
     Args:
-      stream: `arrivals`.
+      stream: `live_frames`.
       rate: of the instants, Hz.
-      patience_s: what came before a pause longer than this counts no more.
+      longest_pause_s: a longer pause is not filled; the first frame after it has `restart`.
     """
-    due, before = 0, None
+    due, previous = 0, None
     for frame in stream:
-        half = 0.0 if before is None else min(frame.time - before.time, 1 / rate) / 2
+        half = 0.0 if previous is None else min(frame.time - previous.time, 1 / rate) / 2
         number = int((frame.time + half) * rate + 1e-6)
         if number < due:
-            before = frame
+            previous = frame
             continue
-        anew = before is None or (number - due) / rate > patience_s
-        if not anew and before is not None:
-            for missed in range(due, number):
-                yield Beat(missed, frame.at, before.look, False)
-        yield Beat(number, frame.at, frame.look, anew)
-        due, before = number + 1, frame
+        restart = previous is None or (number - due) / rate > longest_pause_s
+        if not restart and previous is not None:
+            for skipped in range(due, number):
+                yield ClockFrame(skipped, frame.received, previous.decode, False)
+        yield ClockFrame(number, frame.received, frame.decode, restart)
+        due, previous = number + 1, frame

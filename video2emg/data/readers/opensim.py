@@ -1,4 +1,4 @@
-"""OpenSim's text files: `.sto` and `.mot` tables, `.trc` marker trajectories."""
+"""OpenSim's text files: `.sto` and `.mot` tables, and `.trc` marker trajectories."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ from video2emg.data.readers.text import decode
 
 
 def read(path: Path) -> list[Channel]:
-    """Reads a table; markers become three channels each, `name_x`, `name_y`, `name_z`."""
+    """Reads a table; each marker becomes three channels, `name_x`, `name_y`, `name_z`."""
     text = decode(path.read_bytes(), path)
-    # Spreadsheets turn the tabs into commas and fill up the short lines.
+    # Spreadsheet programs replace tabs by commas and pad short lines with them.
     lines = [line.rstrip(",").replace(",", "\t") for line in text.splitlines()]
     if path.suffix.lower() == ".trc":
         return _markers(lines, str(path))

@@ -1,8 +1,8 @@
-"""CSV and TSV of loggers and of hand-made tables.
+"""CSV and TSV files of loggers, and tables written by hand.
 
-Understands separators (comma, semicolon, tab), decimal commas (with another separator), UTF-8 with
-or without byte-order mark, UTF-16 and Latin-1, lines of prose above the header, and tables in which
-every signal has its own time column (Delsys exports) and its own length.
+Handles separators (comma, semicolon, tab), decimal commas (with another separator), UTF-8 with or
+without byte-order mark, UTF-16 and Latin-1, lines of text above the header, and tables in which
+each signal has its own time column (as exported by Delsys) and its own length.
 """
 
 import csv
@@ -17,7 +17,7 @@ from video2emg.data.readers.channel import Channel, rate_of
 
 _TIME = re.compile(r"(^|[^a-z])(time|x)\s*[\[(]?\s*(s|sec|seconds|ms)?\s*[\])]?\s*(\.\d+)?$", re.I)
 _UNIT = re.compile(r"[\[(]\s*([^\])\d]{1,8}?)\s*[\])]\s*$")
-_HEADER_WITHIN = 400  # lines above the numbers; Delsys writes some hundred for many sensors
+_LONGEST_HEADER = 400  # lines; Delsys writes some hundred if there are many sensors
 
 
 def read(path: Path) -> list[Channel]:
@@ -26,7 +26,11 @@ def read(path: Path) -> list[Channel]:
 
 
 def decode(content: bytes, path: Path | str) -> str:
-    """Text of a file whose encoding nobody wrote down."""
+    """Text of a file of unknown encoding.
+
+    Raises:
+      UserError: the file is not text.
+    """
     if b"\0" in content[:4] or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         try:
             return content.decode("utf-16")
@@ -43,8 +47,8 @@ def decode(content: bytes, path: Path | str) -> str:
 def parse(text: str, where: str) -> list[Channel]:
     """Table → channels.
 
-    A column named time (or X, as Delsys does) is the clock of the columns that follow it, up to the
-    next one. Columns without a clock have an unknown rate.
+    A column named `time` (or `X`, by Delsys) holds the times of the columns after it, up to the
+    next such column. Columns before the first have an unknown rate.
     """
     return _columns(*_table(text, where), where)
 
@@ -53,10 +57,10 @@ def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
     """Columns of a log whose entries need not be evenly spaced, each with its times [N] s.
 
     Raises:
-      UserError: also where no column is called time, or times do not increase.
+      UserError: no table, no column named `time`, or times that do not increase.
     """
     names, units, table = _table(decode(path.read_bytes(), path), str(path))
-    found, time = [], None
+    channels, time = [], None
     for c, name in enumerate(names):
         label, unit = _label(name, units[c])
         if _TIME.search(name):
@@ -68,17 +72,17 @@ def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
         if filled.any() and not (np.diff(time[filled]) > 0).all():
             raise UserError(f"{path}, column {name!r}: times must increase")
         if filled.any():
-            found.append((Channel(label, table[filled, c], unit=unit), time[filled]))
-    return found
+            channels.append((Channel(label, table[filled, c], unit=unit), time[filled]))
+    return channels
 
 
 def _table(text: str, where: str) -> tuple[list[str], list[str], np.ndarray]:
     """Names, units and [rows, columns] numbers (NaN where empty)."""
     separator = _separator(text.splitlines())
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    first = _first_of_the_numbers(rows, separator)
+    first = _first_row_of_numbers(rows, separator)
     if first is None:
-        raise UserError(f"{where}: no rows of numbers in the first {_HEADER_WITHIN} lines")
+        raise UserError(f"{where}: no rows of numbers in the first {_LONGEST_HEADER} lines")
     width = len(rows[first])
     names, units = _header(rows[:first], width)
     table = np.full((len(rows) - first, width), np.nan)
@@ -87,31 +91,34 @@ def _table(text: str, where: str) -> tuple[list[str], list[str], np.ndarray]:
             continue
         numbers = _numbers(row, separator)
         if numbers is None or (len(row) > width and any(cell.strip() for cell in row[width:])):
-            raise UserError(f"{where}, line {first + r + 1}: expected {width} numbers, found "
-                            f"{separator.join(row)[:60]!r}")  # fmt: skip
+            raise UserError(
+                f"{where}, line {first + r + 1}: expected {width} numbers, found "
+                f"{separator.join(row)[:60]!r}"
+            )
         table[r, : min(len(numbers), width)] = numbers[:width]
     return names, units, table
 
 
-def _first_of_the_numbers(rows: list[list[str]], separator: str) -> int | None:
-    """Index of the first row of numbers that another one follows; a lone number is a remark."""
-    before = None
-    for i, row in enumerate(rows[: _HEADER_WITHIN + 1]):
+def _first_row_of_numbers(rows: list[list[str]], separator: str) -> int | None:
+    """Index of the first row of numbers with another one after it; a single one may be a remark."""
+    previous = None
+    for i, row in enumerate(rows[: _LONGEST_HEADER + 1]):
         if not any(cell.strip() for cell in row):
             continue
         if _numbers(row, separator) is None:
-            before = None
-        elif before is not None:
-            return before
+            previous = None
+        elif previous is not None:
+            return previous
         else:
-            before = i
-    return before
+            previous = i
+    return previous
 
 
 def _header(above: list[list[str]], width: int) -> tuple[list[str], list[str]]:
-    """Names and units of the columns: the nearest row above whose cells differ, and one below it.
+    """Names and units of the columns.
 
-    Some programs put a row of units, all alike, between names and numbers.
+    The names are the nearest row above the numbers whose cells differ. Some programs write a row of
+    units, which are all the same, between names and numbers.
     """
     units = [""] * width
     for row in reversed(above):
@@ -127,8 +134,8 @@ def _header(above: list[list[str]], width: int) -> tuple[list[str], list[str]]:
 
 
 def _separator(lines: list[str]) -> str:
-    """The separator that most lines repeat; a tab or semicolon beats the decimal comma."""
-    sample = lines[:_HEADER_WITHIN]
+    """Tab or semicolon if most lines contain it, else comma, as commas may be decimal points."""
+    sample = lines[:_LONGEST_HEADER]
     for mark in ("\t", ";"):
         if sum(mark in line for line in sample) > 0.5 * sum(bool(line.strip()) for line in sample):
             return mark
@@ -136,33 +143,33 @@ def _separator(lines: list[str]) -> str:
 
 
 def _numbers(row: list[str], separator: str) -> list[float] | None:
-    """The row as numbers, NaN for empty cells; None if it is not one."""
-    found = []
+    """The row as numbers, NaN for empty cells; None if a cell is not a number or all are empty."""
+    numbers = []
     for cell in row:
         cell = cell.strip()
         if separator != "," and cell.count(",") == 1:
             cell = cell.replace(",", ".")
         if not cell or cell.lower() in ("nan", "na", "null"):
-            found.append(np.nan)
+            numbers.append(np.nan)
             continue
         try:
-            found.append(float(cell))
+            numbers.append(float(cell))
         except ValueError:
             return None
-    return found if np.isfinite(found).any() else None
+    return numbers if np.isfinite(numbers).any() else None
 
 
 def _label(name: str, unit: str) -> tuple[str, str]:
-    """Splits `EMG 1 [mV]` into name and unit; `unit` is that of the row below the names."""
-    within = _UNIT.search(name)
-    if not within:
+    """Splits `EMG 1 [mV]` into name and unit; without brackets the unit is `unit`."""
+    brackets = _UNIT.search(name)
+    if not brackets:
         return name, unit
-    return name[: within.start()].strip() or name, within[1]
+    return name[: brackets.start()].strip() or name, brackets[1]
 
 
 def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) -> list[Channel]:
     channels: list[Channel] = []
-    clock: np.ndarray | None = None
+    time: np.ndarray | None = None
     for c, name in enumerate(names):
         column = table[:, c]
         filled = np.flatnonzero(np.isfinite(column))
@@ -171,14 +178,14 @@ def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) 
         label, unit = _label(name, units[c])
         if _TIME.search(name):
             scale = 1e-3 if unit.lower() == "ms" else 1.0
-            clock = column[: filled[-1] + 1] * scale
+            time = column[: filled[-1] + 1] * scale
             continue
         length = filled[-1] + 1
-        if clock is None:
+        if time is None:
             channels.append(Channel(label, column[:length], unit=unit))
             continue
-        # A logger may stop writing times and values at different rows.
-        length = min(length, len(clock))
-        rate = rate_of(clock[:length], f"{where}, column {name!r}")
-        channels.append(Channel(label, column[:length], rate, float(clock[0]), unit))
+        # Times and values may end at different rows.
+        length = min(length, len(time))
+        rate = rate_of(time[:length], f"{where}, column {name!r}")
+        channels.append(Channel(label, column[:length], rate, float(time[0]), unit))
     return channels

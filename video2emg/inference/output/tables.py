@@ -1,4 +1,4 @@
-"""A prediction as files: JSON, CSV, Parquet; docs/predict.md describes the columns."""
+"""A prediction as JSON, CSV and Parquet files; docs/predict.md describes keys and columns."""
 
 import csv
 import importlib.util
@@ -18,9 +18,13 @@ _ROWS = 10_000  # of a CSV, written at a time
 def columns(prediction: Prediction) -> dict[str, np.ndarray]:
     """Columns of the EMG table by name, each [N]."""
     number = np.zeros(len(prediction.time), np.int32)
-    for n, one in enumerate(prediction.repetitions, 1):
-        number[(prediction.time >= one.start) & (prediction.time < one.end)] = n
-    table = {"time_s": prediction.time, "repetition": number, "in_domain": prediction.inside}
+    for n, repetition in enumerate(prediction.repetitions, 1):
+        number[(prediction.time >= repetition.start) & (prediction.time < repetition.end)] = n
+    table = {
+        "time_s": prediction.time,
+        "repetition": number,
+        "in_domain": prediction.sample_in_domain,
+    }
     for c, muscle in enumerate(prediction.muscles):
         table[muscle] = prediction.emg[:, c]
         if prediction.low is not None and prediction.high is not None:
@@ -30,30 +34,30 @@ def columns(prediction: Prediction) -> dict[str, np.ndarray]:
 
 
 def write(prediction: Prediction, folder: Path) -> list[Path]:
-    """Writes the tables and, last, the JSON; returns what was written."""
+    """Writes the tables and, last, the JSON; returns the paths."""
     table = columns(prediction)
-    written = [folder / f"{TABLE}.csv"]
-    write_atomically(written[0], lambda file: _write_csv(table, file))
+    paths = [folder / f"{TABLE}.csv"]
+    write_atomically(paths[0], lambda file: _write_csv(table, file))
     if importlib.util.find_spec("pyarrow"):
         import pyarrow
         from pyarrow import parquet
 
         path = folder / f"{TABLE}.parquet"
         write_atomically(path, lambda file: parquet.write_table(pyarrow.table(table), file))
-        written.append(path)
+        paths.append(path)
     write_json(folder / JSON, prediction.to_json())
-    return [*written, folder / JSON]
+    return [*paths, folder / JSON]
 
 
 def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(table)
-    # As text a table is many times larger.
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    # A table is many times larger as text, so only a part of it is text at a time.
     for first in range(0, len(table["time_s"]), _ROWS):
         cells = (_cells(column[first : first + _ROWS]) for column in table.values())
-        rows.writerows(zip(*cells, strict=True))
-    text.detach()  # flushed; the file is not ours to close
+        writer.writerows(zip(*cells, strict=True))
+    text.detach()  # flushes; the caller closes the file
 
 
 def _cells(column: np.ndarray) -> list[str]:

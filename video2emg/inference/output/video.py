@@ -1,14 +1,15 @@
-"""Pictures → an H.264 (or lossless) video file."""
+"""Writing an H.264 (or lossless) video file, and reading a video thinned out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
 
 from video2emg.data import readers
+from video2emg.data.readers import film
 
-_TICKS = 90_000  # per second: writes the common frame rates without rounding that shows
+_TICKS = 90_000  # per second: common frame rates are written without visible rounding
 
 
 def write(
@@ -23,10 +24,11 @@ def write(
 
     Args:
       path: of the video; FFV1 needs a container such as Matroska (`.mkv`).
-      pictures: (s, RGB picture) in order of time, all of one size; odd sizes lose a row or column.
-      rate: nominal, Hz; sets the spacing of key frames, one per second.
+      pictures: (s, RGB picture) in order of time, all of one size; H.264 drops the last row or
+        column of odd sizes.
+      rate: nominal, Hz; there is one key frame per second.
       quality: H.264's constant rate factor, 0 (best) to 51.
-      lossless: FFV1, which gives the very pixels back.
+      lossless: encode with FFV1, which keeps every pixel.
 
     Raises:
       UserError: PyAV is not installed.
@@ -34,7 +36,7 @@ def write(
     av = readers.library("av", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".unfinished_{path.name}")
-    # The index before the pictures, so that a player can begin before it has the whole file.
+    # The index comes before the pictures, so that a player can start before it has the whole file.
     options = {} if lossless else {"movflags": "faststart"}
     try:
         with av.open(str(unfinished), "w", options=options) as container:
@@ -60,3 +62,24 @@ def write(
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def downsampled(
+    path: Path, folder_rate: float, size: int, max_rate: float
+) -> Iterator[tuple[float, Image.Image]]:
+    """Yields (s, picture) of a video.
+
+    Args:
+      path: of the video, or a folder of pictures.
+      folder_rate: frame rate of a folder of pictures, Hz.
+      size: largest length of the longer edge, px.
+      max_rate: frames that come faster are left out, Hz.
+    """
+    due = 0.0
+    for time, decode in film.read_frames(path, folder_rate):
+        if time < due - 5e-4:
+            continue
+        due = max(due + 1 / max_rate, time + 0.5 / max_rate)
+        picture = decode()
+        picture.thumbnail((size, size))
+        yield time, picture

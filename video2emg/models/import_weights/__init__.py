@@ -1,7 +1,7 @@
-"""Weights that others published, into our modules: `load(path, layout, params)`.
+"""Imports published weights: `load(path, layout, shapes)`.
 
-`files` reads safetensors, PyTorch state dicts and npz without running anything they contain;
-`layouts` says, as data, which of their tensors is which of our parameters.
+`files` reads safetensors, PyTorch state dicts and npz files without running code in them; `layouts`
+maps the names of their tensors to the names of our parameters.
 """
 
 from video2emg.models.import_weights.convert import convert, load

@@ -1,4 +1,4 @@
-"""Published tensors → a tree of our parameters, or one error that lists all that does not fit."""
+"""Converts published tensors to a tree of our parameters."""
 
 import pathlib
 import re
@@ -10,96 +10,99 @@ import numpy as np
 
 from video2emg.core.errors import UserError
 from video2emg.models.import_weights.files import read
-from video2emg.models.import_weights.layouts import HOW, LAYOUTS, Layout, Move
+from video2emg.models.import_weights.layouts import LAYOUTS, TRANSFORMS, Layout, Transform
 
 
-def load(path: str | pathlib.Path, layout: str, like: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of a file.
+def load(path: str | pathlib.Path, layout: str, shapes: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads parameters from a file.
 
     Args:
       path: see `files.read`.
-      layout: of `LAYOUTS`.
-      like: our parameters, or their shapes (`jax.eval_shape` of `init`).
+      layout: a key of `LAYOUTS`.
+      shapes: our parameters, or their shapes (`jax.eval_shape` of `init`).
 
     Returns:
-      A tree like `like`, float32.
+      A tree with the structure of `shapes`, float32.
 
     Raises:
       UserError: an unknown layout, an unreadable file, or tensors that do not fit.
     """
     if layout not in LAYOUTS:
         raise UserError(f"layout of weights: {layout!r} is not one of {sorted(LAYOUTS)}")
-    return convert(read(path), LAYOUTS[layout], like, str(path))
+    return convert(read(path), LAYOUTS[layout], shapes, str(path))
 
 
 def convert(
     tensors: Mapping[str, np.ndarray],
     layout: Layout,
-    like: Mapping[str, Any],
-    where: str = "weights",
+    shapes: Mapping[str, Any],
+    source: str = "weights",
 ) -> dict[str, Any]:
-    """Parameters out of tensors by name.
+    """Converts tensors by name.
 
     Args:
       tensors: of the file.
-      layout: which is which.
-      like: our parameters or their shapes.
-      where: named in errors.
+      layout: of the file.
+      shapes: our parameters or their shapes.
+      source: name of the file, for errors.
 
     Returns:
-      A tree like `like`, float32.
+      A tree with the structure of `shapes`, float32.
 
     Raises:
-      UserError: listing every tensor that no rule knows, every parameter that got none or two, and
-        every shape that differs.
+      UserError: tensors without a rule, parameters with no or with two tensors, or shapes that
+        differ; one error lists them all.
     """
-    wanted = {
+    targets = {
         name: tuple(leaf.shape)
-        for name, leaf in flax.traverse_util.flatten_dict(dict(like), sep="/").items()
+        for name, leaf in flax.traverse_util.flatten_dict(dict(shapes), sep="/").items()
     }
-    found: dict[str, np.ndarray] = {}
-    wrong: list[str] = []
+    params: dict[str, np.ndarray] = {}
+    problems: list[str] = []
     for name, tensor in layout.prepare(dict(tensors)).items():
         matches = [(rule, m) for rule in layout.rules if (m := re.fullmatch(rule.pattern, name))]
         if not matches:
-            wrong.append(f"{name} {tensor.shape} is not known")
+            problems.append(f"{name} {tensor.shape} is not known")
         for rule, match in matches:
             if rule.target is None:
                 continue
             target = match.expand(rule.target)
-            if target not in wanted:
-                wrong.append(f"{name} {tensor.shape} has no place ({target}) in the model")
-            elif target in found:
-                wrong.append(f"{name} would fill {target} a second time")
+            if target not in targets:
+                problems.append(f"{name} {tensor.shape} has no parameter {target} in the model")
+            elif target in params:
+                problems.append(f"{name} is a second tensor for {target}")
             else:
-                shape = wanted[target]
-                value = _moved(tensor, HOW[rule.how], shape)
+                shape = targets[target]
+                value = _transform(tensor, TRANSFORMS[rule.transform], shape)
                 if value is None:
-                    wrong.append(f"{name} {tensor.shape} does not fit {target} {shape}")
-                found[target] = np.zeros(shape, np.float32) if value is None else value
-    wrong += [f"{name} {wanted[name]} is missing" for name in sorted(wanted.keys() - found.keys())]
-    if wrong:
-        raise UserError(f"{where}: {len(wrong)} tensors do not fit: {'; '.join(wrong)}")
-    return flax.traverse_util.unflatten_dict(found, sep="/")
+                    problems.append(f"{name} {tensor.shape} does not fit {target} {shape}")
+                params[target] = np.zeros(shape, np.float32) if value is None else value
+    missing = sorted(targets.keys() - params.keys())
+    problems += [f"{name} {targets[name]} is missing" for name in missing]
+    if problems:
+        raise UserError(f"{source}: {len(problems)} tensors do not fit: {'; '.join(problems)}")
+    return flax.traverse_util.unflatten_dict(params, sep="/")
 
 
-def _moved(tensor: np.ndarray, how: Move, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The tensor with its axes moved, None if it then has another shape."""
+def _transform(
+    tensor: np.ndarray, transform: Transform, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """The transformed tensor, None if it does not fit `shape`."""
     try:
-        value = np.asarray(how.move(tensor), np.float32)
+        value = np.asarray(transform.function(tensor), np.float32)
     except (ValueError, IndexError):  # another number of axes
         return None
     if value.shape == shape:
         return value
-    if how.cut and _cuts_into(value.shape, shape):
+    if transform.split and _splits_into(value.shape, shape):
         return value.reshape(shape)
     return None
 
 
-def _cuts_into(whole: Sequence[int], parts: Sequence[int]) -> bool:
-    """Whether each axis of `whole` is the product of the next axes of `parts`."""
+def _splits_into(shape: Sequence[int], parts: Sequence[int]) -> bool:
+    """Whether each axis of `shape` is the product of the next axes of `parts`."""
     parts = list(parts)
-    for size in whole:
+    for size in shape:
         product = 1
         while parts and product < size:
             product *= parts.pop(0)

@@ -1,4 +1,4 @@
-"""Reads files of tensors. None of the readers can be made to run code by a file."""
+"""Reads files of tensors. No reader runs code from a file."""
 
 import hashlib
 import pathlib
@@ -13,32 +13,32 @@ from video2emg.core.errors import UserError
 Tensors = dict[str, np.ndarray]
 
 _TORCH = (".pt", ".pth", ".bin", ".ckpt")
-# Wrappers around a state dict that training scripts like to save.
+# Keys under which training scripts store the state dict.
 _NESTED = ("state_dict", "model_state_dict", "model", "base_model")
 
 
 def read(path: str | pathlib.Path) -> Tensors:
-    """All tensors of a file by name, floating point as float32.
+    """All tensors of a file by name; floating point values as float32.
 
     Args:
       path: `.safetensors`, `.npz`, or a PyTorch state dict (`.pt`, `.pth`, `.bin`, `.ckpt`; needs
         torch).
 
     Raises:
-      UserError: missing, damaged, of another kind, or holding more than tensors.
+      UserError: the file is missing, damaged, of another type, or holds more than tensors.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights")
     if path.suffix == ".safetensors":
-        found = _safetensors(path)
+        tensors = _safetensors(path)
     elif path.suffix == ".npz":
-        found = _npz(path)
+        tensors = _npz(path)
     elif path.suffix in _TORCH:
-        found = _torch(path)
+        tensors = _torch(path)
     else:
         raise UserError(f"{path}: weights are read from .safetensors, .npz or {', '.join(_TORCH)}")
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: _float32(value) for name, value in tensors.items()}
 
 
 def fingerprint(path: str | pathlib.Path) -> str:
@@ -51,8 +51,8 @@ def fingerprint(path: str | pathlib.Path) -> str:
         raise UserError(f"{path}: cannot read the weights ({error.strerror})") from None
 
 
-def _plain(value: np.ndarray) -> np.ndarray:
-    # kind V: bfloat16, which NumPy does not count among its floats
+def _float32(value: np.ndarray) -> np.ndarray:
+    # Kind V is bfloat16, which is no floating point type of NumPy.
     return np.asarray(value, np.float32) if value.dtype.kind in "fV" else np.asarray(value)
 
 
@@ -88,19 +88,19 @@ def _torch(path: pathlib.Path) -> Mapping[str, np.ndarray]:
             f"{path}: PyTorch files need torch (pip install torch), or convert it to safetensors"
         ) from None
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Damaged zips, missing keys and refused pickles all come as different exceptions.
+        # Damaged zips, missing keys and refused pickles raise different exceptions.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a plain PyTorch state dict ({first})") from None
     for key in _NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
     ):
         raise UserError(f"{path}: expected a state dict, tensors by name")
     return {
         name: (value.float() if value.is_floating_point() else value).numpy()
-        for name, value in found.items()
+        for name, value in content.items()
     }

@@ -1,7 +1,8 @@
-r"""Which tensor of a published file is which parameter of ours, as data.
+r"""The layouts of published files: which tensor becomes which of our parameters.
 
-A rule is a regular expression that the whole name of a tensor must match, our path with `\1` for
-its groups (None: known, not wanted), and how the axes move. Several rules may match one tensor.
+A rule has a regular expression for the whole name of a tensor, the path of our parameter with `\1`
+for the groups of the expression (None: the tensor is known and not used), and a transform of the
+axes. Several rules may match one tensor.
 """
 
 import dataclasses
@@ -14,44 +15,44 @@ Tensors = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Move:
-    """What happens to a tensor on the way.
+class Transform:
+    """How a tensor becomes our parameter.
 
     Attributes:
-      move: to the array.
-      cut: whether our shape then says how axes are cut into several (width into heads, places into
-        rows and columns); else the shapes must be equal.
+      function: applied to the tensor.
+      split: whether axes are then split into several, as our shape has them (width into heads,
+        positions into rows and columns); otherwise the shapes must be equal.
     """
 
-    move: Callable[[np.ndarray], np.ndarray] = lambda w: w
-    cut: bool = False
+    function: Callable[[np.ndarray], np.ndarray] = lambda w: w
+    split: bool = False
 
 
-def _third(part: int) -> Move:
+def _third(part: int) -> Transform:
     """One of PyTorch's fused query, key and value."""
-    return Move(lambda w: np.split(w, 3)[part].T, cut=True)
+    return Transform(lambda w: np.split(w, 3)[part].T, split=True)
 
 
-HOW: dict[str, Move] = {
-    "as_is": Move(),
-    "cut": Move(cut=True),
-    "squeeze": Move(np.squeeze),
-    "plus_one": Move(lambda w: w + 1),  # scales stored as their difference from one
-    "dense": Move(lambda w: w.T),
-    "dense_of_conv": Move(lambda w: w.reshape(w.shape[:2]).T),
-    "conv1d": Move(lambda w: w.transpose(2, 1, 0)),
-    "conv2d": Move(lambda w: w.transpose(2, 3, 1, 0)),
-    "conv3d": Move(lambda w: w.transpose(2, 3, 4, 1, 0)),
-    "patch2d": Move(lambda w: w.transpose(2, 3, 1, 0).reshape(-1, len(w))),
-    "patch3d": Move(lambda w: w.transpose(2, 3, 4, 1, 0).reshape(-1, len(w))),
-    # MIA's (joints × 9) kernel over one channel is a temporal kernel over the joints.
-    "joints_by_time": Move(lambda w: w[:, 0].transpose(2, 1, 0)),
-    "into_heads": Move(lambda w: w.T, cut=True),  # [N·H, D] → [D, N, H], [N·H] → [N, H]
-    "out_of_heads": Move(lambda w: w.T, cut=True),  # [D, N·H] → [N, H, D]
-    "out_first": Move(lambda w: w.transpose(1, 2, 0)),  # [D, N, H] → [N, H, D]
-    "places": Move(lambda w: w[0, 1:], cut=True),  # of [1, 1 + cells, D]
-    "class_place": Move(lambda w: w[0, 0]),
-    "grouped": Move(lambda w: w[..., 0], cut=True),  # [N·E, D, 1] → [N, E, D]
+TRANSFORMS: dict[str, Transform] = {
+    "as_is": Transform(),
+    "split": Transform(split=True),
+    "squeeze": Transform(np.squeeze),
+    "plus_one": Transform(lambda w: w + 1),  # scales that are stored minus one
+    "dense": Transform(lambda w: w.T),
+    "dense_of_conv": Transform(lambda w: w.reshape(w.shape[:2]).T),
+    "conv1d": Transform(lambda w: w.transpose(2, 1, 0)),
+    "conv2d": Transform(lambda w: w.transpose(2, 3, 1, 0)),
+    "conv3d": Transform(lambda w: w.transpose(2, 3, 4, 1, 0)),
+    "patch2d": Transform(lambda w: w.transpose(2, 3, 1, 0).reshape(-1, len(w))),
+    "patch3d": Transform(lambda w: w.transpose(2, 3, 4, 1, 0).reshape(-1, len(w))),
+    # MIA's (joints × 9) kernel over one channel equals a temporal kernel over the joints.
+    "joints_by_time": Transform(lambda w: w[:, 0].transpose(2, 1, 0)),
+    "into_heads": Transform(lambda w: w.T, split=True),  # [N·H, D] → [D, N, H], [N·H] → [N, H]
+    "out_of_heads": Transform(lambda w: w.T, split=True),  # [D, N·H] → [N, H, D]
+    "out_first": Transform(lambda w: w.transpose(1, 2, 0)),  # [D, N, H] → [N, H, D]
+    "positions": Transform(lambda w: w[0, 1:], split=True),  # of [1, 1 + cells, D]
+    "class_position": Transform(lambda w: w[0, 0]),
+    "grouped": Transform(lambda w: w[..., 0], split=True),  # [N·E, D, 1] → [N, E, D]
     **{f"third_{i}": _third(i) for i in range(3)},
 }
 
@@ -61,19 +62,21 @@ class Rule:
     """One line of a layout.
 
     Attributes:
-      pattern: matched against the whole name.
-      target: path in our tree, `/` between names; None leaves the tensor out.
-      how: of `HOW`.
+      pattern: regular expression for the whole name of the tensor.
+      target: path of our parameter, with `/` between names; None if the tensor is not used.
+      transform: a key of `TRANSFORMS`.
     """
 
     pattern: str
     target: str | None
-    how: str = "as_is"
+    transform: str = "as_is"
 
     def __post_init__(self) -> None:
         re.compile(self.pattern)
-        if self.how not in HOW:
-            raise ValueError(f"{self.pattern}: {self.how!r} is not one of {sorted(HOW)}")
+        if self.transform not in TRANSFORMS:
+            raise ValueError(
+                f"{self.pattern}: {self.transform!r} is not one of {sorted(TRANSFORMS)}"
+            )
 
 
 _QKV = ("query", "key", "value")
@@ -97,9 +100,9 @@ def _layer_norm(source: str, target: str) -> list[Rule]:
     ]
 
 
-def _dense(source: str, target: str, how: str = "dense", bias: str = "as_is") -> list[Rule]:
+def _dense(source: str, target: str, kernel: str = "dense", bias: str = "as_is") -> list[Rule]:
     return [
-        Rule(rf"{source}\.weight", f"{target}/kernel", how),
+        Rule(rf"{source}\.weight", f"{target}/kernel", kernel),
         Rule(rf"{source}\.bias", f"{target}/bias", bias),
     ]
 
@@ -113,7 +116,7 @@ def _i3d(names: dict[str, str], conv: str, norm: str) -> list[Rule]:
     return rules
 
 
-# The port with TensorFlow's weights that CoRe, FLEX and most AQA code load (`model_rgb.pth`).
+# The PyTorch port whose weights CoRe, FLEX and most AQA code use (`model_rgb.pth`).
 _I3D_SNAKE = _i3d(
     {
         r"conv3d_(1a|2b|2c)_\dx\d": r"conv_\1",
@@ -125,7 +128,7 @@ _I3D_SNAKE = _i3d(
     "conv3d",
     "batch3d",
 )
-# The port that names layers as TensorFlow does (`rgb_imagenet.pt`); MUSDL uses it.
+# The PyTorch port with TensorFlow's layer names (`rgb_imagenet.pt`); MUSDL uses it.
 _I3D_CAPITAL = _i3d(
     {
         r"Conv3d_(1a|2b|2c)_\dx\d": r"conv_\1",
@@ -170,22 +173,24 @@ _MIA = [
     *_layer_norm(rf"{_MIA_LAYER}\.norm1", r"layer_\1/attention_norm"),
     *_layer_norm(rf"{_MIA_LAYER}\.norm2", r"layer_\1/mlp_norm"),
     *_dense("out0", "out"),
-    # Made by their constructor, used by nothing; the prototype layer is one of them.
+    # Created by the constructor and never used.
     Rule(r"(?:jointdim|bn|encoder_layer|positional_encoder)\..*", None),
 ]
 
-_CORE_NODES = {r"clf_layers\.(\d+)": r"turn_\1", r"feature_layers\.(\d+)\.0": r"grow_\1",
-               "reg_layer": "position"}  # fmt: skip
+_CORE_NODES = {
+    r"clf_layers\.(\d+)": r"turn_\1",
+    r"feature_layers\.(\d+)\.0": r"grow_\1",
+    "reg_layer": "position",
+}
 _CORE = [
     *_dense(r"first_layer\.0", "first"),
     *(Rule(rf"{a}\.weight", f"{b}_kernel", "grouped") for a, b in _CORE_NODES.items()),
-    *(Rule(rf"{a}\.bias", f"{b}_bias", "cut") for a, b in _CORE_NODES.items()),
+    *(Rule(rf"{a}\.bias", f"{b}_bias", "split") for a, b in _CORE_NODES.items()),
 ]
 _USDL = [
-    rule
-    for source, target in ((r"evaluator", ""), (r"evaluator\.(\d+)", r"judge_\1/"))
-    for theirs, ours in (("layer1", "layer_0"), ("layer2", "layer_1"), ("layer3", "out"))
-    for rule in _dense(rf"{source}\.{theirs}", f"{target}{ours}")
+    *_dense(r"evaluator\.layer1", "layer_0"),
+    *_dense(r"evaluator\.layer2", "layer_1"),
+    *_dense(r"evaluator\.layer3", "out"),
 ]
 
 _TDS_AT = r"network\.layers\.(\d+)"
@@ -199,36 +204,36 @@ _TDS = [
     *_layer_norm(rf"{_TDS_BLOCK}\.layer_norm", r"stage_\1/block_\2/norm"),
     *_dense(rf"{_TDS_AT}\.linear_layer", r"stage_\1/out"),
     *_dense(r"decoder\.mlp\.(\d+)", r"decoder_\1"),
-    Rule(r"output_scale", "output_scale"),  # fixed in the originals, which store none
+    Rule(r"output_scale", "output_scale"),  # not in the files of the originals, where it is fixed
 ]
 
 
 def _hugging_face(prefix: str, layer: str) -> list[Rule]:
     """Layers named as in Hugging Face's files of ViT and VideoMAE."""
     at = rf"(?:{prefix}\.)?{layer}\.(\d+)"
+    attention = [
+        rule
+        for name in _QKV
+        for rule in _dense(
+            rf"{at}\.attention\.attention\.{name}", rf"layer_\1/{name}", "into_heads", "into_heads"
+        )
+    ]
     return [
-        *(
-            rule
-            for name in _QKV
-            for rule in _dense(
-                rf"{at}\.attention\.attention\.{name}", rf"layer_\1/{name}", "into_heads",
-                "into_heads",
-            )
-        ),
+        *attention,
         *_dense(rf"{at}\.attention\.output\.dense", r"layer_\1/out", "out_of_heads"),
         *_dense(rf"{at}\.intermediate\.dense", r"layer_\1/hidden"),
         *_dense(rf"{at}\.output\.dense", r"layer_\1/mlp_out"),
         *_layer_norm(rf"{at}\.layernorm_before", r"layer_\1/attention_norm"),
         *_layer_norm(rf"{at}\.layernorm_after", r"layer_\1/mlp_norm"),
         *_layer_norm(rf"(?:{prefix}\.)?layernorm", "norm"),
-    ]  # fmt: skip
+    ]
 
 
 _PATCH = r"embeddings\.patch_embeddings\.projection"
 _VIDEOMAE = [
     *_dense(rf"(?:videomae\.)?{_PATCH}", "embed", "patch3d"),
     *_hugging_face("videomae", r"encoder\.layer"),
-    # Some files store query and value biases beside the layer, as the authors' code does.
+    # Some files name the query and value biases as the authors' code does.
     *(
         Rule(
             rf"(?:videomae\.)?encoder\.layer\.(\d+)\.attention\.attention\.{letter}_bias",
@@ -237,15 +242,15 @@ _VIDEOMAE = [
         )
         for letter, name in (("q", "query"), ("v", "value"))
     ),
-    # Heads of classification and of pretraining.
+    # Heads for classification and for pretraining.
     Rule(r"(?:fc_norm|classifier|decoder|encoder_to_decoder)\..*", None),
     Rule(r"mask_token|(?:videomae\.embeddings\.)?position_embeddings", None),
 ]
 _VIT = [
     *_dense(rf"(?:vit\.)?{_PATCH}", "embed", "patch2d"),
     Rule(r"(?:vit\.)?embeddings\.cls_token", "class", "squeeze"),
-    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "place", "places"),
-    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "class_place", "class_place"),
+    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "place", "positions"),
+    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "class_place", "class_position"),
     *_hugging_face("vit", r"encoder\.layer"),
     Rule(r"(?:vit\.)?(?:pooler|classifier)\..*|(?:vit\.)?embeddings\.mask_token", None),
 ]
@@ -284,7 +289,7 @@ def _videoprism_stack(source: str, target: str) -> list[Rule]:
 
 _VIDEOPRISM = [
     Rule(r"params/patch_projection/linear/(kernel|bias)", r"embed/\1"),
-    Rule(r"params/spatial_pos_emb/emb_var", "place", "cut"),
+    Rule(r"params/spatial_pos_emb/emb_var", "place", "split"),
     Rule(r"params/temporal_pos_emb/emb_var", "when"),
     *_videoprism_stack("spatial", "spatial"),
     *_videoprism_stack("temporal", "temporal"),
@@ -292,25 +297,25 @@ _VIDEOPRISM = [
 
 
 def unstack(tensors: Tensors) -> Tensors:
-    """Layers that `nn.scan` stacked along the first axis, one by one."""
-    found: Tensors = {}
+    """Splits layers that `nn.scan` stacked along the first axis."""
+    separate: Tensors = {}
     for name, value in tensors.items():
-        before, mark, after = name.partition("/x_layers/")
-        if not mark:
-            found[name] = value
+        before, stacked, after = name.partition("/x_layers/")
+        if not stacked:
+            separate[name] = value
             continue
         for i, part in enumerate(value):
-            found[f"{before}/x_layers_{i}/{after}"] = part
-    return found
+            separate[f"{before}/x_layers_{i}/{after}"] = part
+    return separate
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How one kind of file is read.
+    """How one type of file is read.
 
     Attributes:
       rules: see `Rule`.
-      prepare: done to all tensors first.
+      prepare: applied to all tensors first.
     """
 
     rules: Sequence[Rule]

@@ -1,6 +1,6 @@
-"""Systems that others built for these tasks, as Linen modules; one file each.
+"""Published systems for the same tasks, reimplemented as Flax modules.
 
-They share our batches, splits, metrics and trainer, so that a comparison differs in the model only.
-Parity with the originals is shown in `tests/models/published`; what they do differently on purpose
-is listed in `docs/reference.md`.
+They use the same batches, splits, metrics and trainer as our models, so a comparison differs in the
+model only. `tests/models/published` compares them with the originals; intended differences are
+listed in `docs/published_systems.md`.
 """

@@ -1,7 +1,7 @@
-"""CoRe (Yu et al. 2021): a repetition is judged against another one whose score is known.
+"""CoRe (Yu et al. 2021): the score of a repetition relative to another one with a known score.
 
-A tree decides in which interval the difference of the two scores lies, and a regressor per leaf
-where in it. L leaves.
+The difference of the two scores is predicted: a binary tree classifies the interval that contains
+it, and a regressor per leaf predicts the position in the interval. L is the number of leaves.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from video2emg.models.blocks import Dtype
 
 
 class RegressionTree(nn.Module):
-    """A binary tree whose nodes have layers of their own; `[B, C]` → two times `[B, L]`.
+    """A binary tree with separate layers for every node; `[B, C]` → two times `[B, L]`.
 
     Attributes:
-      depth: levels; L = 2 ** (depth - 1).
+      depth: number of levels; L = 2 ** (depth - 1).
       hidden: width of every node.
     """
 
@@ -30,13 +30,13 @@ class RegressionTree(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B C"]) -> tuple[Float[Array, "B L"], Float[Array, "B L"]]:
-        """Log-probability of each leaf; position in each leaf's interval (0 left, 1 right)."""
+        """Log-probability of each leaf; position in each leaf's interval, 0 left to 1 right."""
         b = x.shape[0]
         x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="first")(x))[:, None]
         log_probability = jnp.zeros((b, 1))
         for level in range(self.depth - 1):
-            turn = self._nodes(x, 2, f"turn_{level}").astype(jnp.float32)
-            log_probability = (log_probability[..., None] + nn.log_softmax(turn)).reshape(b, -1)
+            branch = self._nodes(x, 2, f"turn_{level}").astype(jnp.float32)
+            log_probability = (log_probability[..., None] + nn.log_softmax(branch)).reshape(b, -1)
             x = nn.relu(self._nodes(x, 2 * self.hidden, f"grow_{level}"))
             x = x.reshape(b, -1, self.hidden)
         position = self._nodes(x, 1, "position")[..., 0].astype(jnp.float32)
@@ -44,25 +44,25 @@ class RegressionTree(nn.Module):
 
     def _nodes(self, x: Float[Array, "B N D"], outputs: int, name: str) -> Float[Array, "B N E"]:
         """A dense layer per node: PyTorch's grouped 1 × 1 convolution."""
-        start = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2, batch_axis=0)
+        init = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2, batch_axis=0)
         nodes = x.shape[1]
-        kernel = self.param(f"{name}_kernel", start, (nodes, outputs, self.hidden))
+        kernel = self.param(f"{name}_kernel", init, (nodes, outputs, self.hidden))
         bias = self.param(f"{name}_bias", nn.initializers.zeros, (nodes, outputs))
         return jnp.einsum("bni,noi->bno", x, kernel.astype(self.dtype)) + bias.astype(self.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class Intervals:
-    """Which differences of scores belong to which leaf: the group helper.
+    """The interval of score differences that belongs to each leaf (`Group_helper` in CoRe's code).
 
-    The left half mirrors the right one. Every difference has a leaf: those from the largest edge on
-    belong to the outermost. `as_published` keeps what CoRe's code does instead: the largest
-    difference belongs to no leaf and is taught as leaf 0 (the *most negative*), and where many
-    differences coincide intervals have no width and can never be hit.
+    The left half mirrors the right half. Differences beyond the largest edge belong to the last
+    leaf. CoRe's code differs: the largest difference belongs to no leaf and is trained as leaf 0,
+    the *most negative* one, and where many differences are equal, intervals have zero width and are
+    never a target.
 
     Attributes:
-      left, right: [L], edges.
-      as_published: whether targets are made as CoRe's code makes them.
+      left, right: [L], edges of the intervals.
+      as_published: whether to do as CoRe's code does.
     """
 
     left: np.ndarray
@@ -80,23 +80,25 @@ class Intervals:
         """Quantiles of the differences between training scores of the same action.
 
         Args:
-          differences: absolute, of all pairs.
+          differences: absolute differences of all pairs.
           depth: of the tree.
-          largest: outermost edge; the scores' range.
+          largest: outermost edge, which is the range of the scores.
           as_published: see the class.
 
         Raises:
-          UserError: no pair, or a difference larger than the scores' range.
+          UserError: no pair, or a difference larger than the range of the scores.
         """
         half = 2 ** (depth - 2)
         values = np.sort(np.abs(np.asarray(differences, np.float64)))
         if not len(values):
             raise UserError("CoRe's intervals: no two training repetitions of the same action")
         if values[-1] > largest:
-            raise UserError(f"CoRe's intervals: a difference of {values[-1]:g} is larger than the "
-                            f"range of scores, {largest:g}")  # fmt: skip
+            raise UserError(
+                f"CoRe's intervals: a difference of {values[-1]:g} is larger than the range of "
+                f"scores, {largest:g}"
+            )
         if not as_published:
-            # Coinciding quantiles would make intervals without width.
+            # Equal quantiles would give intervals of zero width.
             distinct = np.unique(values[(values > 0) & (values < largest)])
             for candidates in (values, distinct):
                 edges = _quantiles(candidates, half, largest) if len(candidates) else values[:0]
@@ -113,15 +115,15 @@ class Intervals:
     def targets(
         self, difference: Float[Array, " B"]
     ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
-        """Leaf and position in its interval; the position is NaN if there is no leaf."""
+        """Leaf of each difference and position in its interval; NaN if there is no leaf."""
         d = difference[:, None]
         left, width = jnp.asarray(self.left), jnp.asarray(self.right - self.left)
         if self.as_published:
-            hit = jnp.where(
+            inside = jnp.where(
                 d >= 0, (d >= self.left) & (d < self.right), (d > self.left) & (d <= self.right)
             )
-            leaf = hit.argmax(-1)
-            known = hit.any(-1)
+            leaf = inside.argmax(-1)
+            known = inside.any(-1)
         else:
             half = len(self.left) // 2
             inner = jnp.searchsorted(left[half:], jnp.abs(difference), "right") - 1
@@ -133,7 +135,7 @@ class Intervals:
     def difference(
         self, log_probability: Float[Array, "B L"], position: Float[Array, "B L"]
     ) -> Float[Array, " B"]:
-        """What the tree says: the position in the most probable leaf."""
+        """The predicted difference: the position in the interval of the most probable leaf."""
         leaf = log_probability.argmax(-1)
         left, width = jnp.asarray(self.left), jnp.asarray(self.right - self.left)
         chosen = jnp.take_along_axis(position, leaf[:, None], axis=1)[:, 0]
@@ -142,8 +144,8 @@ class Intervals:
 
 def _quantiles(values: np.ndarray, count: int, largest: float) -> Float[np.ndarray, " E"]:
     """`count` + 1 edges: 0, order statistics of sorted `values`, `largest`."""
-    place = [int(i / count * (len(values) - 1)) for i in range(count + 1)]
-    return np.concatenate([[0.0], values[place[1:-1]], [largest]])
+    index = [int(i / count * (len(values) - 1)) for i in range(count + 1)]
+    return np.concatenate([[0.0], values[index[1:-1]], [largest]])
 
 
 def loss(
@@ -152,17 +154,17 @@ def loss(
     difference: Float[Array, " B"],
     intervals: Intervals,
 ) -> Float[Array, ""]:
-    """Negative log-likelihood of the right leaf plus squared error of the position in it.
+    """Negative log-likelihood of the target leaf plus squared error of the position in it.
 
-    Both are means over the batch. As published, the squared error is averaged within each leaf and
-    then summed over leaves, so that its weight depends on how many leaves a batch happens to hit;
-    the two agree for single pairs, with which CoRe and FLEX train.
+    Both are means over the batch. CoRe's code averages the squared error within each leaf and sums
+    over leaves, so its weight depends on how many leaves are targets in the batch. The two agree
+    for batches of one pair, with which CoRe and FLEX train.
     """
     leaf, target = intervals.targets(difference)
     known = jnp.isfinite(target)
     chosen = jnp.take_along_axis(log_probability, leaf[:, None], axis=1)[:, 0]
-    said = jnp.take_along_axis(position, leaf[:, None], axis=1)[:, 0]
-    error = jnp.where(known, said - jnp.where(known, target, 0.0), 0.0) ** 2
+    predicted = jnp.take_along_axis(position, leaf[:, None], axis=1)[:, 0]
+    error = jnp.where(known, predicted - jnp.where(known, target, 0.0), 0.0) ** 2
     if not intervals.as_published:
         return error.mean() - chosen.mean()
     inside = jax.nn.one_hot(leaf, position.shape[1]) * known[:, None]
@@ -176,37 +178,5 @@ def pair(
     score: Float[Array, " B"],
     score_range: float = 100.0,
 ) -> Float[Array, "B E"]:
-    """What the tree is shown to say `second`'s score minus `first`'s; `score` is `first`'s."""
+    """The tree's input to predict `second`'s score minus `first`'s; `score` is `first`'s."""
     return jnp.concatenate([first, second, score[:, None] / score_range], axis=-1)
-
-
-def vote(differences: Float[Array, "B K"], scores: Float[Array, "B K"]) -> Float[Array, " B"]:
-    """The mean of what K exemplars say of a repetition's score."""
-    return (differences + scores).mean(-1)
-
-
-def choose_exemplars(
-    actions: Int[np.ndarray, " A"], library: Int[np.ndarray, " L"], count: int, seed: int
-) -> Int[np.ndarray, "A K"]:
-    """Which training repetitions each repetition is compared with.
-
-    The draw depends on the seed alone, so that an evaluation can be repeated; FLEX draws anew at
-    every epoch and keeps the best.
-
-    Args:
-      actions: of the repetitions.
-      library: actions of the training repetitions.
-      count: exemplars each; 3 in FLEX, 10 in CoRe.
-      seed: of the draw.
-
-    Raises:
-      UserError: an action without training repetition.
-    """
-    rng = np.random.default_rng(seed)
-    chosen = np.empty((len(actions), count), int)
-    for row, action in enumerate(actions):
-        allowed = np.flatnonzero(library == action)
-        if not len(allowed):
-            raise UserError(f"CoRe: no training repetition of action {action} to compare with")
-        chosen[row] = rng.choice(allowed, count, replace=len(allowed) < count)
-    return chosen

@@ -1,17 +1,17 @@
-"""I3D: Inception-v1 inflated to video (Carreira & Zisserman 2017), the AQA field's encoder."""
+"""I3D: Inception-v1 inflated to video (Carreira & Zisserman 2017), the usual encoder in AQA."""
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Dtype, recomputed
+from video2emg.models.blocks import Dtype, with_remat
 from video2emg.models.published.layers import Conv3D, FrozenBatchNorm, Triple, max_pool3d
 from video2emg.models.published.pixels import normalise
 
-# Channels of every Inception block: 1 × 1; 1 × 1 then 3 × 3; 1 × 1 then 3 × 3; pool then 1 × 1.
+# Channels of each Inception block: 1 × 1; 1 × 1 then 3 × 3; 1 × 1 then 3 × 3; pool then 1 × 1.
 _MIXED = {
     "mixed_3b": (64, 96, 128, 16, 32, 32),
     "mixed_3c": (128, 128, 192, 32, 96, 64),
@@ -53,17 +53,17 @@ class I3D(nn.Module):
     """The network up to the last Inception block.
 
     Time is divided by 8, height and width by 32, each rounded up. As a Video→EMG encoder:
-    `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 8, 1024]`, places averaged.
+    `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 8, 1024]`, averaged over the image.
 
     Attributes:
       epsilon: of the batch norms. The Kinetics weights were trained with 1e-3; the PyTorch port
         that CoRe and FLEX use has 1e-5.
       narrow: divides the number of channels of every layer, for tests.
-      last: the block after which to stop.
+      last: the last block.
       pixels: how pixels are normalised, see `pixels.NORMALISATIONS`. Kinetics I3D was trained on
-        [-1, 1]; FLEX and CoRe give it ImageNet's mean and deviation.
+        [-1, 1]; FLEX and CoRe normalise by ImageNet's mean and standard deviation.
       formulation: of the convolutions, see `layers.FORMULATIONS`.
-      remat: what is kept for the gradient, of `blocks.REMAT`.
+      remat: rematerialisation policy, a key of `blocks.REMAT`.
     """
 
     epsilon: float = 1e-3
@@ -73,19 +73,20 @@ class I3D(nn.Module):
     formulation: str = "auto"
     remat: str = "none"
     dtype: Dtype = jnp.float32
-    stride: int = 8
-    granularity: int = 32
+    stride: ClassVar[int] = 8
+    granularity: ClassVar[int] = 32
+    causal: ClassVar[bool] = False
 
     def __call__(
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T8 D"]:
-        """Encodes; places are averaged."""
+        """Tokens: the features averaged over the image."""
         return self.features(normalise(video, self.pixels)).mean((2, 3))
 
     @nn.compact
     def features(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T8 H32 W32 D"]:
-        """Features of the last block, D = 1024 / `narrow`, of normalised pixels."""
-        make = recomputed(Unit, self.remat)
+        """Features of the last block, D = 1024 / `narrow`, from normalised pixels."""
+        make = with_remat(Unit, self.remat)
 
         def unit(
             x: jax.Array, name: str, width: int, window: Triple = (1, 1, 1), stride: int = 1
@@ -117,42 +118,3 @@ class I3D(nn.Module):
             if name == self.last:
                 break
         return x
-
-
-class I3DClassifier(nn.Module):
-    """I3D with its Kinetics head: `[B, T, H, W, 3]` in [-1, 1] → logits `[B, classes]`."""
-
-    encoder: I3D
-    classes: int = 400
-
-    @nn.compact
-    def __call__(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B K"]:
-        """Logits, averaged over time; pairs of instants and 7 × 7 places are averaged first."""
-        x = self.encoder.features(video).mean((2, 3))
-        if x.shape[1] > 1:
-            x = (x[:, 1:] + x[:, :-1]) / 2
-        return nn.Dense(self.classes, name="logits")(x).mean(1)
-
-
-def snippet_starts(frames: int, length: int = 16, count: int = 10) -> tuple[int, ...]:
-    """First frames of the snippets an AQA clip is cut into; of 103 frames 0, 10, …, 80, 87.
-
-    Evenly spaced by whole frames as far as that goes, and the last snippet ends with the clip. FLEX
-    and CoRe start the last at 86 and so never see the last frame; pass `starts` to `snippets` to do
-    the same.
-
-    Raises:
-      ValueError: the clip is shorter than a snippet.
-    """
-    if frames < length:
-        raise ValueError(f"{frames} frames are fewer than the {length} of a snippet")
-    stride = -(-(frames - length) // (count - 1)) if count > 1 else 0
-    return tuple(min(i * stride, frames - length) for i in range(count))
-
-
-def snippets(
-    video: Float[Array, "B F H W 3"], starts: Sequence[int], length: int = 16
-) -> Float[Array, "BK t H W 3"]:
-    """Cuts a video into snippets, as examples side by side; K per video, those of one together."""
-    cut = jnp.stack([video[:, s : s + length] for s in starts], axis=1)
-    return cut.reshape(-1, *cut.shape[2:])

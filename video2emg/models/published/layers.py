@@ -1,4 +1,4 @@
-"""Parts that the reference systems share: 3-D convolution and pooling, frozen batch norm."""
+"""Layers of several published systems: 3-D convolution and pooling, frozen batch norm."""
 
 import flax.linen as nn
 import jax
@@ -9,11 +9,12 @@ from video2emg.models.blocks import Dtype
 
 Triple = tuple[int, int, int]
 
-# How a 3-D convolution is computed. On CPUs XLA's own is several times slower than PyTorch's
-# forwards and up to two orders of magnitude backwards, its 2-D one is not: benchmarks/reference.py.
+# How a 3-D convolution is computed. On CPUs, XLA's 3-D convolution is several times slower than
+# PyTorch's in the forward pass and up to a hundred times in the backward pass; its 2-D convolution
+# is not (benchmarks/published.py).
 #   direct   one call of XLA's 3-D convolution
-#   taps     a 2-D convolution per instant of the kernel, summed
-#   stack    the kernel's instants side by side as channels, then one 2-D convolution
+#   taps     a 2-D convolution per time step of the kernel, summed
+#   stack    the time steps of the kernel stacked as channels, then one 2-D convolution
 #   auto     stack on CPUs, direct elsewhere
 FORMULATIONS = ("auto", "direct", "taps", "stack")
 
@@ -27,10 +28,10 @@ def conv3d(
     """Convolution with TensorFlow's `SAME` padding: sizes are divided by the stride, rounded up.
 
     Args:
-      x: the videos.
+      x: videos.
       kernel: weights.
       strides: in time, height and width.
-      formulation: of `FORMULATIONS`; all give the same up to rounding.
+      formulation: one of `FORMULATIONS`; all give the same result up to rounding.
 
     Raises:
       ValueError: an unknown formulation.
@@ -49,8 +50,8 @@ def conv3d(
 
     x = jnp.pad(x, ((0, 0), pads[0], (0, 0), (0, 0), (0, 0)))
     last = x.shape[1] - window[0]
-    instants = [x[:, i : i + last + 1 : strides[0]] for i in range(window[0])]
-    b, t = instants[0].shape[:2]
+    steps = [x[:, i : i + last + 1 : strides[0]] for i in range(window[0])]
+    b, t = steps[0].shape[:2]
 
     def conv2d(images: jax.Array, weights: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(
@@ -62,13 +63,13 @@ def conv3d(
         )
 
     if formulation == "taps":
-        out = conv2d(instants[0], kernel[0])
-        for instant, weights in zip(instants[1:], kernel[1:], strict=True):
-            out = out + conv2d(instant, weights)
+        out = conv2d(steps[0], kernel[0])
+        for step, weights in zip(steps[1:], kernel[1:], strict=True):
+            out = out + conv2d(step, weights)
     else:
         weights = kernel.transpose(1, 2, 0, 3, 4)
         weights = weights.reshape(*weights.shape[:2], -1, weights.shape[-1])
-        out = conv2d(jnp.concatenate(instants, axis=-1), weights)
+        out = conv2d(jnp.concatenate(steps, axis=-1), weights)
     return out.reshape(b, t, *out.shape[1:])
 
 
@@ -78,7 +79,7 @@ class Conv3D(nn.Module):
     Attributes:
       features: D.
       window, strides: in time, height and width.
-      formulation: of `FORMULATIONS`.
+      formulation: one of `FORMULATIONS`.
     """
 
     features: int
@@ -99,15 +100,15 @@ class Conv3D(nn.Module):
 def max_pool3d(
     x: Float[Array, "B T H W C"], window: Triple, strides: Triple
 ) -> Float[Array, "B T2 H2 W2 C"]:
-    """Maximum over windows, `SAME` padding that never wins."""
+    """Maximum over windows, with `SAME` padding."""
     return nn.max_pool(x, window, strides, padding="SAME")
 
 
 class FrozenBatchNorm(nn.Module):
-    """Batch norm with the mean and variance of pretraining, which never change; `[..., C]`.
+    """Batch norm with the fixed mean and variance of pretraining; `[..., C]`.
 
-    What CoRe and FLEX do with their pretrained encoders (batches of one would ruin the statistics).
-    With no weights imported it is a learned scale and shift.
+    CoRe and FLEX use their pretrained encoders so, because they train with batches of one. Without
+    imported weights it is a learned scale and shift.
 
     Attributes:
       epsilon: added to the variance.

@@ -1,4 +1,4 @@
-"""Muscles in Action (Chiquier & Vondrick 2023): the transformer pose → EMG, and EMG → pose."""
+"""Muscles in Action (Chiquier & Vondrick 2023): a transformer for pose → EMG or EMG → pose."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -7,20 +7,20 @@ from jaxtyping import Array, Float
 
 from video2emg.models.blocks import Attention, Dtype
 
-# What MIA's authors tell the model of its ten subjects: one number each, 1.0, 0.9, …, 0.1.
-SUBJECT_CODES = tuple(round(1 - k / 10, 1) for k in range(10))
-NO_SUBJECT = 0.1  # what everybody is called when the model is not conditioned
+# MIA's subject code is one number for each of its ten subjects: 1.0, 0.9, …, 0.1. This is the code
+# of all subjects when the model is not conditioned on the subject.
+NO_SUBJECT = 0.1
 
 
 def sinusoids(length: int, dim: int) -> Float[np.ndarray, "{length} {dim}"]:
-    """Position encoding by index (Vaswani et al. 2017), sines and cosines alternating."""
+    """Position encoding by index (Vaswani et al. 2017) with alternating sines and cosines."""
     rate = np.exp(np.arange(0, dim, 2) * (-np.log(10000.0) / dim))
     angle = np.arange(length)[:, None] * rate
     return np.stack([np.sin(angle), np.cos(angle)], -1).reshape(length, dim).astype(np.float32)
 
 
 class PostNormLayer(nn.Module):
-    """A transformer layer as in the first paper: sum, then normalise; ReLU; `[B, T, D]`."""
+    """A post-norm transformer layer with ReLU (Vaswani et al. 2017); `[B, T, D]`."""
 
     heads: int
     hidden: int
@@ -43,17 +43,17 @@ class PostNormLayer(nn.Module):
 
 
 class MIATransformer(nn.Module):
-    """Features over time → features over time, e.g. joints [B, T, 75] → EMG [B, T, 8].
+    """Maps features over time to features over time, e.g. joints [B, T, 75] to EMG [B, T, 8].
 
-    The twin is the same network with `outputs=75` on EMG. The output has no non-linearity, so that
-    EMG may come out negative, as in the original. MIA's T is 30 at 10 Hz; any T works.
+    With `outputs=75` the same network maps EMG to the pose. The output is linear, so EMG may be
+    negative, as in the original. MIA uses T = 30 at 10 Hz; any T works.
 
     Attributes:
-      outputs: channels out; 8 muscles, or 75 (3-D) or 50 (2-D) joint coordinates for the twin.
-      dim: width D, of which two are the subject's code.
+      outputs: output channels: 8 muscles, or 75 (3-D) or 50 (2-D) joint coordinates.
+      dim: width D, of which two features are the subject code.
       layers, heads, hidden, dropout: of the transformer.
-      window: frames of the convolution that embeds the input.
-      scale: of the input; the original multiplies by √128 whatever D is.
+      window: kernel size of the convolution that embeds the input, frames.
+      scale: of the input; the original multiplies by √128 for any D.
     """
 
     outputs: int = 8
@@ -77,9 +77,9 @@ class MIATransformer(nn.Module):
         """Applies the network.
 
         Args:
-          x: pose, m (3-D) or pixels as a fraction of the picture (2-D), or EMG in its unit.
-          subject: code of each subject, see `SUBJECT_CODES`; the default is no conditioning.
-          train: whether to drop out.
+          x: pose, m (3-D) or as a fraction of the image size (2-D), or EMG in its unit.
+          subject: code of each subject, see `NO_SUBJECT`; the default is no conditioning.
+          train: whether dropout is active.
         """
         b, t, _ = x.shape
         pad = self.window // 2

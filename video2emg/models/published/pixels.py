@@ -1,4 +1,4 @@
-"""Pixel values as pretrained encoders expect them."""
+"""Pixel normalisation for pretrained encoders."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,12 +7,12 @@ from jaxtyping import Array, Float
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
-# symmetric: [-1, 1]; unit: [0, 1]; imagenet: minus the mean of ImageNet, by its deviation.
+# symmetric: [-1, 1]; unit: [0, 1]; imagenet: standardised by ImageNet's mean and deviation.
 NORMALISATIONS = ("symmetric", "unit", "imagenet")
 
 
 def normalise(pixels: Float[Array, "*B 3"], kind: str) -> Float[Array, "*B 3"]:
-    """Changes pixels from [-1, 1], as our encoders are given them, to another range.
+    """Converts pixels from [-1, 1], the range that encoders get, to another normalisation.
 
     Raises:
       ValueError: an unknown kind.

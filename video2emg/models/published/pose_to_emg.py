@@ -1,4 +1,4 @@
-"""Pose → EMG systems as models of our batches: same examples, queries, loss and metrics."""
+"""Published pose → EMG systems with the inputs and outputs of `Video2EMG`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from video2emg.models.published.tds import TDS, TemporalCNN
 CHANNELS = len(vocabulary.SIDES) * len(vocabulary.MUSCLES)
 NAMES = ("mia", "tds", "temporal_cnn")
 
-# Small, as our data are; the originals have widths for tens of hours of recordings.
+# Smaller than the originals, which were trained on tens of hours of recordings.
 _STAGES = (
     dict(channels=16, width=8, blocks=1, window=5, embed=5),
     dict(channels=16, width=8, blocks=2, window=9, embed=5),
@@ -24,12 +24,15 @@ _STAGES = (
 
 
 class PoseToEMG(nn.Module):
-    """A network over time on joint positions; the muscles asked for are picked from its outputs.
+    """A network over time on joint positions, with one output channel per muscle and side.
+
+    As in the originals, the number of outputs is fixed, so a saved model fits only the muscle
+    vocabulary of its training.
 
     Attributes:
-      system: of `NAMES`.
+      system: one of `NAMES`.
       samples: EMG samples per pose sample.
-      settings: of the network, beside its outputs.
+      settings: of the network, except its outputs.
     """
 
     system: str
@@ -45,8 +48,8 @@ class PoseToEMG(nn.Module):
 
         Args:
           batch: pose [B, T, J, 3] m relative to the hips, pose_mask [B, T, J]; muscle and side
-            [B, M]; see `data.pipeline.Examples.cut`.
-          train: whether to drop out.
+            [B, M]; see `core.batch.FIELDS`.
+          train: whether dropout is active.
 
         Returns:
           The outputs and a dictionary of intermediate tensors for inspection.
@@ -61,7 +64,7 @@ class PoseToEMG(nn.Module):
             kind = {"mia": MIATransformer, "temporal_cnn": TemporalCNN}[self.system]
             outputs = self.samples * CHANNELS
             net = kind(outputs=outputs, **self.settings, dtype=self.dtype, name="network")
-        every = net(x, train=train).reshape(b, t * self.samples, CHANNELS)
-        place = jnp.asarray(batch["side"]) * len(vocabulary.MUSCLES) + jnp.asarray(batch["muscle"])
-        emg = jnp.take_along_axis(every, place[:, None], axis=2)
-        return Outputs(emg=emg), {"every_channel": every}
+        channels = net(x, train=train).reshape(b, t * self.samples, CHANNELS)
+        index = jnp.asarray(batch["side"]) * len(vocabulary.MUSCLES) + jnp.asarray(batch["muscle"])
+        emg = jnp.take_along_axis(channels, index[:, None], axis=2)
+        return Outputs(emg=emg), {"all_channels": channels}

@@ -1,4 +1,4 @@
-"""Position embeddings for grids of another size than in pretraining."""
+"""Position embeddings for token grids of another size than in pretraining."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ def resize(
 ) -> Float[Array, "*grid2 D"]:
     """Resamples a table of embeddings along each axis of its grid.
 
-    Centres of cells lie at (i + ½) / n, borders are repeated. `cubic` is what `transformers` does
-    for ViT (a = -0.75); `linear` what CUBIST does for VideoMAE.
+    The centres of the cells are at (i + ½) / n, and borders are repeated. `cubic` is what
+    `transformers` uses for ViT (a = -0.75), `linear` what CUBIST uses for VideoMAE.
 
     Args:
       table: one embedding per cell.
@@ -21,7 +21,7 @@ def resize(
       method: `linear` or `cubic`.
 
     Raises:
-      ValueError: another method, or a grid of other rank.
+      ValueError: an unknown method, or a grid with another number of axes.
     """
     if len(shape) != table.ndim - 1:
         raise ValueError(f"a grid of {table.ndim - 1} axes cannot become {tuple(shape)}")
@@ -33,19 +33,18 @@ def resize(
 
 
 def _weights(old: int, new: int, method: str) -> Float[np.ndarray, "new old"]:
-    """How much each old cell counts in each new one."""
+    """Weight of each old cell in each new cell."""
     kernels = {"linear": (_triangle, 1), "cubic": (_cubic, 2)}
     if method not in kernels:
         raise ValueError(f"method {method!r} is not one of {sorted(kernels)}")
     kernel, reach = kernels[method]
-    place = (np.arange(new) + 0.5) * old / new - 0.5
-    left = np.floor(place).astype(int)
+    position = (np.arange(new) + 0.5) * old / new - 0.5
+    left = np.floor(position).astype(int)
     weights = np.zeros((new, old))
     for offset in range(1 - reach, reach + 1):
         cell = left + offset
-        np.add.at(
-            weights, (np.arange(new), np.clip(cell, 0, old - 1)), kernel(np.abs(place - cell))
-        )
+        values = kernel(np.abs(position - cell))
+        np.add.at(weights, (np.arange(new), np.clip(cell, 0, old - 1)), values)
     return weights
 
 

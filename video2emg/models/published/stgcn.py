@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -12,37 +11,26 @@ from video2emg.core import vocabulary
 from video2emg.models.blocks import Dtype
 from video2emg.models.published.layers import FrozenBatchNorm
 
-# Joint → the joints of FLEX's skeleton whose mean stands for it, in the order of NTU RGB+D's 25.
-# NTU's thumbs and fingertips stand at the hands, as FLEX's code has it.
-_SPINE = (0.5 * 0.5, 0.5 * 0.5, 0.5)
-NTU_OF_FLEX: tuple[tuple[tuple[str, ...], tuple[float, ...]], ...] = (
-    (("right_hip", "left_hip"), (0.5, 0.5)),
-    (("right_hip", "left_hip", "chest"), _SPINE),
-    *(
-        ((name,), (1.0,))
-        for name in (
-            "neck", "head",
-            "left_shoulder", "left_elbow", "left_wrist", "left_hand",
-            "right_shoulder", "right_elbow", "right_wrist", "right_hand",
-            "left_hip", "left_knee", "left_ankle",
-        )
-    ),
-    (("left_heel", "left_toe"), (0.5, 0.5)),
-    *(((name,), (1.0,)) for name in ("right_hip", "right_knee", "right_ankle")),
-    (("right_heel", "right_toe"), (0.5, 0.5)),
-    *(
-        ((name,), (1.0,))
-        for name in ("chest", "left_hand", "left_hand", "right_hand", "right_hand")
-    ),
-)  # fmt: skip
+# Each of NTU RGB+D's 25 joints, in NTU's order, as a weighted mean of joints of FLEX's skeleton. As
+# in FLEX's code, thumbs and fingertips are at the hands.
+_ONE_TO_ONE = (
+    "neck head left_shoulder left_elbow left_wrist left_hand right_shoulder right_elbow "
+    "right_wrist right_hand left_hip left_knee left_ankle"
+)
+NTU_OF_FLEX: tuple[dict[str, float], ...] = (
+    {"right_hip": 0.5, "left_hip": 0.5},
+    {"right_hip": 0.25, "left_hip": 0.25, "chest": 0.5},
+    *({name: 1.0} for name in _ONE_TO_ONE.split()),
+    {"left_heel": 0.5, "left_toe": 0.5},
+    *({name: 1.0} for name in ("right_hip", "right_knee", "right_ankle")),
+    {"right_heel": 0.5, "right_toe": 0.5},
+    *({name: 1.0} for name in ("chest", "left_hand", "left_hand", "right_hand", "right_hand")),
+)
 
-# Bones of NTU RGB+D's skeleton; the chest (20) is its centre.
-NTU_EDGES = (
-    (0, 1), (1, 20), (2, 20), (3, 2), (4, 20), (5, 4), (6, 5), (7, 6), (8, 20), (9, 8), (10, 9),
-    (11, 10), (12, 0), (13, 12), (14, 13), (15, 14), (16, 0), (17, 16), (18, 17), (19, 18),
-    (21, 22), (22, 7), (23, 24), (24, 11),
-)  # fmt: skip
+# Bones of NTU RGB+D's skeleton as the parent of each joint; the root is the chest.
 NTU_CENTRE = 20
+_PARENT = (1, 20, 20, 2, 20, 4, 5, 6, 20, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18, 20, 22, 7, 24, 11)
+NTU_EDGES = tuple((i, parent) for i, parent in enumerate(_PARENT) if i != NTU_CENTRE)
 
 # Channels of the ten layers, and the stride in time of each.
 LAYERS = ((64, 1),) * 4 + ((128, 2), (128, 1), (128, 1), (256, 2), (256, 1), (256, 1))
@@ -51,23 +39,23 @@ LAYERS = ((64, 1),) * 4 + ((128, 2), (128, 1), (128, 1), (256, 2), (256, 1), (25
 def ntu_of_flex(pose: Float[Array, "*B 21 3"]) -> Float[Array, "*B 25 3"]:
     """FLEX's 21 joints as NTU RGB+D's 25."""
     weights = np.zeros((len(NTU_OF_FLEX), len(vocabulary.FLEX_21)), np.float32)
-    for row, (names, shares) in enumerate(NTU_OF_FLEX):
-        for name, share in zip(names, shares, strict=True):
-            weights[row, vocabulary.FLEX_21.index(name)] = share
+    for row, joints in enumerate(NTU_OF_FLEX):
+        for name, weight in joints.items():
+            weights[row, vocabulary.FLEX_21.index(name)] = weight
     return jnp.einsum("kj,...jc->...kc", weights, pose)
 
 
 def normalise_skeleton(
     pose: Float[Array, "*B T 25 3"], per_frame: bool = False, epsilon: float = 1e-6
 ) -> Float[Array, "*B T 25 3"]:
-    """Pelvis at the origin, pelvis to spine of length one.
+    """Moves the pelvis to the origin and scales the distance from pelvis to spine to one.
 
     Args:
-      pose: m, NTU RGB+D's joints.
-      per_frame: FLEX's code centres and scales every frame by itself, which hides how deep a squat
-        is and shakes all joints whenever one of two is inaccurate. By default the clip's mean
-        position and mean length are used.
-      epsilon: m, added to the length.
+      pose: NTU RGB+D's joints, m.
+      per_frame: centre and scale each frame separately, as FLEX's code does. This hides the depth
+        of a squat, and errors of the two joints move all others. By default the mean position and
+        mean length over the clip are used.
+      epsilon: added to the length, m.
     """
     pelvis = pose[..., :1, :]
     length = jnp.linalg.norm(pose[..., 1:2, :] - pelvis, axis=-1, keepdims=True)
@@ -82,19 +70,19 @@ def adjacency(
     joints: int = 25,
     centre: int = NTU_CENTRE,
 ) -> Float[np.ndarray, "K J J"]:
-    """Who is averaged into whom, by partition strategy (Yan et al., section 3.3).
+    """Adjacency matrices of a partition strategy (Yan et al., section 3.3).
 
     Args:
-      strategy: `uniform`, all neighbours alike (K = 1); `distance`, oneself, neighbours (2);
-        `spatial`, oneself, neighbours farther from the centre, nearer ones (3); `spatial_1_hop`,
-        the same as the authors' code has it, for which all joints more than one bone from the
-        centre are equally far: their checkpoints were trained so.
-      edges: bones.
+      strategy: `uniform`, a joint and its neighbours together (K = 1); `distance`, the joint
+        itself, its neighbours (2); `spatial`, the joint itself, neighbours farther from the centre,
+        nearer neighbours (3); `spatial_1_hop`, as the authors' code computes `spatial`, where all
+        joints more than one bone from the centre are equally far. Their checkpoints need it.
+      edges: bones, pairs of joints.
       joints: J.
-      centre: joint that the spatial strategy measures from.
+      centre: joint from which the spatial strategy measures distances.
 
     Returns:
-      Entry [k, v, w] is the weight of joint v in the mean at joint w.
+      Entry [k, v, w] is the weight of joint v in the mean at joint w, in part k.
 
     Raises:
       ValueError: an unknown strategy.
@@ -113,7 +101,7 @@ def adjacency(
         if strategy == "spatial_1_hop":
             hops = np.where(hops > 1, np.inf, hops)
         own = mean * np.eye(joints)
-        nearer = hops[:, None] >= hops[None, :]  # the joint that is averaged into
+        nearer = hops[:, None] >= hops[None, :]  # the target joint is nearer to the centre
         return np.stack([own, (mean - own) * nearer, (mean - own) * ~nearer]).astype(np.float32)
     raise ValueError(f"unknown partition strategy {strategy!r}")
 
@@ -135,8 +123,8 @@ class Layer(nn.Module):
       features: channels.
       strategy: of `adjacency`.
       stride: in time.
-      shortcut: whether the input is added.
-      window: frames of the temporal kernel.
+      shortcut: whether there is a residual connection.
+      window: size of the temporal kernel, frames.
       dropout: rate.
     """
 
@@ -201,9 +189,9 @@ class STGCN(nn.Module):
     def __call__(
         self, pose: Float[Array, "B T J 3"], *, train: bool = False
     ) -> Float[Array, "B T4 J D"]:
-        """Features per quarter of the frames and joint; FLEX averages both away."""
+        """Features per joint and four frames; FLEX averages over both."""
         b, t, j, c = pose.shape
-        # The original normalises each coordinate of each joint by itself.
+        # As in the original, each coordinate of each joint is normalised separately.
         x = FrozenBatchNorm(name="norm")(pose.reshape(b, t, j * c)).reshape(pose.shape)
         x = x.astype(self.dtype)
         for i, (width, stride) in enumerate(self.layers):
@@ -218,15 +206,3 @@ class STGCN(nn.Module):
             )
             x = layer(x, train=train)
         return x
-
-
-class STGCNClassifier(nn.Module):
-    """ST-GCN with its action head: `[B, T, J, 3]` → logits `[B, classes]`."""
-
-    encoder: STGCN
-    classes: int = 60
-
-    @nn.compact
-    def __call__(self, pose: Float[Array, "B T J 3"], *, train: bool = False) -> jax.Array:
-        """Logits."""
-        return nn.Dense(self.classes, name="logits")(self.encoder(pose, train=train).mean((1, 2)))

@@ -1,6 +1,7 @@
-"""Time-depth separable networks: emg2pose turned round, as PianoKPM does it (pose → EMG).
+"""Time-depth separable networks for pose → EMG, as in PianoKPM: emg2pose in reverse.
 
-Blocks as in Hannun et al. 2019; the order of layers follows emg2pose (Salter et al. 2024).
+The blocks are those of Hannun et al. 2019, the order of layers is that of emg2pose (Salter et al.
+2024).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from video2emg.models.blocks import Dtype
 
 
 class TimeBlock(nn.Module):
-    """Convolution over time that mixes C / `width` channels, the same for each of `width` rows."""
+    """Convolution over time that mixes `channels` channels, the same for each of the other rows."""
 
     channels: int
     window: int
@@ -23,7 +24,7 @@ class TimeBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
-        """Convolves, adds, normalises."""
+        """Applies convolution, residual connection and norm."""
         b, t, c = x.shape
         rows = x.reshape(b, t, self.channels, -1).transpose(0, 3, 1, 2)
         y = nn.Conv(self.channels, (1, self.window), dtype=self.dtype, name="time")(rows)
@@ -32,13 +33,13 @@ class TimeBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Two dense layers at each instant by itself."""
+    """Two dense layers, applied to each time step."""
 
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
-        """Applies them, adds, normalises."""
+        """Applies the layers, residual connection and norm."""
         c = x.shape[-1]
         y = nn.relu(nn.Dense(c, dtype=self.dtype, name="hidden")(x))
         y = nn.Dense(c, dtype=self.dtype, name="mlp_out")(y)
@@ -50,8 +51,9 @@ class Stage(nn.Module):
 
     Attributes:
       channels, width: D is their product.
-      blocks: pairs of time and dense block; 0 leaves only the convolution.
-      window: frames, odd, of the blocks. embed, stride: of the convolution, window odd.
+      blocks: number of pairs of a time and a dense block.
+      window: kernel size of the time blocks, frames, odd.
+      embed, stride: kernel size (odd) and stride of the first convolution, frames.
       outputs: width of a last dense layer, 0 for none.
     """
 
@@ -84,11 +86,11 @@ class Stage(nn.Module):
 
 
 class TDS(nn.Module):
-    """Stages, resampled to the EMG's rate, then an MLP; `[B, T, C] -> [B, N, outputs]`.
+    """Stages, resampling to the EMG's rate, then an MLP; `[B, T, C] -> [B, N, outputs]`.
 
     The originals multiply the output by a fixed 0.01, which decides the result (arXiv 2603.08212);
-    here the scale is learned. PianoKPM also feeds the previous output back into the MLP; this one
-    does not, so that all instants are computed at once.
+    here the scale is learned. PianoKPM also feeds the previous output back into the MLP; here all
+    time steps are computed at once.
 
     Attributes:
       outputs: EMG channels.
@@ -119,21 +121,21 @@ class TDS(nn.Module):
 
 
 def resample(x: Float[Array, "B T C"], length: int) -> Float[Array, "B N C"]:
-    """Linear interpolation over time with first and last instant kept."""
+    """Linear interpolation over time; the first and the last time step are kept."""
     t = x.shape[1]
-    place = jnp.linspace(0, t - 1, length)
-    left = jnp.clip(jnp.floor(place).astype(int), 0, max(t - 2, 0))
-    share = (place - left)[:, None]
-    return x[:, left] * (1 - share) + x[:, jnp.minimum(left + 1, t - 1)] * share
+    position = jnp.linspace(0, t - 1, length)
+    left = jnp.clip(jnp.floor(position).astype(int), 0, max(t - 2, 0))
+    weight = (position - left)[:, None]
+    return x[:, left] * (1 - weight) + x[:, jnp.minimum(left + 1, t - 1)] * weight
 
 
 class TemporalCNN(nn.Module):
-    """Convolutions over time with ReLU between; `[B, T, C] -> [B, T, outputs]`.
+    """Convolutions over time with ReLU in between; `[B, T, C] -> [B, T, outputs]`.
 
     Attributes:
-      outputs: channels out.
-      widths: of the hidden layers, those of the baseline that MIA's authors had.
-      window: frames.
+      outputs: output channels.
+      widths: of the hidden layers; the default is that of the baseline of MIA's authors.
+      window: kernel size, frames.
     """
 
     outputs: int

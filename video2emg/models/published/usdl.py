@@ -1,4 +1,4 @@
-"""USDL and MUSDL (Tang et al. 2020): a score is a distribution; and the plain MLP regressor."""
+"""USDL (Tang et al. 2020), which predicts the distribution of a score; and an MLP regressor."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from video2emg.models.blocks import Dtype
 
 
 class ScoreMLP(nn.Module):
-    """Three dense layers; `[B, D]` → `[B, outputs]`, logits of USDL or, with one output, a score.
+    """Three dense layers; `[B, D]` → `[B, outputs]`: USDL's logits or, with one output, a score.
 
     Attributes:
       outputs: number of bins, or 1.
@@ -30,22 +30,6 @@ class ScoreMLP(nn.Module):
         return nn.Dense(self.outputs, name="out")(x.astype(jnp.float32))
 
 
-class Judges(nn.Module):
-    """MUSDL: as many `ScoreMLP`s as there are judges; `[B, D]` → logits `[B, J, bins]`."""
-
-    judges: int
-    bins: int = 21
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B D"]) -> Float[Array, "B {self.judges} {self.bins}"]:
-        """Asks every judge."""
-        heads = [
-            ScoreMLP(self.bins, dtype=self.dtype, name=f"judge_{j}") for j in range(self.judges)
-        ]
-        return jnp.stack([head(x) for head in heads], axis=1)
-
-
 def soft_labels(
     score: Float[Array, "*B"], bins: int = 101, largest: float = 100.0, deviation: float = 5.0
 ) -> Float[Array, "*B K"]:
@@ -53,9 +37,9 @@ def soft_labels(
 
     Args:
       score: in the scores' unit.
-      bins: K; 101 for scores, 21 for a judge's 0, 0.5, …, 10.
+      bins: K.
       largest: score of the last bin.
-      deviation: in bins.
+      deviation: standard deviation, bins.
     """
     centre = score[..., None] * ((bins - 1) / largest)
     density = -0.5 * ((jnp.arange(bins) - centre) / deviation) ** 2
@@ -69,25 +53,20 @@ def divergence(
 
     Args:
       logits: predicted.
-      labels: of `soft_labels`.
+      labels: from `soft_labels`.
       as_published: also divide by the number of bins, as PyTorch's default reduction does in the
-        authors' code; the gradient is then K times smaller than the formula's.
+        authors' code. The gradient is then K times smaller.
     """
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    found = jax.scipy.special.xlogy(labels, labels) - labels * log_p
-    return found.mean() if as_published else found.sum(-1).mean()
+    divergences = jax.scipy.special.xlogy(labels, labels) - labels * log_p
+    return divergences.mean() if as_published else divergences.sum(-1).mean()
 
 
 def expected_score(
     logits: Float[Array, "*B K"], largest: float = 100.0, most_probable: bool = True
 ) -> Float[Array, "*B"]:
-    """The score of a distribution: its most probable bin (as published), or its mean."""
+    """The score of a distribution: the most probable bin (as published) or the mean."""
     bins = logits.shape[-1]
     if most_probable:
         return logits.argmax(-1) * (largest / (bins - 1))
     return (jax.nn.softmax(logits, -1) * jnp.arange(bins)).sum(-1) * (largest / (bins - 1))
-
-
-def panel_score(judges: Float[Array, "B J"], kept: tuple[int, int] = (2, 5)) -> Float[Array, " B"]:
-    """Sum of the judges' scores without the extremes: diving keeps the middle 3 of 7."""
-    return jnp.sort(judges, axis=1)[:, kept[0] : kept[1]].sum(1)

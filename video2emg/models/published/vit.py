@@ -1,14 +1,16 @@
 """Pretrained vision transformers: ViT on frames, VideoMAE on tubelets.
 
-Layouts of parameters follow our blocks; `import_weights` brings Hugging Face's files into them.
+`import_weights` reads Hugging Face's files.
 """
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from video2emg.models.blocks import Dtype, recomputed
+from video2emg.models.blocks import Dtype, with_remat
 from video2emg.models.published import positions
 from video2emg.models.published.mia import sinusoids
 from video2emg.models.published.pixels import normalise
@@ -30,7 +32,7 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B K D"]) -> Float[Array, "B K D"]:
-        """Attention, then MLP, each added to its input."""
+        """Attention, then MLP, each with a residual connection."""
         dim = x.shape[-1]
 
         def project(x: jax.Array, name: str, bias: bool = True) -> jax.Array:
@@ -53,7 +55,7 @@ class Layer(nn.Module):
 def patches(
     video: Float[Array, "B T H W C"], tubelet: int, patch: int
 ) -> Float[Array, "B T2 H2 W2 P"]:
-    """Cuts a video into tubelets, pixels in the order time, row, column, colour."""
+    """Splits a video into tubelets with pixels in the order time, row, column, colour."""
     b, t, h, w, c = video.shape
     x = video.reshape(b, t // tubelet, tubelet, h // patch, patch, w // patch, patch, c)
     return x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(
@@ -64,16 +66,17 @@ def patches(
 class VideoMAE(nn.Module):
     """VideoMAE's encoder (Tong et al. 2022): joint space-time attention over tubelets.
 
-    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 2, D]`, places averaged. The
-    sinusoidal positions are those of the pretraining grid, interpolated to the grid at hand.
+    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 2, D]`, averaged over the image.
+    The sinusoidal positions of the pretraining grid are interpolated to the grid of the input.
 
     Attributes:
       dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
-      patch: px. stride: frames per tubelet.
-      grid: instants, rows and columns of tokens in pretraining.
+      patch: px.
+      stride: frames per tubelet.
+      grid: time steps, rows and columns of tokens in pretraining.
       final_norm: whether the tokens are normalised at the end (`use_mean_pooling=False`).
       pixels: see `pixels.NORMALISATIONS`.
-      remat: what is kept for the gradient, of `blocks.REMAT`.
+      remat: rematerialisation policy, a key of `blocks.REMAT`.
     """
 
     dim: int = 768
@@ -87,6 +90,7 @@ class VideoMAE(nn.Module):
     pixels: str = "imagenet"
     remat: str = "none"
     dtype: Dtype = jnp.float32
+    causal: ClassVar[bool] = False
 
     @property
     def granularity(self) -> int:
@@ -95,15 +99,15 @@ class VideoMAE(nn.Module):
 
     @nn.compact
     def tokens(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T2 H2 W2 D"]:
-        """Tokens of normalised pixels."""
-        cut = patches(video.astype(self.dtype), self.stride, self.patch)
-        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(cut)
+        """Tokens from normalised pixels."""
+        tubelets = patches(video.astype(self.dtype), self.stride, self.patch)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(tubelets)
         cells = self.grid[0] * self.grid[1] * self.grid[2]
         table = jnp.asarray(sinusoids(cells, self.dim)).reshape(*self.grid, self.dim)
         x = x + positions.resize(table, x.shape[1:4]).astype(self.dtype)
         shape = x.shape
         x = x.reshape(shape[0], -1, self.dim)
-        layer = recomputed(Layer, self.remat)
+        layer = with_remat(Layer, self.remat)
         for i in range(self.layers):
             x = layer(self.heads, self.hidden, False, dtype=self.dtype, name=f"layer_{i}")(x)
         if self.final_norm:
@@ -113,15 +117,15 @@ class VideoMAE(nn.Module):
     def __call__(
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T2 {self.dim}"]:
-        """Encodes; places are averaged."""
+        """The tokens averaged over the image."""
         return self.tokens(normalise(video, self.pixels)).mean((2, 3))
 
 
 class ViT(nn.Module):
-    """ViT (Dosovitskiy et al. 2021) on every frame by itself.
+    """ViT (Dosovitskiy et al. 2021) on each frame.
 
     As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T, D]`, the class token or the mean
-    of the places. Positions are those of the pretraining grid, interpolated to the grid at hand.
+    of the patch tokens. Positions of the pretraining grid are interpolated to the input's grid.
 
     Attributes:
       dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
@@ -129,7 +133,7 @@ class ViT(nn.Module):
       grid: rows and columns of tokens in pretraining.
       pool: `class` or `mean`.
       pixels: see `pixels.NORMALISATIONS`.
-      remat: what is kept for the gradient, of `blocks.REMAT`.
+      remat: rematerialisation policy, a key of `blocks.REMAT`.
     """
 
     dim: int = 768
@@ -142,7 +146,8 @@ class ViT(nn.Module):
     pixels: str = "symmetric"
     remat: str = "none"
     dtype: Dtype = jnp.float32
-    stride: int = 1
+    stride: ClassVar[int] = 1
+    causal: ClassVar[bool] = True
 
     @property
     def granularity(self) -> int:
@@ -151,18 +156,18 @@ class ViT(nn.Module):
 
     @nn.compact
     def tokens(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K D"]:
-        """The class token, then one per patch, of normalised pixels."""
-        cut = patches(images[:, None].astype(self.dtype), 1, self.patch)[:, 0]
-        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(cut)
+        """The class token, then one token per patch, from normalised pixels."""
+        pixels = patches(images[:, None].astype(self.dtype), 1, self.patch)[:, 0]
+        x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(pixels)
         normal = nn.initializers.normal(0.02)
-        place = self.param("place", normal, (*self.grid, self.dim))
-        x = x + positions.resize(place, x.shape[1:3], "cubic").astype(self.dtype)
+        position = self.param("place", normal, (*self.grid, self.dim))
+        x = x + positions.resize(position, x.shape[1:3], "cubic").astype(self.dtype)
         first = self.param("class", normal, (self.dim,))
         first = first + self.param("class_place", normal, (self.dim,))
         x = x.reshape(x.shape[0], -1, self.dim)
         first = jnp.broadcast_to(first.astype(self.dtype), (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first, x], axis=1)
-        layer = recomputed(Layer, self.remat)
+        layer = with_remat(Layer, self.remat)
         for i in range(self.layers):
             x = layer(self.heads, self.hidden, dtype=self.dtype, name=f"layer_{i}")(x)
         return nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)
@@ -170,7 +175,7 @@ class ViT(nn.Module):
     def __call__(
         self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
-        """Encodes every frame by itself."""
+        """The class token, or the mean patch token, of each frame."""
         b, t = video.shape[:2]
         x = normalise(video, self.pixels).reshape(b * t, *video.shape[2:])
         x = self.tokens(x)

@@ -1,4 +1,4 @@
-"""What an exercise is, and what all of them share: tempo, noise, a neutral stance."""
+"""Definition of an exercise, and what all exercises share: tempo, noise, a neutral stance."""
 
 import dataclasses
 import typing
@@ -17,14 +17,14 @@ DURATION = (2.6, 4.0)  # s, shortest and longest clip
 
 
 @dataclasses.dataclass(frozen=True)
-class Mark:
-    """What an error does to a muscle's drive at equal load.
+class Effect:
+    """Expected effect of an error on the drive of a muscle at equal load.
 
     Attributes:
-      muscle: of the exercise's montage.
-      statistic: `mean` or `peak` over the repetition, averaged over sides; `asymmetry`: difference
-        of the two sides' means over their average.
-      direction: +1 if it rises with the error, −1 if it falls.
+      muscle: one of the two muscles of the exercise.
+      statistic: `mean` or `peak` over the repetition, averaged over sides; or `asymmetry`, the
+        difference of the means of both sides over their average.
+      direction: +1 if the statistic rises with the error, −1 if it falls.
     """
 
     muscle: str
@@ -34,17 +34,17 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True)
 class Error:
-    """How a way to do the exercise wrong shows; what it costs is in the knowledge graph.
+    """An error of technique. Its penalty and key step are in the knowledge graph.
 
     Attributes:
-      mark: what it does to the EMG.
-      haste: share by which it shortens the first phase at full severity.
-      drop: share by which it shortens the second.
+      effect: on the EMG.
+      shorten_first: share by which the error shortens the first phase at full severity.
+      shorten_second: share by which it shortens the second phase.
     """
 
-    mark: Mark
-    haste: float = 0.0
-    drop: float = 0.0
+    effect: Effect
+    shorten_first: float = 0.0
+    shorten_second: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +52,18 @@ class Exercise:
     """One exercise.
 
     Attributes:
-      name: as in `Clip.action` and in the graph, which knows its three key steps.
+      id: seeds the trials of this exercise. It is unique and never changes, so that adding or
+        reordering exercises does not change any data.
+      name: as in `Clip.action` and in the knowledge graph.
       equipment: where the load is.
       muscles: the two muscles with electrodes, on both sides.
       loads: lightest, heaviest and step of the load, kg (total, or per hand for dumbbells).
-      errors: by name, all those of the graph.
-      move: sets the posture; see `Draft`.
-      bench: on what, if the trunk rests on something.
+      errors: by name; the same as in the knowledge graph.
+      move: makes the posture of a repetition; see `Draft`.
+      bench: the bench that supports the trunk, if any.
     """
 
+    id: int
     name: str
     equipment: Equipment
     muscles: tuple[str, str]
@@ -71,14 +74,14 @@ class Exercise:
 
 
 class Draft:
-    """One repetition in the making: who, how long, which errors, and the random numbers.
+    """A repetition before its posture is made: subject, tempo, errors, and random numbers.
 
     Attributes:
       subject: who.
       length: segment lengths, m.
       time: [T] s.
       rng: for everything that varies.
-      weak: `left` or `right`: the side that one-sided errors hit.
+      weak_side: `left` or `right`, the side that one-sided errors affect.
     """
 
     def __init__(
@@ -87,16 +90,24 @@ class Draft:
         length: dict[str, float],
         errors: dict[str, float],
         rng: np.random.Generator,
-        quick: tuple[float, float] = (1.0, 1.0),
+        phase_scale: tuple[float, float] = (1.0, 1.0),
     ):
-        """Draws the tempo; factors below 1 in `quick` shorten the two phases (a jerk, a drop)."""
+        """Draws the tempo.
+
+        Args:
+          subject: who.
+          length: segment lengths, m.
+          errors: severity by name.
+          rng: for everything that varies.
+          phase_scale: factors on the durations of the two phases.
+        """
         self.subject, self.length, self.rng = subject, length, rng
         self._errors = errors
-        self.weak = str(rng.choice(["left", "right"]))
+        self.weak_side = str(rng.choice(["left", "right"]))
         self._rest = rng.uniform(0.2, 0.5)
-        self._first = rng.uniform(0.9, 1.45) * quick[0]
+        self._first = rng.uniform(0.9, 1.45) * phase_scale[0]
         self._hold = rng.uniform(0.05, 0.25)
-        self._second = rng.uniform(0.95, 1.5) * quick[1]
+        self._second = rng.uniform(0.95, 1.5) * phase_scale[1]
         moving = self._rest + self._first + self._hold + self._second
         self.duration = float(np.clip(moving + rng.uniform(0.2, 0.4), *DURATION))
         self.time = np.arange(round(self.duration * POSE_RATE) + 1) / POSE_RATE
@@ -104,57 +115,57 @@ class Draft:
     def __len__(self) -> int:
         return len(self.time)
 
-    def error(self, name: str) -> float:
-        """Severity of an error, 0 if it is not made."""
+    def severity(self, name: str) -> float:
+        """Severity of an error, 0 if it is absent."""
         return self._errors.get(name, 0.0)
 
     def progress(self, lag: float = 0.0) -> np.ndarray:
-        """[T] 0 at rest, 1 at the turn of the movement; `lag` in s delays it."""
+        """[T] 0 at rest, 1 at the turning point of the movement; `lag` in s delays it."""
         t = self.time - lag - self._rest
-        there = kinematics.minimum_jerk(t / self._first)
-        back = kinematics.minimum_jerk((t - self._first - self._hold) / self._second)
-        return there - back
+        first = kinematics.minimum_jerk(t / self._first)
+        second = kinematics.minimum_jerk((t - self._first - self._hold) / self._second)
+        return first - second
 
-    def heave(self, ahead: float = 0.0) -> np.ndarray:
-        """[T] a pulse of height 1 while the first phase gathers speed, `ahead` s earlier."""
+    def pulse(self, ahead: float = 0.0) -> np.ndarray:
+        """[T] a pulse of height 1 while the first phase accelerates, shifted `ahead` s earlier."""
         centre = self._rest + 0.35 * self._first - ahead
         return np.exp(-(((self.time - centre) / (0.22 * self._first)) ** 2))
 
     def boundaries(self) -> tuple[float, float, float, float]:
-        """Start of the clip, of the first and the second phase, and end of the movement, s."""
+        """Start of the clip, start of the first and second phase, end of the movement, s."""
         turn = self._rest + self._first + self._hold / 2
         end = self._rest + self._first + self._hold + self._second
         return 0.0, self._rest, turn, min(end, self.duration)
 
-    def wobble(self, size: float) -> np.ndarray:
-        """[T] unsteadiness; novices sway more."""
+    def sway(self, size: float) -> np.ndarray:
+        """[T] random sway; novices sway more."""
         size = size * (1.5 - self.subject.skill)
-        return kinematics.wobble(self.rng, len(self), POSE_RATE, size)
+        return kinematics.sway(self.rng, len(self), POSE_RATE, size)
 
     def constant(self, value: float = 0.0) -> np.ndarray:
-        """[T] of one value."""
+        """[T] a constant."""
         return np.full(len(self), float(value))
 
     def neutral(self, stance: tuple[float, float] = (0.085, 0.12)) -> Posture:
-        """Standing upright with soft knees; `stance` is half the feet's distance over height."""
+        """Upright stance with slightly bent knees; `stance` is half its width over height."""
         rng, zero = self.rng, self.constant
         balance = rng.uniform(0.035, 0.06) * self.subject.height / 1.75
         return Posture(
             heading=self.subject.heading + rng.normal(0, 0.04),
             stance=rng.uniform(*stance) * self.subject.height,
             toe_out=np.deg2rad(rng.uniform(5, 18)),
-            pelvis_pitch=self.wobble(0.006),
-            pelvis_roll=self.wobble(0.004),
-            pelvis_yaw=self.wobble(0.006),
-            lumbar_flexion=self.wobble(0.008),
-            lumbar_bend=self.wobble(0.006),
-            lumbar_turn=self.wobble(0.006),
+            pelvis_pitch=self.sway(0.006),
+            pelvis_roll=self.sway(0.004),
+            pelvis_yaw=self.sway(0.006),
+            lumbar_flexion=self.sway(0.008),
+            lumbar_bend=self.sway(0.006),
+            lumbar_turn=self.sway(0.006),
             thoracic=zero(0.02),
-            neck=0.02 + self.wobble(0.01),
+            neck=0.02 + self.sway(0.01),
             knee=zero(rng.uniform(0.10, 0.2)),
             caving=zero(),
-            forward=balance + self.wobble(0.003),
-            sideways=self.wobble(0.003),
+            forward=balance + self.sway(0.003),
+            sideways=self.sway(0.003),
             clavicle={side: zero() for side in ("right", "left")},
         )
 
@@ -168,7 +179,7 @@ class Draft:
         turn: float = 0.0,
         plane: np.ndarray | float = 0.0,
     ) -> ArmAngles:
-        """An arm told by angles in rad: flexion after abduction, in a plane turned to the front."""
+        """An arm by its angles, rad: flexion after abduction, in a plane turned to the front."""
         sign = 1 if side == "left" else -1
         upper = (
             kinematics.rotation("z", -sign * plane)
@@ -178,7 +189,7 @@ class Draft:
         )
         return ArmAngles(
             upper,
-            elbow + self.wobble(0.012),
-            self.constant(pronation) + self.wobble(0.01),
-            self.constant(0.05) + self.wobble(0.01),
+            elbow + self.sway(0.012),
+            self.constant(pronation) + self.sway(0.01),
+            self.constant(0.05) + self.sway(0.01),
         )

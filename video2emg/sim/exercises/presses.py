@@ -1,4 +1,4 @@
-"""Presses, flies and extensions on a bench: lying, leaning back, sitting."""
+"""Presses, flies and extensions on a bench: lying, reclined or sitting."""
 
 import functools
 
@@ -7,7 +7,7 @@ import numpy as np
 from video2emg.sim import body
 from video2emg.sim.bench import Bench
 from video2emg.sim.exercises import lying
-from video2emg.sim.exercises.common import Draft, Error, Exercise, Mark
+from video2emg.sim.exercises.common import Draft, Effect, Error, Exercise
 from video2emg.sim.posture import ArmReach, Posture
 
 SIDES = {"right": -1, "left": 1}
@@ -15,7 +15,7 @@ FLAT, INCLINE, SEAT = Bench(0.0), Bench(np.deg2rad(27)), Bench(np.deg2rad(80), h
 
 
 def _reach(draft: Draft, spread: float, share: float = 0.985) -> float:
-    """How far from the shoulders hands get that are held `spread` m from the middle, m."""
+    """Reach of the hands above the shoulders, m, if they are `spread` m from the middle."""
     length = draft.length
     arm = length["upper_arm"] + length["forearm"] + body.GRIP * length["hand"]
     wide = spread - length["shoulder"] * body.width_factor(draft.subject)
@@ -23,35 +23,35 @@ def _reach(draft: Draft, spread: float, share: float = 0.985) -> float:
 
 
 def _bench_press(draft: Draft, bench: Bench, barbell: bool) -> Posture:
-    """From straight arms to the chest and back: the first phase lowers."""
-    posture, rng, error = lying.on_back(draft, bench), draft.rng, draft.error
+    """From straight arms to the chest and back; the first phase lowers the load."""
+    posture, rng, severity = lying.on_back(draft, bench), draft.rng, draft.severity
     height, girth = draft.subject.height / 1.75, draft.subject.girth
-    wide, tilted = error("grip_wide"), error("forearms_tilted")
-    # Of the hands over the middle of the trunk; raised hips raise the chest towards the bar.
+    wide, tilted = severity("grip_wide"), severity("forearms_tilted")
+    # Height of the hands over the centre of the trunk; raised hips bring the chest to the bar.
     low = 0.118 * girth + (0.035 if barbell else 0.075) * height
-    low = low + 0.22 * height * error("hips_lifted")
-    down = (rng.uniform(0.10, 0.15) if bench.back < 0.2 else rng.uniform(0.03, 0.07)) * height
-    hips = error("hips_lifted") * draft.progress() ** 0.5
+    low = low + 0.22 * height * severity("hips_lifted")
+    down = (rng.uniform(0.10, 0.15) if bench.angle < 0.2 else rng.uniform(0.03, 0.07)) * height
+    hips = severity("hips_lifted") * draft.progress() ** 0.5
     posture.pelvis_pitch = posture.pelvis_pitch - 0.35 * hips
     posture.thoracic = posture.thoracic + 0.20 * hips
-    grip = "barbell_wide" if bench.back < 0.2 else "barbell_overhead"
+    grip = "barbell_wide" if bench.angle < 0.2 else "barbell_overhead"
     spread = body.hand_spread(draft.subject, grip) + 0.11 * wide
     for side, y in SIDES.items():
-        weak = error("uneven_arms") if side == draft.weak else 0.0
+        weak = severity("uneven_arms") if side == draft.weak_side else 0.0
         p = draft.progress(rng.normal(0, 0.01) + 0.12 * weak)
-        q = p * (1 - 0.5 * error("partial_range")) + 0.30 * weak * (1 - p)
+        q = p * (1 - 0.5 * severity("partial_range")) + 0.30 * weak * (1 - p)
         apart = draft.constant(spread)
-        if not barbell:  # dumbbells meet above the chest
+        if not barbell:  # both dumbbells meet above the chest
             apart = spread - 0.12 * height * (1 - q) + 0.20 * height * tilted * q**0.5
         top = _reach(draft, float(apart[0])) * UPWARDS
-        # The bar comes down to the lower chest, the arms end above the shoulders.
+        # The bar goes down to the lower chest; at the end the arms are above the shoulders.
         touch = low * bench.normal - down * bench.along
-        touch = touch + 0.14 * height * error("bar_to_neck") * bench.along
+        touch = touch + 0.14 * height * severity("bar_to_neck") * bench.along
         hand = top + (touch - top) * q[:, None]
-        forward = error("bar_forward") * np.sin(np.pi * np.clip(q, 0, 1) / 2 + np.pi / 5)
+        forward = severity("bar_forward") * np.sin(np.pi * np.clip(q, 0, 1) / 2 + np.pi / 5)
         hand[:, 0] += 0.15 * height * forward
         hand[:, 1] = y * apart
-        hand += 0.16 * height * error("over_face") * bench.along
+        hand += 0.16 * height * severity("over_face") * bench.along
         pole = -0.3 * bench.along + np.array([0, 0.9 * y, -0.6])
         posture.arms[side] = ArmReach(hand, tuple(pole), "room", bar=True)
     return posture
@@ -61,10 +61,10 @@ UPWARDS = np.array([0.0, 0.0, 1.0])
 
 
 def _seated_press(draft: Draft) -> Posture:
-    posture, rng, error = lying.on_back(draft, SEAT, middle=0.0), draft.rng, draft.error
+    posture, rng, severity = lying.on_back(draft, SEAT, middle=0.0), draft.rng, draft.severity
     height = draft.subject.height / 1.75
-    slouch, arch = error("seat_slouch"), error("back_arch")
-    # Sliding forward on the seat leans the trunk back; arching lifts the chest off the rest.
+    slouch, arch = severity("seat_slouch"), severity("back_arch")
+    # Sliding forward on the seat tilts the trunk back; arching lifts the chest off the backrest.
     posture.pelvis_pitch = posture.pelvis_pitch - 0.45 * slouch
     p = draft.progress()
     posture.lumbar_flexion = posture.lumbar_flexion - 0.45 * arch * p
@@ -72,10 +72,10 @@ def _seated_press(draft: Draft) -> Posture:
     spread = body.hand_spread(draft.subject, "barbell_overhead")
     low = rng.uniform(0.03, 0.08) * height
     for side, y in SIDES.items():
-        weak = error("uneven_arms") if side == draft.weak else 0.0
+        weak = severity("uneven_arms") if side == draft.weak_side else 0.0
         q = draft.progress(rng.normal(0, 0.01) + 0.12 * weak)
-        q = q * (1 - 0.5 * error("partial_range")) * (1 - 0.35 * weak)
-        apart = spread + 0.06 * height * (1 - q) + 0.16 * height * error("forearms_tilted") * q
+        q = q * (1 - 0.5 * severity("partial_range")) * (1 - 0.35 * weak)
+        apart = spread + 0.06 * height * (1 - q) + 0.16 * height * severity("forearms_tilted") * q
         top = _reach(draft, float(spread)) + 0.01
         hand = np.empty((len(draft), 3))
         hand[:, 0] = 0.07 * height * (1 - q)
@@ -87,42 +87,44 @@ def _seated_press(draft: Draft) -> Posture:
 
 
 def _triceps_extension(draft: Draft) -> Posture:
-    """The upper arms stand, the forearms fold towards the forehead and straighten again."""
-    posture, rng, error = lying.on_back(draft, FLAT), draft.rng, draft.error
+    """Upper arms vertical; the elbows bend until the bar is at the forehead, then extend."""
+    posture, rng, severity = lying.on_back(draft, FLAT), draft.rng, draft.severity
     length, height = draft.length, draft.subject.height / 1.75
     upper, fore = length["upper_arm"], length["forearm"] + body.GRIP * length["hand"]
     spread = body.hand_spread(draft.subject, "barbell_narrow")
-    bottom = rng.uniform(1.45, 1.7) * (1 - 0.5 * error("partial_range"))
-    tilt = rng.uniform(0.10, 0.2) - 0.45 * error("arms_upright")
+    bottom = rng.uniform(1.45, 1.7) * (1 - 0.5 * severity("partial_range"))
+    tilt = rng.uniform(0.10, 0.2) - 0.45 * severity("arms_upright")
     for side, y in SIDES.items():
-        weak = error("uneven_arms") if side == draft.weak else 0.0
+        weak = severity("uneven_arms") if side == draft.weak_side else 0.0
         p = draft.progress(rng.normal(0, 0.01) + 0.12 * weak)
         bend = 0.15 + (bottom - 0.15) * p * (1 - 0.2 * weak) + 0.65 * weak * (1 - p)
-        lean = tilt - 0.85 * error("pressed_out") * p
+        lean = tilt - 0.85 * severity("pressed_out") * p
         hand = np.empty((len(draft), 3))
         hand[:, 0] = -upper * np.sin(lean) - fore * np.sin(lean + bend)
         hand[:, 1] = y * (spread + 0.02 * height)
         hand[:, 2] = upper * np.cos(lean) + fore * np.cos(lean + bend)
-        out = 0.15 + 1.3 * error("elbows_flared")
+        out = 0.15 + 1.3 * severity("elbows_flared")
         posture.arms[side] = ArmReach(hand, (1.0, y * out, 0.4), "room", bar=True)
     return posture
 
 
 def _fly(draft: Draft) -> Posture:
-    """From above the chest out to the sides and back: the first phase lowers."""
-    posture, rng, error = lying.on_back(draft, FLAT), draft.rng, draft.error
+    """From above the chest out to the sides and back; the first phase lowers the load."""
+    posture, rng, severity = lying.on_back(draft, FLAT), draft.rng, draft.severity
     bend = rng.uniform(0.35, 0.5)
-    deep = np.deg2rad(rng.uniform(74, 84) + 22 * error("too_deep") - 38 * error("partial_range"))
-    up = np.deg2rad(rng.uniform(78, 86))  # from the trunk: hands at the height of the chest
+    deep = np.deg2rad(
+        rng.uniform(74, 84) + 22 * severity("too_deep") - 38 * severity("partial_range")
+    )
+    up = np.deg2rad(rng.uniform(78, 86))  # from the trunk; hands at the height of the chest
     for side in SIDES:
-        weak = error("uneven_arms") if side == draft.weak else 0.0
+        weak = severity("uneven_arms") if side == draft.weak_side else 0.0
         p = draft.progress(rng.normal(0, 0.015) + 0.12 * weak)
         out = 0.10 + (deep - 0.10) * p * (1 - 0.35 * weak) + 0.25 * weak * (1 - p)
         posture.arms[side] = draft.arm(
             side,
-            flexion=draft.constant(up - 0.5 * error("hands_low")) + draft.wobble(0.012),
+            flexion=draft.constant(up - 0.5 * severity("hands_low")) + draft.sway(0.012),
             abduction=draft.constant(0.0),
-            elbow=bend + 1.15 * error("bent_elbows") * p,
+            elbow=bend + 1.15 * severity("bent_elbows") * p,
             pronation=0.0,
             turn=-1.45,
             plane=-out,
@@ -131,18 +133,18 @@ def _fly(draft: Draft) -> Posture:
 
 
 def _pullover(draft: Draft) -> Posture:
-    """From above the chest over the head and back: the first phase lowers."""
-    posture, rng, error = lying.on_back(draft, FLAT, middle=0.18), draft.rng, draft.error
+    """From above the chest over the head and back; the first phase lowers the load."""
+    posture, rng, severity = lying.on_back(draft, FLAT, middle=0.18), draft.rng, draft.severity
     bend = rng.uniform(0.2, 0.35)
-    deep = np.deg2rad(rng.uniform(152, 162) - 32 * error("partial_range"))
-    start = np.deg2rad(rng.uniform(86, 94) - 25 * error("past_chest"))
+    deep = np.deg2rad(rng.uniform(152, 162) - 32 * severity("partial_range"))
+    start = np.deg2rad(rng.uniform(86, 94) - 25 * severity("past_chest"))
     for side in SIDES:
-        weak = error("uneven_arms") if side == draft.weak else 0.0
+        weak = severity("uneven_arms") if side == draft.weak_side else 0.0
         q = draft.progress(rng.normal(0, 0.015) + 0.12 * weak)
         posture.arms[side] = draft.arm(
             side,
-            flexion=start + (deep - start) * q * (1 - 0.4 * weak) + draft.wobble(0.012),
-            abduction=draft.constant(rng.uniform(0.0, 0.06)) + 0.5 * error("arms_wide"),
+            flexion=start + (deep - start) * q * (1 - 0.4 * weak) + draft.sway(0.012),
+            abduction=draft.constant(rng.uniform(0.0, 0.06)) + 0.5 * severity("arms_wide"),
             elbow=draft.constant(bend),
             pronation=0.3,
         )
@@ -151,126 +153,134 @@ def _pullover(draft: Draft) -> Posture:
 
 EXERCISES = (
     Exercise(
+        id=6,
         name="barbell_bench_press",
         equipment="barbell_wide",
         muscles=("pectoralis_major", "triceps_brachii"),
         loads=(20.0, 55.0, 2.5),
         errors={
-            "grip_wide": Error(Mark("triceps_brachii", "mean", -1)),
-            "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.65),
-            "partial_range": Error(Mark("pectoralis_major", "peak", -1)),
-            "bar_to_neck": Error(Mark("triceps_brachii", "mean", +1)),
-            "hips_lifted": Error(Mark("pectoralis_major", "peak", -1)),
-            "uneven_arms": Error(Mark("triceps_brachii", "asymmetry", +1)),
+            "grip_wide": Error(Effect("triceps_brachii", "mean", -1)),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "partial_range": Error(Effect("pectoralis_major", "peak", -1)),
+            "bar_to_neck": Error(Effect("triceps_brachii", "mean", +1)),
+            "hips_lifted": Error(Effect("pectoralis_major", "peak", -1)),
+            "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
         },
         move=functools.partial(_bench_press, bench=FLAT, barbell=True),
         bench=FLAT,
     ),
     Exercise(
+        id=7,
         name="barbell_incline_press",
         equipment="barbell_overhead",
         muscles=("pectoralis_major", "anterior_deltoid"),
         loads=(15.0, 35.0, 2.5),
         errors={
-            "grip_wide": Error(Mark("pectoralis_major", "mean", +1)),
-            "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.65),
-            "partial_range": Error(Mark("anterior_deltoid", "peak", -1)),
-            "bar_forward": Error(Mark("anterior_deltoid", "mean", +1)),
-            "uneven_arms": Error(Mark("pectoralis_major", "asymmetry", +1)),
+            "grip_wide": Error(Effect("pectoralis_major", "mean", +1)),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "partial_range": Error(Effect("anterior_deltoid", "peak", -1)),
+            "bar_forward": Error(Effect("anterior_deltoid", "mean", +1)),
+            "uneven_arms": Error(Effect("pectoralis_major", "asymmetry", +1)),
         },
         move=functools.partial(_bench_press, bench=INCLINE, barbell=True),
         bench=INCLINE,
     ),
     Exercise(
+        id=8,
         name="barbell_lying_triceps_extension",
         equipment="barbell_narrow",
         muscles=("triceps_brachii", "latissimus_dorsi"),
         loads=(6.0, 18.0, 1.0),
         errors={
-            "arms_upright": Error(Mark("triceps_brachii", "mean", -1)),
-            "dropped": Error(Mark("latissimus_dorsi", "peak", +1), haste=0.65),
-            "partial_range": Error(Mark("triceps_brachii", "mean", -1)),
-            "elbows_flared": Error(Mark("triceps_brachii", "mean", -1)),
-            "pressed_out": Error(Mark("triceps_brachii", "mean", -1)),
-            "uneven_arms": Error(Mark("triceps_brachii", "asymmetry", +1)),
+            "arms_upright": Error(Effect("triceps_brachii", "mean", -1)),
+            "dropped": Error(Effect("latissimus_dorsi", "peak", +1), shorten_first=0.65),
+            "partial_range": Error(Effect("triceps_brachii", "mean", -1)),
+            "elbows_flared": Error(Effect("triceps_brachii", "mean", -1)),
+            "pressed_out": Error(Effect("triceps_brachii", "mean", -1)),
+            "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
         },
         move=_triceps_extension,
         bench=FLAT,
     ),
     Exercise(
+        id=9,
         name="dumbbell_bench_press",
         equipment="dumbbell",
         muscles=("pectoralis_major", "triceps_brachii"),
         loads=(8.0, 24.0, 2.0),
         errors={
-            "over_face": Error(Mark("pectoralis_major", "mean", -1)),
-            "forearms_tilted": Error(Mark("triceps_brachii", "mean", -1)),
-            "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.65),
-            "partial_range": Error(Mark("pectoralis_major", "mean", -1)),
-            "uneven_arms": Error(Mark("triceps_brachii", "asymmetry", +1)),
+            "over_face": Error(Effect("pectoralis_major", "mean", -1)),
+            "forearms_tilted": Error(Effect("triceps_brachii", "mean", -1)),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
+            "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
         },
         move=functools.partial(_bench_press, bench=FLAT, barbell=False),
         bench=FLAT,
     ),
     Exercise(
+        id=10,
         name="dumbbell_incline_press",
         equipment="dumbbell",
         muscles=("anterior_deltoid", "triceps_brachii"),
         loads=(4.0, 12.0, 1.0),
         errors={
-            "over_face": Error(Mark("anterior_deltoid", "mean", -1)),
-            "forearms_tilted": Error(Mark("triceps_brachii", "mean", -1)),
-            "dropped": Error(Mark("anterior_deltoid", "peak", +1), haste=0.65),
-            "partial_range": Error(Mark("anterior_deltoid", "mean", -1)),
-            "bar_forward": Error(Mark("anterior_deltoid", "mean", +1)),
-            "uneven_arms": Error(Mark("anterior_deltoid", "asymmetry", +1)),
+            "over_face": Error(Effect("anterior_deltoid", "mean", -1)),
+            "forearms_tilted": Error(Effect("triceps_brachii", "mean", -1)),
+            "dropped": Error(Effect("anterior_deltoid", "peak", +1), shorten_first=0.65),
+            "partial_range": Error(Effect("anterior_deltoid", "mean", -1)),
+            "bar_forward": Error(Effect("anterior_deltoid", "mean", +1)),
+            "uneven_arms": Error(Effect("anterior_deltoid", "asymmetry", +1)),
         },
         move=functools.partial(_bench_press, bench=INCLINE, barbell=False),
         bench=INCLINE,
     ),
     Exercise(
+        id=11,
         name="dumbbell_fly",
         equipment="dumbbell",
         muscles=("pectoralis_major", "anterior_deltoid"),
         loads=(4.0, 12.0, 1.0),
         errors={
-            "hands_low": Error(Mark("anterior_deltoid", "mean", +1)),
-            "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.45),
-            "too_deep": Error(Mark("pectoralis_major", "mean", +1)),
-            "partial_range": Error(Mark("pectoralis_major", "mean", -1)),
-            "bent_elbows": Error(Mark("pectoralis_major", "mean", -1)),
-            "uneven_arms": Error(Mark("pectoralis_major", "asymmetry", +1)),
+            "hands_low": Error(Effect("anterior_deltoid", "mean", +1)),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.45),
+            "too_deep": Error(Effect("pectoralis_major", "mean", +1)),
+            "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
+            "bent_elbows": Error(Effect("pectoralis_major", "mean", -1)),
+            "uneven_arms": Error(Effect("pectoralis_major", "asymmetry", +1)),
         },
         move=_fly,
         bench=FLAT,
     ),
     Exercise(
+        id=12,
         name="dumbbell_pullover",
         equipment="dumbbell",
         muscles=("pectoralis_major", "triceps_brachii"),
         loads=(3.0, 9.0, 1.0),
         errors={
-            "arms_wide": Error(Mark("pectoralis_major", "mean", +1)),
-            "dropped": Error(Mark("pectoralis_major", "peak", +1), haste=0.5),
-            "partial_range": Error(Mark("pectoralis_major", "mean", -1)),
-            "past_chest": Error(Mark("triceps_brachii", "mean", -1)),
-            "uneven_arms": Error(Mark("pectoralis_major", "asymmetry", +1)),
+            "arms_wide": Error(Effect("pectoralis_major", "mean", +1)),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.5),
+            "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
+            "past_chest": Error(Effect("triceps_brachii", "mean", -1)),
+            "uneven_arms": Error(Effect("pectoralis_major", "asymmetry", +1)),
         },
         move=_pullover,
         bench=FLAT,
     ),
     Exercise(
+        id=13,
         name="dumbbell_seated_press",
         equipment="dumbbell",
         muscles=("medial_deltoid", "triceps_brachii"),
         loads=(4.0, 14.0, 1.0),
         errors={
-            "seat_slouch": Error(Mark("medial_deltoid", "mean", -1)),
-            "forearms_tilted": Error(Mark("triceps_brachii", "mean", -1)),
-            "partial_range": Error(Mark("triceps_brachii", "mean", +1)),
-            "back_arch": Error(Mark("medial_deltoid", "mean", -1)),
-            "uneven_arms": Error(Mark("triceps_brachii", "asymmetry", +1)),
-            "dropped": Error(Mark("medial_deltoid", "peak", +1), drop=0.65),
+            "seat_slouch": Error(Effect("medial_deltoid", "mean", -1)),
+            "forearms_tilted": Error(Effect("triceps_brachii", "mean", -1)),
+            "partial_range": Error(Effect("triceps_brachii", "mean", +1)),
+            "back_arch": Error(Effect("medial_deltoid", "mean", -1)),
+            "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
+            "dropped": Error(Effect("medial_deltoid", "peak", +1), shorten_second=0.65),
         },
         move=_seated_press,
         bench=SEAT,

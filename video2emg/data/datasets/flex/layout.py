@@ -90,20 +90,25 @@ def read_lists(root: Path) -> dict[str, list[Sample]]:
     for split, variable in LISTS.items():
         path = root / "Split_4" / f"split_4_{split}_list.mat"
         if not path.is_file():
-            raise UserError(f"{path}: no such file; config.data.manual_dir must be the folder with "
-                            "Split_4, A01 …, Skeleton and EMG (docs/datasets.md)")  # fmt: skip
+            raise UserError(
+                f"{path}: no such file; config.data.manual_dir must be the folder with "
+                "Split_4, A01 …, Skeleton and EMG (docs/datasets.md)"
+            )
         try:
             table = np.asarray(scipy.io.loadmat(path)[variable], float)
         except Exception as error:
             raise UserError(f"{path}: expected a matrix {variable!r} ({error})") from None
         if table.ndim != 2 or table.shape[1] != 3:
-            raise UserError(f"{path}, {variable}: expected rows [action, sample, score], got "
-                            f"{table.shape}")  # fmt: skip
+            raise UserError(
+                f"{path}, {variable}: expected rows [action, sample, score], got {table.shape}"
+            )
         found[split] = []
         for row, (action, number, score) in enumerate(table):
             if action not in range(1, 21) or number != int(number) or not 0 <= score <= 100:
-                raise UserError(f"{path}, row {row + 1}: {action:g}, {number:g}, {score:g} is not "
-                                "[action 1-20, sample, score 0-100]")  # fmt: skip
+                raise UserError(
+                    f"{path}, row {row + 1}: {action:g}, {number:g}, {score:g} is not "
+                    "[action 1-20, sample, score 0-100]"
+                )
             sample = Sample(ACTIONS[int(action) - 1], int(number), float(score))
             key = (sample.action, sample.number)
             if key in seen:

@@ -26,15 +26,19 @@ def load_clip(
     pose = read_csv(root / "Skeleton" / sample.folder / "skeleton_points.csv", True, (63,))
     views = sorted(p for p in (root / sample.folder).glob("View-*") if p.is_dir())
     if emg is None and pose is None and not views:
-        raise UserError(f"{root / sample.folder}: listed in Split_4, but neither frames nor "
-                        "skeleton nor EMG are there")  # fmt: skip
+        raise UserError(
+            f"{root / sample.folder}: listed in Split_4, but neither frames nor "
+            "skeleton nor EMG are there"
+        )
     seconds = len(emg) / facts.emg_rate if emg is not None else math.nan
     fields: dict = {}
     if emg is not None:
         names = facts.muscles.get(sample.action) or _numbered(emg.shape[1])
         if len(names) != emg.shape[1]:
-            raise UserError(f"{root / 'flex.yaml'}, muscles, {sample.action}: {len(names)} names, "
-                            f"but EMG.csv has {emg.shape[1]} columns")  # fmt: skip
+            raise UserError(
+                f"{root / 'flex.yaml'}, muscles, {sample.action}: {len(names)} names, "
+                f"but EMG.csv has {emg.shape[1]} columns"
+            )
         fields |= dict(
             muscles=tuple(names),
             emg=emg.astype(np.float32),
@@ -47,14 +51,17 @@ def load_clip(
         if facts.frame_rate:
             return np.arange(count) / facts.frame_rate
         if math.isnan(seconds):
-            raise UserError(f"{root / sample.folder}: without EMG.csv the duration is unknown; set "
-                            "frame_rate in flex.yaml")  # fmt: skip
+            raise UserError(
+                f"{root / sample.folder}: without EMG.csv the duration is unknown; set "
+                "frame_rate in flex.yaml"
+            )
         return np.arange(count) * seconds / count
 
     if pose is not None:
         joints = facts.pose_scale * pose.reshape(-1, 21, 3)
-        fields |= dict(joints=vocabulary.FLEX_21, pose=joints.astype(np.float32),
-                       pose_time=times(len(pose)))  # fmt: skip
+        fields |= dict(
+            joints=vocabulary.FLEX_21, pose=joints.astype(np.float32), pose_time=times(len(pose))
+        )
     frames, frame_view, frame_time, names = [], [], [], []
     for folder in views:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
@@ -65,8 +72,12 @@ def load_clip(
         frame_time.append(times(len(files)))
         names.append(_VIEWS.get(folder.name, folder.name.lower().replace("-", "_")))
     if frames:
-        fields |= dict(views=tuple(names), frames=frames, frame_view=np.concatenate(frame_view),
-                       frame_time=np.concatenate(frame_time))  # fmt: skip
+        fields |= dict(
+            views=tuple(names),
+            frames=frames,
+            frame_view=np.concatenate(frame_view),
+            frame_time=np.concatenate(frame_time),
+        )
     return validate(
         Clip(
             clip_id=f"flex_{sample.action}_{sample.number:03d}",
@@ -77,13 +88,16 @@ def load_clip(
             load=load,
             provenance={
                 "simulated": facts.simulated,
-                "assumed": {"emg_rate_hz": facts.emg_rate, "frame_rate_hz": facts.frame_rate,
-                            "pose_scale_m": facts.pose_scale},
+                "assumed": {
+                    "emg_rate_hz": facts.emg_rate,
+                    "frame_rate_hz": facts.frame_rate,
+                    "pose_scale_m": facts.pose_scale,
+                },
                 "muscles_named": sample.action in facts.muscles,
             },
             **fields,
         )
-    )  # fmt: skip
+    )
 
 
 def _numbered(columns: int) -> list[str]:

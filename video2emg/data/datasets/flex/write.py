@@ -54,8 +54,10 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
             if code not in layout.ACTIONS:
                 raise UserError(f"clip {clip.clip_id!r}: more than {len(layout.ACTIONS)} actions")
             if muscles.setdefault(code, list(clip.muscles)) != list(clip.muscles):
-                raise UserError(f"clip {clip.clip_id!r}, field muscles: differ from those of other "
-                                f"clips of {clip.action}")  # fmt: skip
+                raise UserError(
+                    f"clip {clip.clip_id!r}, field muscles: differ from those of other "
+                    f"clips of {clip.action}"
+                )
             counts[code] += 1
             sample = layout.Sample(code, counts[code], clip.score)
             _write(clip, sample, root)
@@ -74,8 +76,12 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
         matrix = io.BytesIO()
         scipy.io.savemat(matrix, {layout.LISTS[name]: np.array(rows)})
         write_atomically(path, lambda file, matrix=matrix: file.write(matrix.getvalue()))
-    facts = {"emg_rate": rates.pop(), "actions": {c: a for a, c in codes.items()},
-             "muscles": muscles, "simulated": origins.pop()}  # fmt: skip
+    facts = {
+        "emg_rate": rates.pop(),
+        "actions": {c: a for a, c in codes.items()},
+        "muscles": muscles,
+        "simulated": origins.pop(),
+    }
     write_text(root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
     table = io.StringIO()
     csv.writer(table).writerows([["action", "sample", "subject", "load"], *people])
@@ -85,8 +91,7 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
 
 def _write(clip: Clip, sample: layout.Sample, root: Path) -> None:
     if len(clip.muscles) not in (2, 4):
-        raise UserError(f"clip {clip.clip_id!r}: {len(clip.muscles)} EMG channels; FLEX has 4 "
-                        "or 2")  # fmt: skip
+        raise UserError(f"clip {clip.clip_id!r}: {len(clip.muscles)} EMG channels; FLEX has 4 or 2")
     rows = [",".join(f"{value:.9g}" for value in line) for line in clip.emg]
     write_text(root / "EMG" / sample.folder / "EMG.csv", "\n".join(rows) + "\n")
     seconds = len(clip.emg) / clip.emg_rate

@@ -30,9 +30,22 @@ FOLDER = "MIADatasetOfficial"
 TREES = ("train", "val")
 FACTS = "mia.yaml"
 EXERCISES = (
-    "ElbowPunch", "FrontKick", "FrontPunch", "HighKick", "HookPunch", "JumpingJack", "KneeKick",
-    "LegBack", "LegCross", "RonddeJambe", "Running", "Shuffle", "SideLunges", "SlowSkater", "Squat",
-)  # fmt: skip
+    "ElbowPunch",
+    "FrontKick",
+    "FrontPunch",
+    "HighKick",
+    "HookPunch",
+    "JumpingJack",
+    "KneeKick",
+    "LegBack",
+    "LegCross",
+    "RonddeJambe",
+    "Running",
+    "Shuffle",
+    "SideLunges",
+    "SlowSkater",
+    "Squat",
+)
 SUBJECTS = tuple(f"Subject{k}" for k in range(10))
 
 # Columns of emgvalues.npy. The list of names in the authors' loader (right first, with glutes) is
@@ -122,8 +135,10 @@ def find_tree(root: Path) -> Path:
     for folder in (root / FOLDER, root):
         if any((folder / tree).is_dir() for tree in TREES):
             return folder
-    raise UserError(f"{root}: neither {FOLDER}/train nor train is in it; config.data.manual_dir "
-                    f"must be the folder with {FOLDER} (docs/datasets.md)")  # fmt: skip
+    raise UserError(
+        f"{root}: neither {FOLDER}/train nor train is in it; config.data.manual_dir "
+        f"must be the folder with {FOLDER} (docs/datasets.md)"
+    )
 
 
 def scan(root: Path) -> list[Sample]:
@@ -164,8 +179,10 @@ def read_list(path: Path) -> list[Sample]:
             continue
         sample = sample_of(line)
         if sample is None:
-            raise UserError(f"{path}, line {i + 1}: {line.strip()[-60:]!r} does not end like "
-                            "train/Subject0/Squat/12")  # fmt: skip
+            raise UserError(
+                f"{path}, line {i + 1}: {line.strip()[-60:]!r} does not end like "
+                "train/Subject0/Squat/12"
+            )
         found[sample] = None
     return list(found)
 
@@ -197,12 +214,14 @@ def read_array(path: Path, root: Path, shape: tuple[int | None, ...]) -> np.ndar
     )
     if found.dtype.kind not in "fiu" or not fits:
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise UserError(f"{path}: expected numbers [{wanted}], got {found.dtype} "
-                        f"{list(found.shape)}")  # fmt: skip
+        raise UserError(
+            f"{path}: expected numbers [{wanted}], got {found.dtype} {list(found.shape)}"
+        )
     with np.errstate(over="ignore"):
         values = np.array(found, np.float32)
     if not np.isfinite(values).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
-        raise UserError(f"{path}: {(~np.isfinite(values)).sum()} values are not finite, first at "
-                        f"{where}")  # fmt: skip
+        raise UserError(
+            f"{path}: {(~np.isfinite(values)).sum()} values are not finite, first at {where}"
+        )
     return values

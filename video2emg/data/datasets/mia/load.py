@@ -25,13 +25,16 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
     folder = tree / sample.key
     emg = layout.read_array(folder / "emgvalues.npy", tree, (layout.FRAMES, layout.CHANNELS))
     if (emg < 0).any():
-        raise UserError(f"{folder / 'emgvalues.npy'}: {(emg < 0).sum()} values are negative; "
-                        "an envelope is not")  # fmt: skip
+        raise UserError(
+            f"{folder / 'emgvalues.npy'}: {(emg < 0).sum()} values are negative; an envelope is not"
+        )
     joints = layout.read_array(folder / "joints3d.npy", tree, (layout.FRAMES, None, 3))
     names = pose_lib.OPENPOSE_25
     if joints.shape[1] < len(names):
-        raise UserError(f"{folder / 'joints3d.npy'}: {joints.shape[1]} joints, expected the "
-                        f"{layout.JOINTS} of VIBE")  # fmt: skip
+        raise UserError(
+            f"{folder / 'joints3d.npy'}: {joints.shape[1]} joints, expected the "
+            f"{layout.JOINTS} of VIBE"
+        )
     pose = joints[:, : len(names)] @ layout.AXES.T
     pose[:, [names.index(joint) for joint in facts.missing_joints]] = np.nan
     columns = facts.muscles.get(sample.exercise, list(layout.MUSCLES))

@@ -99,9 +99,11 @@ def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
     empty = [name for name, part in parts.items() if not part]
     if empty:
         held = protocol.held or "val"
-        raise UserError(f"{root}: nothing for {' and '.join(empty)} when {held} is held out; the "
-                        f"tree has {_names(s.subject for s in samples)} doing "
-                        f"{_names(s.exercise for s in samples)}")  # fmt: skip
+        raise UserError(
+            f"{root}: nothing for {' and '.join(empty)} when {held} is held out; the "
+            f"tree has {_names(s.subject for s in samples)} doing "
+            f"{_names(s.exercise for s in samples)}"
+        )
     return parts
 
 
@@ -139,8 +141,10 @@ def _read(
     wrong += [s for s in listed[1] if not is_held(s)]
     wrong += sorted(set(listed[0]) & set(listed[1]))
     if wrong:
-        raise UserError(f"{folder}: {len(wrong)} clips are on the wrong side of the split, first "
-                        f"{wrong[0].key}, when {protocol.held or 'val'} is held out")  # fmt: skip
+        raise UserError(
+            f"{folder}: {len(wrong)} clips are on the wrong side of the split, first "
+            f"{wrong[0].key}, when {protocol.held or 'val'} is held out"
+        )
     for paths, part in zip(files, listed, strict=True):
         missing = [s for s in part if s not in present]
         names = paths[0].name if len(paths) == 1 else f"{len(paths)} lists"

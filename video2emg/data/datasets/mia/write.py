@@ -25,16 +25,28 @@ from video2emg.data.datasets.mia import layout
 
 # Muscles that belong into a column of MIA's; others take one that is free.
 _HOME = {
-    "quadriceps": 0, "rectus_femoris": 0, "vastus_lateralis": 0, "vastus_medialis": 0,
-    "hamstrings": 1, "biceps_femoris": 1, "semitendinosus": 1,
-    "latissimus_dorsi": 2, "biceps_brachii": 3,
-}  # fmt: skip
+    "quadriceps": 0,
+    "rectus_femoris": 0,
+    "vastus_lateralis": 0,
+    "vastus_medialis": 0,
+    "hamstrings": 1,
+    "biceps_femoris": 1,
+    "semitendinosus": 1,
+    "latissimus_dorsi": 2,
+    "biceps_brachii": 3,
+}
 
 # What the authors' loader opens and we cannot know; that of joints2dsmpl is not published.
 _UNKNOWN = {
-    "joints2d": (49, 2), "joints2dsmpl": (49, 2), "pose": (72,), "betas": (10,), "predcam": (3,),
-    "origcam": (4,), "bboxes": (4,), "verts": (6890, 3),
-}  # fmt: skip
+    "joints2d": (49, 2),
+    "joints2dsmpl": (49, 2),
+    "pose": (72,),
+    "betas": (10,),
+    "predcam": (3,),
+    "origcam": (4,),
+    "bboxes": (4,),
+    "verts": (6890, 3),
+}
 
 _README = f"""Written by video2emg in the layout of Muscles in Action (arXiv 2212.02978).
 
@@ -85,8 +97,11 @@ class _Writer:
             raise UserError(f"no clip has {layout.FRAMES / layout.RATE:g} s of pose and EMG")
         if short:
             print(f"{short} clips are too short for a window and left out", file=sys.stderr)
-        for values, what in ((self._units, "units of EMG"), (self._missing, "joints"),
-                             (self._simulated, "origins")):  # fmt: skip
+        for values, what in (
+            (self._units, "units of EMG"),
+            (self._missing, "joints"),
+            (self._simulated, "origins"),
+        ):
             if len(values) > 1:
                 raise UserError(f"the clips differ in {what}; the layout holds one kind")
         for name, tree in (("train", "train"), ("val", "val"), ("valold", "val")):
@@ -110,8 +125,9 @@ class _Writer:
             raise UserError(f"{where}: has no {'EMG' if clip.joints else 'pose'}; MIA needs both")
         columns = self._muscles.setdefault(clip.action, columns_of(clip))
         if columns != columns_of(clip):
-            raise UserError(f"{where}, field muscles: differ from those of other clips of "
-                            f"{clip.action}")  # fmt: skip
+            raise UserError(
+                f"{where}, field muscles: differ from those of other clips of {clip.action}"
+            )
         name = pose_lib.name_of(clip.joints, f"{where}, field joints")
         pose, _ = pose_lib.convert(clip.pose, name, "openpose_25")
         hips = [pose_lib.OPENPOSE_25.index(f"{side}_hip") for side in vocabulary.SIDES]
@@ -137,8 +153,10 @@ class _Writer:
         key = f"{tree}/{subject}/{clip.action}/{self._counts[tree, subject]}"
         sample = layout.sample_of(key)
         if sample is None or sample.key != key:
-            raise UserError(f"clip {clip.clip_id!r}, field action: {clip.action!r} is no folder "
-                            "name of letters, digits, _ and -")  # fmt: skip
+            raise UserError(
+                f"clip {clip.clip_id!r}, field action: {clip.action!r} is no folder "
+                "name of letters, digits, _ and -"
+            )
         self._counts[tree, subject] += 1
         folder = self._root / layout.FOLDER / key
         for name, values in (("emgvalues", emg), ("joints3d", joints)):

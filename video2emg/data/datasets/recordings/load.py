@@ -64,7 +64,7 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
 
 
 def _subject(row: Row) -> dict:
-    """What is known of the person, as `data.inputs.traits` reads it."""
+    """What is known of the person, as `data.person.traits` reads it."""
     told = {"height_m": row.height, "mass_kg": row.mass}
     known = {name: value for name, value in told.items() if not math.isnan(value)}
     if row.sex:
@@ -75,7 +75,7 @@ def _subject(row: Row) -> dict:
 def _videos(row: Row, fps: float, size: int) -> dict:
     frames, view, time = [], [], []
     for v, path in enumerate(row.videos.values()):
-        pictures, times = film.record(
+        pictures, times = film.encode_frames(
             path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
         )
         frames += pictures
@@ -94,8 +94,10 @@ def _emg(row: Row) -> dict:
     found = _by_name(readers.read(path), list(row.emg_channels), f"{row.where}: {path.name}")
     rates, starts = {round(c.rate, 3) for c in found}, {round(c.start, 6) for c in found}
     if (len(rates) > 1 and not all(math.isnan(rate) for rate in rates)) or len(starts) > 1:
-        raise UserError(f"{row.where}: {path.name}: the chosen channels have different rates or "
-                        f"starts ({sorted(rates)} Hz); a clip's EMG needs one clock")  # fmt: skip
+        raise UserError(
+            f"{row.where}: {path.name}: the chosen channels have different rates or "
+            f"starts ({sorted(rates)} Hz); a clip's EMG needs one clock"
+        )
     rate = row.emg_rate if math.isnan(found[0].rate) else found[0].rate
     if math.isnan(rate):
         raise UserError(f"{row.where}, emg_rate: {path.name} does not say its rate; give it in Hz")
@@ -114,14 +116,18 @@ def _emg(row: Row) -> dict:
     time = clock.to_video(found[0].start + np.arange(length) / rate)
     inside = (time >= row.start - 0.5 / rate) & (time <= row.end)
     if inside.sum() < 2:
-        raise UserError(f"{row.where}: {path.name} covers {time[0]:.2f} to {time[-1]:.2f} s of the "
-                        f"video's clock, none of {row.start:g} to {row.end:g} s")  # fmt: skip
+        raise UserError(
+            f"{row.where}: {path.name} covers {time[0]:.2f} to {time[-1]:.2f} s of the "
+            f"video's clock, none of {row.start:g} to {row.end:g} s"
+        )
     values, time = values[inside], time[inside]
     for c, channel in enumerate(found):
         gaps = ~np.isfinite(values[:, c])
         if gaps.any():
-            raise UserError(f"{row.where}: {path.name}, channel {channel.name!r}: {gaps.sum()} "
-                            f"missing samples, first at {time[gaps.argmax()]:.3f} s")  # fmt: skip
+            raise UserError(
+                f"{row.where}: {path.name}, channel {channel.name!r}: {gaps.sum()} "
+                f"missing samples, first at {time[gaps.argmax()]:.3f} s"
+            )
     muscles = tuple(row.emg_channels.values())
     unknown = set(row.emg_max) - set(muscles)
     if unknown:
@@ -139,14 +145,18 @@ def _emg(row: Row) -> dict:
 def _pose(row: Row) -> dict:
     path, where = Path(str(row.pose)), f"{row.where}: {Path(str(row.pose)).name}"
     if path.is_dir() or path.suffix.lower() == ".json":
-        raise UserError(f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
-                        "and no metres; name them in keypoints_<view>")  # fmt: skip
+        raise UserError(
+            f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
+            "and no metres; name them in keypoints_<view>"
+        )
     axes = _axes(row.pose_axes, f"{row.where}, pose_axes")
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
     unknown = set(row.pose_joints) - set(joints)
     if unknown:
-        raise UserError(f"{row.where}, pose_joints: {sorted(unknown)[0]!r} is not a joint of "
-                        f"{row.pose_skeleton}")  # fmt: skip
+        raise UserError(
+            f"{row.where}, pose_joints: {sorted(unknown)[0]!r} is not a joint of "
+            f"{row.pose_skeleton}"
+        )
     markers = row.pose_joints or {joint: (joint,) for joint in joints}
     wanted = [f"{m}_{axis}" for group in markers.values() for m in group for axis in "xyz"]
     found = _by_name(readers.read(path), wanted, where)
@@ -181,8 +191,10 @@ def _axes(text: str, where: str) -> np.ndarray:
             matrix["xyz".index(word[-1]), column] = -1 if word[0] == "-" else 1
     # A mirror image would exchange left and right.
     if round(float(np.linalg.det(matrix))) != 1:
-        raise UserError(f"{where}: {text!r}: expected the file's axes that point forward, left and "
-                        "up, as a right-handed system, e.g. `x -z y`")  # fmt: skip
+        raise UserError(
+            f"{where}: {text!r}: expected the file's axes that point forward, left and "
+            "up, as a right-handed system, e.g. `x -z y`"
+        )
     return matrix
 
 
@@ -194,12 +206,14 @@ def _keypoints(row: Row) -> dict:
         skeletons.add(found.joints)
         if len(skeletons) > 1:
             raise UserError(f"{row.where}, keypoints_{name}: another skeleton than the other views")
-        clock, size = film.timeline(row.videos[name], row.video_rate)
+        clock, size = film.frame_times(row.videos[name], row.video_rate)
         frame = found.frame - row.keypoints_first
         if frame[0] < 0 or frame[-1] >= len(clock):
-            raise UserError(f"{row.where}, keypoints_{name}: frames {found.frame[0]} to "
-                            f"{found.frame[-1]}, but the video has {len(clock)}; what is its first "
-                            "one called (keypoints_first)?")  # fmt: skip
+            raise UserError(
+                f"{row.where}, keypoints_{name}: frames {found.frame[0]} to "
+                f"{found.frame[-1]}, but the video has {len(clock)}; what is its first "
+                "one called (keypoints_first)?"
+            )
         inside = (clock[frame] >= row.start) & (clock[frame] <= row.end)
         own = found.points[inside].astype(np.float32)
         own[..., :2] = 0.5 + (own[..., :2] - np.array(size) / 2) / max(size)
@@ -226,15 +240,19 @@ def _rate(row: Row, kind: str, end: float) -> dict:
         if not rate.channel and len(log) > 1:
             raise UserError(f"{row.where}, {kind}_channel: which of {', '.join(map(repr, log))}?")
         if rate.channel and rate.channel not in log:
-            raise UserError(f"{row.where}, {kind}_channel: {rate.file.name} has no "
-                            f"{rate.channel!r}, but {', '.join(map(repr, log))}")  # fmt: skip
+            raise UserError(
+                f"{row.where}, {kind}_channel: {rate.file.name} has no "
+                f"{rate.channel!r}, but {', '.join(map(repr, log))}"
+            )
         channel, time = log[rate.channel] if rate.channel else next(iter(log.values()))
         time = time + rate.offset - row.start
         near = (time >= -_STALE) & (time <= end + _STALE)
         near &= np.isfinite(channel.values)
         if not near.any():
-            raise UserError(f"{row.where}, {kind}_rate: {rate.file.name} has no reading within "
-                            f"{_STALE:g} s of the clip")  # fmt: skip
+            raise UserError(
+                f"{row.where}, {kind}_rate: {rate.file.name} has no reading within "
+                f"{_STALE:g} s of the clip"
+            )
         values, time = channel.values[near], time[near]
         first = max(np.searchsorted(time, 0.0, "right") - 1, 0)
         last = np.searchsorted(time, end) + 1
@@ -249,6 +267,7 @@ def _by_name(channels: list, names: list[str], where: str) -> list:
     missing = [name for name in names if name not in table]
     if missing:
         known = ", ".join(repr(name) for name in list(table)[:12])
-        raise UserError(f"{where}: no channel {missing[0]!r}; it has {known}"
-                        f"{' …' if len(table) > 12 else ''}")  # fmt: skip
+        raise UserError(
+            f"{where}: no channel {missing[0]!r}; it has {known}{' …' if len(table) > 12 else ''}"
+        )
     return [table[name] for name in names]

@@ -1,12 +1,11 @@
 """`clips.csv` (or `clips.yaml`): one row per repetition, read strictly.
 
-Columns (docs/bring_your_data.md explains each): subject, action; video_<view> and video_rate; emg,
-emg_channels, emg_rate, emg_unit, emg_kind, emg_max, emg_offset, emg_drift; pose, pose_skeleton,
-pose_joints, pose_axes, pose_rate, pose_offset; keypoints_<view>, keypoints_first, keypoints_person;
-heart_rate, heart_channel, heart_offset, and the same for breath; start, end; height, mass, sex;
-load, score, errors, phases, graph; clip_id, split, licence.
+docs/bring_your_data.md explains the columns. They have the names of the fields of `Row`, except
+video_<view>; keypoints_<view> and keypoints_person; heart_rate, heart_channel, heart_offset, and
+the same for breath.
 """
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -19,23 +18,10 @@ import yaml
 
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.data.datasets.splits import SPLITS
 from video2emg.data.readers.text import decode
 
 TABLES = ("clips.csv", "clips.yaml", "clips.yml")
-SPLITS = ("train", "validation", "test")
-_NUMBERS = {
-    "emg_rate": math.nan, "emg_offset": 0.0, "emg_drift": 0.0, "video_rate": math.nan,
-    "pose_rate": math.nan, "pose_offset": 0.0, "start": 0.0, "end": math.inf, "load": math.nan,
-    "score": math.nan, "heart_offset": 0.0, "breath_offset": 0.0, "keypoints_first": 0.0,
-    "height": math.nan, "mass": math.nan,
-}  # fmt: skip
-_TEXTS = ("subject", "action", "clip_id", "emg_unit", "emg_kind", "split", "licence",
-          "pose_skeleton", "graph", "pose_axes", "heart_rate", "heart_channel", "breath_rate",
-          "breath_channel", "keypoints_person", "sex")  # fmt: skip
-_FILES = ("emg", "pose")
-_LISTS = ("emg_channels", "emg_max", "errors", "phases", "pose_joints")
-_NO_VIEWS = ("video_rate", "keypoints_first", "keypoints_person")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,30 +52,32 @@ class Row:
       video_rate: of folders of pictures.
       emg: file, or None.
       emg_channels: name in the file → channel of the vocabulary.
-      emg_rate: NaN if the file says it.
-      emg_unit: empty if the file says it.
-      emg_kind: `raw`, or `envelope` for signals that were rectified and smoothed before.
+      emg_rate: NaN if the file contains it.
+      emg_unit: empty if the file contains it.
+      emg_kind: `raw`, or `envelope` for signals that are already rectified and smoothed.
       emg_max: envelope at maximal voluntary contraction by channel.
       emg_offset: added to the EMG's times, to come onto the video's clock.
-      emg_drift: by how much the EMG's clock runs slow: its second lasts (1 + drift) seconds.
+      emg_drift: by how much the EMG's clock is slow: its second lasts (1 + drift) seconds.
       pose: file, or None.
       pose_skeleton: name, see `core.skeleton`.
-      pose_joints: joint → markers in the file whose mean it is; empty if they are called alike.
+      pose_joints: joint → markers in the file whose mean it is; empty if the file has the joints'
+        own names.
       pose_axes: the file's axes that point forward, left and up, e.g. `x -z y`.
-      pose_rate: NaN if the file says it.
+      pose_rate: NaN if the file contains it.
       pose_offset: added to the pose's times.
       keypoints: file or folder of 2-D keypoints by view name.
       keypoints_first: number that the files give to the first frame of the video.
-      keypoints_largest: of several people in a frame, take the largest.
+      keypoints_largest: if there are several people in a frame, take the largest.
       heart, breath: rates, or None.
       start, end: of the repetition on the video's clock (without video: on the EMG's).
-      height, mass: of the subject, m and kg; NaN if unknown. sex: `female`, `male` or empty.
+      height, mass: of the subject, m and kg; NaN if unknown.
+      sex: `female`, `male` or empty.
       load: kg.
       score: 0-100.
       errors: (key step, error type, severity).
       phases: (key step, start, end), on the same clock as `start`.
-      graph: name and version of the knowledge graph of errors and phases; empty if not said.
-      split: empty, or one of `SPLITS`.
+      graph: name and version of the knowledge graph of errors and phases; may be empty.
+      split: empty, or a name in `splits.SPLITS`.
       licence: text.
     """
 
@@ -145,13 +133,13 @@ def find(folder: Path) -> Path:
     Raises:
       UserError: there is none, or more than one.
     """
-    found = [folder / name for name in TABLES if (folder / name).is_file()]
-    if len(found) != 1:
+    tables = [folder / name for name in TABLES if (folder / name).is_file()]
+    if len(tables) != 1:
         raise UserError(
-            f"{folder}: expected one of {', '.join(TABLES)}, found {len(found)}; "
+            f"{folder}: expected one of {', '.join(TABLES)}, found {len(tables)}; "
             "docs/bring_your_data.md shows what goes into it"
         )
-    return found[0]
+    return tables[0]
 
 
 def read_table(folder: Path) -> list[Row]:
@@ -165,16 +153,19 @@ def read_table(folder: Path) -> list[Row]:
     records = _yaml(text, table) if table.suffix != ".csv" else _csv(text, table)
     if not records:
         raise UserError(f"{table}: no rows")
-    rows = [_row(record, f"{table}, {place}", table.parent) for place, record in records]
-    seen: dict[str, str] = {}
+    rows = [_row(_Record(cells, f"{table}, {place}", table.parent)) for place, cells in records]
+    places: dict[str, str] = {}
     for row in rows:
-        if row.clip_id in seen:
-            raise UserError(f"{row.where}: clip_id {row.clip_id!r} is also at {seen[row.clip_id]}")
-        seen[row.clip_id] = row.where
+        if row.clip_id in places:
+            raise UserError(
+                f"{row.where}: clip_id {row.clip_id!r} is also at {places[row.clip_id]}"
+            )
+        places[row.clip_id] = row.where
     return rows
 
 
 def _csv(text: str, table: Path) -> list[tuple[str, dict[str, str]]]:
+    """(place in the table, cells by column) of each row."""
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
@@ -193,189 +184,231 @@ def _csv(text: str, table: Path) -> list[tuple[str, dict[str, str]]]:
 
 def _yaml(text: str, table: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
-        found = yaml.safe_load(text)
+        items = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{table}: not YAML ({' '.join(str(error).split())[:160]})") from None
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UserError(f"{table}: expected a list of mappings, one per repetition")
-    return [(f"item {i + 1}", {str(k): v for k, v in item.items()}) for i, item in enumerate(found)]
+    return [(f"item {i + 1}", {str(k): v for k, v in item.items()}) for i, item in enumerate(items)]
 
 
-def _row(record: dict[str, Any], where: str, folder: Path) -> Row:
-    views = [key for key in record if key.partition("_")[0] in ("video", "keypoints")]
-    views = [key for key in views if key not in _NO_VIEWS]
-    known = {*_NUMBERS, *_TEXTS, *_FILES, *_LISTS, *views}
-    unknown = sorted(set(record) - known)
-    if unknown:
-        raise UserError(
-            f"{where}: unknown column {unknown[0]!r}; known: {', '.join(sorted(known))}"
-        )
+_CHOICES = {
+    "emg_kind": ("raw", "envelope"),
+    "keypoints_person": ("largest",),
+    "sex": ("female", "male"),
+    "split": tuple(SPLITS),
+}
+# Columns whose cell, if it is not empty, is the field of `Row` of the same name.
+_NUMBERS = tuple(field.name for field in dataclasses.fields(Row) if field.type is float)
+_TEXTS = ("emg_kind", "emg_unit", "graph", "licence", "pose_axes", "pose_skeleton", "sex", "split")
+_COLUMNS = {
+    *(*_NUMBERS, *_TEXTS, *_CHOICES),
+    *("clip_id", "subject", "action", "emg", "emg_channels", "emg_max", "errors", "phases"),
+    *("pose", "pose_joints", "keypoints_first"),
+    *(f"{kind}_{part}" for kind in ("heart", "breath") for part in ("rate", "channel", "offset")),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
+_RANGES = {"height": (0.5, 2.5, "m"), "mass": (10, 400, "kg")}
 
-    def text(column: str) -> str:
-        value = record.get(column)
+
+class _Record:
+    """The cells of one row by column; errors name table, line and column."""
+
+    def __init__(self, cells: dict[str, Any], where: str, folder: Path):
+        self.cells, self.where, self.folder = cells, where, folder
+
+    def error(self, column: str, message: str) -> UserError:
+        return UserError(f"{self.where}, {column}: {message}")
+
+    def text(self, column: str) -> str:
+        value = self.cells.get(column)
         return "" if value is None else str(value).strip()
 
-    fields: dict[str, Any] = {
-        column: _number(text(column), f"{where}, {column}") if text(column) else default
-        for column, default in _NUMBERS.items()
-    }
-    fields |= {
-        c: text(c) for c in ("licence", "split", "emg_unit", "subject", "action", "graph", "sex")
-    }
-    for column in ("subject", "action"):
-        if not _NAME.match(fields[column]):
-            raise UserError(f"{where}, {column}: {fields[column]!r} is not a name (letters, digits "
-                            "and _ - .)")  # fmt: skip
-    if fields["split"] not in ("", *SPLITS):
-        raise UserError(f"{where}, split: {fields['split']!r} is not one of {SPLITS}")
-    if fields["sex"] not in ("", "female", "male"):
-        raise UserError(f"{where}, sex: {fields['sex']!r} is not female or male")
-    for column, least, most, unit in (("height", 0.5, 2.5, "m"), ("mass", 10, 400, "kg")):
-        if not (math.isnan(fields[column]) or least <= fields[column] <= most):
-            raise UserError(f"{where}, {column}: {fields[column]:g} {unit} is not within "
-                            f"{least:g}-{most:g} {unit}")  # fmt: skip
-    fields["emg_kind"] = text("emg_kind") or "raw"
-    if fields["emg_kind"] not in ("raw", "envelope"):
-        raise UserError(f"{where}, emg_kind: {fields['emg_kind']!r} is not raw or envelope")
-    fields["pose_skeleton"] = text("pose_skeleton") or "flex_21"
-    fields["pose_axes"] = text("pose_axes") or "x y z"
-    if not fields["end"] > fields["start"]:
-        raise UserError(
-            f"{where}, end: {fields['end']:g} s is not after start {fields['start']:g} s"
-        )
-    score = fields["score"]
-    if not (math.isnan(score) or 0 <= score <= 100):
-        raise UserError(f"{where}, score: {score:g} is not within 0-100")
-    fields["videos"], fields["keypoints"] = {}, {}
-    for key in views:
-        kind, _, view = key.partition("_")
+    def name(self, column: str) -> str:
+        text = self.text(column)
+        if not _NAME.match(text):
+            raise self.error(column, f"{text!r} is not a name (letters, digits and _ - .)")
+        return text
+
+    def choice(self, column: str) -> str:
+        text, options = self.text(column), _CHOICES.get(column)
+        if options and text not in ("", *options):
+            raise self.error(column, f"{text!r} is not {' or '.join(options)}")
+        return text
+
+    def number(self, column: str, value: Any) -> float:
+        try:
+            return float(str(value).replace(",", "."))  # a decimal comma is allowed
+        except ValueError:
+            raise self.error(column, f"{value!r} is not a number") from None
+
+    def positive(self, column: str, value: Any) -> float:
+        with contextlib.suppress(UserError):
+            if 0 < (number := self.number(column, value)) < math.inf:
+                return number
+        raise self.error(column, f"{value!r} is not a positive number")
+
+    def path(self, column: str) -> Path | None:
+        """A file or folder below the table's folder, also after links are followed."""
+        name = self.text(column)
+        if not name:
+            return None
+        try:
+            path = (self.folder / name).resolve()
+            inside = path.is_relative_to(self.folder.resolve()) and not Path(name).is_absolute()
+            exists = path.exists()
+        except (OSError, ValueError):
+            raise self.error(column, f"not a path: {name[:80]!r}") from None
+        if not inside:
+            raise self.error(column, f"{name} lies outside the table's folder")
+        if not exists:
+            raise self.error(column, f"no such file: {name}")
+        return path
+
+    def pairs(self, column: str) -> dict[str, Any]:
+        """A mapping, or `name=value; name=value`."""
+        value = self.cells.get(column)
+        if isinstance(value, dict):
+            return {str(k): v for k, v in value.items()}
+        pairs = {}
+        for part in str(value or "").split(";"):
+            key, sign, right = part.partition("=")
+            if part.strip() and not sign:
+                raise self.error(column, f"{part.strip()!r} is not name=value")
+            if sign:
+                pairs[key.strip()] = right.strip()
+        return pairs
+
+    def triples(self, column: str) -> list[tuple[str, str, Any]]:
+        """A list, or `a:b:c; a:b:c`; the third part may be missing (None)."""
+        value = self.cells.get(column)
+        triples = []
+        for item in value if isinstance(value, list) else str(value or "").split(";"):
+            parts = item if isinstance(item, list) else [p.strip() for p in str(item).split(":")]
+            if parts == [""]:
+                continue
+            if not 2 <= len(parts) <= 3:
+                raise self.error(column, f"{item!r} is not three parts with colons between")
+            third = parts[2] if len(parts) == 3 else None
+            triples.append((str(parts[0]), str(parts[1]), third))
+        return triples
+
+
+def _row(record: _Record) -> Row:
+    others = [column for column in record.cells if column not in _COLUMNS]
+    views = [c for c in others if c.partition("_")[0] in ("video", "keypoints")]
+    if unknown := sorted(set(others) - set(views)):
+        known = ", ".join(sorted({*_COLUMNS, *views}))
+        raise UserError(f"{record.where}: unknown column {unknown[0]!r}; known: {known}")
+    filled = {column: text for column in record.cells if (text := record.text(column))}
+    fields: dict[str, Any] = {c: record.number(c, filled[c]) for c in _NUMBERS if c in filled}
+    fields |= {column: record.choice(column) for column in _TEXTS if column in filled}
+    subject, action = record.name("subject"), record.name("action")
+    # The line in the table makes the id of a row without one unique and easy to find.
+    line = re.sub(r"\D+", "", record.where.rpartition(",")[2])
+    row = Row(
+        where=record.where,
+        clip_id=record.text("clip_id") or f"{subject}_{action}_{line}",
+        subject=subject,
+        action=action,
+        emg=record.path("emg"),
+        emg_channels=_emg_channels(record),
+        emg_max={k: record.positive("emg_max", v) for k, v in record.pairs("emg_max").items()},
+        pose=record.path("pose"),
+        pose_joints=_pose_joints(record),
+        errors=tuple(
+            (step, error, record.positive("errors", severity or 1))
+            for step, error, severity in record.triples("errors")
+        ),
+        phases=tuple(
+            (step, record.number("phases", start), record.number("phases", end))
+            for step, start, end in record.triples("phases")
+        ),
+        heart=_rate(record, "heart"),
+        breath=_rate(record, "breath"),
+        **_videos(record, views),
+        **fields,
+    )
+    _check(record, row)
+    return row
+
+
+def _videos(record: _Record, columns: list[str]) -> dict[str, Any]:
+    """The fields of videos and their keypoints, from the columns that name files."""
+    paths: dict[str, dict[str, Path]] = {"video": {}, "keypoints": {}}
+    for column in columns:
+        kind, _, view = column.partition("_")
         view = view or "front"
         if view not in vocabulary.VIEWS:
-            raise UserError(f"{where}, {key}: unknown view; known: {', '.join(vocabulary.VIEWS)}")
-        if text(key):
-            place = fields["videos" if kind == "video" else "keypoints"]
-            place[view] = _inside(folder, text(key), f"{where}, {key}")
-    for view in set(fields["keypoints"]) - set(fields["videos"]):
-        raise UserError(f"{where}, keypoints_{view}: needs the video that they were found in")
-    first = fields["keypoints_first"]
-    if not (first >= 0 and first == int(first) if math.isfinite(first) else False):
-        raise UserError(f"{where}, keypoints_first: {first:g} is not the number of a frame")
-    fields["keypoints_first"] = int(first)
-    if text("keypoints_person") not in ("", "largest"):
-        raise UserError(f"{where}, keypoints_person: {text('keypoints_person')!r} is not largest")
-    fields["keypoints_largest"] = text("keypoints_person") == "largest"
-    for kind in ("heart", "breath"):
-        offset = fields.pop(f"{kind}_offset")
-        named = text(f"{kind}_rate")
-        fields[kind] = _rate(named, text(f"{kind}_channel"), offset, folder,
-                             f"{where}, {kind}_rate") if named else None  # fmt: skip
-    for column in _FILES:
-        name = text(column)
-        fields[column] = _inside(folder, name, f"{where}, {column}") if name else None
-    if not fields["videos"] and fields["emg"] is None:
-        raise UserError(f"{where}: neither a video nor an emg file")
-    fields["emg_channels"] = _channels(record.get("emg_channels"), where)
-    if fields["emg"] and not fields["emg_channels"]:
-        raise UserError(f"{where}, emg_channels: which channel is which muscle? e.g. "
-                        "EMG1=left_vastus_lateralis; EMG2=right_vastus_lateralis")  # fmt: skip
-    joints = _pairs(record.get("pose_joints"), f"{where}, pose_joints")
-    if len(set(joints.values())) < len(joints):
-        raise UserError(f"{where}, pose_joints: a joint is given twice; its markers stand with +")
-    fields["pose_joints"] = {
-        str(joint): tuple(part.strip() for part in markers.split("+"))
-        for markers, joint in joints.items()
+            raise record.error(column, f"unknown view; known: {', '.join(vocabulary.VIEWS)}")
+        if path := record.path(column):
+            paths[kind][view] = path
+    for view in set(paths["keypoints"]) - set(paths["video"]):
+        raise record.error(f"keypoints_{view}", "needs the video that they were found in")
+    first = record.number("keypoints_first", record.text("keypoints_first") or 0)
+    if not (math.isfinite(first) and first >= 0 and first == int(first)):
+        raise record.error("keypoints_first", f"{first:g} is not the number of a frame")
+    return {
+        "videos": paths["video"],
+        "keypoints": paths["keypoints"],
+        "keypoints_first": int(first),
+        "keypoints_largest": record.choice("keypoints_person") == "largest",
     }
-    fields["emg_max"] = {
-        channel: _positive(value, f"{where}, emg_max")
-        for channel, value in _pairs(record.get("emg_max"), f"{where}, emg_max").items()
-    }
-    fields["errors"] = tuple(
-        (step, error, _positive(severity or 1, f"{where}, errors"))
-        for step, error, severity in _triples(record.get("errors"), f"{where}, errors")
-    )
-    fields["phases"] = tuple(
-        (step, _number(begin, f"{where}, phases"), _number(stop, f"{where}, phases"))
-        for step, begin, stop in _triples(record.get("phases"), f"{where}, phases")
-    )
-    # The table's line keeps a made-up id unique and findable.
-    line = re.sub(r"\D+", "", where.rpartition(",")[2])
-    fields["clip_id"] = text("clip_id") or f"{fields['subject']}_{fields['action']}_{line}"
-    return Row(where=where, **fields)
 
 
-def _inside(folder: Path, name: str, where: str) -> Path:
-    """A path below the table's folder, also after links are followed."""
-    try:
-        path = (folder / name).resolve()
-        if path.is_relative_to(folder.resolve()) and not Path(name).is_absolute():
-            if path.exists():
-                return path
-            raise UserError(f"{where}: no such file: {name}")
-    except (OSError, ValueError):
-        raise UserError(f"{where}: not a path: {name[:80]!r}") from None
-    raise UserError(f"{where}: {name} lies outside the table's folder")
-
-
-def _rate(named: str, channel: str, offset: float, folder: Path, where: str) -> Rate:
-    """A number is the rate itself, anything else the name of its log."""
-    try:
-        float(named.replace(",", "."))
-    except ValueError:
-        return Rate(file=_inside(folder, named, where), channel=channel, offset=offset)
-    return Rate(value=_positive(named, where))
-
-
-def _pairs(value: Any, where: str) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {str(k): v for k, v in value.items()}
-    found = {}
-    for part in str(value or "").split(";"):
-        key, sign, right = part.partition("=")
-        if part.strip() and not sign:
-            raise UserError(f"{where}: {part.strip()!r} is not name=value")
-        if sign:
-            found[key.strip()] = right.strip()
-    return found
-
-
-def _channels(value: Any, where: str) -> dict[str, str]:
-    channels = {}
-    for name, target in _pairs(value, f"{where}, emg_channels").items():
+def _emg_channels(record: _Record) -> dict[str, str]:
+    channels = {name: str(target) for name, target in record.pairs("emg_channels").items()}
+    for target in channels.values():
         try:
-            vocabulary.split_channel(str(target))
+            vocabulary.split_channel(target)
         except ValueError as error:
-            raise UserError(f"{where}, emg_channels: {error}") from None
-        channels[name] = str(target)
+            raise record.error("emg_channels", str(error)) from None
     if len(set(channels.values())) < len(channels):
-        raise UserError(f"{where}, emg_channels: two channels of the file have the same muscle")
+        raise record.error("emg_channels", "two channels of the file have the same muscle")
+    if record.text("emg") and not channels:
+        raise record.error(
+            "emg_channels",
+            "which channel is which muscle? e.g. "
+            "EMG1=left_vastus_lateralis; EMG2=right_vastus_lateralis",
+        )
     return channels
 
 
-def _triples(value: Any, where: str) -> list[tuple[str, str, Any]]:
-    items = value if isinstance(value, list) else str(value or "").split(";")
-    found = []
-    for item in items:
-        parts = item if isinstance(item, list) else [p.strip() for p in str(item).split(":")]
-        if parts == [""]:
-            continue
-        if not 2 <= len(parts) <= 3:
-            raise UserError(f"{where}: {item!r} is not three parts with colons between")
-        found.append((str(parts[0]), str(parts[1]), parts[2] if len(parts) == 3 else None))
-    return found
+def _pose_joints(record: _Record) -> dict[str, tuple[str, ...]]:
+    pairs = record.pairs("pose_joints")
+    joints = {
+        str(joint): tuple(part.strip() for part in markers.split("+"))
+        for markers, joint in pairs.items()
+    }
+    if len(joints) < len(pairs):
+        raise record.error("pose_joints", "a joint is given twice; join its markers with +")
+    return joints
 
 
-def _number(value: Any, where: str) -> float:
+def _rate(record: _Record, kind: str) -> Rate | None:
+    """Heart or breath rate: a number is the rate itself, anything else the name of its log."""
+    column = f"{kind}_rate"
+    text, channel = record.text(column), record.text(f"{kind}_channel")
+    offset = record.number(f"{kind}_offset", record.text(f"{kind}_offset") or 0)
+    if not text:
+        return None
     try:
-        return float(str(value).replace(",", "."))
-    except ValueError:
-        raise UserError(f"{where}: {value!r} is not a number") from None
+        record.number(column, text)
+    except UserError:
+        return Rate(file=record.path(column), channel=channel, offset=offset)
+    return Rate(value=record.positive(column, text))
 
 
-def _positive(value: Any, where: str) -> float:
-    try:
-        number = float(str(value).replace(",", "."))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise UserError(f"{where}: {value!r} is not a positive number")
-    return number
+def _check(record: _Record, row: Row) -> None:
+    """What one cell alone does not show, and ranges."""
+    if not row.videos and row.emg is None:
+        raise UserError(f"{row.where}: neither a video nor an emg file")
+    if not row.end > row.start:
+        raise record.error("end", f"{row.end:g} s is not after start {row.start:g} s")
+    if not (math.isnan(row.score) or 0 <= row.score <= 100):
+        raise record.error("score", f"{row.score:g} is not within 0-100")
+    for column, (least, most, unit) in _RANGES.items():
+        value = getattr(row, column)
+        if not (math.isnan(value) or least <= value <= most):
+            message = f"{value:g} {unit} is not within {least:g}-{most:g} {unit}"
+            raise record.error(column, message)

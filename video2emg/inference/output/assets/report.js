@@ -1,5 +1,5 @@
 "use strict";
-// One state, the time under the cursor; everything that shows it is told by `show`.
+// The only state is the time of the cursor; `show` updates all elements that depend on it.
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
@@ -15,13 +15,13 @@
     for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
     return bytes;
   };
-  // Samples come as little-endian 16-bit integers; the largest value means "not there".
+  // Samples are little-endian 16-bit integers; the largest value means "missing".
   const samples = (text) => text === null ? null : Array.from(
     new Uint16Array(decode(text).buffer), (x) => x === 65535 ? null : x * data.quantum);
 
   const channels = data.channels.map((c) => Object.assign({}, c, {
     emg: samples(c.emg), low: samples(c.low), high: samples(c.high), measured: samples(c.measured) }));
-  const times = channels.length ? channels[0].emg.map((_, i) => i * data.step) : [];
+  const times = channels.length ? channels[0].emg.map((_, i) => i * data.period) : [];
   const muscles = [...new Set(channels.map((c) => c.muscle))];
   const channel = (muscle, side) => channels.find((c) => c.muscle === muscle && c.side === side);
   let now = 0, playing = false, started = 0;
@@ -33,7 +33,7 @@
   if (data.score !== null) {
     $("score").textContent = data.score.toFixed(0);
     $("score").append(make("small", "of 100, mean of " + data.repetitions.filter((r) => r.score !== null).length + " repetitions"));
-  } else if (data.judged) {
+  } else if (data.has_aqa_head) {
     $("score").textContent = "–";
     $("score").append(make("small", "no score: see the warnings"));
   }
@@ -41,16 +41,16 @@
 
   // Video.
   let video = null;
-  const film = $("film").textContent.trim();
-  if (film) {
+  const encoded = $("video").textContent.trim();
+  if (encoded) {
     video = make("video", null, { playsinline: "", preload: "auto", "aria-label": "The recording" });
     video.muted = true;
-    video.src = URL.createObjectURL(new Blob([decode(film)], { type: "video/mp4" }));
+    video.src = URL.createObjectURL(new Blob([decode(encoded)], { type: "video/mp4" }));
     $("stage").append(video);
     video.addEventListener("click", toggle);
     video.addEventListener("ended", () => stop());
   } else {
-    $("stage").append(make("p", "The video is not part of this report: " + data.no_film, { class: "quiet" }));
+    $("stage").append(make("p", "The video is not part of this report: " + data.no_video_reason, { class: "quiet" }));
   }
 
   // Colours of activation.
@@ -72,7 +72,7 @@
       pen.fillStyle = colour(x / canvas.width);
       pen.fillRect(x, 0, 1, canvas.height);
     }
-    $("most").textContent = percent(data.most) + " " + data.unit;
+    $("colour_max").textContent = percent(data.colour_max) + " " + data.unit;
   }
 
   // Table at the cursor.
@@ -97,19 +97,19 @@
     return element;
   };
   const lanes = ["repetitions", "steps", "errors"].map((name) => make("div", null, { class: "lane " + name }));
-  const blocks = data.repetitions.map((one, i) => {
-    const label = "repetition " + (i + 1) + (one.score === null ? "" : ", score " + one.score.toFixed(0));
-    const block = place(make("button", String(i + 1), { type: "button", "aria-label": label, title: label }), one.start, one.end);
-    block.addEventListener("click", () => show(one.start));
+  const blocks = data.repetitions.map((repetition, i) => {
+    const label = "repetition " + (i + 1) + (repetition.score === null ? "" : ", score " + repetition.score.toFixed(0));
+    const block = place(make("button", String(i + 1), { type: "button", "aria-label": label, title: label }), repetition.start, repetition.end);
+    block.addEventListener("click", () => show(repetition.start));
     lanes[0].append(block);
-    for (const step of one.steps) {
+    for (const step of repetition.steps) {
       lanes[1].append(place(make("span", step.name, { class: step.phase, title: step.name }), step.start, step.end));
     }
-    for (const found of one.findings) {
-      if (found.start === null) continue;
-      const words = found.error + " (" + found.step + ", repetition " + (i + 1) + ")";
-      const mark = place(make("button", "!", { type: "button", "aria-label": words, title: words + ". " + found.advice.join(" ") }), found.start, found.end);
-      mark.addEventListener("click", () => show(found.start));
+    for (const finding of repetition.findings) {
+      if (finding.start === null) continue;
+      const text = finding.error + " (" + finding.step + ", repetition " + (i + 1) + ")";
+      const mark = place(make("button", "!", { type: "button", "aria-label": text, title: text + ". " + finding.advice.join(" ") }), finding.start, finding.end);
+      mark.addEventListener("click", () => show(finding.start));
       lanes[2].append(mark);
     }
     return block;
@@ -130,22 +130,22 @@
       const hidden = [];
       const series = [{ label: "s", value: (_, x) => x === null ? "–" : x.toFixed(2) }], values = [times], bands = [];
       for (const side of ["left", "right"]) {
-        const own = channel(muscle, side);
-        if (!own) continue;
+        const trace = channel(muscle, side);
+        if (!trace) continue;
         const stroke = css("--" + side), value = (_, x) => x === null || x === undefined ? "–" : percent(x);
         series.push({ label: side, stroke, width: 2, value, points: { show: false } });
-        values.push(own.emg);
-        if (own.low) {
-          for (const bound of [own.high, own.low]) {
+        values.push(trace.emg);
+        if (trace.low) {
+          for (const bound of [trace.high, trace.low]) {
             hidden.push(series.length);
             series.push({ label: "bound", stroke: "transparent", width: 0, points: { show: false } });
             values.push(bound);
           }
           bands.push({ series: [series.length - 2, series.length - 1], fill: stroke + "22" });
         }
-        if (own.measured) {
+        if (trace.measured) {
           series.push({ label: side + " measured", stroke, width: 1.3, dash: [5, 4], value, points: { show: false } });
-          values.push(own.measured);
+          values.push(trace.measured);
         }
       }
       const box = make("div", null, { class: "chart" });
@@ -154,7 +154,7 @@
       const axis = { stroke: css("--ink"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
       const chart = new uPlot({
         width, height: narrow ? 170 : 200, bands, series,
-        scales: { x: { time: false, range: [0, data.duration] }, y: { range: [0, data.chart_most] } },
+        scales: { x: { time: false, range: [0, data.duration] }, y: { range: [0, data.chart_max] } },
         axes: [Object.assign({ values: (_, ticks) => ticks.map((x) => x + " s") }, axis),
           Object.assign({ size: 56, values: (_, ticks) => ticks.map(percent) }, axis)],
         cursor: { drag: { x: false, y: false }, y: false, points: { show: false }, move: (_, left, top) => [left, top] },
@@ -164,7 +164,7 @@
       chart.root.querySelectorAll(".u-legend .u-series").forEach((row, i) => {
         if (hidden.includes(i)) row.style.display = "none";
       });
-      // The library's cursor follows the pointer; ours stays where the video is.
+      // uPlot's cursor follows the pointer; here it must stay at the time of the video.
       const over = chart.over;
       const seek = (event) => show(chart.posToVal(event.clientX - over.getBoundingClientRect().left, "x"));
       for (const kind of ["mousemove", "mouseleave", "mouseenter"]) over.addEventListener(kind, (event) => {
@@ -176,7 +176,7 @@
       return chart;
     });
   }
-  // The timeline lies over the plots' own span of time.
+  // Aligns the timeline with the time axis of the plots.
   function align(chart) {
     const over = chart.over, left = over.offsetLeft;
     $("timeline").style.marginLeft = left + "px";
@@ -185,29 +185,29 @@
   }
   const point = (chart) => chart.setCursor({ left: chart.valToPos(now, "x"), top: 10 }, false);
 
-  // Repetitions in words.
-  const articles = data.repetitions.map((one, i) => {
+  // Repetitions as text.
+  const articles = data.repetitions.map((repetition, i) => {
     const article = make("article");
-    article.append(make("h2", "Repetition " + (i + 1) + (one.score === null ? "" : ": " + one.score.toFixed(0) + " of 100")));
-    article.append(make("p", one.summary, { class: "quiet" }));
-    if (one.score !== null) {
+    article.append(make("h2", "Repetition " + (i + 1) + (repetition.score === null ? "" : ": " + repetition.score.toFixed(0) + " of 100")));
+    article.append(make("p", repetition.summary, { class: "quiet" }));
+    if (repetition.score !== null) {
       const table = make("table"), body = make("tbody"), head = make("tr");
-      for (const [text, number] of [["what the score is made of", 0], ["sure", 1], ["points", 1]]) head.append(make("th", text, { scope: "col", class: number ? "number" : "" }));
-      const line = (text, sure, points) => {
+      for (const [text, number] of [["score breakdown", 0], ["probability", 1], ["points", 1]]) head.append(make("th", text, { scope: "col", class: number ? "number" : "" }));
+      const line = (text, probability, points) => {
         const row = make("tr");
-        row.append(make("td", text), make("td", sure, { class: "number" }), make("td", points, { class: "number" }));
+        row.append(make("td", text), make("td", probability, { class: "number" }), make("td", points, { class: "number" }));
         body.append(row);
       };
-      line("without any error", "", "100.0");
-      for (const found of one.findings) line(found.error + " · " + found.step, percent(found.probability), "−" + found.penalty.toFixed(1));
-      line("all other errors, each unlikely", "", (one.rest <= 0 ? "−" : "+") + Math.abs(one.rest).toFixed(1));
+      line("without errors", "", "100.0");
+      for (const finding of repetition.findings) line(finding.error + " · " + finding.step, percent(finding.probability), "−" + finding.penalty.toFixed(1));
+      line("other, less probable errors", "", (repetition.remainder <= 0 ? "−" : "+") + Math.abs(repetition.remainder).toFixed(1));
       const top = make("thead");
       top.append(head);
       table.append(top, body);
       article.append(table);
-      if (one.findings.length) {
+      if (repetition.findings.length) {
         const list = make("ol");
-        for (const found of one.findings) list.append(make("li", found.error + ": " + [found.meaning, ...found.advice].filter(Boolean).join(" ")));
+        for (const finding of repetition.findings) list.append(make("li", finding.error + ": " + [finding.meaning, ...finding.advice].filter(Boolean).join(" ")));
         article.append(list);
       }
     }
@@ -226,8 +226,8 @@
     $("scrub").setAttribute("aria-valuetext", now.toFixed(1) + " seconds");
     $("clock").textContent = now.toFixed(1) + " / " + data.duration.toFixed(1) + " s";
     needle.style.left = 100 * now / data.duration + "%";
-    const index = Math.min(Math.round(now / data.step), times.length - 1);
-    channels.forEach((c, i) => shapes[i].forEach((shape) => { shape.style.fill = colour(c.emg[index] / data.most); }));
+    const index = Math.min(Math.round(now / data.period), times.length - 1);
+    channels.forEach((c, i) => shapes[i].forEach((shape) => { shape.style.fill = colour(c.emg[index] / data.colour_max); }));
     for (const row of cells) {
       const [left, right] = ["left", "right"].map((side) => channel(row.muscle, side));
       row.left.textContent = left ? percent(left.emg[index]) : "–";
@@ -236,8 +236,8 @@
       shareBar(row.share, sum > 0 ? left.emg[index] / sum : null);
     }
     charts.forEach(point);
-    data.repetitions.forEach((one, i) => {
-      const current = String(now >= one.start && now < one.end);
+    data.repetitions.forEach((repetition, i) => {
+      const current = String(now >= repetition.start && now < repetition.end);
       blocks[i].setAttribute("aria-current", current);
       articles[i].setAttribute("aria-current", current);
     });

@@ -1,0 +1,46 @@
+"""A finished run, evaluated again from the command line."""
+
+import pytest
+
+from tests.cli.command import launch
+from video2emg.cli import evaluate
+from video2emg.eval import results
+
+
+def test_an_evaluation_gets_a_folder_of_its_own_in_the_run(run_dir, capsys):
+    files = {path.name for path in run_dir.iterdir()}
+    assert launch("evaluate", "--run", run_dir, "--config.data.views=('front',)") == 0
+    out = run_dir / "evaluations" / "test-data.views=front"
+    assert {path.name for path in out.iterdir()} == {
+        "figures",
+        "results.json",
+        "scores.npz",
+        "table.txt",
+    }
+    printed = capsys.readouterr().out
+    assert printed == (out / "table.txt").read_text()
+    found = results.read_results(out / "results.json")
+    assert found["provenance"]["evaluation"]["changed"] == {"data.views": ["front"]}
+    assert {path.name for path in run_dir.iterdir()} == files | {"evaluations"}
+
+
+@pytest.mark.parametrize(
+    "flags, says",
+    [
+        (["--config.train.steps=3"], "config.train.steps: belongs to the training"),
+        (["--config.data.viewz=3"], "viewz"),
+        (["--config", "configs/v2emg.py"], "unknown flag --config"),
+    ],
+)
+def test_mistakes_cost_one_line(flags, says, run_dir, tmp_path, capsys):
+    assert launch("evaluate", "--run", run_dir, *flags, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_name_of_an_evaluation_tells_what_was_changed():
+    changed = {"data.select.test_views": ("front", "left"), "eval.batch_size": 8}
+    name = "validation-data.select.test_views=front_left-eval.batch_size=8"
+    assert evaluate.name_of("validation", changed) == name
+    assert evaluate.name_of("test", {}) == "test"

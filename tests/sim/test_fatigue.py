@@ -1,0 +1,162 @@
+"""Fatigue, vital signs, and EMG statistics against published ranges (docs/gymsim.md)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import signal, stats
+
+from tests.sim.people import PERSON
+from video2emg.core import vocabulary
+from video2emg.core.clip import validate
+from video2emg.core.errors import UserError
+from video2emg.sim import fatigue, record, semg
+from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.trials import Trial, plan_trials
+
+STUDIO = record.Studio(views=("front",), size=16, fps=1.0, motor_units=True)
+
+
+def trial(name: str, load: float, repetition: int = 1, set_length: int = 10) -> Trial:
+    return Trial(0, PERSON, name, load, (), 3, repetition, set_length)
+
+
+def median_frequency(raw: np.ndarray, rate: float = 1000.0) -> float:
+    frequency, power = signal.welch(raw, rate, nperseg=500)
+    total = np.cumsum(power) / power.sum()
+    return float(np.interp(0.5, total, frequency))
+
+
+@pytest.fixture(scope="module")
+def squats():
+    """First and last repetition of a set, otherwise equal, and last repetition of a lighter set."""
+    return [
+        record.record(trial("barbell_squat", load, repetition), STUDIO)
+        for load, repetition in ((50.0, 1), (50.0, 10), (25.0, 10))
+    ]
+
+
+def test_a_set_records_early_middle_and_late_repetitions():
+    exercises = ("dumbbell_curl", "barbell_hip_thrust")
+    trials = plan_trials(20, 3, 0, exercises, set_length=10)
+    numbers = np.array([t.repetition for t in trials]).reshape(-1, 3)
+    assert numbers.min() == 1 and numbers.max() == 10
+    ordered = np.sort(numbers, axis=1)
+    assert (ordered[:, 0] <= 4).all() and (ordered[:, 2] >= 7).all()
+    assert all(t.set_length == 10 for t in trials)
+    # Without sets, loads, errors and seeds are the same.
+    single = plan_trials(20, 3, 0, exercises)
+    assert single == [dataclasses.replace(t, repetition=1, set_length=0) for t in trials]
+
+
+def test_capacity_is_the_solution_of_its_differential_equation():
+    performance = record.perform(PERSON, EXERCISES["dumbbell_curl"], 8.0, {}, 1)
+    lifter, motion = performance.lifter, performance.motion
+    mean = performance.solution.activation.mean(0)
+    expected, seconds = np.ones_like(mean), 30.0
+    for _ in range(3000):
+        expected -= seconds / 3000 * fatigue.FATIGUE_RATE * mean * expected
+    remaining = fatigue.remaining_capacity(lifter, motion, PERSON, seconds)
+    np.testing.assert_allclose(remaining, expected, atol=0.01)
+    assert (fatigue.remaining_capacity(lifter, motion, PERSON, 0.0) == 1).all()
+
+
+def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
+    first, last, light = squats
+    lost = np.array(last.provenance["force_lost"])
+    assert first.provenance["repetition"] == 1 and last.provenance["repetition"] == 10
+    assert last.provenance["set_of"] == 10
+    assert max(first.provenance["force_lost"]) == 0 and (lost > 0.01).all() and (lost < 0.3).all()
+    assert (lost > light.provenance["force_lost"]).all()
+    assert (last.drive.mean(0) > first.drive.mean(0)).all()
+    thigh = [last.muscles.index(f"{side}_vastus_lateralis") for side in vocabulary.SIDES]
+    rise = last.drive[:, thigh].mean() / first.drive[:, thigh].mean()
+    assert 1.05 < rise < 1.5
+    before, after = (np.mean([median_frequency(c.emg[:, k]) for k in thigh]) for c in (first, last))
+    # Falls of some 5-30 % within a set to fatigue.
+    assert 0.70 < after / before < 0.97
+
+
+def test_heart_and_breathing_rate_follow_the_intensity(squats):
+    first, last, light = squats
+    curl = record.record(trial("dumbbell_curl", 8.0, 10), STUDIO)
+    assert first.heart_rate.mean() + 5 < light.heart_rate.mean() < last.heart_rate.mean()
+    assert curl.heart_rate.mean() < last.heart_rate.mean()
+    for clip in (*squats, curl):
+        validate(clip)
+        assert len(clip.heart_rate) == len(clip.heart_time) >= 1
+        assert (clip.heart_time >= 0).all() and (clip.heart_time < clip.pose_time[-1]).all()
+        assert clip.heart_rate.min() > 60 and clip.heart_rate.max() < 185
+        assert clip.breath_rate.min() > 8 and clip.breath_rate.max() < 45
+
+
+def test_a_single_repetition_has_no_fatigue_and_no_vital_signs():
+    clip = record.record(trial("dumbbell_curl", 5.0, set_length=0), STUDIO)
+    assert len(clip.heart_rate) == len(clip.breath_time) == 0
+    assert "repetition" not in clip.provenance
+
+
+def test_a_montage_adds_electrodes_and_changes_nothing_else():
+    studio = dataclasses.replace(STUDIO, montage=semg.MONTAGE_16)
+    clip = record.record(trial("barbell_bench_press", 30.0), studio)
+    assert len(clip.muscles) == 16 and clip.emg.shape[1] == clip.drive.shape[1] == 16
+    default = record.record(trial("barbell_bench_press", 30.0), STUDIO)
+    shared = [clip.muscles.index(m) for m in default.muscles]
+    np.testing.assert_array_equal(clip.drive[:, shared], default.drive)
+
+
+def steady(drive: float, motor_units: bool = True, muscle: str = "vastus_lateralis") -> np.ndarray:
+    """20 s of raw EMG at a constant drive."""
+    site, rng = semg.SITES[muscle], np.random.default_rng(2)
+    drives = dict.fromkeys(site.muscles, drive) | dict.fromkeys(site.crosstalk, 0)
+    names = tuple(f"{name}_left" for name in drives)
+    time = np.arange(0, 20.001, 0.02)
+    muscle_drive, still = np.tile([*drives.values()], (len(time), 1)), np.zeros_like(time)
+    channel = f"left_{muscle}"
+    return semg.simulate_channel(
+        muscle_drive, names, time, still, channel, PERSON, 1000.0, rng, motor_units=motor_units
+    )
+
+
+@pytest.mark.parametrize("muscle", semg.SITES)
+def test_median_frequency_is_that_of_surface_emg(muscle):
+    """50-120 Hz."""
+    assert 50 < median_frequency(steady(0.5, muscle=muscle)) < 120
+
+
+def test_amplitudes_go_from_peaked_to_gaussian_with_the_drive():
+    """Excess kurtosis is between that of a Laplacian (3) and a Gaussian (0), and falls."""
+    kurtosis = [stats.kurtosis(steady(drive)) for drive in (0.1, 0.3, 0.9)]
+    assert 4 > kurtosis[0] > kurtosis[1] > kurtosis[2] > -0.1
+    assert kurtosis[0] > 1 and kurtosis[2] < 1
+    assert abs(stats.kurtosis(steady(0.1, motor_units=False))) < 0.2
+
+
+def test_motor_units_keep_power_and_spectrum():
+    gaussian, pulses = steady(0.4, motor_units=False), steady(0.4)
+    assert pulses.std() == pytest.approx(gaussian.std(), rel=0.05)
+    assert median_frequency(pulses) == pytest.approx(median_frequency(gaussian), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "exercise, load, agonist, antagonist, low, high",
+    [
+        ("dumbbell_curl", 7.0, "biceps_brachii", "triceps_brachii", 0.05, 0.40),
+        ("barbell_squat", 40.0, "vastus_lateralis", "biceps_femoris", 0.05, 0.50),
+        ("barbell_bench_press", 35.0, "triceps_brachii", "biceps_brachii", 0.05, 0.60),
+    ],
+)
+def test_antagonists_are_active(exercise, load, agonist, antagonist, low, high):
+    """Antagonists reach a tenth to a half of the agonist, and more in unskilled people."""
+    ratios = []
+    for skill in (0.9, 0.1):
+        subject = dataclasses.replace(PERSON, skill=skill)
+        montage = (agonist, antagonist)
+        performance = record.perform(subject, EXERCISES[exercise], load, {}, 2, montage)
+        ratios.append(performance.drive[:, 1].mean() / performance.drive[:, 0].mean())
+    assert low < ratios[0] < ratios[1] < high, ratios
+
+
+def test_an_unknown_exercise_of_a_set_is_refused():
+    with pytest.raises(UserError, match="unknown exercise 'leg_press'"):
+        plan_trials(1, 1, 0, ("leg_press",), set_length=10)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scipy import optimize
+
+from video2emg.sim import static_optimisation as so
+
+
+def test_equals_an_independent_solver():
+    rng = np.random.default_rng(1)
+    matrix = rng.normal(size=(6, 5, 12)) * 8
+    target = rng.normal(size=(6, 5)) * 12
+    lower = rng.uniform(0, 0.1, (6, 12))
+    activation = so.bounded_least_squares(matrix, target, lower)
+    for t in range(6):
+        expected = optimize.lsq_linear(
+            np.vstack([np.eye(12), np.sqrt(so._RESIDUAL_COST) * matrix[t]]),
+            np.concatenate([np.zeros(12), np.sqrt(so._RESIDUAL_COST) * target[t]]),
+            (lower[t], np.ones(12)),
+        ).x
+        # The tolerance is far below what an electrode can resolve.
+        np.testing.assert_allclose(activation[t], expected, atol=0.01)
+
+
+def test_neural_drive_leads_and_reproduces_the_activation():
+    """First-order activation dynamics turn the neural drive back into the activation."""
+    time = np.arange(0, 3, 0.02)
+    activation = 0.3 + 0.2 * np.sin(2 * np.pi * 0.7 * time)[:, None]
+    drive = so.neural_drive(activation, 50.0)[:, 0]
+    level, rebuilt = activation[0, 0], []
+    fine = np.arange(0, 3, 0.001)
+    for u in np.interp(fine - so.DELAY, time, drive):
+        level += 0.001 * (u - level) / (so.RISE if u > level else so.FALL)
+        rebuilt.append(level)
+    error = np.interp(time, fine, rebuilt) - activation[:, 0]
+    assert np.abs(error[10:-10]).max() < 0.012
+    assert np.argmax(drive[:60]) < np.argmax(activation[:60, 0])
+
+
+def test_force_falls_with_shortening_and_rises_with_lengthening():
+    speeds = np.array([-0.5, -0.1, 0.0, 0.1, 0.5])
+    factors = so.force_velocity(speeds)
+    assert (np.diff(factors) > 0).all()
+    assert factors[2] == pytest.approx(1.0)
+    assert 1.0 < factors[-1] <= 1.4

@@ -1,0 +1,36 @@
+"""Builds a dataset without training; nothing is done if it is there already."""
+
+import dataclasses
+
+from video2emg.core.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags.
+
+    Attributes:
+      dataset: its name, e.g. recordings/default.
+      manual_dir: the source's own files, for datasets made of some.
+      data_dir: where built datasets live.
+      beam: options of an Apache Beam pipeline, e.g. --beam=--runner=DirectRunner.
+    """
+
+    dataset: str = ""
+    manual_dir: str = ""
+    data_dir: str = "data"
+    beam: str = ""
+
+
+def run(options: Options) -> int:
+    """Builds; returns the exit status."""
+    if not options.dataset:
+        raise UserError("say what to build, e.g. --dataset recordings/default; see --help")
+    from video2emg.data import store
+
+    dataset = store.open_dataset(
+        options.dataset, options.data_dir, options.manual_dir or None, options.beam
+    )
+    counts = ", ".join(f"{len(clips)} in {split}" for split, clips in dataset.splits.items())
+    print(f"{options.dataset} {dataset.version} in {options.data_dir}: clips: {counts}")
+    return 0

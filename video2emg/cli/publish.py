@@ -1,0 +1,171 @@
+"""Writes finished results where readers look: results/, tables in README.md and docs/, pictures.
+
+Tables stand between the marks `<!-- NAME: start -->` and `<!-- NAME: end -->` of a page.
+
+    --kind main --run runs/seeds                       # README.md, docs/results.md; a --sweep
+    --kind table --run runs/baselines --name baselines # a table, in docs/published_systems.md
+    --kind aqa --run runs/aqa_table                    # a --sweep of configs/aqa.py, in docs/aqa.md
+    --kind videoqa --run runs/qa                       # of the command videoqa, in docs/videoqa.md
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from video2emg.core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+# The page of each kind, where --page says none.
+PAGES = {
+    "main": "docs/results.md",
+    "aqa": "docs/aqa.md",
+    "table": "docs/published_systems.md",
+    "videoqa": "docs/videoqa.md",
+}
+_MINUS = ("none", "emg_only")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The flags.
+
+    Attributes:
+      kind: main, of a sweep of the main job; aqa, of a sweep of the assessment job; table, of
+        several systems; videoqa, of a leaderboard.
+      run: workdir with the finished results.
+      name: name of the results file and of the marks on the page, for kinds table and aqa.
+      page: page that receives the table; by default that of the kind.
+      minus: for kind aqa, rows and baselines that the others are compared with; by default none and
+        emg_only.
+    """
+
+    kind: Literal["main", "aqa", "table", "videoqa"] = "table"
+    run: str = ""
+    name: str = ""
+    page: str = ""
+    minus: tuple = ()
+
+
+def run(options: Options) -> int:
+    """Writes; returns the exit status."""
+    if not options.run:
+        raise UserError("say which results, e.g. --run runs/baselines; see --help")
+    if not (ROOT / "README.md").exists():
+        raise UserError(f"{ROOT}: no checkout of the repository, whose pages publish writes")
+    write = {"main": _main, "aqa": _aqa, "table": _table, "videoqa": _videoqa}[options.kind]
+    folder = Path(options.run).expanduser()
+    print(write(folder, options, ROOT / (options.page or PAGES[options.kind])))
+    return 0
+
+
+def between(page: str, text: str, name: str = "results") -> str:
+    """`page` with what stands between the two marks of that name replaced by `text`.
+
+    Raises:
+      UserError: the page has no such marks.
+    """
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    if start not in page or end not in page:
+        raise UserError(f"no place for the table: the page has no marks {start} and {end}")
+    before, rest = page.split(start)
+    _, after = rest.split(end)
+    return f"{before}{start}\n{text}\n{end}{after}"
+
+
+def put(page: Path, text: str, name: str = "results") -> None:
+    """Writes `text` between the two marks of that name on a page."""
+    from video2emg.core.files import write_text
+
+    write_text(page, between(page.read_text(encoding="utf-8"), text, name))
+
+
+def extremes(results: Mapping[str, Any]) -> str:
+    """Table of the groups with the highest and the lowest skill."""
+    model = results["test"]["model"]
+    lines = ["| by | highest skill | lowest skill |", "|---|---|---|"]
+    for group in ("action", "muscle", "subject"):
+        order = sorted(model[f"by_{group}"].items(), key=lambda item: -item[1]["skill"])
+        ends = (order[:3], order[:-4:-1])
+        cells = (", ".join(f"{name} {row['skill']:.2f}" for name, row in end) for end in ends)
+        lines.append(f"| {group} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def coverage(results: Mapping[str, Any]) -> str:
+    """Table of what intervals hold, by the share that they promise."""
+    head = "| promised | hold | 95 % | mean width | by level of EMG alone: hold | mean width |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    calibration = results["test"]["calibration"]
+    for level, row in sorted(calibration.items(), key=lambda item: float(item[0])):
+        plain, ends = row["without_predicted_mae"], row.get("coverage_ci95")
+        interval = f"{ends[0]:.3f} to {ends[1]:.3f}" if ends else "–"
+        lines.append(
+            f"| {level} | {row['coverage']:.3f} | {interval} | {row['width']:.3f} | "
+            f"{plain['coverage']:.3f} | {plain['width']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def _main(folder: Path, options: Options, page: Path) -> str:
+    """The README's table, its pictures, and where skill is highest and lowest."""
+    from video2emg.eval import results
+    from video2emg.viz import figures
+
+    found = results.read_results(folder / "results.json")
+    text = results.format_table(found)
+    results.write_results(ROOT / "results" / "v2emg.json", found)
+    put(ROOT / "README.md", _code(text))
+    put(page, extremes(found), "extremes")
+    put(page, coverage(found), "calibration")
+    images, own = ROOT / "docs/img", folder / "0/figures"
+    figures.skill_by_action(found, images / "skill.png")
+    shutil.copyfile(own / "envelopes_barbell_squat.png", images / "envelopes.png")
+    shutil.copyfile(own / "calibration.png", images / "calibration.png")
+    return text
+
+
+def _aqa(folder: Path, options: Options, page: Path) -> str:
+    """A sweep of assessment heads, and their differences to some of them."""
+    from video2emg.aqa import report
+    from video2emg.eval import results
+
+    found = results.read_results(folder / "results.json")
+    differences = [report.format_differences(found, name) for name in options.minus or _MINUS]
+    text = "\n\n".join([report.format_table(found), *differences])
+    name = options.name or "aqa"
+    put(page, _code(text), "results" if name == "aqa" else name)
+    results.write_results(ROOT / f"results/{name}.json", found)
+    return text
+
+
+def _table(folder: Path, options: Options, page: Path) -> str:
+    """A table of several systems, and its picture where the page shows it."""
+    from video2emg.eval import results
+
+    if not options.name:
+        raise UserError("say what the table is called, e.g. --name baselines")
+    found = results.read_results(folder / "results.json")
+    text = (folder / "table.txt").read_text(encoding="utf-8").rstrip()
+    put(page, _code(text), options.name)
+    results.write_results(ROOT / f"results/{options.name}.json", found)
+    if f"img/{options.name}.png" in page.read_text(encoding="utf-8"):
+        shutil.copyfile(folder / "table.png", ROOT / f"docs/img/{options.name}.png")
+    return text
+
+
+def _videoqa(folder: Path, options: Options, page: Path) -> str:
+    """The leaderboard of answers about videos."""
+    from video2emg.eval import results
+    from video2emg.videoqa import leaderboard
+
+    found = results.read_results(folder / "leaderboard.json")
+    results.write_results(ROOT / "results" / "videoqa.json", found)
+    text = leaderboard.format_table(found, "test")
+    put(page, _code(text))
+    return text
+
+
+def _code(text: str) -> str:
+    return f"```text\n{text}\n```"

@@ -1,0 +1,150 @@
+"""Examples → batches: shuffled and augmented for training, in order for evaluation.
+
+The batch of a step is a function of the seed and the step alone, so that a run can be resumed at
+any step and shared by any number of processes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from video2emg.core.batch import Example
+from video2emg.core.errors import UserError
+from video2emg.data import video as video_lib
+from video2emg.data.augment import Augmentation
+from video2emg.data.examples import Examples
+from video2emg.data.same_action import SameActionBatches
+
+_THREADS = 4  # that make examples
+
+
+class _ProcessRows(grain.MapDataset):
+    """The rows of each batch that one process reads from an endless stream."""
+
+    def __init__(self, stream: grain.MapDataset, batch: int, rows: Sequence[int], start: int):
+        """Element k is row `rows[k % len(rows)]` of batch `start + k // len(rows)`."""
+        super().__init__(stream)
+        self._batch, self._rows, self._start = batch, list(rows), start
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+    def __getitem__(self, index):
+        step, row = divmod(index, len(self._rows))
+        return self._parent[(self._start + step) * self._batch + self._rows[row]]
+
+
+def stream(
+    shuffled: grain.MapDataset,
+    change: Callable[[Any, np.random.Generator], Any],
+    batch: int,
+    rows: Sequence[int] | None = None,
+    start: int = 0,
+    threads: int = _THREADS,
+) -> grain.IterDataset:
+    """Endless shuffled batches of `change(element, random generator)`.
+
+    Batch s holds the elements s·B … s·B+B−1 of the stream, however many processes share it and
+    wherever it is started.
+
+    Args:
+      shuffled: one epoch, seeded; each further epoch is shuffled differently.
+      change: makes an example of an element; its randomness depends on the seed and on the
+        element's place in the stream.
+      batch: B, over all processes.
+      rows: rows of each batch that this process reads, ascending; all by default.
+      start: the first batch.
+      threads: that make examples.
+    """
+    rows = range(batch) if rows is None else rows
+    endless = shuffled.repeat().random_map(change)
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=4 * len(rows))
+    return (
+        _ProcessRows(endless, batch, rows, start)
+        .to_iter_dataset(options)
+        .batch(len(rows), drop_remainder=True)
+    )
+
+
+def train_batches(
+    examples: Examples,
+    augmentation: Augmentation,
+    batch: int,
+    seed: int,
+    rows: Sequence[int] | None = None,
+    start: int = 0,
+    threads: int = _THREADS,
+    same_action: int = 1,
+) -> grain.IterDataset:
+    """Endless shuffled batches of augmented windows, see `stream`.
+
+    Args:
+      examples: the training split.
+      augmentation: what to change, and by how much.
+      batch: B, over all processes.
+      seed: of shuffling and augmentation.
+      rows: rows of each batch that this process reads.
+      start: the first batch.
+      threads: that decode.
+      same_action: how many clips of one action stand next to each other; divides the batch.
+
+    Raises:
+      UserError: fewer clips than B, or fewer clips of an action than `same_action`.
+    """
+    if len(examples) < batch:
+        raise UserError(
+            f"config.train.batch_size {batch} is larger than the training split "
+            f"({len(examples)} clips)"
+        )
+
+    def random_window(index: int, rng: np.random.Generator) -> Example:
+        clip = examples.clip(int(index))
+        slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
+        window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
+        window_start = video_lib.align_to_frames(clip, window_start)
+        example = examples.read_window(int(index), window_start)
+        return augmentation(example, rng, examples.mirror)
+
+    # The slice takes everything; but grain's randomness depends on the chain of operations, and
+    # published runs had one here.
+    clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
+    if same_action > 1:
+        actions = [examples.clip(i).action for i in range(len(examples))]
+        clips = SameActionBatches(clips, actions, same_action, seed)
+    return stream(clips, random_window, batch, rows, start, threads)
+
+
+def eval_batches(
+    examples: Examples,
+    batch: int,
+    rows: Sequence[int] | None = None,
+    clips: Sequence[int] | None = None,
+) -> Iterator[Example]:
+    """Every clip once, in order, as windows side by side; the last batch is padded.
+
+    Args:
+      examples: the split.
+      batch: B, over all processes.
+      rows: rows of each batch that this process reads; all by default.
+      clips: indices of the clips to read; all by default.
+
+    Yields:
+      These rows stacked. Besides, for the whole batch: `_mask` [B], false on padding, `_index` [B]
+      of the clips and `_start` [B] of the windows, s.
+    """
+    clips = range(len(examples)) if clips is None else clips
+    windows = [(i, start) for i in clips for start in examples.tile_starts(i)]
+    rows = range(batch) if rows is None else rows
+    for first in range(0, len(windows), batch):
+        chosen = windows[first : first + batch]
+        count = len(chosen)
+        chosen += [chosen[-1]] * (batch - count)
+        read = {window: examples.read_window(*window) for window in {chosen[row] for row in rows}}
+        items = [read[chosen[row]] for row in rows]
+        yield {name: np.stack([item[name] for item in items]) for name in items[0]} | {
+            "_mask": np.arange(batch) < count,
+            "_index": np.array([index for index, _ in chosen], np.int32),
+            "_start": np.array([start for _, start in chosen], np.float32),
+        }

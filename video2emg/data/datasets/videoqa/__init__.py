@@ -1,9 +1,0 @@
-"""Questions about clips, with the frames that they are about."""
-
-from video2emg.data.datasets.videoqa.videoqa_dataset_builder import (
-    Builder,
-    build_records,
-    open_records,
-)
-
-__all__ = ["Builder", "build_records", "open_records"]

@@ -1,0 +1,214 @@
+"""Windows of the clips of a split, as examples for a model (fields: `core.batch.FIELDS`).
+
+An example is a window of fixed length on the clip's clock; what lies outside the clip is masked.
+"""
+
+import copy
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
+from video2emg.core.batch import Example, Window, drop_inputs, muscle_queries
+from video2emg.core.clip import Clip, Clips
+from video2emg.core.errors import UserError
+from video2emg.data import statics
+from video2emg.data import video as video_lib
+from video2emg.data.augment import Mirror
+from video2emg.data.labels import Labels
+from video2emg.data.person import person_fields
+
+
+class Examples:
+    """Reads windows of the clips of one split; thread-safe.
+
+    Decoded frames and envelopes stay in memory up to a budget: a small dataset is decoded once, of
+    a large one only the frames that a window shows, each time.
+    """
+
+    def __init__(
+        self,
+        source: Clips,
+        window: Window,
+        chain: emg_lib.Chain,
+        normalisation: emg_lib.Normalisation,
+        cache_bytes: int = 0,
+        labels: Labels | None = None,
+    ):
+        """Opens the clips.
+
+        Args:
+          source: the clips.
+          window: what an example looks like.
+          chain: settings of the envelope.
+          normalisation: what one unit of EMG means.
+          cache_bytes: the memory budget.
+          labels: adds the fields of action quality to every example.
+        """
+        self.source, self.window, self.chain = source, window, chain
+        self.normalisation, self.labels = normalisation, labels
+        self.dropped: tuple[str, ...] = ()
+        self.mirror = Mirror(window.joints, window.dofs, labels and labels.mirror)
+        self._cache: dict[tuple[int, int], np.ndarray] = {}
+        self._clips: dict[int, Clip] = {}
+        self._room = cache_bytes
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def clip(self, index: int) -> Clip:
+        """Clip `index` of the source."""
+        if index not in self._clips:
+            clip = self.source[index]
+            weight = clip.emg.nbytes + sum(map(len, clip.frames))
+            self._keep(self._clips, index, clip, weight)
+            return clip
+        return self._clips[index]
+
+    def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
+        """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
+        clip = self.clip(index)
+        start, end = clip.emg_time[[0, -1]]
+        time = start + np.arange(int((end - start) * self.window.emg_rate) + 1) / (
+            self.window.emg_rate
+        )
+        if (index, -1) not in self._cache:
+            env = emg_lib.clip_envelope(clip, self.chain)
+            value, _ = emg_lib.resample(env, clip.emg_time, time)
+            value = value / self.normalisation.scale(clip)
+            self._keep(self._cache, (index, -1), value, value.nbytes)
+            return value, time
+        return self._cache[index, -1], time
+
+    def read_window(self, index: int, start: float) -> Example:
+        """One window of clip `index`, from `start` s on the clip's clock; see `core.batch.FIELDS`.
+
+        Raises:
+          UserError: the clip has none of the views in this window, or, without views, no pose.
+        """
+        window, clip = self.window, self.clip(index)
+        frame_time, emg_time = start + window.frame_time, start + window.emg_time
+        video, video_mask = self._video(index, clip, frame_time)
+        pose, pose_mask = self.pose(clip, frame_time)
+        if window.statics:
+            torque, torque_mask = statics.clip_torque(clip, window.joints, pose, pose_mask)
+        else:
+            torque, torque_mask = self._torque(clip, frame_time)
+        if not (video_mask if window.views else pose_mask).any():
+            missing = f"none of the views {window.views}" if window.views else "no pose"
+            raise UserError(
+                f"clip {clip.clip_id!r} has {missing} in the window {frame_time[0]:.2f}–"
+                f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
+            )
+        labels = {} if self.labels is None else self.labels(clip, start)
+        example = labels | {
+            "video": video,
+            "video_mask": video_mask,
+            "view": window.view_index,
+            **self._emg(index, clip, emg_time),
+            "pose": pose,
+            "pose_mask": pose_mask,
+            "torque": torque,
+            "torque_mask": torque_mask,
+            "load": np.float32(np.nan_to_num(clip.load)),
+            "load_mask": np.bool_(np.isfinite(clip.load)),
+            "index": np.int32(index),
+            "start": np.float32(start),
+            **person_fields(clip, start, start + window.seconds),
+        }
+        if not self.dropped:
+            return example
+        inputs = [name for name in self.dropped if name in vocabulary.INPUTS]
+        return drop_inputs(example, np.isin(window.views, self.dropped), inputs)
+
+    def drop_inputs(self, names: Sequence[str]) -> "Examples":
+        """The same clips and cache, without some views or `vocabulary.INPUTS`."""
+        other = copy.copy(self)
+        other.dropped = tuple(names)
+        return other
+
+    def _video(self, index: int, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        size, n_views = self.window.size, len(self.window.views)
+        video = np.zeros((n_views, len(times), size, size, 3), np.uint8)
+        mask = np.zeros((n_views, len(times)), bool)
+        for v, name in enumerate(self.window.views):
+            if name not in clip.views:
+                continue
+            frames, mask[v] = video_lib.nearest_frames(clip, clip.views.index(name), times)
+            for t in np.flatnonzero(mask[v]):
+                video[v, t] = self._frame(index, clip, int(frames[t]))
+        return video, mask
+
+    def _frame(self, index: int, clip: Clip, frame: int) -> np.ndarray:
+        if (index, frame) not in self._cache:
+            pixels = video_lib.decode(clip, frame, self.window.size)
+            self._keep(self._cache, (index, frame), pixels, pixels.nbytes)
+            return pixels
+        return self._cache[index, frame]
+
+    def _emg(self, index: int, clip: Clip, times: np.ndarray) -> Example:
+        channels, n = self.window.channels, len(clip.muscles)
+        if n > channels:
+            raise UserError(
+                f"clip {clip.clip_id!r} has {n} EMG channels, more than "
+                f"config.data.channels={channels}"
+            )
+        emg = np.zeros((len(times), channels), np.float32)
+        mask = np.zeros(emg.shape, bool)
+        muscle, side = np.zeros(channels, np.int32), np.zeros(channels, np.int32)
+        if n:
+            values, clock = self.target(index)
+            emg[:, :n], inside = emg_lib.resample(values, clock, times)
+            mask[:, :n] = inside[:, None] & np.isfinite(emg[:, :n])
+            muscle[:n], side[:n] = muscle_queries(clip.muscles)
+        return {"emg": np.where(mask, emg, 0), "emg_mask": mask, "muscle": muscle, "side": side}
+
+    def pose(
+        self, clip: Clip, times: Float[np.ndarray, " T"]
+    ) -> tuple[Float[np.ndarray, "T J 3"], Bool[np.ndarray, "T J"]]:
+        """Joints at given instants (s), in m relative to the middle of the hips, and their mask.
+
+        Joints that the source lacks, and instants outside its recording, are zero and masked.
+        """
+        joints = self.window.joints
+        if not clip.joints or not len(clip.pose_time):
+            blank = np.zeros((len(times), len(joints), 3), np.float32)
+            return blank, np.zeros(blank.shape[:2], bool)
+        if clip.joints != joints:
+            raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
+        flat = clip.pose.reshape(len(clip.pose), -1)
+        flat, inside = emg_lib.resample(flat, clip.pose_time, times)
+        pose = flat.reshape(len(times), len(joints), 3)
+        hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
+        pose = pose - pose[:, hips].mean(1, keepdims=True)
+        mask = inside[:, None] & np.isfinite(pose).all(2)
+        return np.where(mask[..., None], pose, 0), mask
+
+    def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not clip.dofs or not len(clip.pose_time):
+            blank = np.zeros((len(times), len(self.window.dofs)), np.float32)
+            return blank, np.zeros(blank.shape, bool)
+        if clip.dofs != self.window.dofs:
+            raise UserError(f"clip {clip.clip_id!r}, field dofs: differs from the dataset's")
+        torque, inside = emg_lib.resample(clip.torque, clip.pose_time, times)
+        mask = inside[:, None] & np.isfinite(torque)
+        return np.where(mask, torque, 0), mask
+
+    def _keep(self, cache: dict, key, value, weight: int) -> None:
+        with self._lock:
+            if weight <= self._room and key not in cache:
+                cache[key] = value
+                self._room -= weight
+
+    def tile_starts(self, index: int) -> list[float]:
+        """Starts (s) of windows side by side that cover the time in which input and EMG exist."""
+        clip = self.clip(index)
+        input_time = clip.frame_time if self.window.views else clip.pose_time
+        end = min(times[-1] for times in (input_time, clip.emg_time) if len(times))
+        # A rest shorter than one frame is not worth a window of its own.
+        count = np.ceil((end - 1 / self.window.frame_rate) / self.window.seconds)
+        return [k * self.window.seconds for k in range(max(int(count), 1))]

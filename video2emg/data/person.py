@@ -1,0 +1,52 @@
+"""What is known of the person in a clip: vital signs and traits, as fields of an example."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from video2emg.core.clip import Clip
+
+
+def person_fields(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]:
+    """The fields `vitals` and `traits` of the window from `start` to `end` s, and their masks."""
+    vital, vital_mask = vitals(clip, start, end)
+    trait, trait_mask = traits(clip)
+    return {
+        "vitals": vital,
+        "vitals_mask": vital_mask,
+        "traits": trait,
+        "traits_mask": trait_mask,
+    }
+
+
+def vitals(
+    clip: Clip, start: float, end: float
+) -> tuple[Float[np.ndarray, " 2"], Bool[np.ndarray, " 2"]]:
+    """Heart and breath rate, 1/min, and which of them are known.
+
+    A rate is the mean of the readings between `start` and `end` s. Wearables report every few
+    seconds, often less than once per repetition; without a reading in the window the nearest one
+    counts.
+    """
+    value, mask = np.zeros(2, np.float32), np.zeros(2, bool)
+    rates = ((clip.heart_time, clip.heart_rate), (clip.breath_time, clip.breath_rate))
+    for k, (time, rate) in enumerate(rates):
+        time, rate = time[np.isfinite(rate)], rate[np.isfinite(rate)]
+        if len(time):
+            inside = (time >= start) & (time < end)
+            nearest = np.abs(time - (start + end) / 2).argmin()
+            value[k] = rate[inside].mean() if inside.any() else rate[nearest]
+            mask[k] = True
+    return value, mask
+
+
+def traits(clip: Clip) -> tuple[Float[np.ndarray, " 3"], Bool[np.ndarray, " 3"]]:
+    """Height (m), mass (kg) and sex (1 for female) of the person, and which of them are known.
+
+    Read from `provenance["subject"]`: `height_m`, `mass_kg`, `female`.
+    """
+    subject = clip.provenance.get("subject")
+    subject = subject if isinstance(subject, dict) else {}
+    values = [subject.get(name) for name in ("height_m", "mass_kg", "female")]
+    mask = np.array([isinstance(x, bool | int | float) for x in values])
+    known = [float(x) if ok else 0.0 for x, ok in zip(values, mask, strict=True)]  # pyright: ignore
+    return np.array(known, np.float32), mask

@@ -1,1 +1,0 @@
-"""Who answers questions: baselines, our own model, endpoints, local models."""
