@@ -133,6 +133,22 @@ def test_a_command_can_be_typed(page, words, monkeypatch):
         assert program in OTHERS
 
 
+SWEPT = [path for path in SOURCES if "def sweep(" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", SWEPT, ids=lambda path: path.stem)
+def test_a_sweep_prints_commands_that_can_be_typed(path, capsys, monkeypatch):
+    main = pytest.importorskip("video2emg.cli.main")
+    monkeypatch.chdir(ROOT)
+    preset = ":mia" if path.stem == "baselines" else ""  # its sweep is of one system
+    assert main.main(["--config", f"{path.relative_to(ROOT)}{preset}", "--sweep_print"]) == 0
+    *_, last = split(capsys.readouterr().out)
+    assert "--workdir" in last
+    check_python(
+        last[last.index("launch.py") :] if "launch.py" in last else ["launch.py", *last[1:]]
+    )
+
+
 def test_commands_are_found():
     pages = {page for page, _ in COMMANDS}
     assert {"README.md", "docs/aqa.md", "docs/faq.md", "configs/v2emg.py"} <= pages
