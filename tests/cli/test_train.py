@@ -155,4 +155,4 @@ def test_a_sweep_is_trained_collected_and_refused_elsewhere(tiny_dir, tmp_path, 
     found = results.read_results(tmp_path / "seeds" / "results.json")
     assert found["provenance"]["seeds"] == [0]
     assert "run 2 of 2: model, seed 1 is not finished" in capsys.readouterr().err
-    assert set(os.listdir(tmp_path / "seeds")) == {"0", "results.json"}
+    assert set(os.listdir(tmp_path / "seeds")) == {"0", "config.json", "results.json", "table.txt"}
