@@ -128,7 +128,7 @@ def test_every_preset_of_a_system_of_others_runs_to_the_end(preset, tiny_dir, ru
     aqa_job.run(tiny_config(tiny_dir, run_dir, preset), tmp_path / "run")
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     scores = written["test"]["model"]
-    assert scores["mae"] < 100 and scores["map"] is None and scores["boundary_ms"] is None
+    assert scores["mae"] is not None and scores["map"] is None and scores["boundary_ms"] is None
     published = written["provenance"]["published"]
     assert published["system"] == aqa.SYSTEMS[preset]["system"]
     assert published["leaves_as_published"] == (preset == "core_as_published")
