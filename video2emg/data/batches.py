@@ -107,9 +107,7 @@ def train_batches(
         example = examples.read_window(int(index), window_start)
         return augmentation(example, rng, examples.mirror)
 
-    # The slice takes everything; but grain's randomness depends on the chain of operations, and
-    # published runs had one here.
-    clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()[::1]
+    clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()
     if same_action > 1:
         actions = [examples.clip(i).action for i in range(len(examples))]
         clips = SameActionBatches(clips, actions, same_action, seed)
