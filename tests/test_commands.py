@@ -15,7 +15,8 @@ from video2emg.cli import config, main
 from video2emg.core.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("*/README.md"))]
+# A folder with a dot is not ours: the README's test command installs packages into `.venv`.
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("[!.]*/README.md"))]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 SOURCES = [ROOT / "launch.py", *sorted((ROOT / "configs").rglob("*.py"))]
 SOURCES += sorted((ROOT / "tools").glob("*.py"))
