@@ -71,7 +71,7 @@ def test_impulse_keeps_its_instant_at_every_rate():
         assert abs(grid[out[:, 0].argmax()] - time[at]) <= 0.02
 
 
-def test_references_are_fitted_on_the_right_people_and_invertible():
+def test_normalisations_are_fitted_on_the_right_subjects():
     clips = [make_clip(i, subject=f"s{i % 3}") for i in range(6)]
     pairs = [(c, emg.clip_envelope(c) * (100.0 if c.subject == "s2" else 1.0)) for c in clips]
     train = emg.Normalisation.fit("train", pairs, {"s0", "s1"})

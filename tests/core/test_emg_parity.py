@@ -3,7 +3,7 @@
 LibEMG asks for NumPy 1 and OpenCV, so its part runs in an environment of its own:
 
     python -m venv parity && parity/bin/pip install libemg neurokit2 jaxtyping pytest beartype
-    parity/bin/python -m pytest --noconftest tests/data/test_emg_parity.py
+    parity/bin/python -m pytest --noconftest tests/core/test_emg_parity.py
 """
 
 import numpy as np
@@ -76,7 +76,7 @@ def test_envelope_is_that_of_neurokits_filters(raw):
     assert gap(emg.envelope(raw, RATE), theirs) < AS_EQUAL
 
 
-def test_where_neurokits_ready_made_steps_are_another_definition(raw):
+def test_neurokits_other_steps_have_another_definition(raw):
     """`emg_clean` cuts below 100 Hz; `emg_amplitude` knows no sampling rate and squares."""
     nk = pytest.importorskip("neurokit2", reason="NeuroKit2 is not installed")
     time = np.arange(4000) / RATE

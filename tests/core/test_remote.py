@@ -5,37 +5,42 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
+import numpy as np
 import pytest
 
+from tests.train import tiny
 from video2emg.core import remote
-from video2emg.core.errors import UserError
+from video2emg.core.errors import Interrupted, UserError
 from video2emg.data.store import open_dataset
 
-# Read when gcsfs is imported: the emulator does not know what kind a bucket is.
+# Read when gcsfs is imported: the emulator does not know kinds of buckets.
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 pytest.importorskip("gcsfs", reason="needs the extra gcs")
 server = pytest.importorskip("gcp_storage_emulator.server")
-ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    running = server.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """An empty bucket, and what the client must be told to find it."""
+def bucket(emulator, tmp_path, monkeypatch):
+    """An empty bucket; the client is told where to find it."""
     import fsspec
 
-    running = server.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
-    running.start()
-    port = running._api._httpd.server_address[1]
+    emulator.wipe(keep_buckets=True)
+    port = emulator._api._httpd.server_address[1]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fsspec.get_filesystem_class("gs").clear_instance_cache()
     yield fsspec.filesystem("gs", use_listings_cache=False)
     fsspec.get_filesystem_class("gs").clear_instance_cache()
-    running.stop()
 
 
 def content(folder):
@@ -56,7 +61,7 @@ def write(folder, **files):
         (folder / name).write_text(text)
 
 
-def test_what_is_done_on_one_machine_is_there_on_the_next(bucket, tmp_path):
+def test_a_run_is_the_same_on_the_next_machine(bucket, tmp_path):
     address = "gs://bucket/runs/a"
     with remote.workdir(address) as folder:
         write(folder, **{"config.json": "{}", "checkpoints/1/x": "one", "metrics.jsonl": "1\n"})
@@ -74,7 +79,7 @@ def test_what_is_done_on_one_machine_is_there_on_the_next(bucket, tmp_path):
     assert not bucket.exists("bucket/runs/a/checkpoints/1/x")
 
 
-def test_it_is_copied_while_it_goes_on_and_after_an_error(bucket):
+def test_a_run_is_copied_while_it_goes_on_and_after_an_error(bucket):
     with (
         pytest.raises(ValueError, match="of the job"),
         remote.workdir("gs://bucket/run", every_s=0.05) as folder,
@@ -89,8 +94,8 @@ def test_it_is_copied_while_it_goes_on_and_after_an_error(bucket):
     assert bucket.cat_file("bucket/run/second") == b"2"
 
 
-def test_a_push_that_is_cut_off_leaves_what_was_there(bucket, tmp_path, monkeypatch):
-    """Files arrive, the manifest doesn't: the next machine has what went before."""
+def test_an_interrupted_copy_keeps_the_last_manifest(bucket, tmp_path, monkeypatch):
+    """If files arrive without a manifest, the next machine gets the run before them."""
     with remote.workdir("gs://bucket/run") as folder:
         write(folder, **{"checkpoints/1/x": "one"})
     with monkeypatch.context() as cut:
@@ -102,7 +107,7 @@ def test_a_push_that_is_cut_off_leaves_what_was_there(bucket, tmp_path, monkeypa
             shutil.rmtree(folder / "checkpoints/1")
             write(folder, **{"checkpoints/2/x": "two"})
     assert bucket.exists("bucket/run/checkpoints/2/x")
-    # This machine is ahead of the bucket and goes on from there; another one has what was pushed.
+    # This machine is newer than the bucket and continues; another one gets what was pushed.
     with remote.workdir("gs://bucket/run") as folder:
         assert content(folder) == {"checkpoints/2/x": b"two"}
         shutil.rmtree(folder / "checkpoints/2")
@@ -112,7 +117,7 @@ def test_a_push_that_is_cut_off_leaves_what_was_there(bucket, tmp_path, monkeypa
         assert content(folder) == {"checkpoints/1/x": b"one"}
 
 
-def test_who_went_on_elsewhere_is_followed(bucket, tmp_path):
+def test_changes_by_another_machine_are_fetched(bucket, tmp_path):
     with remote.workdir("gs://bucket/run") as folder:
         write(folder, a="here")
     kept = shutil.copytree(tmp_path / "cache", tmp_path / "kept")
@@ -122,12 +127,12 @@ def test_who_went_on_elsewhere_is_followed(bucket, tmp_path):
     shutil.move(kept, tmp_path / "cache")
     with remote.workdir("gs://bucket/run") as folder:
         assert content(folder) == {"a": b"there", "b": b"new"}
-    bucket.rm("bucket/run", recursive=True)  # the owner begins anew
+    bucket.rm("bucket/run", recursive=True)  # the owner deletes the run
     with remote.workdir("gs://bucket/run") as folder:
         assert content(folder) == {}
 
 
-def test_mistakes_cost_one_line(bucket, tmp_path, monkeypatch):
+def test_mistakes_give_one_line(bucket, tmp_path, monkeypatch):
     bucket.pipe_file("bucket/other/notes.txt", b"mine")
     with (
         pytest.raises(UserError, match="gs://bucket/other is not empty and holds no run"),
@@ -165,55 +170,31 @@ def test_a_dataset_is_fetched_once_and_checked(bucket, tiny_dir, monkeypatch):
     place = next(key for key in bucket.find("bucket/data") if "array_record" in key)
     bucket.pipe_file(place, b"short")
     seal = place.rsplit("/", 1)[0] + "/file_sizes.json"
-    bucket.pipe_file(seal, bucket.cat_file(seal) + b"\n")  # uploaded anew
+    bucket.pipe_file(seal, bucket.cat_file(seal) + b"\n")  # uploaded again
     with pytest.raises(UserError, match=r"damaged: 5 instead of \d+ bytes"):
         open_dataset("gymsim/tiny", "gs://bucket/data")
 
 
-def test_a_run_that_is_told_to_stop_goes_on_elsewhere(bucket, tiny_dir, tmp_path):
-    """Two machines, one after the other, end where one alone does."""
-    command = [
-        sys.executable,
-        "launch.py",
-        "--config",
-        "configs/v2emg.py:debug",
-        f"--config.data.dir={tiny_dir}",
-        "--config.train.save_every=5",
-        "--config.train.log_every=1",
-    ]
-    env = os.environ | {"JAX_PLATFORMS": "cpu"}
-    process = subprocess.Popen(
-        [*command, "--workdir", "gs://bucket/run"],
-        cwd=ROOT,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    mirror = tmp_path / "cache/video2emg/buckets/runs/bucket/run/metrics.jsonl"
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        if mirror.exists() and mirror.read_text().count("\n") >= 3:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=200)[1].decode()
-    assert process.returncode == 75 and "all of this run is in gs://bucket/run" in told, told
+def test_a_run_that_is_stopped_continues_on_another_machine(bucket, tmp_path, capsys):
+    """Two machines, one after the other, end with the result of one."""
+
+    def stop(params):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="after step 4"), remote.workdir("gs://bucket/run") as run:
+        run.mkdir(parents=True)
+        tiny.run(run, check=stop)
+    assert "all of this run is in gs://bucket/run" in capsys.readouterr().err
     assert bucket.exists("bucket/run/checkpoints.json")
-    assert not bucket.exists("bucket/run/results.json")
     another_machine(tmp_path)
-    for workdir in ("gs://bucket/run", str(tmp_path / "alone")):
-        done = subprocess.run(
-            [*command, "--workdir", workdir], cwd=ROOT, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-    rows = [
-        bucket.cat_file("bucket/run/metrics.jsonl"),
-        (tmp_path / "alone/metrics.jsonl").read_bytes(),
+    with remote.workdir("gs://bucket/run") as run:
+        tiny.run(run)
+    tiny.run(tmp_path / "alone")
+    assert [row.get("loss") for row in tiny.lines(run)] == [
+        row.get("loss") for row in tiny.lines(tmp_path / "alone")
     ]
-    losses = [[json.loads(line).get("loss") for line in text.splitlines()] for text in rows]
-    assert losses[0] == losses[1] and len(losses[0]) >= 20
-    found = [
-        json.loads(bucket.cat_file("bucket/run/results.json")),
-        json.loads((tmp_path / "alone/results.json").read_text()),
-    ]
-    assert found[0]["test"] == found[1]["test"]
+    steps = tiny.config().steps
+    for a, b in zip(tiny.arrays(run, steps), tiny.arrays(tmp_path / "alone", steps), strict=True):
+        np.testing.assert_array_equal(a, b)
+    content_of_bucket = {key.removeprefix("bucket/run/") for key in bucket.find("bucket/run")}
+    assert set(content(run)) <= content_of_bucket

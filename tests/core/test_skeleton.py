@@ -20,27 +20,27 @@ def test_names_are_unique_and_have_mirror_images(name):
 def test_conversion_moves_joints_by_name(source, target):
     own = skeleton.skeleton(source)
     values = RNG.normal(size=(4, len(own), 3)).astype(np.float32)
-    found, names = skeleton.convert(values, source, target)
+    converted, names = skeleton.convert(values, source, target)
     for k, joint in enumerate(names):
         if joint in own:
-            np.testing.assert_array_equal(found[:, k], values[:, own.index(joint)])
+            np.testing.assert_array_equal(converted[:, k], values[:, own.index(joint)])
     if target == "flex_21":  # what models are trained on is complete, but for COCO's feet
-        lost = {name for name, x in zip(names, found[0], strict=True) if np.isnan(x).any()}
+        lost = {name for name, x in zip(names, converted[0], strict=True) if np.isnan(x).any()}
         assert lost == ({"left_toe", "right_toe"} if source == "coco_17" else set())
 
 
-def test_what_cannot_be_known_is_missing_and_middles_are_exact():
+def test_unknown_joints_are_missing_and_middles_are_exact():
     values = RNG.normal(size=(2, 21, 3)).astype(np.float32)
-    found, names = skeleton.convert(values, "flex_21", "ntu_25")
-    assert np.isnan(found[:, names.index("left_thumb")]).all()
+    converted, names = skeleton.convert(values, "flex_21", "ntu_25")
+    assert np.isnan(converted[:, names.index("left_thumb")]).all()
     hips = [vocabulary.FLEX_21.index(f"{side}_hip") for side in ("left", "right")]
-    np.testing.assert_allclose(found[:, 0], values[:, hips].mean(1), rtol=1e-6)
+    np.testing.assert_allclose(converted[:, 0], values[:, hips].mean(1), rtol=1e-6)
 
 
-def test_ntu_fill_is_that_of_the_flex_loader():
-    """facts of the published remap: hips' middle → 0, neck → 2, head → 3, elbows … by side."""
+def test_ntu_joints_are_those_of_the_flex_loader():
+    """The published mapping: middle of the hips → 0, neck → 2, head → 3, and so on."""
     values = np.arange(21 * 3, dtype=np.float32).reshape(1, 21, 3)
-    found, _ = skeleton.convert(values, "flex_21", "ntu_25")
+    converted, _ = skeleton.convert(values, "flex_21", "ntu_25")
     for ntu, flex in (
         (2, 1),
         (3, 0),
@@ -52,9 +52,9 @@ def test_ntu_fill_is_that_of_the_flex_loader():
         (12, 16),
         (16, 11),
     ):
-        np.testing.assert_array_equal(found[:, ntu], values[:, flex])
+        np.testing.assert_array_equal(converted[:, ntu], values[:, flex])
 
 
-def test_unknown_skeletons_are_named():
+def test_unknown_skeletons_are_refused():
     with pytest.raises(UserError, match=r"clips\.csv: 'coco' is not one of flex_21"):
         skeleton.skeleton("coco", "clips.csv")

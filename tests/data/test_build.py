@@ -1,4 +1,4 @@
-"""Builds that are killed, that meet, that fail, and that Beam does."""
+"""Builds that are killed, meet or fail, with workers and with Beam."""
 
 import errno
 import math
@@ -24,18 +24,18 @@ from video2emg.data.workers import in_order
 from .test_recordings import folder as recordings
 
 ROOT = pathlib.Path(__file__).parents[2]
-VERSION = str(gymsim.Builder.VERSION)
+VERSION, GYMSIM = str(Recordings.VERSION), str(gymsim.Builder.VERSION)
 BUILD = (
-    "import sys; from video2emg.data import store; store.open_dataset('gymsim/tiny', sys.argv[1])"
+    "import sys; from video2emg.data import store; "
+    "store.open_dataset('recordings/default', *sys.argv[1:])"
 )
 
 
 def start(code, *args):
-    """A program in a process group of its own."""
-    root = pathlib.Path(__file__).parents[2]
+    """Starts a program in its root process group."""
     return subprocess.Popen(
         [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *map(str, args)],
-        cwd=root,
+        cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -45,24 +45,29 @@ def start(code, *args):
 def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.02)
 
 
 def alive(group):
-    """Processes of a group that still run (zombies do not)."""
-    found = []
+    """Running processes of a group, without zombies."""
+    processes = []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
         except (OSError, ProcessLookupError):
             continue
         if int(pgrp) == group and state != "Z":
-            found.append(stat.parent.name)
-    return found
+            processes.append(stat.parent.name)
+    return processes
 
 
-def same(one, other):
+def assert_order_of_the_plan(dataset, root):
+    for split, rows in Recordings.plan(root, "default").items():
+        assert [clip.clip_id for clip in dataset.splits[split]] == [row.clip_id for row in rows]
+
+
+def assert_same(one, other):
     for split, clips in one.splits.items():
         assert len(clips) == len(other.splits[split])
         for a, b in zip(clips, other.splits[split], strict=True):
@@ -70,61 +75,56 @@ def same(one, other):
             np.testing.assert_array_equal(a.emg, b.emg)
 
 
-def test_a_killed_build_starts_again_cleanly_and_leaves_no_process(tmp_path, tiny_dir):
-    process = start(BUILD, tmp_path)
-    home = tmp_path / "gymsim" / "tiny"
+def test_a_killed_build_leaves_no_process_and_starts_again(tmp_path):
+    root, home = recordings(tmp_path, 40), tmp_path / "data" / "recordings" / "default"
+    process = start(BUILD, tmp_path / "data", root)
     wait_for(lambda: list(home.rglob("*array_record*")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (home / VERSION).exists() and (home / f".{VERSION}.building").exists()
     wait_for(lambda: not alive(process.pid), 20)
-    dataset = store.open_dataset("gymsim/tiny", tmp_path)
-    same(dataset, store.open_dataset("gymsim/tiny", tiny_dir))
+    dataset = store.open_dataset("recordings/default", tmp_path / "data", root)
+    assert_order_of_the_plan(dataset, root)
     assert {path.name for path in home.iterdir()} == {VERSION, f".{VERSION}.lock"}
 
 
 def test_two_builds_at_once_make_one_dataset(tmp_path):
-    own = recordings(tmp_path)
-    home = tmp_path / "data" / "recordings" / "default"
-    code = (
-        "import sys; from video2emg.data import store; "
-        "store.open_dataset('recordings/default', *sys.argv[1:])"
-    )
-    with build._lock(home / ".1.0.0.lock"):
-        both = [start(code, tmp_path / "data", own) for _ in range(2)]
+    root, home = recordings(tmp_path), tmp_path / "data" / "recordings" / "default"
+    with build._lock(home / f".{VERSION}.lock"):
+        both = [start(BUILD, tmp_path / "data", root) for _ in range(2)]
         for process in both:
             assert "another process is building" in process.stderr.readline()
-        assert not (home / "1.0.0").exists()
+        assert not (home / VERSION).exists()
     assert [process.wait(120) for process in both] == [0, 0]
-    same(
-        store.open_dataset("recordings/default", tmp_path / "data", own),
-        store.open_dataset("recordings/default", tmp_path / "alone", own),
+    assert_same(
+        store.open_dataset("recordings/default", tmp_path / "data", root),
+        store.open_dataset("recordings/default", tmp_path / "alone", root),
     )
-    assert {path.name for path in home.iterdir()} == {"1.0.0", ".1.0.0.lock"}
+    assert {path.name for path in home.iterdir()} == {VERSION, f".{VERSION}.lock"}
 
 
 @pytest.mark.parametrize(
-    "failure, seen",
+    "failure, raised",
     [
         (KeyboardInterrupt(), KeyboardInterrupt),
         (OSError(errno.ENOSPC, "No space left on device"), UserError),
     ],
 )
-def test_an_interrupted_build_leaves_nothing_that_looks_whole(tmp_path, monkeypatch, failure, seen):
+def test_an_interrupted_build_leaves_only_its_lock(tmp_path, monkeypatch, failure, raised):
     def interrupted(maker, items):
         yield maker(items[0])
         raise failure
 
     monkeypatch.setattr(builder_lib, "in_order", interrupted)
-    with pytest.raises(seen) as caught:
+    with pytest.raises(raised) as caught:
         store.open_dataset("gymsim/tiny", tmp_path)
-    if seen is UserError:
+    if raised is UserError:
         assert "disk full while building" in str(caught.value)
         assert "config.data.dir" in str(caught.value)
-    assert [p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()] == [f".{VERSION}.lock"]
+    assert [p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()] == [f".{GYMSIM}.lock"]
 
 
-def test_a_folder_that_cannot_be_locked_is_said(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_locked_is_refused(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -133,18 +133,16 @@ def test_a_folder_that_cannot_be_locked_is_said(tmp_path, monkeypatch):
         store.open_dataset("gymsim/tiny", tmp_path)
 
 
-def test_work_in_processes_comes_back_in_order():
+def test_results_of_workers_are_in_order():
     texts = [f"({i}, __import__('os').getpid())" for i in range(12)]
-    found = list(in_order(eval, texts, workers=2))
-    assert [value for value, _ in found] == list(range(12))
-    assert os.getpid() not in {pid for _, pid in found} and len({pid for _, pid in found}) <= 2
+    results = list(in_order(eval, texts, workers=2))
+    assert [value for value, _ in results] == list(range(12))
+    assert os.getpid() not in {pid for _, pid in results} and len({pid for _, pid in results}) <= 2
     with pytest.raises(ValueError, match=r"math domain|nonnegative"):
         list(in_order(math.sqrt, range(4, -5, -1), workers=2))
 
 
 def test_few_results_wait_in_memory():
-    """The producer is never more than a fixed number of items ahead of the consumer."""
-
     class Items(list):
         asked = 0
 
@@ -162,16 +160,15 @@ def test_few_results_wait_in_memory():
 
 def test_shards_keep_the_order_of_the_plan(tmp_path, monkeypatch):
     monkeypatch.setattr(builder_lib, "SHARD", 2)
-    own = recordings(tmp_path, 11)
-    dataset = store.open_dataset("recordings/default", tmp_path / "data", own)
-    plan = Recordings.plan(own, "default")
-    for split, rows in plan.items():
+    root = recordings(tmp_path, 11)
+    dataset = store.open_dataset("recordings/default", tmp_path / "data", root)
+    assert_order_of_the_plan(dataset, root)
+    for split, clips in dataset.splits.items():
         shards = list(tmp_path.rglob(f"*{split}.array_record*"))
-        assert len(shards) == (len(rows) + 1) // 2
-        assert [clip.clip_id for clip in dataset.splits[split]] == [row.clip_id for row in rows]
+        assert len(shards) == (len(clips) + 1) // 2
 
 
-def test_without_beam_it_says_what_to_install(tmp_path, monkeypatch):
+def test_without_beam_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam.options", None)
     with pytest.raises(UserError, match=r"pip install \"video2emg\[beam\]\""):
         store.open_dataset("gymsim/tiny", tmp_path, beam="--runner=DirectRunner")
@@ -181,16 +178,16 @@ def test_beam_builds_the_same_dataset(tmp_path, tiny_dir):
     pytest.importorskip("apache_beam", reason="apache-beam is not installed (extra `beam`)")
     beam = "--runner=DirectRunner"
     built = store.open_dataset("gymsim/tiny", tmp_path / "beam", beam=beam)
-    same(built, store.open_dataset("gymsim/tiny", tiny_dir))
-    (tmp_path / "own").mkdir()
-    own = recordings(tmp_path / "own")
-    by_beam = store.open_dataset("recordings/default", tmp_path / "a", own, beam=beam)
-    same(by_beam, store.open_dataset("recordings/default", tmp_path / "b", own))
+    assert_same(built, store.open_dataset("gymsim/tiny", tiny_dir))
+    (tmp_path / "root").mkdir()
+    root = recordings(tmp_path / "root")
+    by_beam = store.open_dataset("recordings/default", tmp_path / "a", root, beam=beam)
+    assert_same(by_beam, store.open_dataset("recordings/default", tmp_path / "b", root))
 
 
 def test_a_script_without_a_main_guard_builds_a_dataset_with_workers(tmp_path):
     """Workers do not import the script again: else each would wait for the build it is part of."""
-    own = recordings(tmp_path, 9)
+    root = recordings(tmp_path, 9)
     file = ezc3d.c3d()
     file["parameters"]["ANALOG"]["RATE"]["value"] = [1000.0]
     file["parameters"]["ANALOG"]["LABELS"]["value"] = ["A", "B"]
@@ -198,8 +195,8 @@ def test_a_script_without_a_main_guard_builds_a_dataset_with_workers(tmp_path):
     file["parameters"]["POINT"]["RATE"]["value"] = [100.0]
     file["data"]["points"] = np.zeros((4, 0, 200))
     file["data"]["analogs"] = np.random.default_rng(0).normal(size=(1, 2, 2000))
-    file.write(str(own / "a.c3d"))
-    table = own / "clips.csv"
+    file.write(str(root / "a.c3d"))
+    table = root / "clips.csv"
     table.write_text(table.read_text().replace("a.csv", "a.c3d"))
     script = tmp_path / "script.py"
     script.write_text(
@@ -211,7 +208,7 @@ def test_a_script_without_a_main_guard_builds_a_dataset_with_workers(tmp_path):
         "print(sum(map(len, dataset.splits.values())))\n"
     )
     done = subprocess.run(
-        [sys.executable, script, own],
+        [sys.executable, script, root],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Each defect is planted in clean clips and must be found, alone, where it is."""
+"""Each defect is put into clean clips; it must be frequency in its place, and nothing else."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from video2emg.data.check import check_clip, check_dataset
 
 
 def clean(index=0, **more):
-    """A clip whose EMG is that of a real amplifier in mV, and whose pictures are its own."""
+    """A clip with a realistic amplitude in mV, and with pictures that no other clip has."""
     clip = make_clip(index, seconds=3.0, **more)
     frames = [frame + bytes([index]) for frame in clip.frames]  # decoders stop before it
     return dataclasses.replace(clip, emg=0.1 * clip.emg, frames=frames)
@@ -33,7 +33,7 @@ def test_gymsim_has_no_findings(tiny_dir):
     assert report.findings == [] and sum(report.clips.values()) == 24
 
 
-def planted(name):
+def with_defect(name):
     clip = clean()
     emg, time = clip.emg.copy(), clip.emg_time
     left = "emg/left_vastus_lateralis"
@@ -121,8 +121,8 @@ def frames_of(clip, keep):
         "contract",
     ],
 )
-def test_a_planted_defect_is_found_and_nothing_else(name):
-    clip, expected = planted(name)
+def test_a_defect_is_found_and_nothing_else(name):
+    clip, expected = with_defect(name)
     assert codes(clip) == [expected]
 
 
@@ -134,18 +134,18 @@ def test_frames_on_a_clock_of_another_unit(factor):
     assert codes(odd) == [("error", "frame_rate", f"frames/{v}") for v in bare.views]
 
 
-def test_a_rate_that_no_amplifier_has():
+def test_a_rate_that_no_amplifier_has_is_an_error():
     fast = dataclasses.replace(clean(), emg_rate=1e6)
     assert ("error", "emg_rate", "emg_rate") in codes(fast)
 
 
-def test_which_mains_is_said():
-    clip, _ = planted("hum")
+def test_the_mains_frequency_is_named():
+    clip, _ = with_defect("hum")
     [finding] = check_clip(clip)
     assert "60 Hz" in finding.message and "notch=60" in finding.message
 
 
-def test_envelopes_are_not_blamed_for_being_smooth():
+def test_envelopes_have_no_findings_of_raw_emg():
     clip = clean()
     smooth = np.abs(np.sin(np.pi * np.arange(300) / 100))[:, None] * [1.0, 0.8]
     smooth[:50] = 0
@@ -159,7 +159,7 @@ def test_envelopes_are_not_blamed_for_being_smooth():
     assert check_clip(clip) == []
 
 
-def test_between_clips_and_splits():
+def test_duplicates_and_shared_subjects_are_found():
     one, two = clean(0), clean(1, subject="s1")
     twin = dataclasses.replace(one, clip_id="twin", subject="s2")
     report = check_dataset({"train": [one, two], "test": [twin]})
@@ -174,7 +174,7 @@ def test_between_clips_and_splits():
     assert report.errors == 1 and report.clips == {"train": 2}
 
 
-def test_exchanged_channels_are_suspected_of_the_right_person():
+def test_exchanged_channels_are_found_in_the_right_subject():
     def lifter(index, exchanged=False):
         clip = clean(index, subject=f"s{index}")
         rng, time = np.random.default_rng(index), clip.emg_time
@@ -194,12 +194,12 @@ def test_hum_is_the_share_of_power_at_the_mains():
     noise = np.random.default_rng(0).normal(size=4000)
     assert check.hum(noise, 1000.0)[0] < 0.06
     for mains in (50.0, 60.0):
-        share, found = check.hum(noise + np.sqrt(2) * np.sin(2 * np.pi * mains * time), 1000.0)
-        assert found == mains and share == pytest.approx(0.5, abs=0.05)
+        share, frequency = check.hum(noise + np.sqrt(2) * np.sin(2 * np.pi * mains * time), 1000.0)
+        assert frequency == mains and share == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_command_writes_table_file_and_pictures(tmp_path, capsys, monkeypatch):
-    clip, _ = planted("flat")
+    clip, _ = with_defect("flat")
     monkeypatch.setattr(store, "source_clips", lambda *_: {"train": [clean(1), clip]})
     assert check_data.run(check_data.Options("some/thing", out=str(tmp_path))) == 1
     assert "error   flat" in capsys.readouterr().out

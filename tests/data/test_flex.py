@@ -1,4 +1,4 @@
-"""FLEX's layout: GymSim written in it and read again, and trees that are not as they should be."""
+"""FLEX's layout: GymSim written and read again, and trees with mistakes."""
 
 import csv
 import dataclasses
@@ -18,6 +18,8 @@ from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.eval.out_of_domain import OODDetector
 from video2emg.jobs import video2emg
+
+from .presets import check_preset
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def clips_of(root, config="cross_subject"):
     return [c for part in Builder.source(root, config).values() for c in part]
 
 
-def test_the_tree_has_the_published_names_and_shapes(exported):
+def test_written_files_have_the_published_names_and_shapes(exported):
     root, _ = exported
     lists = {
         s: scipy.io.loadmat(root / "Split_4" / f"split_4_{s}_list.mat")[v]
@@ -54,11 +56,11 @@ def test_the_tree_has_the_published_names_and_shapes(exported):
     assert emg.shape[1] == 4
 
 
-def test_what_is_read_again_is_what_was_written(exported):
+def test_written_clips_are_read_again(exported):
     root, originals = exported
-    found = {(c.subject, c.action): c for c in clips_of(root)}
+    clips = {(c.subject, c.action): c for c in clips_of(root)}
     for clip in originals:
-        again = found[clip.subject, clip.action]
+        again = clips[clip.subject, clip.action]
         np.testing.assert_array_equal(again.emg, clip.emg)
         assert again.muscles == clip.muscles and again.emg_rate == clip.emg_rate
         assert again.load == clip.load and again.score == pytest.approx(clip.score)
@@ -71,7 +73,7 @@ def test_what_is_read_again_is_what_was_written(exported):
         assert not again.errors and not again.phases  # what the layout cannot hold
 
 
-def test_people_are_held_out_unless_the_official_lists_are_asked_for(exported):
+def test_subjects_are_held_out_unless_the_official_lists_are_chosen(exported):
     root, _ = exported
     people = [{c.subject for c in part} for part in Builder.source(root, "cross_subject").values()]
     assert len(set.union(*people)) == sum(map(len, people)) == 4
@@ -80,6 +82,13 @@ def test_people_are_held_out_unless_the_official_lists_are_asked_for(exported):
     assert "LEAKS" in Builder.builder_configs["official"].description
 
 
+def test_the_preset_fits_the_dataset(exported, tmp_path):
+    dataset, results = check_preset(v2emg.get_config("flex"), tmp_path, exported[0])
+    assert dataset.simulated is True  # the files say where they come from
+    assert np.isfinite(results["model"]["rmse"]) and "nearest_neighbour" in results["baselines"]
+
+
+@pytest.mark.slow
 def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
     root, _ = exported
     config = v2emg.get_config("flex")
@@ -101,8 +110,8 @@ def test_missing_views_and_modalities_stay_empty(tree):
     (tree / "EMG" / "A02" / "001" / "EMG.csv").unlink()
     facts = yaml.safe_load((tree / "flex.yaml").read_text()) | {"frame_rate": 40.0}
     (tree / "flex.yaml").write_text(yaml.safe_dump(facts))
-    found = {c.clip_id: c for c in clips_of(tree)}
-    first, second = found["flex_A01_001"], found["flex_A02_001"]
+    clips = {c.clip_id: c for c in clips_of(tree)}
+    first, second = clips["flex_A01_001"], clips["flex_A02_001"]
     assert first.views == ("front",) and not first.joints and first.muscles
     assert not second.muscles and second.frame_time[1] == pytest.approx(1 / 40)
 
@@ -120,7 +129,7 @@ def test_two_columns_are_one_muscle_left_and_right(tree):
 
 
 @pytest.mark.parametrize(
-    "path, content, says",
+    "path, content, message",
     [
         ("EMG/A01/001/EMG.csv", "", r"EMG\.csv: fewer than two rows"),
         ("EMG/A01/001/EMG.csv", "1,2,3\n1,2,3\n", r"EMG\.csv, line 1: expected 2 or 4 numbers"),
@@ -134,9 +143,9 @@ def test_two_columns_are_one_muscle_left_and_right(tree):
         ("subjects.csv", "who\nx\n", r"subjects\.csv: expected the columns"),
     ],
 )
-def test_odd_files_are_named(tree, path, content, says):
+def test_wrong_files_are_named(tree, path, content, message):
     (tree / path).write_text(content)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         for clip in clips_of(tree):
             if isinstance(clip, UserError):
                 raise clip
@@ -150,19 +159,19 @@ def test_a_sample_listed_twice_is_refused(tree):
         clips_of(tree)
 
 
-def test_without_files_the_way_to_them_is_said(tmp_path):
+def test_without_files_the_message_says_where_to_get_them(tmp_path):
     with pytest.raises(UserError, match="on request by its authors"):
         store.open_dataset("flex/cross_subject", tmp_path)
     with pytest.raises(UserError, match=r"split_4_train_list\.mat: no such file"):
         store.open_dataset("flex/cross_subject", tmp_path, tmp_path)
 
 
-def test_what_does_not_fit_the_layout_is_refused(tmp_path):
+def test_clips_that_do_not_fit_the_layout_are_refused(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
     with pytest.raises(UserError, match="not empty"):
         to_flex({"train": [make_clip()]}, tmp_path / "full")
-    odd = dataclasses.replace(
+    one_channel = dataclasses.replace(
         make_clip(),
         muscles=("left_soleus",),
         emg=make_clip().emg[:, :1],
@@ -170,4 +179,4 @@ def test_what_does_not_fit_the_layout_is_refused(tmp_path):
         drive=np.zeros((0, 0)),
     )
     with pytest.raises(UserError, match="1 EMG channels"):
-        to_flex({"train": [odd]}, tmp_path / "new")
+        to_flex({"train": [one_channel]}, tmp_path / "new")

@@ -1,4 +1,4 @@
-"""What a watch and a pose detector wrote, on the clip's clock; and nonsense of both."""
+"""Keypoints of detectors and rates of watches, on the clip's clock; and files with mistakes."""
 
 import json
 
@@ -57,19 +57,19 @@ def person(joints, scale=50.0, seed=0):
 def openpose(path, frames):
     path.mkdir(exist_ok=True)
     for number, people in frames.items():
-        found = [{"person_id": [-1], "pose_keypoints_2d": p.ravel().tolist()} for p in people]
-        content = {"version": 1.3, "people": found}
+        detected = [{"person_id": [-1], "pose_keypoints_2d": p.ravel().tolist()} for p in people]
+        content = {"version": 1.3, "people": detected}
         (path / f"a_{number:012d}_keypoints.json").write_text(json.dumps(content))
     return path
 
 
-def test_openpose_and_coco_say_the_same(tmp_path):
+def test_openpose_and_coco_give_the_same_keypoints(tmp_path):
     first, second = person(25), person(25, seed=1)
-    first[3] = 0  # not found
-    found = keypoints.read(openpose(tmp_path / "o", {0: [first], 1: [], 7: [second]}))
-    assert found.joints == skeleton.OPENPOSE_25 and list(found.frame) == [0, 7]
-    assert np.isnan(found.points[0, 3, :2]).all() and found.points[0, 3, 2] == 0
-    np.testing.assert_allclose(found.points[1], second)
+    first[3] = 0  # not detected
+    detected = keypoints.read(openpose(tmp_path / "o", {0: [first], 1: [], 7: [second]}))
+    assert detected.joints == skeleton.OPENPOSE_25 and list(detected.frame) == [0, 7]
+    assert np.isnan(detected.points[0, 3, :2]).all() and detected.points[0, 3, 2] == 0
+    np.testing.assert_allclose(detected.points[1], second)
     one = person(17)
     results = [{"image_id": 4, "category_id": 1, "keypoints": one.ravel().tolist(), "score": 0.9}]
     (tmp_path / "results.json").write_text(json.dumps(results))
@@ -79,12 +79,12 @@ def test_openpose_and_coco_say_the_same(tmp_path):
     }
     (tmp_path / "labels.json").write_text(json.dumps(labels))
     for name in ("results.json", "labels.json"):
-        found = keypoints.read(tmp_path / name)
-        assert found.joints == skeleton.COCO_17 and list(found.frame) == [4]
-        np.testing.assert_allclose(found.points[0], one)
+        detected = keypoints.read(tmp_path / name)
+        assert detected.joints == skeleton.COCO_17 and list(detected.frame) == [4]
+        np.testing.assert_allclose(detected.points[0], one)
 
 
-def test_of_several_people_one_must_be_chosen(tmp_path):
+def test_one_of_several_people_must_be_chosen(tmp_path):
     small, large = person(25, 10), person(25, 60, seed=1)
     path = openpose(tmp_path / "o", {0: [small, large], 1: [large]})
     with pytest.raises(UserError, match="2 people in frame 0; keep one"):
@@ -93,7 +93,7 @@ def test_of_several_people_one_must_be_chosen(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, says",
+    "content, message",
     [
         ("", "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -108,12 +108,12 @@ def test_of_several_people_one_must_be_chosen(tmp_path):
         (json.dumps({"images": [], "annotations": [{"image_id": 1, "keypoints": [9] * 51}]}), None),
     ],
 )
-def test_broken_json_is_named(tmp_path, content, says):
+def test_broken_json_is_named(tmp_path, content, message):
     (tmp_path / "a.json").write_text(content)
-    if says is None:  # without images, the id of one is its number
+    if message is None:  # without images, the id of one is its number
         assert list(keypoints.read(tmp_path / "a.json").frame) == [1]
         return
-    with pytest.raises(UserError, match="a.json.*" + says) as caught:
+    with pytest.raises(UserError, match="a.json.*" + message) as caught:
         keypoints.read(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
 
@@ -122,18 +122,18 @@ def test_broken_json_is_named(tmp_path, content, says):
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=JUNK)
-def test_any_json_is_read_or_refused_in_one_line(tmp_path, content):
+def test_any_json_is_read_or_refused_with_one_line(tmp_path, content):
     text = json.dumps(content)
     (tmp_path / "a.json").write_text(text)
     (tmp_path / "o").mkdir(exist_ok=True)
     (tmp_path / "o" / "a_000000000001_keypoints.json").write_text(text)
     for path in (tmp_path / "a.json", tmp_path / "o"):
         try:
-            found = keypoints.read(path)
+            detected = keypoints.read(path)
         except UserError as error:
             assert "\n" not in str(error)
         else:
-            assert found.points.shape == (len(found.frame), len(found.joints), 3)
+            assert detected.points.shape == (len(detected.frame), len(detected.joints), 3)
 
 
 def test_links_out_of_openposes_folder_are_refused(tmp_path):
@@ -154,7 +154,7 @@ def filmed(tmp_path, header, cells):
     return time
 
 
-def test_keypoints_lie_on_the_stored_square_at_their_frames_time(tmp_path):
+def test_keypoints_are_on_the_stored_frames_and_their_clock(tmp_path):
     time = filmed(tmp_path, ",keypoints_left,start,end", ",o,0.1,0.6")
     corners = np.tile([[64.0, 32.0, 1.0]], (25, 1))
     corners[0] = 32, 16, 0.5  # the middle
@@ -181,14 +181,8 @@ def stored(clip):
     return {name: plain(value) for name, value in schema.to_example(clip).items()}
 
 
-def test_records_from_before_keypoints_stay_readable():
-    example = stored(Clip(clip_id="a", dataset="d", subject="s", action="x"))
-    old = {name: value for name, value in example.items() if "keypoint" not in name}
-    assert schema.from_example(old).keypoints.shape == (0, 0, 3)
-
-
 @pytest.mark.parametrize(
-    "header, cells, says",
+    "header, cells, message",
     [
         (",pose", ",o", "pose: o: keypoints of one picture have no depth"),
         (",keypoints_front", ",o", "keypoints_front: needs the video"),
@@ -203,28 +197,28 @@ def test_records_from_before_keypoints_stay_readable():
         (",breath_rate", ",clockless.csv", "no column `time`"),
     ],
 )
-def test_mistakes_are_named_with_their_column(tmp_path, header, cells, says):
+def test_mistakes_are_named_with_their_column(tmp_path, header, cells, message):
     time = filmed(tmp_path, header, cells)
     openpose(tmp_path / "o", {n: [person(25)] for n in range(len(time))})
     (tmp_path / "h.csv").write_text("time [s],HR [bpm],cadence\n0,70,1\n5,72,1\n")
     (tmp_path / "late.csv").write_text("time,breath\n90,12\n95,13\n")
     (tmp_path / "clockless.csv").write_text("breath\n12\n13\n")
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         load_clip(read_table(tmp_path)[0])
 
 
-def test_a_watch_logs_unevenly_and_rarely(tmp_path):
-    own = folder(
+def test_a_log_of_rates_may_be_uneven_and_sparse(tmp_path):
+    root = folder(
         tmp_path,
         1,
         ",heart_rate,heart_channel,heart_offset,breath_rate,start,end",
         ",h.csv,HR,2,14.5,0.5,1.5",
     )
-    (own / "h.csv").write_text(
+    (root / "h.csv").write_text(
         "\ufefftime [s];HR [bpm];cadence\n-4;70;1\n-1,9;71,5;1\n"
         "-0,9;;1\n-0,8;72;1\n3;80;1\n9;90;1\n"
     )
-    clip = load_clip(read_table(own)[0])
+    clip = load_clip(read_table(root)[0])
     # Two seconds later, from 0.5 s on; the neighbours on either side are kept.
     np.testing.assert_allclose(clip.heart_time, [-0.4, 0.7, 4.5])
     np.testing.assert_allclose(clip.heart_rate, [71.5, 72, 80])
@@ -232,7 +226,7 @@ def test_a_watch_logs_unevenly_and_rarely(tmp_path):
     assert not [f for f in check.check_clip(clip) if "rate" in f.code]
 
 
-def test_points_outside_the_picture_are_suspected():
+def test_keypoints_outside_the_picture_are_found():
     clip = validate(
         Clip(
             clip_id="a",
@@ -254,32 +248,32 @@ def test_points_outside_the_picture_are_suspected():
 
 @pytest.mark.parametrize("source", skeleton.SKELETONS)
 @pytest.mark.parametrize("target", skeleton.SKELETONS)
-def test_shared_joints_survive_the_way_there_and_back(source, target):
+def test_shared_joints_survive_a_conversion_there_and_back(source, target):
     values = RNG.normal(size=(3, len(skeleton.skeleton(source)), 3)).astype(np.float32)
     there, names = skeleton.convert(values, source, target)
-    back, own = skeleton.convert(there, target, source)
-    for j, joint in enumerate(own):
+    back, root = skeleton.convert(there, target, source)
+    for j, joint in enumerate(root):
         if joint in names:
             np.testing.assert_array_equal(back[:, j], values[:, j])
 
 
-def test_joints_are_made_of_markers_in_a_motion_capture_file(tmp_path):
+def test_joints_are_means_of_markers(tmp_path):
     joints = skeleton.skeleton("flex_21")
     names = [name for joint in joints for name in ((f"{joint}_m", f"{joint}_l"))]
     header = ",".join(["time", *(f"{n}_{a} [mm]" for n in names for a in "xyz")])
     values = RNG.normal(size=(20, len(names), 3)) * 1000
     rows = [",".join(map(repr, [i / 10, *v.ravel().tolist()])) for i, v in enumerate(values)]
     mapping = ";".join(f"{j}_m+{j}_l={j}" for j in joints if j != "left_toe")
-    own = folder(tmp_path, 1, ",pose,pose_joints", f",p.csv,{mapping};left_toe_m=left_toe")
-    (own / "p.csv").write_text("\n".join([header, *rows]))
-    clip = load_clip(read_table(own)[0])
+    root = folder(tmp_path, 1, ",pose,pose_joints", f",p.csv,{mapping};left_toe_m=left_toe")
+    (root / "p.csv").write_text("\n".join([header, *rows]))
+    clip = load_clip(read_table(root)[0])
     means = values.reshape(20, 21, 2, 3).mean(2) / 1000
     np.testing.assert_allclose(clip.pose[:, :20], means[:, :20], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(clip.pose[:, 20], values[:, -2] / 1000, rtol=1e-5, atol=1e-6)
-    table = (own / "clips.csv").read_text()
-    (own / "clips.csv").write_text(table.replace("left_toe_m=left_toe", "left_toe_m=left_tail"))
+    table = (root / "clips.csv").read_text()
+    (root / "clips.csv").write_text(table.replace("left_toe_m=left_toe", "left_toe_m=left_tail"))
     with pytest.raises(UserError, match="pose_joints: 'left_tail' is not a joint of flex_21"):
-        load_clip(read_table(own)[0])
-    (own / "clips.csv").write_text(table.replace(";left_toe_m=left_toe", ""))
+        load_clip(read_table(root)[0])
+    (root / "clips.csv").write_text(table.replace(";left_toe_m=left_toe", ""))
     with pytest.raises(UserError, match=r"p\.csv has nothing for left_toe"):
-        load_clip(read_table(own)[0])
+        load_clip(read_table(root)[0])

@@ -1,4 +1,4 @@
-"""MIA's layout read, also from trees that are not as they should be."""
+"""Reading MIA's layout, also from trees with mistakes."""
 
 import pickle
 import re
@@ -18,8 +18,8 @@ from video2emg.data.datasets.mia.load import load_clip
 
 from .mia_tree import EXERCISES, clips_of, grow, read
 
-LOOSE = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+FUZZ = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -39,7 +39,7 @@ def write_lists(root, folder, **lists):
         (root / folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
 
 
-def test_a_clip_is_what_the_files_hold(tree):
+def test_a_clip_has_the_values_of_its_files(tree):
     [clip] = [c for c in clips_of(tree) if c.clip_id == "val/Subject1/Squat/10"]
     folder = tree / "MIADatasetOfficial" / clip.clip_id
     np.testing.assert_array_equal(clip.emg, np.load(folder / "emgvalues.npy"))
@@ -50,12 +50,12 @@ def test_a_clip_is_what_the_files_hold(tree):
     right, down, away = np.moveaxis(np.load(folder / "joints3d.npy")[:, :25], 2, 0)
     np.testing.assert_array_equal(clip.pose, np.stack([-away, right, -down], 2))
     np.testing.assert_allclose(np.linalg.det(layout.AXES), 1)  # no mirror
-    # It was smoothed before: passed on as it is.
+    # It is an envelope already, and is not filtered again.
     np.testing.assert_array_equal(emg.clip_envelope(clip), clip.emg)
     assert clip.provenance["simulated"] is False
 
 
-def test_people_are_held_out_over_both_trees_by_default(tree):
+def test_subjects_of_both_trees_are_held_out_by_default(tree):
     parts = keys(tree, "cross_subject")
     people = [{key.split("/")[1] for key in part} for part in parts.values()]
     assert list(map(len, people)) == [1, 1, 1] and len(set.union(*people)) == 3
@@ -79,7 +79,7 @@ def test_minutes_are_held_out_as_blocks(tree, capsys):
 
 
 @pytest.mark.parametrize("config, held", [("subject_1", "Subject1"), ("exercise_Squat", "Squat")])
-def test_one_is_left_out(tree, config, held):
+def test_one_subject_or_exercise_is_left_out(tree, config, held):
     parts = keys(tree, config)
     assert all(f"/{held}/" in key and key.startswith("val/") for key in parts["test"])
     assert all(f"/{held}/" not in key for key in parts["train"] + parts["validation"])
@@ -88,7 +88,7 @@ def test_one_is_left_out(tree, config, held):
     assert not names[0] & names[1] and parts["train"] and parts["validation"]
 
 
-def test_lists_are_read_by_their_lines_whatever_their_names_and_slashes(tree, capsys):
+def test_lists_are_read_by_their_lines_and_not_by_their_names(tree, capsys):
     train = [
         f"MIADataset/train/Subject{s}/{e}/{n}"
         for s in range(3)
@@ -110,11 +110,13 @@ def test_lists_are_read_by_their_lines_whatever_their_names_and_slashes(tree, ca
     wanted = ["val/Subject0/Squat/10", "val/Subject0/Squat/9", "val/Subject1/Squat/9"]
     assert sorted(parts["test"]) == wanted
     assert len(parts["train"]) + len(parts["validation"]) == 27
-    said = capsys.readouterr().err
-    assert "36 clips listed in" in said and "9 are not in the tree, first train/Subject0" in said
+    printed = capsys.readouterr().err
+    assert (
+        "36 clips listed in" in printed and "9 are not in the tree, first train/Subject0" in printed
+    )
 
 
-def test_the_authors_default_list_leaves_one_person_out(tree):
+def test_the_authors_default_list_is_not_the_official_one(tree):
     everybody = [f"x/val/Subject{s}/Squat/9" for s in range(3)]
     train = ["x/train/Subject0/Squat/9", "x/train/Subject0/Squat/10"]
     write_lists(tree, "datasetsplits", train=train, val=everybody[1:], valold=everybody)
@@ -161,8 +163,8 @@ def test_lists_that_leak_are_refused(tree):
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300))
-@LOOSE
-def test_any_list_gives_clips_or_one_line(tmp_path, content):
+@FUZZ
+def test_any_list_gives_clips_or_one_error_line(tmp_path, content):
     path = tmp_path / "list.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
     try:
@@ -181,8 +183,8 @@ def npy(array):
 
 
 @given(st.data())
-@LOOSE
-def test_any_array_file_gives_its_numbers_or_one_line(tmp_path, data):
+@FUZZ
+def test_any_array_file_gives_its_numbers_or_one_error_line(tmp_path, data):
     good = npy(np.arange(12.0).reshape(4, 3))
     place = data.draw(st.integers(0, len(good)))
     broken = (
@@ -193,8 +195,8 @@ def test_any_array_file_gives_its_numbers_or_one_line(tmp_path, data):
     path = tmp_path / "x.npy"
     path.write_bytes(broken)
     try:
-        found = layout.read_array(path, tmp_path, (4, 3))
-        assert found.shape == (4, 3) and np.isfinite(found).all()
+        read_again = layout.read_array(path, tmp_path, (4, 3))
+        assert read_again.shape == (4, 3) and np.isfinite(read_again).all()
     except UserError as error:
         assert str(path) in str(error) and "\n" not in str(error)
 
@@ -225,8 +227,8 @@ def test_any_array_file_gives_its_numbers_or_one_line(tmp_path, data):
         max_leaves=20,
     )
 )
-@LOOSE
-def test_any_facts_are_used_or_named(tmp_path, content):
+@FUZZ
+def test_any_facts_are_used_or_refused(tmp_path, content):
     (tmp_path / "mia.yaml").write_text(yaml.safe_dump(content))
     try:
         facts = layout.read_facts(tmp_path)
@@ -245,7 +247,7 @@ HUGE = npy(np.zeros((30, 8))).replace(b"(30, 8), }      ", b"(99999999999, 8)}")
 
 
 @pytest.mark.parametrize(
-    "name, content, says",
+    "name, content, message",
     [
         ("emgvalues", None, r"emgvalues\.npy: no such file"),
         ("joints3d", None, r"joints3d\.npy: no such file"),
@@ -262,17 +264,21 @@ HUGE = npy(np.zeros((30, 8))).replace(b"(30, 8), }      ", b"(99999999999, 8)}")
         ("joints3d", npy(np.zeros((30, 75))), r"expected numbers \[30, any, 3\]"),
     ],
 )
-def test_odd_files_are_named_and_the_others_still_read(tree, name, content, says):
+def test_wrong_files_are_named_and_the_others_still_read(tree, name, content, message):
     path = tree / "MIADatasetOfficial/val/Subject1/Squat/10" / f"{name}.npy"
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    found = [c for part in Builder.source(tree, "official").values() for c in part]
-    [error] = [c for c in found if isinstance(c, UserError)]
-    assert re.search(says, str(error)) and "Subject1/Squat/10" in str(error) and len(found) == 54
+    read_again = [c for part in Builder.source(tree, "official").values() for c in part]
+    [error] = [c for c in read_again if isinstance(c, UserError)]
+    assert (
+        re.search(message, str(error))
+        and "Subject1/Squat/10" in str(error)
+        and len(read_again) == 54
+    )
 
 
-def test_links_that_lead_out_are_not_followed(tree, tmp_path_factory):
+def test_links_out_of_the_tree_are_refused(tree, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "emgvalues.npy"
     np.save(outside, np.zeros((30, 8)))
     path = tree / "MIADatasetOfficial/train/Subject0/Squat/9/emgvalues.npy"
@@ -282,7 +288,7 @@ def test_links_that_lead_out_are_not_followed(tree, tmp_path_factory):
         clips_of(tree)
 
 
-def test_folders_with_other_names_are_not_passed_over(tree):
+def test_folders_with_other_names_are_refused(tree):
     (tree / "MIADatasetOfficial/train/Subject0/Squat/9_copy").mkdir()
     (tree / "MIADatasetOfficial/train/.cache").mkdir()
     with pytest.raises(UserError, match="9_copy: not called like"):
@@ -290,7 +296,7 @@ def test_folders_with_other_names_are_not_passed_over(tree):
 
 
 @pytest.mark.parametrize(
-    "content, says",
+    "content, message",
     [
         ("emg_unti: V", r"mia\.yaml: 'emg_unti'"),
         ("emg_unit: 3", r"emg_unit: 3 is not a str"),
@@ -302,13 +308,13 @@ def test_folders_with_other_names_are_not_passed_over(tree):
         ("missing_joints: [tail]", "'tail' is not a joint of BODY_25"),
     ],
 )
-def test_odd_facts_are_named(tree, content, says):
+def test_wrong_facts_are_named(tree, content, message):
     (tree / "mia.yaml").write_text(content)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         keys(tree, "official")
 
 
-def test_without_files_or_people_the_way_to_them_is_said(tree, tmp_path_factory):
+def test_missing_files_and_subjects_are_named(tree, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(UserError, match="given by its authors"):
         store.open_dataset("mia/official", empty)

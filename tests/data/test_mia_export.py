@@ -1,4 +1,4 @@
-"""GymSim, and MIA's own layout, written as MIA and read again."""
+"""MIA's layout: GymSim and MIA itself written and read again."""
 
 import dataclasses
 
@@ -13,9 +13,9 @@ from video2emg.core.errors import UserError
 from video2emg.data import check, store
 from video2emg.data.datasets.mia import Builder
 from video2emg.data.datasets.mia.write import columns_of, to_mia, windows
-from video2emg.jobs import video2emg
 
 from .mia_tree import clips_of, grow, hips_of, read, write_clip
+from .presets import check_preset
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def exported(tiny_dir, tmp_path_factory):
     return root, [clip for part in parts.values() for clip in part]
 
 
-def test_the_tree_has_the_published_names_and_shapes(exported):
+def test_written_files_have_the_published_names_and_shapes(exported):
     root, _ = exported
     lines = (root / "datasetsplits/train.txt").read_text().splitlines()
     assert len(lines) == 18 and all((root / line).is_dir() for line in lines)
@@ -51,7 +51,7 @@ def test_the_tree_has_the_published_names_and_shapes(exported):
     assert "Zero, because it is not known" in (root / "README.txt").read_text()
 
 
-def test_what_is_read_again_is_what_was_written(exported):
+def test_written_clips_are_read_again(exported):
     root, originals = exported
     found = {(c.subject, c.action): c for c in clips_of(root)}
     assert len(found) == 24
@@ -72,7 +72,7 @@ def test_what_is_read_again_is_what_was_written(exported):
         assert again.provenance["simulated"] is True
 
 
-def test_mia_written_as_mia_loses_nothing(tree, tmp_path_factory):
+def test_mia_written_as_mia_stays_the_same(tree, tmp_path_factory):
     root = tmp_path_factory.mktemp("again") / "tree"
     parts = {k: list(read(v)) for k, v in Builder.source(tree, "official").items()}
     assert to_mia(parts, root) == 54
@@ -86,7 +86,7 @@ def test_mia_written_as_mia_loses_nothing(tree, tmp_path_factory):
     assert yaml.safe_load((root / "mia.yaml").read_text())["muscles"] == {}
 
 
-def test_muscles_go_where_mia_has_them():
+def test_muscles_get_the_columns_of_mia():
     clip = dataclasses.replace(make_clip(), muscles=("left_biceps_brachii", "right_soleus"))
     assert columns_of(clip) == [
         None,
@@ -100,9 +100,9 @@ def test_muscles_go_where_mia_has_them():
     ]
 
 
-def test_what_does_not_fit_the_layout_is_refused_and_leaves_nothing(tmp_path):
+def test_clips_that_do_not_fit_the_layout_are_refused_without_traces(tmp_path):
     long = make_clip(seconds=4.0)
-    for change, says in (
+    for change, message in (
         (
             dict(
                 joints=(),
@@ -117,7 +117,7 @@ def test_what_does_not_fit_the_layout_is_refused_and_leaves_nothing(tmp_path):
         (dict(action="a/../b"), "no folder name"),
         (dict(joints=long.joints[::-1]), "not a named skeleton"),
     ):
-        with pytest.raises(UserError, match=says):
+        with pytest.raises(UserError, match=message):
             to_mia({"train": [long, dataclasses.replace(long, **change)]}, tmp_path / "new")
         assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="no clip has 3 s"):
@@ -128,7 +128,7 @@ def test_what_does_not_fit_the_layout_is_refused_and_leaves_nothing(tmp_path):
         to_mia({"train": [long]}, tmp_path / "full")
 
 
-def test_checks_find_nothing_in_an_exported_tree_and_a_change_is_noticed(exported, tree):
+def test_a_written_tree_has_no_errors_and_changes_are_noticed(exported, tree):
     report = check.check_dataset(Builder.source(exported[0], "cross_subject"))
     assert not report.errors and report.clips["train"]
     before = Builder.fingerprint(tree)
@@ -136,19 +136,10 @@ def test_checks_find_nothing_in_an_exported_tree_and_a_change_is_noticed(exporte
     assert Builder.fingerprint(tree) != before
 
 
-def test_builds_and_trains_through_the_preset(exported, tmp_path):
-    root, _ = exported
-    config = v2emg.get_config("mia")
-    config.model.update(dim=16, heads=2, layers=1)
-    config.model.encoder.update(dim=16, depth=1)
-    config.data.update(dir=str(tmp_path / "data"), manual_dir=str(root))
-    config.train.update(
-        steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
-    )
-    config.eval.batch_size = 8
-    found = video2emg.run(config, tmp_path / "run")
-    assert found["provenance"]["simulated"] is True
-    model = found["test"]["model"]
-    assert np.isfinite(model["skill"]) and "nearest_neighbour" in found["test"]["baselines"]
-    # Raw units: of another size than ours, and in proportion to the references of the channels.
+def test_the_preset_fits_the_dataset(exported, tmp_path):
+    dataset, results = check_preset(v2emg.get_config("mia"), tmp_path, exported[0])
+    assert dataset.simulated is True
+    model = results["model"]
+    assert np.isfinite(model["rmse"]) and "nearest_neighbour" in results["baselines"]
+    # The source's unit is much smaller than the normalised one.
     assert 10 * model["rmse"] < model["rmse_source"]

@@ -1,4 +1,4 @@
-"""A user's folder: real encoded videos, real files, one clock."""
+"""A user's folder with encoded videos and other files, brought to one clock."""
 
 import fractions
 
@@ -45,7 +45,7 @@ CHANNELS = "A=left_vastus_lateralis; B=right_vastus_lateralis"
 
 
 def write_video(path, pictures, times, codec="mpeg4"):
-    """Encodes pictures with presentation times of their own, in steps of 1/90000 s."""
+    """Encodes pictures with presentation times of their root, in steps of 1/90000 s."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
@@ -70,7 +70,7 @@ def write_emg(path, values, rate):
 
 
 def folder(tmp_path, subjects=4, header="", cells="", **more):
-    """Videos that brighten while the EMG swells, one clip per subject."""
+    """A folder with one clip per subject: a video that brightens while the EMG swells."""
     rng = np.random.default_rng(0)
     time = np.arange(0, 2, 1 / 30)
     write_video(tmp_path / "a.mp4", grey(60 + 60 * np.sin(np.pi * time / 2)), time)
@@ -83,9 +83,9 @@ def folder(tmp_path, subjects=4, header="", cells="", **more):
 
 
 def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
-    (tmp_path / "own").mkdir()
-    own = folder(tmp_path / "own", header=",load,score,height,sex", cells=",60,87.5,1.7,female")
-    dataset = store.open_dataset("recordings/default", tmp_path / "data", own)
+    (tmp_path / "root").mkdir()
+    root = folder(tmp_path / "root", header=",load,score,height,sex", cells=",60,87.5,1.7,female")
+    dataset = store.open_dataset("recordings/default", tmp_path / "data", root)
     clips = [clip for split in dataset.splits.values() for clip in split]
     assert len(clips) == 4 and not dataset.simulated
     assert {len(split) > 0 for split in dataset.splits.values()} == {True}
@@ -95,25 +95,25 @@ def test_a_folder_becomes_a_dataset_and_notices_when_it_changes(tmp_path):
     np.testing.assert_array_equal(person.traits(clip)[1], [True, False, True])
     assert clip.emg.shape == (2000, 2) and clip.emg_rate == pytest.approx(1000)
     assert 18 <= len(clip.frames) <= 21 and clip.frame_time[0] == 0  # 10 Hz of 30
-    table = own / "clips.csv"
+    table = root / "clips.csv"
     table.write_text(table.read_text().replace("87.5", "12"))
     with pytest.raises(UserError, match="changed; delete the folder to rebuild"):
-        store.open_dataset("recordings/default", tmp_path / "data", own)
+        store.open_dataset("recordings/default", tmp_path / "data", root)
     with pytest.raises(UserError, match=r"config\.data\.manual_dir"):
         store.open_dataset("recordings/large", tmp_path / "data")
 
 
 @pytest.mark.parametrize("emg_rate", [200.0, 1259.26, 4000.0])
 @pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 60.0, 120.0, None])
-def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, emg_rate):
-    """Through a real video file and a real CSV; None is a variable frame rate."""
-    at = 1.03
+def test_a_flash_and_a_burst_of_emg_stay_simultaneous(tmp_path, fps, emg_rate):
+    """Through a video file and a CSV file; None is a variable frame rate."""
+    instant = 1.03
     if fps is None:
         time = np.cumsum(np.random.default_rng(0).uniform(0.005, 0.04, 90))
         time -= time[0]
     else:
         time = np.arange(0, 2, 1 / fps)
-    shown = np.abs(time - at).argmin()
+    shown = np.abs(time - instant).argmin()
     write_video(tmp_path / "v.mp4", grey(np.where(np.arange(len(time)) == shown, 250, 10)), time)
     values = np.zeros(round(2 * emg_rate))
     values[round(time[shown] * emg_rate)] = 1.0
@@ -124,18 +124,18 @@ def test_a_flash_and_a_burst_at_one_instant_share_an_output_bin(tmp_path, fps, e
     [row] = read_table(tmp_path)
     clip = load_clip(row, fps=240.0, size=16)
     window = Window(2.0, 100.0, 100.0, 16, ("front",), 2)
-    cut = Examples(
+    example = Examples(
         [clip], window, emg.Chain(), emg.Normalisation("train", {"vastus_lateralis": 1.0})
     ).read_window(0, 0.0)
-    flash = np.flatnonzero(cut["video"][0, :, 8, 8, 0] > 130)
-    burst = cut["emg"][:, 0].argmax()
-    # The flash lasts one frame: the burst lies among its bins, or next to them.
+    flash = np.flatnonzero(example["video"][0, :, 8, 8, 0] > 130)
+    burst = example["emg"][:, 0].argmax()
+    # The flash lasts one frame; the burst lies within it, or one sample beside it.
     assert flash.min() - 1 <= burst <= flash.max() + 1
 
 
 def test_offset_and_drift_move_the_emg_onto_the_videos_clock(tmp_path):
-    own = folder(tmp_path, 1, ",emg_offset,emg_drift,start,end", ",0.25,0.001,0.5,1.5")
-    clip = load_clip(read_table(own)[0])
+    root = folder(tmp_path, 1, ",emg_offset,emg_drift,start,end", ",0.25,0.001,0.5,1.5")
+    clip = load_clip(read_table(root)[0])
     plain = emg_time_of_sample(500, 1000.0, 0.25, 0.001)
     index = np.abs(clip.emg_time - (plain - 0.5)).argmin()
     assert clip.emg_time[index] == pytest.approx(plain - 0.5, abs=1e-6)
@@ -148,7 +148,7 @@ def emg_time_of_sample(n, rate, offset, drift):
 
 
 def turn_clockwise(path):
-    """Writes what a phone does beside the pixels: the display matrix of the mp4 track header."""
+    """Writes a rotation as phones do: the display matrix of the mp4 track header."""
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 4 + 32 + 4  # after version, times, ids and volume
 
@@ -161,7 +161,7 @@ def turn_clockwise(path):
     path.write_bytes(content)
 
 
-def test_sideways_phone_videos_stand_upright(tmp_path):
+def test_rotated_videos_are_read_upright(tmp_path):
     picture = np.zeros((32, 64, 3), np.uint8)
     picture[:, :16] = 255  # white on the left as the sensor saw it
     write_video(tmp_path / "v.mp4", [picture] * 5, np.arange(5) / 30)
@@ -183,7 +183,7 @@ def test_folders_of_pictures_need_a_rate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, message",
     [
         (("squat", "sq uat"), "action: 'sq uat' is not a name"),
         (("a.mp4", "b.mp4"), "video_front: no such file: b.mp4"),
@@ -196,38 +196,38 @@ def test_folders_of_pictures_need_a_rate(tmp_path):
         (("subject,", "subject,score,"), "more cells|score|is not a name|no such file"),
     ],
 )
-def test_mistakes_in_the_table_are_named_with_line_and_column(tmp_path, change, says):
-    own = folder(tmp_path, 2)
-    text = (own / "clips.csv").read_text()
-    (own / "clips.csv").write_text(text.replace(*change))
-    with pytest.raises(UserError, match=rf"clips\.csv.*({says})"):
-        for row in read_table(own):
+def test_mistakes_in_the_table_are_named_with_line_and_column(tmp_path, change, message):
+    root = folder(tmp_path, 2)
+    text = (root / "clips.csv").read_text()
+    (root / "clips.csv").write_text(text.replace(*change))
+    with pytest.raises(UserError, match=rf"clips\.csv.*({message})"):
+        for row in read_table(root):
             load_clip(row)
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path):
-    own = folder(tmp_path, 1)
-    (own / "a.csv").rename(own / "moved.csv")
-    (own / "a.csv").symlink_to("/etc/hostname")
+    root = folder(tmp_path, 1)
+    (root / "a.csv").rename(root / "moved.csv")
+    (root / "a.csv").symlink_to("/etc/hostname")
     with pytest.raises(UserError, match="outside the table's folder"):
-        read_table(own)
+        read_table(root)
 
 
-def test_what_the_emg_file_does_not_say_is_demanded(tmp_path):
-    own = folder(tmp_path, 1)
-    np.savetxt(own / "a.csv", np.ones((100, 2)), delimiter=",", header="A,B", comments="")
-    [row] = read_table(own)
+def test_a_rate_that_the_file_lacks_is_demanded(tmp_path):
+    root = folder(tmp_path, 1)
+    np.savetxt(root / "a.csv", np.ones((100, 2)), delimiter=",", header="A,B", comments="")
+    [row] = read_table(root)
     with pytest.raises(UserError, match=r"emg_rate: a\.csv does not say its rate"):
         load_clip(row)
 
 
 def test_a_gap_in_the_emg_is_named(tmp_path):
-    own = folder(tmp_path, 1)
-    lines = (own / "a.csv").read_text().splitlines()
+    root = folder(tmp_path, 1)
+    lines = (root / "a.csv").read_text().splitlines()
     lines[700] = lines[700].split(",")[0] + ",,1"
-    (own / "a.csv").write_text("\n".join(lines))
+    (root / "a.csv").write_text("\n".join(lines))
     with pytest.raises(UserError, match=r"channel 'A': 1 missing samples, first at 0\.699 s"):
-        load_clip(read_table(own)[0])
+        load_clip(read_table(root)[0])
 
 
 @settings(
@@ -238,17 +238,17 @@ def test_a_gap_in_the_emg_is_named(tmp_path):
     | st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(str.encode)
 )
 @pytest.mark.parametrize("name", ["clips.csv", "clips.yaml"])
-def test_any_table_is_read_or_refused_in_one_line(tmp_path, name, content):
-    own = tmp_path / name.replace(".", "")
-    own.mkdir(exist_ok=True)
-    (own / name).write_bytes(content)
+def test_any_table_is_read_or_refused_with_one_line(tmp_path, name, content):
+    root = tmp_path / name.replace(".", "")
+    root.mkdir(exist_ok=True)
+    (root / name).write_bytes(content)
     try:
-        read_table(own)
+        read_table(root)
     except UserError as error:
         assert "\n" not in str(error)
 
 
-def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
+def test_a_folder_without_a_table_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"expected one of clips\.csv.*bring_your_data"):
         read_table(tmp_path)
 
@@ -258,7 +258,7 @@ def test_a_folder_without_a_table_is_pointed_to_the_guide(tmp_path):
 )
 @given(cut=st.floats(0, 1), noise=st.binary(max_size=60), at=st.floats(0, 1))
 @example(cut=1.0, noise=b"\x80", at=0.9921875)  # metadata that are no UTF-8
-def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
+def test_any_video_is_decoded_or_refused_with_one_line(tmp_path, cut, noise, at):
     whole = tmp_path / "whole.mp4"
     if not whole.exists():
         write_video(whole, grey(np.arange(0, 200, 10)), np.arange(20) / 30)
@@ -275,10 +275,10 @@ def test_any_film_is_decoded_or_refused_in_one_line(tmp_path, cut, noise, at):
 
 
 @pytest.mark.parametrize(
-    ("column", "cell", "says"),
+    ("column", "cell", "message"),
     [("height", "170", "within 0.5-2.5 m"), ("mass", "0", "within 10-400"), ("sex", "f", "female")],
 )
-def test_people_are_measured_in_metres_and_kilograms(tmp_path, column, cell, says):
-    own = folder(tmp_path, 1, header=f",{column}", cells=f",{cell}")
-    with pytest.raises(UserError, match=f"{column}: .*{says}"):
-        list(read_table(own))
+def test_implausible_traits_are_refused(tmp_path, column, cell, message):
+    root = folder(tmp_path, 1, header=f",{column}", cells=f",{cell}")
+    with pytest.raises(UserError, match=f"{column}: .*{message}"):
+        list(read_table(root))

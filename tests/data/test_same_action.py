@@ -1,4 +1,4 @@
-"""Batches with several clips of an action, a function of the seed and of the place alone."""
+"""Batches with several clips of an action, which are a function of seed and step."""
 
 import collections
 
@@ -23,7 +23,7 @@ def batches(start=0, rows=None, number=4):
     return [x.tolist() for x, _ in zip(made, range(number), strict=False)]
 
 
-def test_each_group_is_of_one_action_without_repeats_and_every_clip_leads_once():
+def test_each_group_has_distinct_clips_of_one_action():
     places = [order()[i] for i in range(len(order()))]
     groups = np.array(places).reshape(-1, 3)
     assert sorted(groups[:, 0].tolist()) == list(range(len(ACTIONS)))
@@ -33,7 +33,7 @@ def test_each_group_is_of_one_action_without_repeats_and_every_clip_leads_once()
     assert len(companions) > len(ACTIONS) // 2
 
 
-def test_a_stream_can_be_started_and_shared_anywhere():
+def test_a_stream_can_start_at_any_step_and_be_shared():
     whole = batches()
     assert batches(start=2, number=2) == whole[2:]
     assert batches(rows=[1, 4]) == [[batch[1], batch[4]] for batch in whole]

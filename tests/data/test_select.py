@@ -15,19 +15,19 @@ def ids(source):
     return [source[i].clip_id for i in range(len(source))]
 
 
-def test_without_a_wish_everything_stays():
+def test_without_arguments_everything_is_selected():
     for name, source in select(SPLITS).items():
         assert source is SPLITS[name]
 
 
-def test_an_action_left_out_is_seen_in_the_test_only():
-    found = select(SPLITS, without_action="curl")
+def test_an_action_left_out_is_only_in_the_test():
+    selected = select(SPLITS, without_action="curl")
     for name in ("train", "validation"):
-        assert {found[name][i].action for i in range(len(found[name]))} == {"squat"}
-    assert ids(found["test"]) == ["clip21", "clip23"]
+        assert {selected[name][i].action for i in range(len(selected[name]))} == {"squat"}
+    assert ids(selected["test"]) == ["clip21", "clip23"]
 
 
-def test_fewer_people_are_part_of_more_and_nobody_else_changes():
+def test_fewer_subjects_are_a_subset_of_more():
     few, more = select(SPLITS, people=1), select(SPLITS, people=3)
     people = [{s["train"][i].subject for i in range(len(s["train"]))} for s in (few, more)]
     assert len(people[0]) == 1 and len(people[1]) == 3 and people[0] < people[1]
@@ -38,12 +38,12 @@ def test_fewer_people_are_part_of_more_and_nobody_else_changes():
 
 
 @pytest.mark.parametrize(
-    "wish, says",
+    "arguments, message",
     [
         (dict(without_action="plank"), "no test clip of 'plank'; there are curl, squat"),
         (dict(people=5), "people: 5, but there are 4"),
     ],
 )
-def test_impossible_wishes(wish, says):
-    with pytest.raises(UserError, match=says):
-        select(SPLITS, **wish)
+def test_impossible_selections_are_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        select(SPLITS, **arguments)

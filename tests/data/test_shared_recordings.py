@@ -1,4 +1,4 @@
-"""Every real recording beside the repository: becomes a clip, or is refused in one line.
+"""Every real recording beside the repository becomes a clip, or is refused with one line.
 
 docs/real_recordings.md is the same list for people.
 """
@@ -164,7 +164,7 @@ GOOD = [
 ]
 
 X = "left_first_muscle"
-# Row, and the line it is refused with; `check` is a finding, anything else an error on reading.
+# Row, and the message it is refused with: a finding after `check:`, else an error on reading.
 REFUSED = [
     ({"emg": "btkdata/Empty.c3d", "emg_channels": f"E={X}"}, "Empty.c3d: damaged"),
     (
@@ -244,7 +244,7 @@ MOVEMENT = [
 DOCUMENTS = ("README", "LICENSE", "SOURCE", "METADATA", "Copyright", "sheet.png", "grf_walk.xml")
 
 
-def named(row):
+def files_of(row):
     return [v for k, v in row.items() if k in ("emg", "pose") or k.startswith("video")]
 
 
@@ -264,15 +264,15 @@ def read(copy, row):
     return clip, check.check_clip(clip)
 
 
-def test_no_file_is_forgotten():
+def test_every_file_is_in_one_of_the_lists():
     root = shared("data")
-    listed = {f for row, _ in (*GOOD, *REFUSED) for f in named(row)} | set(MOVEMENT)
-    there = {
+    listed = {f for row, _ in (*GOOD, *REFUSED) for f in files_of(row)} | set(MOVEMENT)
+    files = {
         str(p.relative_to(root))
         for p in root.rglob("*")
         if p.is_file() and not p.name.startswith(DOCUMENTS)
     }
-    assert there == listed
+    assert files == listed
 
 
 @pytest.mark.parametrize("row, expected", GOOD, ids=[row["subject"] for row, _ in GOOD])
@@ -285,14 +285,14 @@ def test_good_recordings_pass(copy, row, expected):
         assert np.isfinite(envelope).all() and (envelope.std(0) > 0).all()
 
 
-@pytest.mark.parametrize("row, says", REFUSED)
-def test_others_are_refused_in_one_line(copy, row, says):
-    kind, _, text = says.partition(": ")
+@pytest.mark.parametrize("row, message", REFUSED)
+def test_the_others_are_refused_with_one_line(copy, row, message):
+    kind, _, text = message.partition(": ")
     if kind == "check":
         _, findings = read(copy, row)
         assert [f for f in findings if re.search(text, f.message)], findings
         return
-    with pytest.raises(UserError, match=says) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read(copy, row)
     assert "\n" not in str(caught.value)
 

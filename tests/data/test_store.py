@@ -1,4 +1,4 @@
-"""Building, opening and distrusting datasets on disk."""
+"""Opening datasets on disk, and noticing damaged ones."""
 
 import shutil
 
@@ -21,7 +21,7 @@ def copy(tiny_dir, tmp_path):
     return tmp_path / "data", tmp_path / "data" / "gymsim" / "tiny" / str(VERSION)
 
 
-def test_splits_share_no_subject_and_say_that_they_are_simulated(tiny_dir):
+def test_splits_share_no_subject(tiny_dir):
     dataset = store.open_dataset("gymsim/tiny", tiny_dir)
     people = [{clip.subject for clip in split} for split in dataset.splits.values()]
     assert all(people) and not set.intersection(*map(set, people))
@@ -32,21 +32,21 @@ def test_splits_share_no_subject_and_say_that_they_are_simulated(tiny_dir):
 def test_stored_clips_are_those_of_the_simulator_bit_for_bit(tiny_dir):
     config = gymsim.Builder.builder_configs["tiny"]
     trial = plan_trials(config.subjects, config.repetitions, config.seed, config.exercises)[0]
-    made = sim.record(trial, config.studio)
+    simulated = sim.record(trial, config.studio)
     dataset = store.open_dataset("gymsim/tiny", tiny_dir)
-    [found] = [c for s in dataset.splits.values() for c in s if c.clip_id == made.clip_id]
-    assert found.frames == made.frames
-    np.testing.assert_array_equal(found.emg, made.emg)
-    np.testing.assert_array_equal(found.torque, made.torque)
+    [stored] = [c for s in dataset.splits.values() for c in s if c.clip_id == simulated.clip_id]
+    assert stored.frames == simulated.frames
+    np.testing.assert_array_equal(stored.emg, simulated.emg)
+    np.testing.assert_array_equal(stored.torque, simulated.torque)
 
 
-def test_a_second_opening_builds_nothing(tiny_dir, monkeypatch):
+def test_a_built_dataset_is_not_built_again(tiny_dir, monkeypatch):
     monkeypatch.setattr(build, "build", lambda *_: pytest.fail("built again"))
     store.open_dataset("gymsim/tiny", tiny_dir)
 
 
 @pytest.mark.parametrize("name", ["gymsin/tiny", "gymsim/huge", "gymsim"])
-def test_unknown_names_are_answered_with_the_known_ones(name, tmp_path):
+def test_unknown_names_are_refused_with_the_known_ones(name, tmp_path):
     with pytest.raises(UserError, match=r"config\.data\.name: .*gymsim"):
         store.open_dataset(name, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -73,7 +73,7 @@ def test_a_record_with_flipped_bits_is_named(copy):
             assert clip.frames
 
 
-def test_a_build_without_its_seal_is_not_trusted(copy):
+def test_a_dataset_without_the_list_of_sizes_is_refused(copy):
     data_dir, folder = copy
     (folder / "file_sizes.json").unlink()
     with pytest.raises(UserError, match="not completely built"):

@@ -8,7 +8,7 @@ from video2emg.data import sync
 
 
 def effort(time, seed=0):
-    """Bursts at random instants; the same function of time for both recorders."""
+    """Bursts at random instants, as a function of time for both recorders."""
     rng = np.random.default_rng(seed)
     centres = np.cumsum(rng.uniform(0.8, 2.5, 40))
     return sum(np.exp(-0.5 * ((time - c) / 0.15) ** 2) for c in centres)
@@ -19,21 +19,21 @@ def test_a_known_offset_is_found_within_its_interval(shift):
     video = np.arange(0, 30, 1 / 29.97)
     own = np.arange(0, 30, 1 / 200)
     rng = np.random.default_rng(1)
-    found = sync.estimate_offset(
+    offset = sync.estimate_offset(
         effort(video) + 0.1 * rng.normal(size=len(video)),
         video,
         effort(own + shift) + 0.1 * rng.normal(size=len(own)),
         own,
     )
-    assert found.seconds == pytest.approx(shift, abs=0.02)
-    assert found.low - 0.02 <= shift <= found.high + 0.02
-    assert found.high - found.low < 0.2 and found.correlation > 0.8
+    assert offset.seconds == pytest.approx(shift, abs=0.02)
+    assert offset.low - 0.02 <= shift <= offset.high + 0.02
+    assert offset.high - offset.low < 0.2 and offset.correlation > 0.8
 
 
 def test_unrelated_signals_have_a_wide_interval():
     time = np.arange(0, 30, 0.02)
-    found = sync.estimate_offset(effort(time, 1), time, effort(time, 2), time)
-    assert found.high - found.low > 1.0
+    offset = sync.estimate_offset(effort(time, 1), time, effort(time, 2), time)
+    assert offset.high - offset.low > 1.0
 
 
 def test_signals_that_cannot_be_compared_are_refused():
@@ -46,13 +46,14 @@ def test_signals_that_cannot_be_compared_are_refused():
 
 @settings(deadline=None)
 @given(offset=st.floats(-100, 100), drift=st.floats(-1e-3, 1e-3), rate=st.floats(100, 4000))
-def test_clock_keeps_count(offset, drift, rate):
-    """As many samples pass on either clock."""
+def test_clocks_count_the_same_samples(offset, drift, rate):
     clock = sync.Clock(offset, drift)
     time = np.arange(1000) / rate
-    seen = clock.to_video(time)
-    np.testing.assert_allclose(seen - seen[0], np.arange(1000) / clock.rate(rate), rtol=1e-9)
-    assert seen[0] == pytest.approx(offset)
+    video_time = clock.to_video(time)
+    np.testing.assert_allclose(
+        video_time - video_time[0], np.arange(1000) / clock.rate(rate), rtol=1e-9
+    )
+    assert video_time[0] == pytest.approx(offset)
 
 
 def test_motion_energy_is_change_per_second():

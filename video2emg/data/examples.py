@@ -64,24 +64,22 @@ class Examples:
         """Clip `index` of the source."""
         if index not in self._clips:
             clip = self.source[index]
-            weight = clip.emg.nbytes + sum(map(len, clip.frames))
-            self._keep(self._clips, index, clip, weight)
+            size = clip.emg.nbytes + sum(map(len, clip.frames))
+            self._keep(self._clips, index, clip, size)
             return clip
         return self._clips[index]
 
     def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
         """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
-        clip = self.clip(index)
+        clip, rate = self.clip(index), self.window.emg_rate
         start, end = clip.emg_time[[0, -1]]
-        time = start + np.arange(int((end - start) * self.window.emg_rate) + 1) / (
-            self.window.emg_rate
-        )
+        time = start + np.arange(int((end - start) * rate) + 1) / rate
         if (index, -1) not in self._cache:
-            env = emg_lib.clip_envelope(clip, self.chain)
-            value, _ = emg_lib.resample(env, clip.emg_time, time)
-            value = value / self.normalisation.scale(clip)
-            self._keep(self._cache, (index, -1), value, value.nbytes)
-            return value, time
+            envelope = emg_lib.clip_envelope(clip, self.chain)
+            target, _ = emg_lib.resample(envelope, clip.emg_time, time)
+            target = target / self.normalisation.scale(clip)
+            self._keep(self._cache, (index, -1), target, target.nbytes)
+            return target, time
         return self._cache[index, -1], time
 
     def read_window(self, index: int, start: float) -> Example:
@@ -198,17 +196,17 @@ class Examples:
         mask = inside[:, None] & np.isfinite(torque)
         return np.where(mask, torque, 0), mask
 
-    def _keep(self, cache: dict, key, value, weight: int) -> None:
+    def _keep(self, cache: dict, key, value, size: int) -> None:
         with self._lock:
-            if weight <= self._room and key not in cache:
+            if size <= self._room and key not in cache:
                 cache[key] = value
-                self._room -= weight
+                self._room -= size
 
     def tile_starts(self, index: int) -> list[float]:
         """Starts (s) of windows side by side that cover the time in which input and EMG exist."""
         clip = self.clip(index)
         input_time = clip.frame_time if self.window.views else clip.pose_time
         end = min(times[-1] for times in (input_time, clip.emg_time) if len(times))
-        # A rest shorter than one frame is not worth a window of its own.
+        # A remainder shorter than one frame gets no window.
         count = np.ceil((end - 1 / self.window.frame_rate) / self.window.seconds)
         return [k * self.window.seconds for k in range(max(int(count), 1))]

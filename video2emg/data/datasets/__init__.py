@@ -1,1 +1,1 @@
-"""One TFDS builder package per source of recordings, and the features they all share."""
+"""One package with a TFDS builder per source of recordings, and what they share."""

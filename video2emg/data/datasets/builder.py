@@ -1,4 +1,4 @@
-"""What all builders share: clips are made in order by processes, or shard by shard by Beam."""
+"""What the builders share: clips are made in order by processes, or shard by shard by Beam."""
 
 import abc
 import functools
@@ -16,20 +16,20 @@ from video2emg.core.errors import UserError
 from video2emg.data.datasets import schema
 from video2emg.data.workers import in_order
 
-SHARD = 32  # clips; what is kept in memory while a shard is written
+SHARD = 32  # clips per file, which are in memory while it is written
 
 Maker = Callable[[Any], Clip]
 Examples = Iterator[tuple[str, dict[str, Any]]]
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder):
-    """A builder says what each split is made of (`plan`), and how one clip is made (`maker`).
+    """A builder defines what each split is made of (`plan`) and how a clip is made (`maker`).
 
-    TFDS's generator-based builders hold a split in memory up to 1 GB, and need TensorFlow beyond;
-    shards are written as they come.
+    TFDS's generator-based builders need TensorFlow for splits larger than 1 GB. This one writes
+    each shard when it is complete.
 
     Attributes:
-      beam: whether an Apache Beam pipeline runs the shards; set before preparing.
+      beam: whether an Apache Beam pipeline makes the shards; set before preparing.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -41,16 +41,16 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
     @classmethod
     @abc.abstractmethod
     def plan(cls, manual_dir: Path | None, config: str) -> Mapping[str, Sequence[Any]]:
-        """What the clips of each split are made of, picklable and in order."""
+        """The items that the clips of each split are made of, picklable and in order."""
 
     @classmethod
     @abc.abstractmethod
     def maker(cls, manual_dir: Path | None, config: str) -> Maker:
-        """A picklable function from one item of the plan to its Clip."""
+        """A picklable function from an item of the plan to its clip."""
 
     @classmethod
     def source(cls, manual_dir: Path, config: str) -> dict[str, Iterator[Clip | UserError]]:
-        """The clips that a build would hold, read one by one; errors take the place of bad ones."""
+        """The clips that a build would contain; an error in place of one that cannot be read."""
         attempt = functools.partial(_attempt, cls.maker(manual_dir, config))
         return {split: map(attempt, items) for split, items in cls.plan(manual_dir, config).items()}
 
@@ -66,10 +66,10 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
                 ]
                 for split, items in plan.items()
             }
-        everything = list(itertools.chain.from_iterable(plan.values()))
-        bar = tqdm.tqdm(total=len(everything), desc=f"building {self.name}", unit="clip")
-        clips = _watched(in_order(maker, everything), bar)
-        # TFDS asks for the shards in the order of the plan, one after the other.
+        items = list(itertools.chain.from_iterable(plan.values()))
+        bar = tqdm.tqdm(total=len(items), desc=f"building {self.name}", unit="clip")
+        clips = _with_progress(in_order(maker, items), bar)
+        # TFDS reads the shards one after the other, in the order of the plan.
         return {
             split: [
                 functools.partial(_examples, functools.partial(itertools.islice, clips, len(part)))
@@ -95,7 +95,7 @@ def _examples(clips: Callable[[], typing.Iterable[Clip]]) -> Examples:
         yield clip.clip_id, schema.to_example(clip)
 
 
-def _watched(clips: Iterator[Clip], bar: tqdm.tqdm) -> Iterator[Clip]:
+def _with_progress(clips: Iterator[Clip], bar: tqdm.tqdm) -> Iterator[Clip]:
     with bar:
         for clip in clips:
             bar.update()

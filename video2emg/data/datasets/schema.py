@@ -1,4 +1,4 @@
-"""The Clip as a TFDS record: features, and the conversion both ways. Needs no TensorFlow."""
+"""The Clip as a TFDS record: features and conversion, without TensorFlow."""
 
 import json
 from typing import Any
@@ -8,8 +8,8 @@ import tensorflow_datasets as tfds
 
 from video2emg.core.clip import Clip
 
-# TFDS without TensorFlow cannot encode images or videos, so frames are stored as bytes, and arrays
-# with more than one open dimension as zlib (see the notes in docs/architecture.md).
+# Without TensorFlow, TFDS cannot encode images or videos: frames are stored as bytes, and arrays
+# compressed with zlib (docs/architecture.md).
 _TENSORS = {
     "frame_view": ((None,), np.int32),
     "frame_time": ((None,), np.float64),
@@ -42,14 +42,14 @@ def features() -> tfds.features.FeaturesDict:
         for name, (shape, dtype) in _TENSORS.items()
     }
     fields["frames"] = tfds.features.Sequence(tfds.features.Text())
-    # Phases and errors mix text and numbers: one JSON text each keeps them together.
+    # Phases and errors contain text and numbers, and are stored as one JSON text each.
     fields["phases"] = tfds.features.Text()
     fields["errors"] = tfds.features.Text()
     return tfds.features.FeaturesDict(fields)
 
 
 def to_example(clip: Clip) -> dict[str, Any]:
-    """Clip → the dictionary a TFDS builder yields."""
+    """Clip → the dictionary that a TFDS builder yields."""
     example: dict[str, Any] = {name: getattr(clip, name) for name in (*_TEXTS, *_NUMBERS)}
     example |= {name: list(getattr(clip, name)) for name in _NAMES}
     example |= {
@@ -63,18 +63,13 @@ def to_example(clip: Clip) -> dict[str, Any]:
 
 
 def from_example(example: dict[str, Any]) -> Clip:
-    """The dictionary a `tfds.data_source` yields → Clip.
-
-    Fields that came later than the dataset keep the Clip's default.
-    """
+    """The dictionary that a `tfds.data_source` yields → Clip."""
     fields: dict[str, Any] = {name: example[name].decode() for name in _TEXTS}
-    fields |= {
-        name: tuple(text.decode() for text in example[name]) for name in _NAMES if name in example
-    }
+    fields |= {name: tuple(text.decode() for text in example[name]) for name in _NAMES}
     fields |= {name: float(example[name]) for name in _NUMBERS}
-    fields |= {name: np.asarray(example[name]) for name in _TENSORS if name in example}
+    fields |= {name: np.asarray(example[name]) for name in _TENSORS}
     fields["frames"] = list(example["frames"])
-    fields["phases"] = tuple(tuple(item) for item in json.loads(example["phases"]))
-    fields["errors"] = tuple(tuple(item) for item in json.loads(example["errors"]))
+    for name in ("phases", "errors"):
+        fields[name] = tuple(tuple(item) for item in json.loads(example[name]))
     fields["provenance"] = json.loads(example["provenance"])
     return Clip(**fields)

@@ -1,12 +1,13 @@
-"""Who goes into training, validation and test."""
+"""Which subjects belong to training, validation and test."""
 
 import numpy as np
 
-SPLITS = {"train": 0.61, "validation": 0.14, "test": 0.25}
+SPLITS = {"train": 0.61, "validation": 0.14, "test": 0.25}  # shares of the subjects
+VALIDATION_SHARE = 0.15  # of a published training list, for lists without validation
 
 
-def deal_subjects(subjects: list[str], seed: int) -> dict[str, set[str]]:
-    """Deals subjects into train, validation and test: disjoint, and none of the three empty."""
+def deal_subjects(subjects: list[str], seed: int = 0) -> dict[str, set[str]]:
+    """Divides subjects at random into the three splits, of which none is empty."""
     order = list(np.random.default_rng([seed, 1]).permutation(sorted(subjects)))
     n_test = max(round(SPLITS["test"] * len(order)), 1)
     n_validation = max(round(SPLITS["validation"] * len(order)), 1)

@@ -15,6 +15,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import readers
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_QUALITY = 90  # of stored JPEGs
 
 # Returns a frame as an RGB picture. Most frames are skipped, so only the chosen ones are converted.
 Decode = Callable[[], Image.Image]
@@ -150,7 +151,6 @@ def encode_frames(
     start: float = 0.0,
     end: float = math.inf,
     rate: float = math.nan,
-    quality: int = 90,
 ) -> tuple[list[bytes], np.ndarray]:
     """Frames between two instants as square JPEGs, at most `fps` of them per second.
 
@@ -163,7 +163,6 @@ def encode_frames(
       start: s.
       end: s.
       rate: of a folder of pictures, Hz.
-      quality: of the JPEGs.
 
     Returns:
       JPEG bytes, and [F] seconds from the first frame of the file.
@@ -181,7 +180,7 @@ def encode_frames(
             continue
         due = time + 1 / fps if due == -math.inf else max(due + 1 / fps, time + 0.5 / fps)
         buffer = io.BytesIO()
-        letterbox(decode(), size).save(buffer, "JPEG", quality=quality)
+        letterbox(decode(), size).save(buffer, "JPEG", quality=_QUALITY)
         jpegs.append(buffer.getvalue())
         times.append(time)
     if not jpegs:

@@ -14,9 +14,7 @@ from video2emg.core.errors import UserError
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.flex import layout
 from video2emg.data.datasets.flex.load import load_clip
-from video2emg.data.datasets.splits import SPLITS, deal_subjects
-
-_HELD_OUT = 0.15  # of the official training list, for validation
+from video2emg.data.datasets.splits import SPLITS, VALIDATION_SHARE, deal_subjects
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -24,7 +22,7 @@ class FlexConfig(tfds.core.BuilderConfig):
     """How the repetitions are split.
 
     Attributes:
-      official: by the published lists, which hold out repetitions and not people.
+      official: by the published lists, which hold out repetitions, not people.
     """
 
     official: bool = False
@@ -68,19 +66,18 @@ class Builder(ClipBuilder):
 
 def _load(root: Path, facts: layout.Facts, people: dict, sample: layout.Sample) -> Clip:
     row = people.get((sample.action, sample.number), {})
-    load = row.get("load") or ""
-    who = row.get("subject") or "unknown"
-    return load_clip(root, sample, facts, who, float(load) if load else math.nan)
+    subject, load = row.get("subject") or "unknown", float(row.get("load") or math.nan)
+    return load_clip(root, sample, facts, subject, load)
 
 
 def _official(lists: dict[str, list[layout.Sample]]) -> dict[str, list[layout.Sample]]:
-    """The published test list; validation from the training list, at random."""
-    order = np.random.default_rng(0).permutation(len(lists["train"]))
-    held = set(order[: max(round(_HELD_OUT * len(order)), 1)].tolist())
+    """The published test list, and a random part of the training list for validation."""
     train = lists["train"]
+    order = np.random.default_rng(0).permutation(len(train))
+    validation = set(order[: max(round(VALIDATION_SHARE * len(order)), 1)].tolist())
     return {
-        "train": [s for i, s in enumerate(train) if i not in held],
-        "validation": [s for i, s in enumerate(train) if i in held],
+        "train": [s for i, s in enumerate(train) if i not in validation],
+        "validation": [s for i, s in enumerate(train) if i in validation],
         "test": lists["test"],
     }
 
@@ -98,8 +95,9 @@ def _by_subject(
     if unknown:
         first = unknown[0]
         raise UserError(f"{path}: {len(unknown)} samples have no row, first {first.folder}")
-    who = {s: people[s.action, s.number]["subject"] for s in samples}
-    if len(set(who.values())) < 3:
-        raise UserError(f"{path}: {len(set(who.values()))} subjects; three are needed")
-    dealt = deal_subjects(sorted(set(who.values())), seed=0)
-    return {split: [s for s in samples if who[s] in dealt[split]] for split in SPLITS}
+    subject_of = {s: people[s.action, s.number]["subject"] for s in samples}
+    subjects = sorted(set(subject_of.values()))
+    if len(subjects) < 3:
+        raise UserError(f"{path}: {len(subjects)} subjects; three are needed")
+    members = deal_subjects(subjects)
+    return {split: [s for s in samples if subject_of[s] in members[split]] for split in SPLITS}

@@ -1,11 +1,11 @@
-"""FLEX's files on disk: names, shapes, and the facts that the files themselves do not say.
+"""FLEX's files on disk: names, shapes, and facts that the files do not contain.
 
     Split_4/split_4_{train,test}_list.mat        rows [action 1-20, sample, raw score]
     A<nn>/<nnn>/View-<n>/img_<00001…>.JPG        103 frames per repetition
     Skeleton/A<nn>/<nnn>/skeleton_points.csv     header, 103 rows × 63 (21 joints)
     EMG/A<nn>/<nnn>/EMG.csv                      no header, 4 columns, or 2 (A07, A17-A19)
 
-Beside them we read two files of our own: `flex.yaml` (`Facts`) and `subjects.csv`.
+The user may add two files: `flex.yaml` (see `Facts`) and `subjects.csv`.
 """
 
 import csv
@@ -30,18 +30,20 @@ FACTS, SUBJECTS = "flex.yaml", "subjects.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the files do not say; the published sources disagree, so each can be set in `flex.yaml`.
+    """Facts that the files do not contain, and on which published sources disagree.
+
+    Each can be set in `flex.yaml`.
 
     Attributes:
       emg_rate: Hz; the paper's page says 2000, the authors' code 200, a plot about 1000.
-      emg_unit: not stated.
-      frame_rate: Hz of the 103 frames; None lays them evenly over the EMG's duration. The cameras
-        ran at 60 Hz (inferred), but repetitions were resampled to 103 frames.
-      pose_scale: m per unit of the skeleton files; not stated.
+      emg_unit: not published.
+      frame_rate: of the 103 frames, Hz; None spreads them evenly over the EMG's duration. The
+        cameras ran at 60 Hz (inferred), but each repetition was resampled to 103 frames.
+      pose_scale: m per unit of the skeleton files; not published.
       actions: name by code; most are not published.
-      muscles: channel names in the order of EMG.csv by code; not published. Without them channels
-        are called by their number.
-      simulated: whether the tree was written from simulated recordings.
+      muscles: channel names in the order of EMG.csv, by code; not published. Without them, channels
+        are numbered.
+      simulated: whether the files were written from simulated recordings.
     """
 
     emg_rate: float = 200.0
@@ -85,8 +87,8 @@ def read_lists(root: Path) -> dict[str, list[Sample]]:
     Raises:
       UserError: a file is missing or not what it should be, or a sample is listed twice.
     """
-    found: dict[str, list[Sample]] = {}
-    seen: set[tuple[str, int]] = set()
+    lists: dict[str, list[Sample]] = {}
+    listed: set[tuple[str, int]] = set()
     for split, variable in LISTS.items():
         path = root / "Split_4" / f"split_4_{split}_list.mat"
         if not path.is_file():
@@ -102,7 +104,7 @@ def read_lists(root: Path) -> dict[str, list[Sample]]:
             raise UserError(
                 f"{path}, {variable}: expected rows [action, sample, score], got {table.shape}"
             )
-        found[split] = []
+        lists[split] = []
         for row, (action, number, score) in enumerate(table):
             if action not in range(1, 21) or number != int(number) or not 0 <= score <= 100:
                 raise UserError(
@@ -111,15 +113,18 @@ def read_lists(root: Path) -> dict[str, list[Sample]]:
                 )
             sample = Sample(ACTIONS[int(action) - 1], int(number), float(score))
             key = (sample.action, sample.number)
-            if key in seen:
+            if key in listed:
                 raise UserError(f"{path}, row {row + 1}: {sample.folder} is listed twice")
-            seen.add(key)
-            found[split].append(sample)
-    return found
+            listed.add(key)
+            lists[split].append(sample)
+    return lists
 
 
 def read_subjects(root: Path) -> dict[tuple[str, int], dict[str, str]]:
-    """`subjects.csv`: action, sample, subject, and optionally load (kg); empty without the file."""
+    """Rows of `subjects.csv` by action and sample; empty without the file.
+
+    Its columns are action, sample, subject, and optionally load (kg).
+    """
     path = root / SUBJECTS
     if not path.exists():
         return {}
@@ -136,7 +141,7 @@ def read_subjects(root: Path) -> dict[tuple[str, int], dict[str, str]]:
 
 
 def read_csv(path: Path, header: bool, widths: tuple[int, ...]) -> np.ndarray | None:
-    """A table of numbers, [N, one of `widths`]; None if the file is missing (a lost modality)."""
+    """A table of numbers, [N, one of `widths`]; None if the file is missing."""
     if not path.is_file():
         return None
     lines = decode(path.read_bytes(), path).splitlines()[1 if header else 0 :]

@@ -1,8 +1,8 @@
-"""Any Clips → FLEX's layout on disk, so that code written for FLEX runs on them unchanged.
+"""Clips of any dataset → FLEX's layout on disk, so that code written for FLEX runs unchanged.
 
-What the layout cannot hold is lost: the true frame times (103 frames are taken evenly over the
-EMG's duration), torques, activations, phases, error labels, heart rate and MVC. `flex.yaml` and
-`subjects.csv` keep rates, names, people and loads for our own builder; FLEX's code ignores them.
+The layout cannot hold the true frame times (103 frames are taken evenly over the EMG's duration),
+torques, activations, phases, error labels, heart rate and MVC. `flex.yaml` and `subjects.csv` keep
+rates, names, people and loads for the builder of this package; FLEX's code ignores them.
 """
 
 import collections
@@ -33,21 +33,21 @@ def to_flex(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
       root: an empty or missing folder.
 
     Returns:
-      How many clips were written.
+      Number of clips written.
 
     Raises:
       UserError: the folder is not empty, or a clip does not fit the layout.
     """
     with new_folder(root) as folder:
-        return _tree(splits, folder)
+        return _write_tree(splits, folder)
 
 
-def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
+def _write_tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
     codes: dict[str, str] = {}
     counts: collections.Counter[str] = collections.Counter()
     muscles: dict[str, list[str]] = {}
     lists: dict[str, list[list[float]]] = {"train": [], "test": []}
-    rates, origins, people = set(), set(), []
+    rates, simulated, people = set(), set(), []
     for split, clips in splits.items():
         for clip in clips:
             code = codes.setdefault(clip.action, f"A{len(codes) + 1:02d}")
@@ -60,16 +60,16 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
                 )
             counts[code] += 1
             sample = layout.Sample(code, counts[code], clip.score)
-            _write(clip, sample, root)
+            _write_clip(clip, sample, root)
             row = [float(code[1:]), float(sample.number), clip.score]
             lists["test" if split == "test" else "train"].append(row)
             rates.add(clip.emg_rate)
-            origins.add(bool(clip.provenance.get("simulated", False)))
+            simulated.add(bool(clip.provenance.get("simulated", False)))
             load = "" if np.isnan(clip.load) else f"{clip.load:g}"
             people.append([code, sample.number, clip.subject, load])
     if len(rates) != 1:
         raise UserError(f"the clips have EMG rates of {sorted(rates)} Hz; the layout holds one")
-    if len(origins) != 1:
+    if len(simulated) != 1:
         raise UserError("some clips are simulated and some are not; the layout holds one kind")
     for name, rows in lists.items():
         path = root / "Split_4" / f"split_4_{name}_list.mat"
@@ -80,7 +80,7 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
         "emg_rate": rates.pop(),
         "actions": {c: a for a, c in codes.items()},
         "muscles": muscles,
-        "simulated": origins.pop(),
+        "simulated": simulated.pop(),
     }
     write_text(root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
     table = io.StringIO()
@@ -89,7 +89,7 @@ def _tree(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
     return len(people)
 
 
-def _write(clip: Clip, sample: layout.Sample, root: Path) -> None:
+def _write_clip(clip: Clip, sample: layout.Sample, root: Path) -> None:
     if len(clip.muscles) not in (2, 4):
         raise UserError(f"clip {clip.clip_id!r}: {len(clip.muscles)} EMG channels; FLEX has 4 or 2")
     rows = [",".join(f"{value:.9g}" for value in line) for line in clip.emg]

@@ -1,14 +1,15 @@
-"""MIA's files on disk: names, shapes, and the facts that the files themselves do not say.
+"""MIA's files on disk: names, shapes, and facts that the files do not contain.
 
     MIADatasetOfficial/{train,val}/Subject<k>/<Exercise>/<id>/
-        emgvalues.npy    [30, 8]       rectified and smoothed before, whole numbers up to 414
+        emgvalues.npy    [30, 8]       rectified and smoothed, whole numbers up to 414
         joints3d.npy     [30, 49, 3]   of VIBE, m, axes of the camera; the first 25 are BODY_25
         joints2d.npy, joints2dsmpl.npy, pose.npy, betas.npy, verts.npy, predcam.npy, origcam.npy,
-        bboxes.npy       read by the authors' loader, not by ours
+        bboxes.npy       read by the authors' loader, not by this package
 
-at 10 Hz. `train` holds four and `val` one of the five minutes of each (subject, exercise); ids
-start anew in each, so that only tree, subject, exercise and id together name a clip. Beside the
-tree we read the authors' split lists and a file of our own, `mia.yaml` (`Facts`).
+at 10 Hz. `train` holds four and `val` one of the five minutes of each (subject, exercise). Ids
+start again in each folder, so that a clip is identified by tree, subject, exercise and id together.
+Beside the tree there may be the authors' split lists and a file by the user, `mia.yaml` (see
+`Facts`).
 """
 
 import dataclasses
@@ -29,35 +30,24 @@ RATE = 10.0  # Hz, of pose and EMG
 FOLDER = "MIADatasetOfficial"
 TREES = ("train", "val")
 FACTS = "mia.yaml"
-EXERCISES = (
-    "ElbowPunch",
-    "FrontKick",
-    "FrontPunch",
-    "HighKick",
-    "HookPunch",
-    "JumpingJack",
-    "KneeKick",
-    "LegBack",
-    "LegCross",
-    "RonddeJambe",
-    "Running",
-    "Shuffle",
-    "SideLunges",
-    "SlowSkater",
-    "Squat",
+EXERCISES = vocabulary.names(
+    """
+    ElbowPunch FrontKick FrontPunch HighKick HookPunch JumpingJack KneeKick LegBack LegCross
+    RonddeJambe Running Shuffle SideLunges SlowSkater Squat
+    """
 )
 SUBJECTS = tuple(f"Subject{k}" for k in range(10))
 
-# Columns of emgvalues.npy. The list of names in the authors' loader (right first, with glutes) is
-# never used there and is not the order of the data: their renderer's is, left first.
+# Columns of emgvalues.npy, in the order of the authors' renderer (left first). The list of names in
+# their loader (right first, with glutes) is never used there and is not the order of the data.
 MUSCLES = tuple(
     f"{side}_{muscle}"
     for side in vocabulary.SIDES
     for muscle in ("quadriceps", "hamstrings", "latissimus_dorsi", "biceps_brachii")
 )
 
-# VIBE's camera axes (right, down, away) → ours (towards the camera, its right, up): a person who
-# faces the camera then looks along x, with the left side towards y.
+# VIBE's camera axes (right, down, away) → towards the camera, its right, up: a person who faces the
+# camera then looks along x, with the left side towards y.
 AXES = np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]], np.float32)
 
 _PARTS = (r"train|val", r"Subject[0-9]{1,6}", r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", r"[0-9]{1,9}")
@@ -65,15 +55,15 @@ _PARTS = (r"train|val", r"Subject[0-9]{1,6}", r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}",
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the files do not say; each can be set in `mia.yaml`.
+    """Facts that the files do not contain; each can be set in `mia.yaml`.
 
     Attributes:
-      emg_unit: not stated; µV is plausible.
-      simulated: whether the tree was written from simulated recordings.
-      subjects: names of people by folder, where they are not called like it.
-      muscles: names of the eight columns by exercise, null for a column that was not recorded,
-        where they are not `MUSCLES`.
-      missing_joints: of BODY_25, that joints3d.npy does not hold (they are zero there).
+      emg_unit: not published; µV is plausible.
+      simulated: whether the files were written from simulated recordings.
+      subjects: names of people by folder, if they differ from the folder's.
+      muscles: names of the eight columns by exercise, if they are not `MUSCLES`; null for a column
+        that was not recorded.
+      missing_joints: joints of BODY_25 that joints3d.npy does not contain (they are zero there).
     """
 
     emg_unit: str = "unknown"
@@ -85,7 +75,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Sample:
-    """One clip of three seconds: the four parts of its path."""
+    """A clip of three seconds, by the four parts of its path."""
 
     tree: str
     subject: str
@@ -99,9 +89,9 @@ class Sample:
 
 
 def sample_of(path: str) -> Sample | None:
-    """The clip that the last four parts of a path name, whatever comes before; None if they don't.
+    """The clip that the last four parts of a path name; None if they do not name a clip.
 
-    The parts are names and nothing else, so that no path leads out of the tree.
+    The parts are plain names, so that no path can lead out of the tree.
     """
     parts = [part for part in path.strip().replace("\\", "/").split("/") if part][-4:]
     if len(parts) < 4 or not all(map(re.fullmatch, _PARTS, parts)):
@@ -145,7 +135,7 @@ def scan(root: Path) -> list[Sample]:
     """All clips of the tree, sorted.
 
     Raises:
-      UserError: a folder in it is not called as it should be, or there is no clip.
+      UserError: a folder in it has an unexpected name, or there is no clip.
     """
     tree = find_tree(root)
     paths = [name for name in TREES if (tree / name).is_dir()]
@@ -173,7 +163,7 @@ def read_list(path: Path) -> list[Sample]:
     Raises:
       UserError: a line is no such path.
     """
-    found: dict[Sample, None] = {}
+    samples: dict[Sample, None] = {}
     for i, line in enumerate(decode(path.read_bytes(), path).splitlines()):
         if not line.strip():
             continue
@@ -183,45 +173,45 @@ def read_list(path: Path) -> list[Sample]:
                 f"{path}, line {i + 1}: {line.strip()[-60:]!r} does not end like "
                 "train/Subject0/Squat/12"
             )
-        found[sample] = None
-    return list(found)
+        samples[sample] = None
+    return list(samples)
 
 
 def read_array(path: Path, root: Path, shape: tuple[int | None, ...]) -> np.ndarray:
     """The numbers of an .npy file, float32.
 
-    The file is mapped and looked at before anything is read: what its header claims costs nothing,
-    and objects (pickles) are refused.
+    The file is mapped and its header is checked before anything is read, so that a wrong header
+    allocates no memory. Pickled objects are refused.
 
     Args:
       path: the file.
-      root: the folder that it must lie in, links followed.
+      root: the folder in which it must be, also after links are followed.
       shape: expected; None for any length.
 
     Raises:
-      UserError: no such file, not an array of finite numbers, of another shape, or outside `root`.
+      UserError: no such file, no array of finite numbers, another shape, or outside `root`.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     if not path.resolve().is_relative_to(root.resolve()):
         raise UserError(f"{path}: lies outside {root}")
     try:
-        found = np.lib.format.open_memmap(path, mode="r")
+        mapped = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:
         raise UserError(f"{path}: not an array ({' '.join(str(error).split())[:80]})") from None
-    fits = len(found.shape) == len(shape) and all(
-        b in (None, a) for a, b in zip(found.shape, shape, strict=True)
+    fits = len(mapped.shape) == len(shape) and all(
+        b in (None, a) for a, b in zip(mapped.shape, shape, strict=True)
     )
-    if found.dtype.kind not in "fiu" or not fits:
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+    if mapped.dtype.kind not in "fiu" or not fits:
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
         raise UserError(
-            f"{path}: expected numbers [{wanted}], got {found.dtype} {list(found.shape)}"
+            f"{path}: expected numbers [{expected}], got {mapped.dtype} {list(mapped.shape)}"
         )
     with np.errstate(over="ignore"):
-        values = np.array(found, np.float32)
+        values = np.array(mapped, np.float32)
     if not np.isfinite(values).all():
-        where = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
+        first = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
         raise UserError(
-            f"{path}: {(~np.isfinite(values)).sum()} values are not finite, first at {where}"
+            f"{path}: {(~np.isfinite(values)).sum()} values are not finite, first at {first}"
         )
     return values

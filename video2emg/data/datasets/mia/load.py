@@ -12,15 +12,15 @@ from video2emg.data.datasets.mia.layout import Facts, Sample
 
 
 def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
-    """Reads pose and EMG of a clip; both are needed, and `verts.npy` is never opened.
+    """Reads pose and EMG of a clip, which are both needed.
 
     Args:
-      tree: of `layout.find_tree`.
+      tree: from `layout.find_tree`.
       sample: the clip.
-      facts: of `layout.read_facts`.
+      facts: from `layout.read_facts`.
 
     Raises:
-      UserError: naming the file that is not what it should be.
+      UserError: a file is not as expected; the message names it.
     """
     folder = tree / sample.key
     emg = layout.read_array(folder / "emgvalues.npy", tree, (layout.FRAMES, layout.CHANNELS))
@@ -55,7 +55,7 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
             pose_time=np.arange(layout.FRAMES) / layout.RATE,
             provenance={
                 "simulated": facts.simulated,
-                # Rectified and smoothed by its authors, who do not say how.
+                # Rectified and smoothed by the authors, in an unpublished way.
                 "emg_kind": "envelope",
                 "pose": "estimated from video by VIBE; without translation"
                 if not facts.simulated

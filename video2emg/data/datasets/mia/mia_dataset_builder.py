@@ -82,7 +82,7 @@ class Builder(ClipBuilder):
 
     @staticmethod
     def fingerprint(manual_dir: Path) -> str:
-        """Changes when clips come or go, or with `mia.yaml`."""
+        """Changes with the names of the clips and with `mia.yaml`."""
         digest = hashlib.sha256("\n".join(s.key for s in layout.scan(manual_dir)).encode())
         facts = manual_dir / layout.FACTS
         digest.update(facts.read_bytes() if facts.exists() else b"")

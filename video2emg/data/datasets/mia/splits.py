@@ -1,8 +1,9 @@
-"""MIA's splits: by the authors' lists where they lie beside the tree, else derived from the tree.
+"""MIA's splits: from the authors' lists if they are beside the tree, else from the tree itself.
 
-Who is in a list is read from its lines and never from its name: of the lists per subject and
-exercise, `valSquat_Subject.txt` holds Subject0, `valSquat_Subject0.txt` repeats Subject1, and those
-of the out-of-distribution folder count from 1. Validation always comes out of the training part.
+What a list contains is read from its lines and never from its name, because names are wrong: of the
+lists per subject and exercise, `valSquat_Subject.txt` holds Subject0, `valSquat_Subject0.txt`
+repeats Subject1, and those of the out-of-distribution folder count from 1. Validation is always a
+part of the training list.
 """
 
 import collections
@@ -15,23 +16,22 @@ from typing import Literal
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.mia import layout
 from video2emg.data.datasets.mia.layout import Sample
-from video2emg.data.datasets.splits import SPLITS, deal_subjects
+from video2emg.data.datasets.splits import SPLITS, VALIDATION_SHARE, deal_subjects
 
 Parts = dict[str, list[Sample]]
-
-_HELD_OUT = 0.15  # of the minutes of training, for validation
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What is held out.
+    """What is held out for the test.
 
     Attributes:
-      by: `people`: dealt over both trees. Else the `train` tree against the `val` tree: `minutes`
-        of everybody, or what is called `held`: a `subject`, or an `exercise`.
+      by: `people`: subjects, from both trees. Otherwise the training clips are in the `train` tree
+        and the test clips in the `val` tree: `minutes` of all subjects, or only those of a
+        `subject` or an `exercise`.
       held: name of the subject or exercise.
       without: a subject that is not tested.
-      lists: (folder, training lists, test lists) in the order in which they are looked for.
+      lists: (folder, training lists, test lists), in the order in which they are tried.
     """
 
     by: Literal["people", "minutes", "subject", "exercise"]
@@ -50,7 +50,7 @@ OFFICIAL = Protocol(
         ("generalization_ID_cond_exercises_nn", "train*.txt", "val*.txt"),
     ),
 )
-# The authors' default list leaves out the one person with six times the clips of the others.
+# The authors' default list omits the subject with six times as many clips as the others.
 OFFICIAL_WITHOUT_SUBJECT0 = Protocol(
     "minutes", without="Subject0", lists=(("datasetsplits", "train.txt", "val.txt"),)
 )
@@ -64,7 +64,7 @@ def leave_subject(name: str) -> Protocol:
 
 
 def leave_exercise(name: str) -> Protocol:
-    """Holds out one exercise of everybody."""
+    """Holds out one exercise of all subjects."""
     return Protocol(
         "exercise",
         name,
@@ -76,24 +76,23 @@ def leave_exercise(name: str) -> Protocol:
 
 
 def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
-    """Training, validation and test; says on standard error where they come from.
+    """Training, validation and test clips; prints on standard error which lists were used.
 
     Args:
       root: the user's folder, with the tree and perhaps the lists.
-      samples: of `layout.scan`.
+      samples: from `layout.scan`.
       protocol: what is held out.
 
     Raises:
-      UserError: too few people, a part without clips, or lists that contradict the protocol.
+      UserError: too few subjects, a split without clips, or lists that contradict the protocol.
     """
     if protocol.by == "people":
         people = sorted({s.subject for s in samples})
         if len(people) < len(SPLITS):
             raise UserError(f"{root}: {len(people)} subjects; three are needed to hold people out")
-        dealt = deal_subjects(people, seed=0)
-        return {part: [s for s in samples if s.subject in dealt[part]] for part in SPLITS}
-    found = _listed(root, samples, protocol)
-    train, test = found or _derived(samples, protocol)
+        members = deal_subjects(people)
+        return {part: [s for s in samples if s.subject in members[part]] for part in SPLITS}
+    train, test = _from_lists(root, samples, protocol) or _from_trees(samples, protocol)
     train, validation = _hold_out(train, protocol)
     parts = {"train": train, "validation": validation, "test": test}
     empty = [name for name, part in parts.items() if not part]
@@ -107,18 +106,19 @@ def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
     return parts
 
 
-def _derived(samples: list[Sample], protocol: Protocol) -> tuple[list[Sample], list[Sample]]:
-    """The same as the lists say, by what the trees are for."""
+def _from_trees(samples: list[Sample], protocol: Protocol) -> tuple[list[Sample], list[Sample]]:
+    """Training and test clips: the same as in the authors' lists, which follow the two trees."""
     is_held = _is_held(protocol)
-    _say(f"no lists of {protocol.by} beside the tree; train and val are taken as they are")
+    _log(f"no lists of {protocol.by} beside the tree; train and val are taken as they are")
     train = [s for s in samples if s.tree == "train" and not (protocol.held and is_held(s))]
     test = [s for s in samples if s.tree == "val" and is_held(s)]
     return train, test
 
 
-def _listed(
+def _from_lists(
     root: Path, samples: list[Sample], protocol: Protocol
 ) -> tuple[list[Sample], list[Sample]] | None:
+    """Training and test clips of the first complete set of lists; None if there is none."""
     for folder, *patterns in protocol.lists:
         for base in (root, root / "ablation", root / "musclesinaction" / "ablation"):
             files = [
@@ -126,11 +126,11 @@ def _listed(
                 for pattern in patterns
             ]
             if all(files):
-                return _read(files, set(samples), protocol, base / folder)
+                return _read_lists(files, set(samples), protocol, base / folder)
     return None
 
 
-def _read(
+def _read_lists(
     files: list[list[Path]], present: set[Sample], protocol: Protocol, folder: Path
 ) -> tuple[list[Sample], list[Sample]]:
     listed = [
@@ -149,42 +149,42 @@ def _read(
         missing = [s for s in part if s not in present]
         names = paths[0].name if len(paths) == 1 else f"{len(paths)} lists"
         gaps = f"; {len(missing)} are not in the tree, first {missing[0].key}" if missing else ""
-        _say(f"{len(part)} clips listed in {folder / names}{gaps}")
+        _log(f"{len(part)} clips listed in {folder / names}{gaps}")
     train, test = ([s for s in part if s in present] for part in listed)
     return train, test
 
 
 def _is_held(protocol: Protocol) -> Callable[[Sample], bool]:
-    """Whether a clip is what is to be tested (of the `val` tree)."""
+    """A function: whether a clip belongs to what is held out."""
     if protocol.by == "minutes":
         return lambda s: s.tree == "val" and s.subject != protocol.without
     return lambda s: getattr(s, protocol.by) == protocol.held
 
 
 def _hold_out(train: list[Sample], protocol: Protocol) -> tuple[list[Sample], list[Sample]]:
-    """Validation asks what the test asks: another person, another exercise, or later minutes."""
+    """Divides into training and validation, which holds out the same kind of thing as the test."""
     if protocol.by == "minutes":
-        sets = collections.defaultdict(list)
+        groups = collections.defaultdict(list)
         for sample in train:
-            sets[sample.subject, sample.exercise].append(sample)
-        # Neighbours in time are almost the same clip, so a whole block is taken, the last.
+            groups[sample.subject, sample.exercise].append(sample)
+        # Clips that follow one another are almost the same, so the last ones are taken as a block.
         held = set()
-        for own in sets.values():
-            own.sort(key=lambda s: (s.tree, int(s.number)))
-            count = min(max(round(_HELD_OUT * len(own)), 1), len(own) - 1)
-            held |= set(own[len(own) - count :])
+        for group in groups.values():
+            group.sort(key=lambda s: (s.tree, int(s.number)))
+            count = min(max(round(VALIDATION_SHARE * len(group)), 1), len(group) - 1)
+            held |= set(group[len(group) - count :])
     else:
         counts = collections.Counter(getattr(s, protocol.by) for s in sorted(train))
-        # The one that costs training least: a person has a third of all clips.
+        # The smallest one: one subject has a third of all clips.
         chosen = min(counts, key=lambda name: counts[name], default="")
         held = {s for s in train if getattr(s, protocol.by) == chosen}
     return [s for s in train if s not in held], [s for s in train if s in held]
 
 
-def _names(found: Iterable[str]) -> str:
-    names = sorted(set(found))
+def _names(names: Iterable[str]) -> str:
+    names = sorted(set(names))
     return ", ".join(names[:16]) + (" …" if len(names) > 16 else "")
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     print(f"mia: {message}", file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
-"""Any Clips → MIA's layout on disk, so that code written for MIA runs on them unchanged.
+"""Clips of any dataset → MIA's layout on disk, so that code written for MIA runs unchanged.
 
-A clip becomes windows of three seconds side by side; what does not fill one is lost, and so are
-pictures, loads, scores, phases, error labels, torques, MVC and whatever changes within 0.1 s. Of
-the pose the joints of BODY_25 are written, relative to the hips (VIBE knows no translation).
-`mia.yaml` keeps names and units for our own builder; MIA's code ignores it.
+A clip is cut into windows of three seconds; a shorter rest is lost. The layout cannot hold
+pictures, loads, scores, phases, error labels, torques, MVC and changes within 0.1 s. The pose is
+written as the joints of BODY_25 relative to the hips (VIBE estimates no translation). `mia.yaml`
+keeps names and units for the builder of this package; MIA's code ignores it.
 """
 
 import collections
@@ -23,8 +23,8 @@ from video2emg.core.errors import UserError
 from video2emg.core.files import new_folder, write_atomically, write_text
 from video2emg.data.datasets.mia import layout
 
-# Muscles that belong into a column of MIA's; others take one that is free.
-_HOME = {
+# Column of each muscle that MIA has; other muscles get a free column.
+_COLUMN = {
     "quadriceps": 0,
     "rectus_femoris": 0,
     "vastus_lateralis": 0,
@@ -36,7 +36,8 @@ _HOME = {
     "biceps_brachii": 3,
 }
 
-# What the authors' loader opens and we cannot know; that of joints2dsmpl is not published.
+# Arrays that the authors' loader opens and that clips do not contain, with their shapes (that of
+# joints2dsmpl is not published).
 _UNKNOWN = {
     "joints2d": (49, 2),
     "joints2dsmpl": (49, 2),
@@ -65,7 +66,7 @@ def to_mia(splits: Mapping[str, Iterable[Clip]], root: Path) -> int:
       root: an empty or missing folder.
 
     Returns:
-      How many windows were written.
+      Number of windows written.
 
     Raises:
       UserError: the folder is not empty, or a clip does not fit the layout.
@@ -86,17 +87,17 @@ class _Writer:
 
     def write(self, splits: Mapping[str, Iterable[Clip]]) -> int:
         lists: dict[str, list[str]] = {tree: [] for tree in layout.TREES}
-        short = 0
+        too_short = 0
         for split, clips in splits.items():
             tree = "val" if split == "test" else "train"
             for clip in clips:
-                keys = list(self._clip(clip, tree))
+                keys = list(self._write_clip(clip, tree))
                 lists[tree] += keys
-                short += not keys
+                too_short += not keys
         if not any(lists.values()):
             raise UserError(f"no clip has {layout.FRAMES / layout.RATE:g} s of pose and EMG")
-        if short:
-            print(f"{short} clips are too short for a window and left out", file=sys.stderr)
+        if too_short:
+            print(f"{too_short} clips are too short for a window and left out", file=sys.stderr)
         for values, what in (
             (self._units, "units of EMG"),
             (self._missing, "joints"),
@@ -118,7 +119,7 @@ class _Writer:
         write_text(self._root / "README.txt", _README)
         return sum(map(len, lists.values()))
 
-    def _clip(self, clip: Clip, tree: str) -> Iterator[str]:
+    def _write_clip(self, clip: Clip, tree: str) -> Iterator[str]:
         """Writes the windows of one clip; yields their keys."""
         where = f"clip {clip.clip_id!r}"
         if not clip.joints or not clip.muscles:
@@ -133,22 +134,22 @@ class _Writer:
         hips = [pose_lib.OPENPOSE_25.index(f"{side}_hip") for side in vocabulary.SIDES]
         pose = (pose - pose[:, hips].mean(1, keepdims=True)) @ layout.AXES
         names = pose_lib.OPENPOSE_25
-        gone = np.isnan(pose).any((0, 2))
-        self._missing.add(tuple(names[j] for j in np.flatnonzero(gone)))
+        missing = np.isnan(pose).any((0, 2))
+        self._missing.add(tuple(names[j] for j in np.flatnonzero(missing)))
         scale = 1e6 * emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower(), 1e-6)
         self._units.add("uV" if clip.emg_unit.lower() in emg_lib.VOLTS_PER_UNIT else clip.emg_unit)
         self._simulated.add(bool(clip.provenance.get("simulated", False)))
         envelope = scale * emg_lib.clip_envelope(clip).astype(np.float64)
         for times in windows(clip):
             emg = np.zeros((layout.FRAMES, layout.CHANNELS))
-            own = [columns.index(muscle) for muscle in clip.muscles]
-            emg[:, own], _ = emg_lib.resample(envelope, clip.emg_time, times)
+            recorded = [columns.index(muscle) for muscle in clip.muscles]
+            emg[:, recorded], _ = emg_lib.resample(envelope, clip.emg_time, times)
             joints = np.zeros((layout.FRAMES, layout.JOINTS, 3), np.float32)
             flat, _ = emg_lib.resample(pose.reshape(len(pose), -1), clip.pose_time, times)
             joints[:, : len(names)] = np.nan_to_num(flat.reshape(layout.FRAMES, -1, 3))
-            yield self._window(clip, tree, emg, joints)
+            yield self._write_window(clip, tree, emg, joints)
 
-    def _window(self, clip: Clip, tree: str, emg: np.ndarray, joints: np.ndarray) -> str:
+    def _write_window(self, clip: Clip, tree: str, emg: np.ndarray, joints: np.ndarray) -> str:
         subject = self._folder_of(clip.subject)
         key = f"{tree}/{subject}/{clip.action}/{self._counts[tree, subject]}"
         sample = layout.sample_of(key)
@@ -168,18 +169,18 @@ class _Writer:
         return key
 
     def _folder_of(self, subject: str) -> str:
-        """`Subject<k>`: the subject's own name if it is one, else the next that is free."""
+        """`Subject<k>`: the subject's own name if it has this form, else the next free one."""
         if subject not in self._people:
             taken, k = set(self._people.values()), 0
             while f"Subject{k}" in taken:
                 k += 1
-            own = re.fullmatch(r"Subject[0-9]{1,6}", subject) and subject not in taken
-            self._people[subject] = subject if own else f"Subject{k}"
+            keep = re.fullmatch(r"Subject[0-9]{1,6}", subject) and subject not in taken
+            self._people[subject] = subject if keep else f"Subject{k}"
         return self._people[subject]
 
 
 def windows(clip: Clip) -> Iterator[np.ndarray]:
-    """Instants [30] of each window, s; the last may lie half a sample behind the recording."""
+    """Instants [30] of each window, s; the last may be half a sample after the recording."""
     start = max(clip.emg_time[0], clip.pose_time[0])
     end = min(clip.emg_time[-1], clip.pose_time[-1]) + 0.5 / layout.RATE
     window = np.arange(layout.FRAMES) / layout.RATE
@@ -189,27 +190,27 @@ def windows(clip: Clip) -> Iterator[np.ndarray]:
 
 
 def columns_of(clip: Clip) -> list[str | None]:
-    """The muscle of each column of emgvalues.npy, left before right, as MIA has them if it can be.
+    """The muscle of each column of emgvalues.npy, left before right, in MIA's order if possible.
 
     Raises:
       UserError: more than four muscles on a side.
     """
     muscles = list(dict.fromkeys(vocabulary.split_channel(name)[1] for name in clip.muscles))
     half = layout.CHANNELS // 2
-    places: list[str | None] = [None] * half
+    columns: list[str | None] = [None] * half
     if len(muscles) > half:
         raise UserError(f"clip {clip.clip_id!r}: {len(muscles)} muscles; MIA has {half} a side")
-    homeless = []
+    others = []
     for muscle in muscles:
-        home = _HOME.get(muscle)
-        if home is None or places[home]:
-            homeless.append(muscle)
+        column = _COLUMN.get(muscle)
+        if column is None or columns[column]:
+            others.append(muscle)
         else:
-            places[home] = muscle
-    for muscle in homeless:
-        places[places.index(None)] = muscle
+            columns[column] = muscle
+    for muscle in others:
+        columns[columns.index(None)] = muscle
     return [
         name if (name := f"{side}_{muscle}") in clip.muscles else None
         for side in vocabulary.SIDES
-        for muscle in places
+        for muscle in columns
     ]

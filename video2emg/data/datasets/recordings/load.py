@@ -1,4 +1,4 @@
-"""One row of the table → one Clip, everything on one clock."""
+"""A row of the table of recordings → a Clip, with all signals on one clock."""
 
 import dataclasses
 import math
@@ -13,12 +13,15 @@ from video2emg.core.errors import UserError
 from video2emg.data import readers, sync
 from video2emg.data.datasets.recordings.table import Rate, Row
 from video2emg.data.readers import film, keypoints
+from video2emg.data.readers.channel import Channel
 
-_STALE = 30.0  # s; a heart rate that was read longer before or after says nothing about the clip
+FPS = 10.0  # most frames per second that are kept
+SIZE = 112  # of the square frames, px
+_STALE = 30.0  # s before or after the clip, beyond which a reading of a heart rate does not count
 
 
-def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
-    """Reads what a row names and cuts out the repetition.
+def load_clip(row: Row, fps: float = FPS, size: int = SIZE) -> Clip:
+    """Reads the files of a row and cuts out the repetition.
 
     Args:
       row: from `table.read_table`.
@@ -34,10 +37,10 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
     if row.keypoints:
         fields |= _keypoints(row)
     if row.emg is not None:
-        fields |= _emg(row)
+        fields |= _emg(row, row.emg)
     if row.pose is not None:
-        fields |= _pose(row)
-    end = row.end
+        fields |= _pose(row, row.pose)
+    phases = [(step, start, min(end, row.end)) for step, start, end in row.phases]
     clip = Clip(
         clip_id=row.clip_id,
         dataset="recordings",
@@ -46,7 +49,7 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
         load=row.load,
         score=row.score,
         errors=row.errors,
-        phases=tuple((n, a - row.start, min(b, end) - row.start) for n, a, b in row.phases),
+        phases=tuple((step, start - row.start, end - row.start) for step, start, end in phases),
         provenance={
             "simulated": False,
             "row": row.where.rpartition("/")[2],
@@ -59,14 +62,14 @@ def load_clip(row: Row, fps: float = 10.0, size: int = 112) -> Clip:
         | _subject(row),
         **fields,
     )
-    rates = {k: v for kind in ("heart", "breath") for k, v in _rate(row, kind, clip.end).items()}
+    rates = _rate(row, "heart", row.heart, clip.end) | _rate(row, "breath", row.breath, clip.end)
     return validate(dataclasses.replace(clip, **rates))
 
 
 def _subject(row: Row) -> dict:
-    """What is known of the person, as `data.person.traits` reads it."""
-    told = {"height_m": row.height, "mass_kg": row.mass}
-    known = {name: value for name, value in told.items() if not math.isnan(value)}
+    """What is known of the person, in the form that `data.person.traits` reads."""
+    traits = {"height_m": row.height, "mass_kg": row.mass}
+    known: dict = {name: value for name, value in traits.items() if not math.isnan(value)}
     if row.sex:
         known["female"] = row.sex == "female"
     return {"subject": known} if known else {}
@@ -75,10 +78,10 @@ def _subject(row: Row) -> dict:
 def _videos(row: Row, fps: float, size: int) -> dict:
     frames, view, time = [], [], []
     for v, path in enumerate(row.videos.values()):
-        pictures, times = film.encode_frames(
+        jpegs, times = film.encode_frames(
             path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
         )
-        frames += pictures
+        frames += jpegs
         view.append(np.full(len(times), v, np.int32))
         time.append(times - row.start)
     return {
@@ -89,44 +92,44 @@ def _videos(row: Row, fps: float, size: int) -> dict:
     }
 
 
-def _emg(row: Row) -> dict:
-    path = Path(str(row.emg))
-    found = _by_name(readers.read(path), list(row.emg_channels), f"{row.where}: {path.name}")
-    rates, starts = {round(c.rate, 3) for c in found}, {round(c.start, 6) for c in found}
+def _emg(row: Row, path: Path) -> dict:
+    where = f"{row.where}: {path.name}"
+    channels = _select(readers.read(path), list(row.emg_channels), where)
+    rates, starts = {round(c.rate, 3) for c in channels}, {round(c.start, 6) for c in channels}
     if (len(rates) > 1 and not all(math.isnan(rate) for rate in rates)) or len(starts) > 1:
         raise UserError(
-            f"{row.where}: {path.name}: the chosen channels have different rates or "
-            f"starts ({sorted(rates)} Hz); a clip's EMG needs one clock"
+            f"{where}: the chosen channels have different rates or starts ({sorted(rates)} Hz); a "
+            "clip's EMG needs one clock"
         )
-    rate = row.emg_rate if math.isnan(found[0].rate) else found[0].rate
+    rate = row.emg_rate if math.isnan(channels[0].rate) else channels[0].rate
     if math.isnan(rate):
         raise UserError(f"{row.where}, emg_rate: {path.name} does not say its rate; give it in Hz")
     if not math.isnan(row.emg_rate) and abs(row.emg_rate / rate - 1) > 0.01:
         raise UserError(
             f"{row.where}, emg_rate: {row.emg_rate:g} Hz, but {path.name} says {rate:g}"
         )
-    unit = found[0].unit or row.emg_unit
+    unit = channels[0].unit or row.emg_unit
     if not unit:
         raise UserError(
             f"{row.where}, emg_unit: {path.name} does not say its unit; give it (mV, …)"
         )
-    length = min(len(c.values) for c in found)
-    values = np.stack([c.values[:length] for c in found], axis=1)
+    length = min(len(channel.values) for channel in channels)
+    values = np.stack([channel.values[:length] for channel in channels], axis=1)
     clock = sync.Clock(row.emg_offset, row.emg_drift)
-    time = clock.to_video(found[0].start + np.arange(length) / rate)
+    time = clock.to_video(channels[0].start + np.arange(length) / rate)
     inside = (time >= row.start - 0.5 / rate) & (time <= row.end)
     if inside.sum() < 2:
         raise UserError(
-            f"{row.where}: {path.name} covers {time[0]:.2f} to {time[-1]:.2f} s of the "
-            f"video's clock, none of {row.start:g} to {row.end:g} s"
+            f"{where} covers {time[0]:.2f} to {time[-1]:.2f} s of the video's clock, none of "
+            f"{row.start:g} to {row.end:g} s"
         )
     values, time = values[inside], time[inside]
-    for c, channel in enumerate(found):
+    for c, channel in enumerate(channels):
         gaps = ~np.isfinite(values[:, c])
         if gaps.any():
             raise UserError(
-                f"{row.where}: {path.name}, channel {channel.name!r}: {gaps.sum()} "
-                f"missing samples, first at {time[gaps.argmax()]:.3f} s"
+                f"{where}, channel {channel.name!r}: {gaps.sum()} missing samples, first at "
+                f"{time[gaps.argmax()]:.3f} s"
             )
     muscles = tuple(row.emg_channels.values())
     unknown = set(row.emg_max) - set(muscles)
@@ -142,12 +145,12 @@ def _emg(row: Row) -> dict:
     }
 
 
-def _pose(row: Row) -> dict:
-    path, where = Path(str(row.pose)), f"{row.where}: {Path(str(row.pose)).name}"
+def _pose(row: Row, path: Path) -> dict:
+    where = f"{row.where}: {path.name}"
     if path.is_dir() or path.suffix.lower() == ".json":
         raise UserError(
-            f"{row.where}, pose: {path.name}: keypoints of one picture have no depth "
-            "and no metres; name them in keypoints_<view>"
+            f"{row.where}, pose: {path.name}: keypoints of one picture have no depth and no "
+            "metres; name them in keypoints_<view>"
         )
     axes = _axes(row.pose_axes, f"{row.where}, pose_axes")
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
@@ -158,28 +161,28 @@ def _pose(row: Row) -> dict:
             f"{row.pose_skeleton}"
         )
     markers = row.pose_joints or {joint: (joint,) for joint in joints}
-    wanted = [f"{m}_{axis}" for group in markers.values() for m in group for axis in "xyz"]
-    found = _by_name(readers.read(path), wanted, where)
-    rate = row.pose_rate if math.isnan(found[0].rate) else found[0].rate
+    names = [f"{m}_{axis}" for group in markers.values() for m in group for axis in "xyz"]
+    channels = _select(readers.read(path), names, where)
+    rate = row.pose_rate if math.isnan(channels[0].rate) else channels[0].rate
     if math.isnan(rate):
         raise UserError(f"{row.where}, pose_rate: {path.name} does not say its rate; give it in Hz")
-    length = min(len(c.values) for c in found)
-    scale = {"mm": 1e-3, "cm": 1e-2}.get(found[0].unit.lower(), 1.0)
-    values = scale * np.stack([c.values[:length] for c in found], axis=1)
-    time = row.pose_offset + found[0].start + np.arange(length) / rate
+    length = min(len(channel.values) for channel in channels)
+    scale = {"mm": 1e-3, "cm": 1e-2}.get(channels[0].unit.lower(), 1.0)
+    values = scale * np.stack([channel.values[:length] for channel in channels], axis=1)
+    time = row.pose_offset + channels[0].start + np.arange(length) / rate
     inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
     if not inside.any():
         raise UserError(f"{where} has no complete pose between {row.start:g} and {row.end:g} s")
     ends = np.cumsum([len(group) for group in markers.values()])
     groups = np.split(values[inside].reshape(inside.sum(), -1, 3), ends[:-1], axis=1)
     values = np.stack([group.mean(1) for group in groups], axis=1).astype(np.float32) @ axes
-    # One skeleton for all clips, so that one model can be trained on all of them.
-    names = pose_lib.skeleton("flex_21")
-    values = pose_lib.arrange(values, list(markers), names)
-    lost = [name for name, x in zip(names, values[0], strict=True) if np.isnan(x).any()]
-    if lost:
-        raise UserError(f"{where} has nothing for {', '.join(lost)}")
-    return {"joints": names, "pose": values, "pose_time": time[inside] - row.start}
+    # All clips get the same skeleton, so that one model can be trained on all of them.
+    target = pose_lib.skeleton("flex_21")
+    values = pose_lib.arrange(values, list(markers), target)
+    missing = [name for name, x in zip(target, values[0], strict=True) if np.isnan(x).any()]
+    if missing:
+        raise UserError(f"{where} has nothing for {', '.join(missing)}")
+    return {"joints": target, "pose": values, "pose_time": time[inside] - row.start}
 
 
 def _axes(text: str, where: str) -> np.ndarray:
@@ -189,11 +192,11 @@ def _axes(text: str, where: str) -> np.ndarray:
     if len(words) == 3 and all(re.fullmatch(r"[+-]?[xyz]", word) for word in words):
         for column, word in enumerate(words):
             matrix["xyz".index(word[-1]), column] = -1 if word[0] == "-" else 1
-    # A mirror image would exchange left and right.
+    # A determinant of -1 would exchange left and right.
     if round(float(np.linalg.det(matrix))) != 1:
         raise UserError(
-            f"{where}: {text!r}: expected the file's axes that point forward, left and "
-            "up, as a right-handed system, e.g. `x -z y`"
+            f"{where}: {text!r}: expected the file's axes that point forward, left and up, as a "
+            "right-handed system, e.g. `x -z y`"
         )
     return matrix
 
@@ -202,23 +205,23 @@ def _keypoints(row: Row) -> dict:
     """2-D keypoints of every view, on the clip's clock and in the coordinates of stored frames."""
     points, view, time, skeletons = [], [], [], set()
     for name, path in row.keypoints.items():
-        found = keypoints.read(path, row.keypoints_largest)
-        skeletons.add(found.joints)
+        detected = keypoints.read(path, row.keypoints_largest)
+        skeletons.add(detected.joints)
         if len(skeletons) > 1:
             raise UserError(f"{row.where}, keypoints_{name}: another skeleton than the other views")
         clock, size = film.frame_times(row.videos[name], row.video_rate)
-        frame = found.frame - row.keypoints_first
+        frame = detected.frame - row.keypoints_first
         if frame[0] < 0 or frame[-1] >= len(clock):
             raise UserError(
-                f"{row.where}, keypoints_{name}: frames {found.frame[0]} to "
-                f"{found.frame[-1]}, but the video has {len(clock)}; what is its first "
-                "one called (keypoints_first)?"
+                f"{row.where}, keypoints_{name}: frames {detected.frame[0]} to "
+                f"{detected.frame[-1]}, but the video has {len(clock)}; what is the number of its "
+                "first one (keypoints_first)?"
             )
         inside = (clock[frame] >= row.start) & (clock[frame] <= row.end)
-        own = found.points[inside].astype(np.float32)
-        own[..., :2] = 0.5 + (own[..., :2] - np.array(size) / 2) / max(size)
-        points.append(own)
-        view.append(np.full(len(own), list(row.videos).index(name), np.int32))
+        scaled = detected.points[inside].astype(np.float32)
+        scaled[..., :2] = 0.5 + (scaled[..., :2] - np.array(size) / 2) / max(size)
+        points.append(scaled)
+        view.append(np.full(len(scaled), list(row.videos).index(name), np.int32))
         time.append(clock[frame][inside] - row.start)
     return {
         "keypoint_joints": skeletons.pop(),
@@ -228,30 +231,29 @@ def _keypoints(row: Row) -> dict:
     }
 
 
-def _rate(row: Row, kind: str, end: float) -> dict:
-    """Readings from 0 to `end` s, and the nearest on either side: watches log rarely."""
-    rate: Rate | None = getattr(row, kind)
+def _rate(row: Row, kind: str, rate: Rate | None, end: float) -> dict:
+    """Readings of heart or breath rate from 0 to `end` s, and the nearest before and after."""
     if rate is None:
         return {}
     if rate.file is None:
         values, time = np.array([rate.value]), np.zeros(1)
     else:
         log = {channel.name: (channel, time) for channel, time in readers.readings(rate.file)}
+        known = ", ".join(map(repr, log))
         if not rate.channel and len(log) > 1:
-            raise UserError(f"{row.where}, {kind}_channel: which of {', '.join(map(repr, log))}?")
+            raise UserError(f"{row.where}, {kind}_channel: which of {known}?")
         if rate.channel and rate.channel not in log:
             raise UserError(
-                f"{row.where}, {kind}_channel: {rate.file.name} has no "
-                f"{rate.channel!r}, but {', '.join(map(repr, log))}"
+                f"{row.where}, {kind}_channel: {rate.file.name} has no {rate.channel!r}, but "
+                f"{known}"
             )
         channel, time = log[rate.channel] if rate.channel else next(iter(log.values()))
         time = time + rate.offset - row.start
-        near = (time >= -_STALE) & (time <= end + _STALE)
-        near &= np.isfinite(channel.values)
+        near = (time >= -_STALE) & (time <= end + _STALE) & np.isfinite(channel.values)
         if not near.any():
             raise UserError(
-                f"{row.where}, {kind}_rate: {rate.file.name} has no reading within "
-                f"{_STALE:g} s of the clip"
+                f"{row.where}, {kind}_rate: {rate.file.name} has no reading within {_STALE:g} s of "
+                "the clip"
             )
         values, time = channel.values[near], time[near]
         first = max(np.searchsorted(time, 0.0, "right") - 1, 0)
@@ -262,12 +264,12 @@ def _rate(row: Row, kind: str, end: float) -> dict:
     return {f"{kind}_rate": values.astype(np.float32), f"{kind}_time": time}
 
 
-def _by_name(channels: list, names: list[str], where: str) -> list:
-    table = {channel.name: channel for channel in channels}
-    missing = [name for name in names if name not in table]
+def _select(channels: list[Channel], names: list[str], where: str) -> list[Channel]:
+    """The channels with these names, in this order."""
+    by_name = {channel.name: channel for channel in channels}
+    missing = [name for name in names if name not in by_name]
     if missing:
-        known = ", ".join(repr(name) for name in list(table)[:12])
-        raise UserError(
-            f"{where}: no channel {missing[0]!r}; it has {known}{' …' if len(table) > 12 else ''}"
-        )
-    return [table[name] for name in names]
+        known = ", ".join(repr(name) for name in list(by_name)[:12])
+        more = " …" if len(by_name) > 12 else ""
+        raise UserError(f"{where}: no channel {missing[0]!r}; it has {known}{more}")
+    return [by_name[name] for name in names]

@@ -1,4 +1,4 @@
-"""TFDS builder for a user's own folder: `clips.csv` names the files, this makes Clips of them."""
+"""TFDS builder for a user's own folder, in which `clips.csv` names the files of each clip."""
 
 import collections
 import dataclasses
@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.builder import ClipBuilder, Maker
-from video2emg.data.datasets.recordings.load import load_clip
+from video2emg.data.datasets.recordings.load import FPS, SIZE, load_clip
 from video2emg.data.datasets.recordings.table import Row, find, read_table
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
 
@@ -23,12 +23,12 @@ class RecordingsConfig(tfds.core.BuilderConfig):
     Attributes:
       fps: most frames per second to keep.
       size: of the square frames, px.
-      within_subject: split each subject's clips in the order of the table, instead of dealing
-        subjects; says nothing about people the model has not seen.
+      within_subject: divide the clips of each subject, in the order of the table, and not the
+        subjects; results then say nothing about new people.
     """
 
-    fps: float = 10.0
-    size: int = 112
+    fps: float = FPS
+    size: int = SIZE
     within_subject: bool = False
 
 
@@ -55,35 +55,35 @@ class Builder(ClipBuilder):
 
     @classmethod
     def maker(cls, manual_dir: Path | None, config: str) -> Maker:
-        """Reads what a row names."""
+        """Reads the files of a row."""
         settings = cls.builder_configs[config]
         return functools.partial(load_clip, fps=settings.fps, size=settings.size)
 
     @staticmethod
     def fingerprint(manual_dir: Path) -> str:
-        """Changes when the table does, or the size of a file that it names."""
+        """Changes with the table, and with the size of a file that it names."""
         digest = hashlib.sha256(find(manual_dir).read_bytes())
         for row in read_table(manual_dir):
-            for named in row.files:
-                for path in sorted(named.iterdir()) if named.is_dir() else [named]:
+            for file in row.files:
+                for path in sorted(file.iterdir()) if file.is_dir() else [file]:
                     digest.update(f"{path.name} {path.stat().st_size}".encode())
         return digest.hexdigest()[:16]
 
 
 def split_rows(rows: list[Row], within_subject: bool) -> dict[str, list[Row]]:
-    """Rows by split: as the table says, or by subject, or within each subject.
+    """Rows by split: as the table says, else by subject, or within each subject.
 
     Raises:
-      UserError: the table names splits for some rows only, shares a subject between them, leaves
-        one empty, or has too few subjects or clips to deal.
+      UserError: the table gives splits for some rows only or shares a subject between them, or
+        there are too few subjects or clips.
     """
     where = rows[0].where.rpartition(",")[0]
-    given = {bool(row.split) for row in rows}
-    if len(given) == 2:
+    has_split = {bool(row.split) for row in rows}
+    if len(has_split) == 2:
         raise UserError(f"{where}, split: give it for all rows or for none")
     parts: dict[str, list[Row]] = {split: [] for split in SPLITS}
     people = {row.subject for row in rows}
-    if given == {True}:
+    if has_split == {True}:
         for row in rows:
             parts[row.split].append(row)
         shared = {row.subject for row in parts["train"]} & {
@@ -92,25 +92,25 @@ def split_rows(rows: list[Row], within_subject: bool) -> dict[str, list[Row]]:
         if shared and not within_subject:
             raise UserError(
                 f"{where}, split: {sorted(shared)[0]!r} is in train and held out; such results say "
-                "nothing about new people. If that is meant: recordings/within_subject"
+                "nothing about new people. If you want that: recordings/within_subject"
             )
     elif within_subject:
         clips = collections.defaultdict(list)
         for row in rows:
             clips[row.subject].append(row)
-        for own in clips.values():
-            first, second = round(0.6 * len(own)), round(0.8 * len(own))
-            parts["train"] += own[:first]
-            parts["validation"] += own[first:second]
-            parts["test"] += own[second:]
+        for rows_of_subject in clips.values():
+            count = len(rows_of_subject)
+            first, second = round(0.6 * count), round(0.8 * count)
+            parts["train"] += rows_of_subject[:first]
+            parts["validation"] += rows_of_subject[first:second]
+            parts["test"] += rows_of_subject[second:]
     else:
         if len(people) < 3:
             raise UserError(
                 f"{where}: {len(people)} subject(s); three are needed to hold people out. To hold "
                 "out clips of the same people instead: --config.data.name=recordings/within_subject"
             )
-        dealt = deal_subjects(sorted(people), seed=0)
-        for split, members in dealt.items():
+        for split, members in deal_subjects(sorted(people)).items():
             parts[split] = [row for row in rows if row.subject in members]
     empty = [split for split, part in parts.items() if not part]
     if empty:
