@@ -1,4 +1,4 @@
-"""The Clip: one synchronised repetition. Every dataset builder produces these fields."""
+"""The Clip: a synchronised recording of one repetition or of a set. All builders produce it."""
 
 import dataclasses
 import typing
@@ -15,9 +15,32 @@ def _empty(*shape: int, dtype: Any = np.float32) -> Any:
     return dataclasses.field(default_factory=lambda: np.zeros(shape, dtype))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """One repetition of a set.
+
+    Attributes:
+      start, end: of its movement, s on the clip's clock. A key step that is a preparation may start
+        earlier.
+      phases, errors, score: as in `Clip`.
+      complete: false if it was broken off before the full range of motion.
+    """
+
+    start: float
+    end: float
+    phases: tuple[tuple[str, float, float], ...] = ()
+    errors: tuple[tuple[str, str, float], ...] = ()
+    score: float = float("nan")
+    complete: bool = True
+
+
 @dataclasses.dataclass(kw_only=True)
 class Clip:
-    """One repetition on one clock (seconds from the start of the clip).
+    """One recording on one clock (seconds from the start of the clip).
+
+    A clip is a single repetition, or a set: several repetitions, with the pauses before, between
+    and after them. A set has `repetitions`, and `phases`, `errors` and `score` are those of each
+    repetition; `data.repetitions` makes clips of single repetitions of it.
 
     Fields that a source lacks stay empty and are masked later. F frames over all views, N EMG
     samples, C channels, P pose samples, J joints, D degrees of freedom.
@@ -55,6 +78,7 @@ class Clip:
       phases: (key step, start s, end s).
       errors: (key step, error type, severity in (0, 1]).
       score: 0-100, NaN if unlabelled.
+      repetitions: of a set, in the order of time; empty if the clip is a single repetition.
       heart_rate: [K] float32, 1/min, at `heart_time` [K] s.
       heart_time: [K] float64, s.
       breath_rate: [K] float32, 1/min, at `breath_time` [K] s.
@@ -90,6 +114,7 @@ class Clip:
     phases: tuple[tuple[str, float, float], ...] = ()
     errors: tuple[tuple[str, str, float], ...] = ()
     score: float = float("nan")
+    repetitions: tuple[Repetition, ...] = ()
     heart_rate: np.ndarray = _empty(0)
     heart_time: np.ndarray = _empty(0, dtype=np.float64)
     breath_rate: np.ndarray = _empty(0)
@@ -166,11 +191,8 @@ def validate(clip: Clip) -> Clip:
             not width or shape[:2] == (n_pose, width), field, f"[{n_pose}, {width}], not {shape}"
         )
     expect(not clip.drive.size or clip.drive.shape == (n_pose, n_channels), "drive", "[P, C]")
-    for step, start, end in clip.phases:
-        expect(end > start, "phases", f"{step!r} ends at {end} s, before it starts at {start} s")
-    for step, error, severity in clip.errors:
-        expect(0 < severity <= 1, "errors", f"{step}/{error}: severity {severity} not in (0, 1]")
-    expect(np.isnan(clip.score) or 0 <= clip.score <= 100, "score", f"{clip.score} not in 0-100")
+    _validate_labels(clip, expect)
+    _validate_repetitions(clip, expect)
     for kind in ("heart", "breath"):
         times = getattr(clip, f"{kind}_time")
         expect((np.diff(times) > 0).all(), f"{kind}_time", "times must increase")
@@ -178,6 +200,29 @@ def validate(clip: Clip) -> Clip:
         expect(len(getattr(clip, f"{kind}_rate")) == n, f"{kind}_rate", f"expected {n} readings")
     _validate_keypoints(clip, expect)
     return clip
+
+
+def _validate_labels(labels: Clip | Repetition, expect: Callable[[Any, str, str], None]) -> None:
+    for step, start, end in labels.phases:
+        expect(end > start, "phases", f"{step!r} ends at {end} s, before it starts at {start} s")
+    for step, error, severity in labels.errors:
+        expect(0 < severity <= 1, "errors", f"{step}/{error}: severity {severity} not in (0, 1]")
+    score = labels.score
+    expect(np.isnan(score) or 0 <= score <= 100, "score", f"{score} not in 0-100")
+
+
+def _validate_repetitions(clip: Clip, expect: Callable[[Any, str, str], None]) -> None:
+    if clip.repetitions:
+        whole = clip.phases or clip.errors or np.isfinite(clip.score)
+        expect(not whole, "repetitions", "a set has its phases, errors and scores here only")
+    previous = -np.inf
+    for number, repetition in enumerate(clip.repetitions, 1):
+        start, end = repetition.start, repetition.end
+        bounds = f"repetition {number} from {start} to {end} s"
+        expect(np.isfinite(start) and end > start, "repetitions", f"{bounds} has no bounds")
+        expect(start >= previous, "repetitions", f"{bounds} starts before the previous one ends")
+        _validate_labels(repetition, expect)
+        previous = end
 
 
 def _validate_keypoints(clip: Clip, expect: Callable[[Any, str, str], None]) -> None:

@@ -1,12 +1,13 @@
 """The Clip as a TFDS record: features and conversion, without TensorFlow."""
 
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from video2emg.core.clip import Clip
+from video2emg.core.clip import Clip, Repetition
 
 # Without TensorFlow, TFDS cannot encode images or videos: frames are stored as bytes, and arrays
 # compressed with zlib (docs/architecture.md).
@@ -42,9 +43,8 @@ def features() -> tfds.features.FeaturesDict:
         for name, (shape, dtype) in _TENSORS.items()
     }
     fields["frames"] = tfds.features.Sequence(tfds.features.Text())
-    # Phases and errors contain text and numbers, and are stored as one JSON text each.
-    fields["phases"] = tfds.features.Text()
-    fields["errors"] = tfds.features.Text()
+    # These contain text and numbers, and are stored as one JSON text each.
+    fields |= {name: tfds.features.Text() for name in ("phases", "errors", "repetitions")}
     return tfds.features.FeaturesDict(fields)
 
 
@@ -59,6 +59,7 @@ def to_example(clip: Clip) -> dict[str, Any]:
     example["frames"] = list(clip.frames)
     for name in ("phases", "errors", "provenance"):
         example[name] = json.dumps(getattr(clip, name))
+    example["repetitions"] = json.dumps([dataclasses.asdict(r) for r in clip.repetitions])
     return example
 
 
@@ -70,6 +71,14 @@ def from_example(example: dict[str, Any]) -> Clip:
     fields |= {name: np.asarray(example[name]) for name in _TENSORS}
     fields["frames"] = list(example["frames"])
     for name in ("phases", "errors"):
-        fields[name] = tuple(tuple(item) for item in json.loads(example[name]))
+        fields[name] = _tuples(json.loads(example[name]))
+    fields["repetitions"] = tuple(
+        Repetition(**r | {name: _tuples(r[name]) for name in ("phases", "errors")})
+        for r in json.loads(example["repetitions"])
+    )
     fields["provenance"] = json.loads(example["provenance"])
     return Clip(**fields)
+
+
+def _tuples(rows: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(row) for row in rows)

@@ -1,0 +1,99 @@
+"""Clips of single repetitions, cut out of sets, for judging and for counting."""
+
+import bisect
+import dataclasses
+import itertools
+
+import numpy as np
+
+from video2emg.core.clip import Clip, Clips, Repetition
+
+MARGIN = 0.5  # s at most, kept before and after the movement of a repetition
+
+
+class Repetitions:
+    """The repetitions of all clips of a split as clips of their own.
+
+    A clip that is a single repetition stays as it is.
+    """
+
+    def __init__(self, source: Clips):
+        """Counts the repetitions, which reads every clip once."""
+        self.source = source
+        counts = [max(len(source[i].repetitions), 1) for i in range(len(source))]
+        self._ends = list(itertools.accumulate(counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> Clip:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        clip = bisect.bisect_right(self._ends, index)
+        first = self._ends[clip - 1] if clip else 0
+        return cut(self.source[clip], index - first)
+
+
+def cut(clip: Clip, number: int) -> Clip:
+    """Repetition `number` (from 0) of a set, on its own clock; a single repetition as it is.
+
+    The cut leaves `MARGIN` before and after the movement, and less where the next repetition is
+    nearer: the pause between two repetitions is shared.
+    """
+    if not clip.repetitions:
+        return clip
+    repetition = clip.repetitions[number]
+    start, end = _bounds(clip, number)
+    frames = (clip.frame_time >= start) & (clip.frame_time <= end)
+    emg = (clip.emg_time >= start) & (clip.emg_time <= end)
+    pose = (clip.pose_time >= start) & (clip.pose_time <= end)
+    points = (clip.keypoint_time >= start) & (clip.keypoint_time <= end)
+    heart, breath = (
+        (time >= start) & (time <= end) for time in (clip.heart_time, clip.breath_time)
+    )
+    return dataclasses.replace(
+        clip,
+        clip_id=f"{clip.clip_id}_r{number + 1:02d}",
+        frames=[clip.frames[i] for i in np.flatnonzero(frames)],
+        frame_view=clip.frame_view[frames],
+        frame_time=clip.frame_time[frames] - start,
+        emg=clip.emg[emg],
+        emg_start=float(clip.emg_time[emg][0] - start) if emg.any() else 0.0,
+        pose=clip.pose[pose] if len(clip.pose) else clip.pose,
+        pose_time=clip.pose_time[pose] - start,
+        torque=clip.torque[pose] if len(clip.torque) else clip.torque,
+        drive=clip.drive[pose] if len(clip.drive) else clip.drive,
+        keypoints=clip.keypoints[points] if len(clip.keypoints) else clip.keypoints,
+        keypoint_view=clip.keypoint_view[points],
+        keypoint_time=clip.keypoint_time[points] - start,
+        heart_rate=clip.heart_rate[heart],
+        heart_time=clip.heart_time[heart] - start,
+        breath_rate=clip.breath_rate[breath],
+        breath_time=clip.breath_time[breath] - start,
+        phases=_shifted(repetition, start, end),
+        errors=repetition.errors,
+        score=repetition.score,
+        repetitions=(),
+        provenance=clip.provenance | {"set": clip.clip_id, "repetition": number + 1},
+    )
+
+
+def _bounds(clip: Clip, number: int) -> tuple[float, float]:
+    """Start and end of the cut, s on the clock of the set."""
+    repetition = clip.repetitions[number]
+    earliest = (clip.repetitions[number - 1].end + repetition.start) / 2 if number else 0.0
+    if number + 1 < len(clip.repetitions):
+        latest = (repetition.end + clip.repetitions[number + 1].start) / 2
+    else:
+        latest = clip.end
+    return max(repetition.start - MARGIN, earliest), min(repetition.end + MARGIN, latest)
+
+
+def _shifted(
+    repetition: Repetition, start: float, end: float
+) -> tuple[tuple[str, float, float], ...]:
+    """The key steps on the clock of the cut; a preparation starts with it at the earliest."""
+    return tuple(
+        (step, max(begin, start) - start, min(stop, end) - start)
+        for step, begin, stop in repetition.phases
+    )
