@@ -41,7 +41,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         frame_rate=5.0,  # Hz, of the model's video input
         emg_rate=50.0,  # Hz, predicted envelope
         size=64,  # px
-        channels=4,  # largest number of EMG channels of a clip
+        montage="all",  # EMG channels: all | flex (two prime muscles per side) | names of muscles
+        channels=46,  # largest number of EMG channels of a clip
         cache_gib=3.0,  # memory for decoded clips
         notch=0.0,  # Hz, mains filter; 0: none
         threads=2,  # decoding threads
@@ -121,7 +122,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "flex":
         # EMG without MVC; about 2.5 s per repetition; the place of the second camera is unknown.
         config.data.update(
-            name="flex/cross_subject", normalisation="subject", frame_rate=12.5, size=96
+            name="flex/cross_subject", normalisation="subject", channels=4, frame_rate=12.5, size=96
         )
         config.data.views = ("front", "view_2")
         config.train.update(steps=20_000, eval_every=1000, save_every=1000)

@@ -4,6 +4,7 @@ An example is a window of fixed length on the clip's clock; what lies outside th
 """
 
 import copy
+import dataclasses
 import threading
 from collections.abc import Sequence
 
@@ -54,6 +55,7 @@ class Examples:
         self.mirror = Mirror(window.joints, window.dofs, labels and labels.mirror)
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._clips: dict[int, Clip] = {}
+        self._targets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
 
@@ -61,26 +63,33 @@ class Examples:
         return len(self.source)
 
     def clip(self, index: int) -> Clip:
-        """Clip `index` of the source."""
-        if index not in self._clips:
-            clip = self.source[index]
-            size = clip.emg.nbytes + sum(map(len, clip.frames))
+        """Clip `index` of the source; its raw EMG may be NaN, because `target` replaces it."""
+        if index in self._clips:
+            return self._clips[index]
+        clip = self.source[index]
+        size = sum(map(len, clip.frames)) + clip.pose.nbytes + clip.torque.nbytes
+        if not clip.muscles:
             self._keep(self._clips, index, clip, size)
-            return clip
-        return self._clips[index]
+        elif size <= self._room:  # raw EMG would fill the memory
+            target = self._target(clip)
+            self._keep(self._targets, index, target, target[0].nbytes)
+            if index in self._targets:
+                missing = np.broadcast_to(np.float32(np.nan), clip.emg.shape)
+                light = dataclasses.replace(clip, emg=missing, drive=np.zeros((0, 0)))
+                self._keep(self._clips, index, light, size)
+        return clip
 
     def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
         """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
-        clip, rate = self.clip(index), self.window.emg_rate
+        clip = self.clip(index)
+        return self._targets[index] if index in self._targets else self._target(clip)
+
+    def _target(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
         start, end = clip.emg_time[[0, -1]]
+        rate = self.window.emg_rate
         time = start + np.arange(int((end - start) * rate) + 1) / rate
-        if (index, -1) not in self._cache:
-            envelope = emg_lib.clip_envelope(clip, self.chain)
-            target, _ = emg_lib.resample(envelope, clip.emg_time, time)
-            target = target / self.normalisation.scale(clip)
-            self._keep(self._cache, (index, -1), target, target.nbytes)
-            return target, time
-        return self._cache[index, -1], time
+        envelope, _ = emg_lib.resample(emg_lib.clip_envelope(clip, self.chain), clip.emg_time, time)
+        return envelope / self.normalisation.scale(clip), time
 
     def read_window(self, index: int, start: float) -> Example:
         """One window of clip `index`, from `start` s on the clip's clock; see `core.batch.FIELDS`.

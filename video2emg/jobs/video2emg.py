@@ -305,7 +305,8 @@ def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluat
 def _select(config: Config, dataset: Dataset, examples: Examples, split: str) -> Examples:
     """The clips of a split that `config.data.select` wants, as its cameras show them."""
     views = tuple(config.data.select.test_views) or tuple(config.data.views)
-    source = select(dataset.splits, config.data.select.without_action)[split]
+    action, montage = config.data.select.without_action, config.data.montage
+    source = select(dataset.splits, action, montage=montage)[split]
     window = dataclasses.replace(examples.window, views=views)
     return Examples(source, window, examples.chain, examples.normalisation)
 

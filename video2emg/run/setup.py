@@ -35,7 +35,7 @@ def load_splits(
     """Opens the three splits as examples, with `labels` if given, and fits the normalisation."""
     protocol = config.data.select.to_dict()
     test_views = tuple(protocol.pop("test_views"))
-    sources = select(dataset.splits, **protocol)
+    sources = select(dataset.splits, **protocol, montage=config.data.montage)
     first = sources["train"][0]
     window = dataclasses.replace(window_from_config(config), joints=first.joints)
     if not window.statics:
