@@ -54,7 +54,7 @@ def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
     first, last, light = squats
     lost = np.array(last.provenance["force_lost"])
     assert max(first.provenance["force_lost"]) < lost.max() and (lost < 0.3).all()
-    assert (lost >= light.provenance["force_lost"]).all()
+    assert (lost > np.array(light.provenance["force_lost"]) - 1e-3).all()
     active = first.drive.max(0) > 0.2
     assert (last.drive.mean(0) > first.drive.mean(0))[active].all()
     thigh = [last.muscles.index(f"{side}_vastus_lateralis") for side in vocabulary.SIDES]
