@@ -52,7 +52,7 @@ def _durations(examples: Examples) -> dict[str, np.ndarray]:
     for number in range(len(examples)):
         clip = examples.clip(number)
         frames = clip.frame_time if examples.window.views else clip.pose_time
-        for start in examples.tile_starts(number):
+        for start in examples.window_starts(number, examples.window.seconds):
             index.append(number)
             v, e = (
                 min(time[-1] - start, examples.window.seconds) for time in (frames, clip.emg_time)
