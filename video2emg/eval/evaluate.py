@@ -1,5 +1,6 @@
 """Runs a model over every clip of a split; its windows are averaged on the clip's own clock."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core.clip import Clip
+from video2emg.core.joint_angles import joint_angles
 from video2emg.core.overlap_add import OverlapAdd
 from video2emg.data import video as video_lib
 from video2emg.data.batches import window_batches
@@ -26,7 +29,10 @@ def evenly(count: int, most: int) -> Sequence[int]:
 
 
 def series_of(
-    examples: Examples, descriptors: bool = False, clips: Sequence[int] | None = None
+    examples: Examples,
+    descriptors: bool = False,
+    clips: Sequence[int] | None = None,
+    angles: bool = False,
 ) -> list[ClipSeries]:
     """The measured envelopes of a split, one series per clip.
 
@@ -34,41 +40,85 @@ def series_of(
       examples: the split.
       descriptors: whether to add the descriptors of the nearest-neighbour baseline.
       clips: indices of the clips; all by default.
+      angles: whether to add the joint angles of the kinematic baseline.
     """
     series = []
     for index in range(len(examples)) if clips is None else clips:
         clip = examples.clip(index)
         target, time = examples.target(index)
-        series.append(
-            ClipSeries(
-                clip_id=clip.clip_id,
-                dataset=clip.dataset,
-                subject=clip.subject,
-                action=clip.action,
-                muscles=clip.muscles,
-                time=time,
-                phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
-                target=target,
-                mask=np.isfinite(target),
-                scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
-                load=clip.load,
-                descriptor=descriptor(examples, index) if descriptors else None,
-            )
+        one = ClipSeries(
+            clip_id=clip.clip_id,
+            dataset=clip.dataset,
+            subject=clip.subject,
+            action=clip.action,
+            muscles=clip.muscles,
+            time=time,
+            phase=phase(clip, time),
+            target=target,
+            mask=np.isfinite(target),
+            scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
+            load=clip.load,
+            starts=np.array(examples.window_starts(index)),
+            window=examples.window.seconds,
+            angles=_angles(examples, clip, time) if angles else None,
         )
+        if descriptors:
+            one = dataclasses.replace(one, descriptor=_descriptors(examples, index, one))
+        series.append(one)
     return series
 
 
-def descriptor(examples: Examples, index: int) -> Float[np.ndarray, " K"]:
-    """Small grey pictures at fixed fractions of a clip, each with zero mean; [K] float32.
+def phase(clip: Clip, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Place within the repetition, in [0, 1], at instants of the clip; NaN between repetitions.
+
+    A clip that is a single repetition begins and ends with it.
+    """
+    if not clip.repetitions:
+        return ((time - time[0]) / (time[-1] - time[0])).astype(np.float32)
+    place = np.full(len(time), np.nan, np.float32)
+    for repetition in clip.repetitions:
+        inside = (time >= repetition.start) & (time <= repetition.end)
+        duration = repetition.end - repetition.start
+        place[inside] = (time[inside] - repetition.start) / duration
+    return place
+
+
+def _angles(
+    examples: Examples, clip: Clip, time: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N A"] | None:
+    """Joint angles at given instants, degrees; None without a pose."""
+    pose, known = examples.pose(clip, time)
+    if not known.any():
+        return None
+    return joint_angles(np.where(known[..., None], pose, np.nan), examples.window.joints)
+
+
+def _descriptors(examples: Examples, index: int, series: ClipSeries) -> Float[np.ndarray, "R K"]:
+    """The descriptor of every repetition of a clip."""
+    if not examples.clip(index).repetitions:
+        return descriptor(examples, index)[None]
+    spans = [series.time[[rows.start, rows.stop - 1]] for rows in series.repetitions]
+    return np.stack([descriptor(examples, index, (first, last)) for first, last in spans])
+
+
+def descriptor(
+    examples: Examples, index: int, span: tuple[float, float] | None = None
+) -> Float[np.ndarray, " K"]:
+    """Small grey pictures at fixed fractions of a repetition, each with zero mean; [K] float32.
 
     Without cameras the pose at those instants: the search of Muscles in Action's retrieval
     (Chiquier & Vondrick 2023), there over 30 frames.
+
+    Args:
+      examples: the split.
+      index: of the clip.
+      span: start and end of the repetition, s on the clip's clock; by default all of the clip.
     """
     clip = examples.clip(index)
     if not examples.window.views:
-        times = np.linspace(0, clip.end, _INSTANTS)
+        times = np.linspace(*(span or (0, clip.end)), _INSTANTS)
         return examples.pose(clip, times)[0].astype(np.float32).ravel()
-    times = np.linspace(clip.frame_time[0], clip.frame_time[-1], _INSTANTS)
+    times = np.linspace(*(span or (clip.frame_time[0], clip.frame_time[-1])), _INSTANTS)
     pictures = []
     for view in examples.window.views:
         if view not in clip.views:

@@ -20,7 +20,7 @@ def save(path: Path, splits: Mapping[str, Examples]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for split, examples in splits.items():
         series = evaluate.series_of(examples, descriptors=True)
-        arrays[f"{PICTURES}/{split}"] = np.stack([np.asarray(s.descriptor) for s in series])
+        arrays[f"{PICTURES}/{split}"] = np.concatenate([np.asarray(s.descriptor) for s in series])
         measured = emg_features(series)
         if len({len(features) for features in measured}) == 1:
             arrays[f"{MEASURED}/{split}"] = np.stack(measured)
