@@ -38,9 +38,9 @@ class Repetition:
 class Clip:
     """One recording on one clock (seconds from the start of the clip).
 
-    A clip is a single repetition, or a set: several repetitions, with the pauses before, between
-    and after them. A set has `repetitions`, and `phases`, `errors` and `score` are those of each
-    repetition; `data.repetitions` makes clips of single repetitions of it.
+    A clip is a single repetition, or a set: any number of repetitions, with the pauses before,
+    between and after them. Each of a set's `repetitions` has its own `phases`, `errors` and
+    `score`; `data.repetitions` makes clips of single repetitions of it.
 
     Fields that a source lacks stay empty and are masked later. F frames over all views, N EMG
     samples, C channels, P pose samples, J joints, D degrees of freedom.
@@ -78,7 +78,8 @@ class Clip:
       phases: (key step, start s, end s).
       errors: (key step, error type, severity in (0, 1]).
       score: 0-100, NaN if unlabelled.
-      repetitions: of a set, in the order of time; empty if the clip is a single repetition.
+      repetitions: of a set, in the order of time; none in a free movement. None if the clip is
+        itself a single repetition.
       heart_rate: [K] float32, 1/min, at `heart_time` [K] s.
       heart_time: [K] float64, s.
       breath_rate: [K] float32, 1/min, at `breath_time` [K] s.
@@ -114,7 +115,7 @@ class Clip:
     phases: tuple[tuple[str, float, float], ...] = ()
     errors: tuple[tuple[str, str, float], ...] = ()
     score: float = float("nan")
-    repetitions: tuple[Repetition, ...] = ()
+    repetitions: tuple[Repetition, ...] | None = None
     heart_rate: np.ndarray = _empty(0)
     heart_time: np.ndarray = _empty(0, dtype=np.float64)
     breath_rate: np.ndarray = _empty(0)
@@ -212,9 +213,10 @@ def _validate_labels(labels: Clip | Repetition, expect: Callable[[Any, str, str]
 
 
 def _validate_repetitions(clip: Clip, expect: Callable[[Any, str, str], None]) -> None:
-    if clip.repetitions:
-        whole = clip.phases or clip.errors or np.isfinite(clip.score)
-        expect(not whole, "repetitions", "a set has its phases, errors and scores here only")
+    if clip.repetitions is None:
+        return
+    whole = clip.phases or clip.errors or np.isfinite(clip.score)
+    expect(not whole, "repetitions", "a set has its phases, errors and scores here only")
     previous = -np.inf
     for number, repetition in enumerate(clip.repetitions, 1):
         start, end = repetition.start, repetition.end

@@ -14,13 +14,13 @@ MARGIN = 0.5  # s at most, kept before and after the movement of a repetition
 class Repetitions:
     """The repetitions of all clips of a split as clips of their own.
 
-    A clip that is a single repetition stays as it is.
+    A clip that is a single repetition stays as it is; one of free movement has none.
     """
 
     def __init__(self, source: Clips):
         """Counts the repetitions, which reads every clip once."""
         self.source = source
-        counts = [max(len(source[i].repetitions), 1) for i in range(len(source))]
+        counts = [_count(source[i]) for i in range(len(source))]
         self._ends = list(itertools.accumulate(counts))
 
     def __len__(self) -> int:
@@ -34,13 +34,17 @@ class Repetitions:
         return cut(self.source[clip], index - first)
 
 
+def _count(clip: Clip) -> int:
+    return 1 if clip.repetitions is None else len(clip.repetitions)
+
+
 def cut(clip: Clip, number: int) -> Clip:
     """Repetition `number` (from 0) of a set, on its own clock; a single repetition as it is.
 
     The cut leaves `MARGIN` before and after the movement, and less where the next repetition is
     nearer: the pause between two repetitions is shared.
     """
-    if not clip.repetitions:
+    if clip.repetitions is None:
         return clip
     repetition = clip.repetitions[number]
     start, end = _bounds(clip, number)
@@ -73,17 +77,18 @@ def cut(clip: Clip, number: int) -> Clip:
         phases=_shifted(repetition, start, end),
         errors=repetition.errors,
         score=repetition.score,
-        repetitions=(),
+        repetitions=None,
         provenance=clip.provenance | {"set": clip.clip_id, "repetition": number + 1},
     )
 
 
 def _bounds(clip: Clip, number: int) -> tuple[float, float]:
     """Start and end of the cut, s on the clock of the set."""
-    repetition = clip.repetitions[number]
-    earliest = (clip.repetitions[number - 1].end + repetition.start) / 2 if number else 0.0
-    if number + 1 < len(clip.repetitions):
-        latest = (repetition.end + clip.repetitions[number + 1].start) / 2
+    repetitions = clip.repetitions or ()
+    repetition = repetitions[number]
+    earliest = (repetitions[number - 1].end + repetition.start) / 2 if number else 0.0
+    if number + 1 < len(repetitions):
+        latest = (repetition.end + repetitions[number + 1].start) / 2
     else:
         latest = clip.end
     return max(repetition.start - MARGIN, earliest), min(repetition.end + MARGIN, latest)

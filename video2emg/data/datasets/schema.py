@@ -59,7 +59,9 @@ def to_example(clip: Clip) -> dict[str, Any]:
     example["frames"] = list(clip.frames)
     for name in ("phases", "errors", "provenance"):
         example[name] = json.dumps(getattr(clip, name))
-    example["repetitions"] = json.dumps([dataclasses.asdict(r) for r in clip.repetitions])
+    repetitions = clip.repetitions
+    rows = None if repetitions is None else [dataclasses.asdict(r) for r in repetitions]
+    example["repetitions"] = json.dumps(rows)
     return example
 
 
@@ -72,12 +74,16 @@ def from_example(example: dict[str, Any]) -> Clip:
     fields["frames"] = list(example["frames"])
     for name in ("phases", "errors"):
         fields[name] = _tuples(json.loads(example[name]))
-    fields["repetitions"] = tuple(
-        Repetition(**r | {name: _tuples(r[name]) for name in ("phases", "errors")})
-        for r in json.loads(example["repetitions"])
-    )
+    fields["repetitions"] = _repetitions(json.loads(example["repetitions"]))
     fields["provenance"] = json.loads(example["provenance"])
     return Clip(**fields)
+
+
+def _repetitions(rows: list[dict[str, Any]] | None) -> tuple[Repetition, ...] | None:
+    if rows is None:
+        return None
+    names = ("phases", "errors")
+    return tuple(Repetition(**row | {name: _tuples(row[name]) for name in names}) for row in rows)
 
 
 def _tuples(rows: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
