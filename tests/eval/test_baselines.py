@@ -78,7 +78,7 @@ def test_template_of_sets_has_repetitions_by_phase_and_a_resting_level():
     # Without any rest in training it says that it does not know it.
     single = baselines.Template().fit([make_clip(np.full((50, 1), 0.5))])
     assert np.isfinite(single.predict(query)).all()
-    assert any("rest between repetitions" in key for key in single.fallbacks)
+    assert any("between repetitions" in key for key in single.fallbacks)
 
 
 def test_nearest_neighbour_of_a_set_goes_by_repetition():
@@ -109,6 +109,28 @@ def test_shuffling_of_sets_keeps_the_phase():
     for clip, signal in zip(sets, moved, strict=True):
         inside = np.isfinite(clip.phase)
         np.testing.assert_allclose(signal[inside, 0], 2 * clip.phase[inside], atol=1e-5)
+
+
+def test_free_movement_has_no_repetitions():
+    free = make_clip(
+        np.full((90, 1), 0.3),
+        clip_id="free",
+        phase=np.full(90, np.nan, np.float32),
+        descriptor=np.zeros((0, 0), np.float32),
+    )
+    one = make_clip(np.full((60, 1), 0.6), clip_id="one", descriptor=np.ones((1, 4), np.float32))
+    found = baselines.predict_baselines([free, one], [free, one])
+    template = baselines.Template().fit([free])
+    np.testing.assert_allclose(template.predict(free), 0.3, atol=1e-6)
+    assert not template.fallbacks
+    mean = (90 * 0.3 + 60 * 0.6) / 150
+    np.testing.assert_allclose(found["nearest_neighbour"][0], mean, atol=1e-6)
+    np.testing.assert_allclose(found["nearest_neighbour"][1], 0.6, atol=1e-6)
+    with pytest.raises(UserError, match="no clip has a repetition"):
+        baselines.NearestNeighbour().fit([free])
+    courses = [np.linspace(0, 1, len(clip.time))[:, None] for clip in (free, one)]
+    moved = baselines.shuffled([free, one], courses)
+    np.testing.assert_allclose(moved[0], courses[0], atol=1e-6)
 
 
 def windowed(target, starts, **fields):

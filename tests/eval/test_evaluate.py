@@ -97,6 +97,12 @@ def test_phase_of_a_set_is_the_place_within_the_repetition():
     assert series.angles is None
 
 
+def test_free_movement_has_no_phase_and_no_descriptor():
+    read = examples([make_set(repetitions=())], WINDOW)
+    [free] = evaluate.series_of(read, descriptors=True, angles=True)
+    assert np.isnan(free.phase).all() and free.repetitions == () and len(free.descriptor) == 0
+
+
 def shift_r(emg, clips=CLIPS):
     read, mesh = examples(clips, WINDOW), mesh_lib.make_mesh()
     return evaluate.shift_r(model(emg), None, read, 8, mesh)

@@ -29,7 +29,7 @@ def test_repetitions_end_where_the_phase_falls_or_is_unknown():
     [
         ("time", np.zeros(10)),
         ("phase", np.full(10, 1.5, np.float32)),
-        ("phase", np.full(10, np.nan, np.float32)),
+        ("phase", np.full(10, -np.inf, np.float32)),
         ("muscles", ("left_biceps_brachii", "left_biceps_brachii")),
         ("starts", np.zeros(0)),
         ("angles", np.zeros((10, 3), np.float32)),

@@ -109,7 +109,7 @@ def train_batches(
         window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
         window_start = video_lib.align_to_frames(clip, window_start)
         example = examples.read_window(int(index), window_start)
-        return (of_set if clip.repetitions else augmentation)(example, rng, examples.mirror)
+        return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()
     if same_action > 1:

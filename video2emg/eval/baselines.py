@@ -4,6 +4,7 @@ All are fitted on training series only. N samples, C channels, K clips, A joint 
 """
 
 import collections
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from video2emg.eval.constant_baselines import (
     SubjectMean,
     TrainMean,
     Zero,
+    constant,
 )
 from video2emg.eval.metrics import divide
 from video2emg.eval.series import ClipSeries
@@ -68,7 +70,8 @@ class Template(Baseline):
     It is told the exercise and the phase, and nothing of the subject, the load or the quality:
     `skill` measures what a model predicts beyond this. Each repetition counts the same, whatever
     its duration (ensemble average), also one that was broken off. Between repetitions it predicts
-    the resting level: the mean of the training samples outside repetitions.
+    the resting level: the mean of the training samples outside repetitions. Free movement has no
+    repetitions, and thus one level per channel.
     """
 
     name = "template"
@@ -97,15 +100,15 @@ class Template(Baseline):
         out = np.empty(series.target.shape, np.float32)
         for c, name in enumerate(series.muscles):
             key = (series.action, name)
-            if key not in self._curves:
+            if key in self._curves:
+                out[inside, c] = np.interp(series.phase[inside], GRID, self._curves[key])
+            elif inside.any():
                 self._fall_back("/".join(key))
-                out[:, c] = self._mean.level(name)
-                continue
-            out[inside, c] = np.interp(series.phase[inside], GRID, self._curves[key])
+                out[inside, c] = self._mean.level(name)
             if key in self._rest:
                 out[~inside, c] = self._rest[key]
             elif not inside.all():
-                self._fall_back(f"rest between repetitions of {'/'.join(key)}")
+                self._fall_back(f"{'/'.join(key)} between repetitions")
                 out[~inside, c] = self._mean.level(name)
         return out
 
@@ -205,14 +208,14 @@ class Kinematic(Baseline):
                 self._fall_back(muscle)
                 continue
             if series.angles is None:
-                self._fall_back(series.clip_id, "without a pose")
+                self._fall_back_for(series, "has no pose")
                 continue
             best, slope, offset = self._fits[muscle]
             angle = series.angles[:, _columns(side)[best]]
             known = np.isfinite(angle)
             out[known, c] = offset + slope * angle[known]
             if not known.all():
-                self._fall_back(series.clip_id, f"without {_OWN[best]} at times")
+                self._fall_back_for(series, f"has no {_OWN[best]} at times")
         return out
 
 
@@ -221,7 +224,8 @@ class NearestNeighbour(Baseline):
 
     Euclidean distance of descriptors standardised over the training repetitions. It is told when a
     repetition begins and ends, and not the action. Channels are matched by name; those that the
-    neighbour lacks get the muscle's mean. Between repetitions the prediction is interpolated.
+    neighbour lacks get the muscle's mean, and so does free movement. Between repetitions the
+    prediction is interpolated.
     """
 
     name = "nearest_neighbour"
@@ -230,14 +234,17 @@ class NearestNeighbour(Baseline):
         """Keeps the training clips.
 
         Raises:
-          UserError: a clip has no descriptor, or one of another length.
+          UserError: a clip has no descriptor, or one of another length, or no clip has repetitions.
         """
         self._mean = TrainMean()
         self._mean.fit(train)
         self._train = [(clip, rows) for clip in train for rows in clip.repetitions]
-        descriptors = [_descriptor(clip) for clip in train]
-        if len({d.shape[1] for d in descriptors}) != 1:
-            raise UserError("nearest_neighbour: the clips' descriptors differ in length")
+        descriptors = [found for found in map(_descriptor, train) if len(found)]
+        if len({found.shape[1] for found in descriptors}) != 1:
+            raise UserError(
+                "nearest_neighbour: the clips' descriptors differ in length, or no clip has a "
+                "repetition"
+            )
         stacked = np.concatenate(descriptors).astype(np.float64)
         scale = stacked.std(0)
         self._centre, self._scale = stacked.mean(0), np.where(scale > 0, scale, 1)
@@ -246,11 +253,16 @@ class NearestNeighbour(Baseline):
 
     def neighbours(self, series: ClipSeries) -> list[tuple[ClipSeries, slice]]:
         """The nearest training clip of each repetition, and the rows of its repetition there."""
+        if not series.repetitions:
+            return []
         points = (_descriptor(series) - self._centre) / self._scale
         return [self._train[int(((self._points - point) ** 2).sum(1).argmin())] for point in points]
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """The neighbours' envelopes at the clip's phases."""
+        if not series.repetitions:
+            self._fall_back_for(series, "has no repetitions")
+            return constant(series, [self._mean.level(name) for name in series.muscles])
         return _by_phase(series, [self._lend(series, *near) for near in self.neighbours(series)])
 
     def _lend(
@@ -307,7 +319,8 @@ def predict_baselines(
     if names is None:
         clips = [*train, *test]
         possible = {
-            NearestNeighbour.name: all(clip.descriptor is not None for clip in clips),
+            NearestNeighbour.name: all(clip.descriptor is not None for clip in clips)
+            and any(clip.repetitions for clip in train),
             Kinematic.name: any(clip.angles is not None for clip in train),
             Clock.name: all(clip.starts is not None for clip in clips),
         }
@@ -343,7 +356,8 @@ def shuffled(
 
     Returns:
       One [N, C] per clip: the other clip's signals at the same phases, channels matched by name
-      and else by position, repetitions by number. A clip that is alone in its group keeps its own.
+      and else by position, repetitions by number. A free movement lends and gets all of a clip,
+      stretched. A clip that is alone in its group keeps its own.
     """
     rng = np.random.default_rng(seed)
     groups = collections.defaultdict(list)
@@ -367,6 +381,8 @@ def _transplant(
         source.muscles.index(name) if name in source.muscles else c % len(source.muscles)
         for c, name in enumerate(clip.muscles)
     ]
+    if not (source.repetitions and clip.repetitions):
+        source, clip = _as_one(source), _as_one(clip)
     lent = []
     for number in range(len(clip.repetitions)):
         rows = source.repetitions[number % len(source.repetitions)]
@@ -377,6 +393,12 @@ def _transplant(
                 values[:, c] = np.interp(phase, phase[finite], signal[rows, column][finite])
         lent.append((phase, values))
     return _by_phase(clip, lent)
+
+
+def _as_one(clip: ClipSeries) -> ClipSeries:
+    """The clip as one repetition, from its first sample to its last."""
+    phase = np.linspace(0, 1, len(clip.time), dtype=np.float32)
+    return dataclasses.replace(clip, phase=phase, descriptor=None)
 
 
 def _by_phase(

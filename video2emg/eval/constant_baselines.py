@@ -43,7 +43,7 @@ class Baseline(abc.ABC):
       uses_test_emg: whether it is shown measured EMG of the test subjects (`reveal`), so that it
         is an oracle to compare with and not a competitor.
       fallbacks: what got a mean instead: actions and channels that were not in the training data,
-        clips without a pose.
+        clips without a pose or without repetitions.
     """
 
     name: ClassVar[str]
@@ -51,6 +51,7 @@ class Baseline(abc.ABC):
 
     def __init__(self) -> None:
         self.fallbacks: set[str] = set()
+        self._warned: set[str] = set()
 
     @abc.abstractmethod
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
@@ -60,10 +61,16 @@ class Baseline(abc.ABC):
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """Envelopes [N, C] float32 for one clip."""
 
-    def _fall_back(self, key: str, why: str = "not in the training data") -> None:
+    def _fall_back(self, key: str) -> None:
         if key not in self.fallbacks:
-            _log.warning("baseline %s: %s %s, using a mean", self.name, key, why)
+            _log.warning("baseline %s: %s not in the training data, using a mean", self.name, key)
             self.fallbacks.add(key)
+
+    def _fall_back_for(self, clip: ClipSeries, why: str) -> None:
+        self.fallbacks.add(clip.clip_id)
+        if why not in self._warned:  # there may be thousands of clips
+            _log.warning("baseline %s: clip %s %s, using a mean", self.name, clip.clip_id, why)
+            self._warned.add(why)
 
 
 class Zero(Baseline):
@@ -110,7 +117,7 @@ class TrainMean(Baseline):
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """Constants over time."""
-        return _constant(series, [self.level(name) for name in series.muscles])
+        return constant(series, [self.level(name) for name in series.muscles])
 
 
 class ActionMean(Baseline):
@@ -137,7 +144,7 @@ class ActionMean(Baseline):
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """Constants over time."""
-        return _constant(series, [self._level(series.action, name) for name in series.muscles])
+        return constant(series, [self._level(series.action, name) for name in series.muscles])
 
 
 class SubjectMean(Baseline):
@@ -177,10 +184,11 @@ class SubjectMean(Baseline):
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """Constants over time."""
-        return _constant(series, [self._level(series, name) for name in series.muscles])
+        return constant(series, [self._level(series, name) for name in series.muscles])
 
 
-def _constant(series: ClipSeries, levels: Sequence[float]) -> Float[np.ndarray, "N C"]:
+def constant(series: ClipSeries, levels: Sequence[float]) -> Float[np.ndarray, "N C"]:
+    """One constant per channel, at all instants of a clip."""
     return np.broadcast_to(np.asarray(levels, np.float32), series.target.shape).copy()
 
 

@@ -73,7 +73,7 @@ def phase(clip: Clip, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
 
     A clip that is a single repetition begins and ends with it.
     """
-    if not clip.repetitions:
+    if clip.repetitions is None:
         return ((time - time[0]) / (time[-1] - time[0])).astype(np.float32)
     place = np.full(len(time), np.nan, np.float32)
     for repetition in clip.repetitions:
@@ -95,10 +95,11 @@ def _angles(
 
 def _descriptors(examples: Examples, index: int, series: ClipSeries) -> Float[np.ndarray, "R K"]:
     """The descriptor of every repetition of a clip."""
-    if not examples.clip(index).repetitions:
+    if examples.clip(index).repetitions is None:
         return descriptor(examples, index)[None]
     spans = [series.time[[rows.start, rows.stop - 1]] for rows in series.repetitions]
-    return np.stack([descriptor(examples, index, (first, last)) for first, last in spans])
+    rows = [descriptor(examples, index, (first, last)) for first, last in spans]
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 def descriptor(
