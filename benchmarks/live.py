@@ -79,7 +79,9 @@ def predict_live(run: Run, examples: Examples, view: str) -> list[np.ndarray]:
             stream = streams.setdefault(action, EMGStream(run, action, view))
             parts, ends, reset = [], [], True
             for index in clips:
-                windows = [examples.read_window(index, t) for t in examples.tile_starts(index)]
+                last = examples.end(index) - 1 / examples.window.frame_rate
+                starts = np.arange(0, last, examples.window.seconds)
+                windows = [examples.read_window(index, float(start)) for start in starts]
                 frames = [
                     frame
                     for window in windows

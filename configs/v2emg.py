@@ -38,6 +38,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         torque="source",  # joint torques: source (the dataset's) | static (hold the posture)
         views=("front", "front_left"),
         seconds=4.0,  # length of a window
+        stride=1.7,  # s, from one window of a clip to the next in evaluation
         frame_rate=5.0,  # Hz, of the model's video input
         emg_rate=50.0,  # Hz, predicted envelope
         size=64,  # px
@@ -49,7 +50,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     # Protocols: leave one action out; train on fewer people; test with other cameras.
     config.data.select = dict(without_action="", people=0, seed=0, test_views=())
-    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.0)
+    # Clips of single repetitions are repeated, so that windows begin at any phase, as in sets.
+    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.75)
     # Probability of hiding a view or another input in training, so that the model can do without.
     config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
     config.model = dict(
@@ -101,7 +103,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
-        config.augment.repeat = 0.75  # a live window may begin at any phase of a repetition
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
@@ -129,7 +130,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "mia":
         # No video: poses estimated by VIBE and envelopes, both at 10 Hz in windows of 3 s.
         config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
-        config.data.update(seconds=3.0, frame_rate=10.0, emg_rate=10.0)
+        config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
         config.data.views = ()
         config.model.encoder = ml_collections.ConfigDict(
             dict(name="pose", dim=128, depth=2, motion=True)

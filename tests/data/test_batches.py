@@ -1,9 +1,13 @@
 """Batches are a function of the seed and the step, whoever reads them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from tests.data.windows import NO_AUGMENTATION, assert_same, examples
+from tests.conftest import make_clip
+from tests.data.windows import NO_AUGMENTATION, POSE_WINDOW, WINDOW, assert_same, examples
+from video2emg.core.clip import Repetition, validate
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches, train_batches
@@ -61,8 +65,43 @@ def test_evaluation_reads_every_window_once_and_pads_the_last_batch(clips):
         for b in batches
         for i in np.flatnonzero(b["_mask"])
     ]
-    assert sorted(windows) == [(i, s) for i in range(12) for s in (0.0, 1.0)]
+    # Clips of 2 s whose last frame is at 1.9 s: the second window ends with it.
+    assert sorted(windows) == [(i, pytest.approx(s)) for i in range(12) for s in (0.0, 0.9)]
     assert all(len(b["index"]) == 5 for b in batches)
+
+
+@pytest.mark.parametrize("stride", [0.3, 0.7])
+def test_evaluation_windows_overlap_and_end_with_the_clip(clips, stride):
+    read = examples(clips, dataclasses.replace(WINDOW, stride=stride))
+    starts = np.array(read.window_starts(0))
+    assert starts[0] == 0 and starts[-1] == pytest.approx(0.9)
+    assert (np.diff(starts) > 0).all() and np.diff(starts).max() <= stride + 1e-9
+    assert read.window_starts(0, 1.0) == pytest.approx([0.0, 0.9])
+    short = examples([make_clip(0, seconds=1.2)], dataclasses.replace(WINDOW, stride=stride))
+    assert short.window_starts(0) == [0.0]
+
+
+@pytest.mark.parametrize("stride", [0.0, -1.0, 1.1, float("nan")])
+def test_a_stride_outside_the_window_is_refused(stride):
+    with pytest.raises(UserError, match=r"config.data.stride: .* config.data.seconds=1"):
+        dataclasses.replace(WINDOW, stride=stride)
+
+
+def test_training_windows_start_anywhere_in_a_set():
+    clip = make_clip(0, seconds=6.0)
+    clip = dataclasses.replace(clip, phases=(), errors=(), score=float("nan"))
+    bounds = [Repetition(start=0.5 + 1.7 * k, end=2.0 + 1.7 * k) for k in range(3)]
+    whole = validate(dataclasses.replace(clip, repetitions=tuple(bounds)))
+    # A set is never repeated: the fields stay those of the window.
+    changed = dataclasses.replace(NO_AUGMENTATION, time=0.2, repeat=1.0)
+    read = examples([whole] * 8, POSE_WINDOW, cache=2**26)
+    batches = iter(train_batches(read, changed, 8, seed=0))
+    found = [next(batches) for _ in range(40)]
+    starts = np.concatenate([batch["start"] for batch in found])
+    counts, _ = np.histogram(starts, 10, (-0.2, 5.2))
+    assert starts.min() < -0.1 and starts.max() > 5.1 and counts.min() > 10
+    again = read.read_window(0, float(found[0]["start"][3]))
+    np.testing.assert_allclose(found[0]["emg"][3], again["emg"], atol=1e-5)
 
 
 def test_too_large_a_batch_is_refused(clips):

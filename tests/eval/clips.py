@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from video2emg.core.joint_angles import ANGLES
 from video2emg.eval.series import ClipSeries
 
 MUSCLES = {
@@ -33,7 +34,7 @@ def make_clip(
 def make_set(
     subjects: list[str], repetitions: int = 4, seed: int = 0, scaled: bool = False
 ) -> list[ClipSeries]:
-    """Bursts whose amplitude differs by clip; descriptors tell the action."""
+    """Bursts whose amplitude differs by clip; descriptors and joint angles tell the action."""
     rng = np.random.default_rng(seed)
     clips = []
     for subject in subjects:
@@ -42,6 +43,9 @@ def make_set(
                 phase = np.linspace(0, 1, int(rng.integers(60, 90)))[:, None]
                 level = rng.uniform(0.2, 0.8) * np.linspace(1.0, 0.6, len(muscles))
                 target = 0.03 + level * np.sin(np.pi * phase) ** 2
+                angles = np.zeros((len(phase), len(ANGLES)), np.float32)
+                moves = "elbow" if action == "curl" else "knee"
+                angles[:, [moves in name for name in ANGLES]] = 100 * np.sin(np.pi * phase) ** 2
                 clips.append(
                     make_clip(
                         target + 0.01 * rng.normal(size=target.shape),
@@ -49,7 +53,10 @@ def make_set(
                         subject=subject,
                         action=action,
                         scale=np.linspace(80.0, 120.0, len(muscles)) if scaled else None,
-                        descriptor=np.float32([5.0 * (action == "curl"), level[0]]),
+                        starts=np.array([0.0, len(phase) / 50 - 1]),
+                        window=1.0,
+                        angles=angles,
+                        descriptor=np.float32([[5.0 * (action == "curl"), level[0]]]),
                     )
                 )
     return clips

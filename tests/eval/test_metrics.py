@@ -268,3 +268,63 @@ def test_amplitude_is_the_mean_of_what_was_measured():
 def test_left_share():
     left, right = np.array([3.0, 0.0, -1.0, 2.0]), np.array([1.0, 0.0, 2.0, -2.0])
     np.testing.assert_allclose(metrics.left_share(left, right), [0.75, 0.5, 0.0, 1.0])
+
+
+def specificity_by_definition(y, p, mask, length):
+    """Pair by pair with SciPy's Pearson r."""
+
+    def r(a, b):
+        return 0.0 if np.ptp(a) == 0 or np.ptp(b) == 0 else scipy.stats.pearsonr(a, b).statistic
+
+    n, c = y.shape
+    length = min(length, n)
+    found = [[] for _ in range(c)]
+    for first in range(0, n - length + 1, length):
+        rows = slice(first, first + length)
+        active = [
+            bool(mask[rows, i].all() and y[rows, i].max() >= metrics.QUIET and np.ptp(y[rows, i]))
+            for i in range(c)
+        ]
+        for i in range(c):
+            for j in range(c):
+                if i != j and active[i] and active[j] and r(y[rows, i], y[rows, j]) < 0.5:
+                    found[i].append(r(p[rows, i], y[rows, i]) - r(p[rows, j], y[rows, i]))
+    return np.array([np.mean(pairs) if pairs else np.nan for pairs in found])
+
+
+def courses(seed, n=95, c=6):
+    """Slow courses, some alike, one quiet, one constant; predictions with some of their course."""
+    rng = np.random.default_rng(seed)
+    phase = np.linspace(0, 4 * np.pi, n)[:, None] + rng.uniform(0, 2 * np.pi, c)
+    y = 0.3 + 0.2 * np.sin(phase) + 0.02 * rng.normal(size=(n, c))
+    y[:, 1] = y[:, 0] * 1.5
+    y[:, 4] *= 0.05
+    y[:, 5] = 0.4
+    p = 0.5 * y + 0.1 * rng.random((n, c))
+    p[:, 2] = 0.25
+    mask = np.ones((n, c), bool)
+    mask[40, 3] = False
+    y[40, 3] = np.nan
+    return y.astype(np.float32), p.astype(np.float32), mask
+
+
+@pytest.mark.parametrize("length", [30, 95, 200])
+@pytest.mark.parametrize("seed", range(4))
+def test_specificity_equals_its_definition(seed, length):
+    y, p, mask = courses(seed)
+    found = metrics.specificity(y, p, mask, length)
+    np.testing.assert_allclose(found, specificity_by_definition(y, p, mask, length), atol=1e-6)
+    assert np.isnan(found[[4, 5]]).all()
+
+
+def test_specificity_of_extremes():
+    y, _, mask = courses(7)
+    same = np.repeat(y[:, :1], y.shape[1], 1)
+    for shared in (same, np.full(y.shape, 0.3, np.float32)):
+        found = metrics.specificity(y, shared, mask, 30)
+        np.testing.assert_allclose(found[np.isfinite(found)], 0, atol=1e-6)
+    perfect = metrics.specificity(y, np.nan_to_num(y), mask, 30)
+    # Of channels with r < 0.5, the other's prediction is worse by more than 0.5.
+    assert (perfect[np.isfinite(perfect)] > 0.5).all()
+    swapped = np.nan_to_num(y)[:, [2, 3, 0, 1, 4, 5]]
+    assert np.nanmean(metrics.specificity(y, swapped, mask, 30)) < 0

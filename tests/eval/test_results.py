@@ -121,7 +121,7 @@ def test_table_lists_all_and_marks_oracles(run):
     assert "12 clips" not in lines[0] and "24 clips of 3 subjects" in lines[0]
     assert "mvc" in lines[0]
     assert lines[3].startswith("model")
-    skills = [float(line.split()[-9]) for line in lines if line.startswith(tuple("ztan"))]
+    skills = [float(line.split()[-10]) for line in lines if line.startswith(tuple("ztan"))]
     assert skills == sorted(skills, reverse=True)
     assert "subject_mean *" in text
     assert "nan" not in text

@@ -5,7 +5,7 @@ from sklearn import metrics as sk
 
 from tests.eval.clips import make_clip, make_set
 from video2emg.core.errors import UserError
-from video2emg.eval import scores
+from video2emg.eval import metrics, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.eval.bootstrap import subject_weights
 
@@ -98,6 +98,38 @@ def test_flat_predictions_get_zero_correlation_and_miss_every_onset():
 def test_going_flat_on_some_clips_is_not_rewarded():
     some = [np.zeros_like(p) if i % 2 else p for i, p in enumerate(MODEL)]
     assert scores.score(table(some))["pcc"] < 0.6 * scores.score(table())["pcc"]
+
+
+def test_a_quiet_channel_has_no_course():
+    burst = np.sin(np.pi * np.linspace(0, 1, 80)) ** 2
+    clip = make_clip(np.stack([burst, 0.04 * burst], 1))
+    guess = np.stack([burst, 1 - burst], 1)
+    found = scores.score(scores.tabulate([clip], [guess], [guess]))
+    np.testing.assert_allclose(found["pcc"], 1, atol=1e-6)
+    louder = make_clip(np.stack([burst, 0.06 * burst], 1))
+    found = scores.score(scores.tabulate([louder], [guess], [guess]))
+    np.testing.assert_allclose(found["pcc"], 0, atol=1e-6)
+
+
+def test_specificity_is_the_mean_over_clips_and_channels():
+    time = np.linspace(0, 6 * np.pi, 150)
+    target = 0.3 + 0.2 * np.stack([np.sin(time), np.cos(time), -np.sin(time)], 1)
+    shared = np.repeat(target[:, :1], 3, 1)
+    clips = [
+        make_clip(target, clip_id=str(i), action="squat", window=1.0, starts=np.arange(3.0))
+        for i in range(2)
+    ]
+    table = scores.tabulate(clips, [target, shared], [target, target])
+    parts = [
+        metrics.specificity(c.target, p, c.mask, 50)
+        for c, p in zip(clips, (target, shared), strict=True)
+    ]
+    # The columns of the table are the sorted names of the channels.
+    order = np.argsort(clips[0].muscles)
+    np.testing.assert_allclose(table.specificity, np.stack(parts)[:, order], atol=1e-6)
+    np.testing.assert_allclose(scores.score(table)["specificity"], np.mean(parts), atol=1e-6)
+    first = table.select(clips=np.array([True, False]))
+    assert scores.score(first)["specificity"] > 0.5
 
 
 def test_delay_shows_in_the_onset():

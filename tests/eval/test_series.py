@@ -15,13 +15,24 @@ def test_masked_targets_may_be_nan_and_measured_ones_may_not():
         make_clip(target)
 
 
+def test_repetitions_end_where_the_phase_falls_or_is_unknown():
+    phase = np.float32([np.nan, 0, 0.5, 1, np.nan, 0.1, 0.9, 0, 0.4, 0.4])
+    clip = make_clip(np.zeros((10, 1)), phase=phase)
+    assert clip.repetitions == (slice(1, 4), slice(5, 7), slice(7, 10))
+    assert make_clip(np.zeros((10, 1))).repetitions == (slice(0, 10),)
+    with pytest.raises(UserError, match="'c0', field descriptor: 1 for 3 repetitions"):
+        make_clip(np.zeros((10, 1)), phase=phase, descriptor=np.zeros((1, 4), np.float32))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("time", np.zeros(10)),
         ("phase", np.full(10, 1.5, np.float32)),
-        ("phase", np.full(10, np.nan, np.float32)),
+        ("phase", np.full(10, -np.inf, np.float32)),
         ("muscles", ("left_biceps_brachii", "left_biceps_brachii")),
+        ("starts", np.zeros(0)),
+        ("angles", np.zeros((10, 3), np.float32)),
     ],
 )
 def test_bad_fields_are_named(field, value):

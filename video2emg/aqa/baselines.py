@@ -34,7 +34,7 @@ def predict_baselines(features: FrozenFeatures) -> dict[str, dict[str, AQAPredic
         for split, examples in features.splits.items()
     }
     pictures = {
-        split: np.stack([np.asarray(clip.descriptor) for clip in clips])
+        split: np.concatenate([np.asarray(clip.descriptor) for clip in clips])
         for split, clips in series.items()
     }
     emg = {split: emg_features(clips) for split, clips in series.items()}

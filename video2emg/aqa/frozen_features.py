@@ -84,7 +84,7 @@ class FrozenFeatures:
         self.rate = token_rate(self.main.model, self.main.data.frame_rate)
         labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
-        splits, _ = setup.load_splits(self.main, dataset, labels)
+        splits, _ = setup.load_splits(self.main, dataset, labels, cut=True)
         views = tuple(config.get("views", ())) or self.main.data.views
         hidden = [view for view in self.main.data.views if view not in views]
         self.splits = {name: examples.drop_inputs(hidden) for name, examples in splits.items()}
@@ -189,7 +189,7 @@ def whole_clip_batches(examples: Examples, batch: int) -> Iterator[Fields]:
       UserError: a clip is longer than the window.
     """
     for index in range(len(examples)):
-        if len(examples.tile_starts(index)) > 1:
+        if len(examples.window_starts(index)) > 1:
             raise UserError(
                 f"clip {examples.clip(index).clip_id!r} is longer than the window of "
                 f"{examples.window.seconds:g} s; train Video→EMG with a larger config.data.seconds"

@@ -35,6 +35,7 @@ class Window:
       joints: names of the J joints, as in the clips.
       dofs: names of the D joint torques, as in the clips.
       statics: compute the torques from the posture (`data.statics`) instead of reading the clips'.
+      stride: from one window of a clip to the next where EMG is evaluated, s; None: `seconds`.
     """
 
     seconds: float
@@ -46,6 +47,7 @@ class Window:
     joints: tuple[str, ...] = ()
     dofs: tuple[str, ...] = ()
     statics: bool = False
+    stride: float | None = None
 
     def __post_init__(self):
         if not all(isinstance(view, str) for view in self.views):
@@ -53,6 +55,11 @@ class Window:
         for name in ("seconds", "frame_rate", "emg_rate", "size", "channels"):
             if not getattr(self, name) > 0:
                 raise UserError(f"config.data.{name}: must be positive, not {getattr(self, name)}")
+        if self.stride is not None and not 0 < self.stride <= self.seconds:
+            raise UserError(
+                f"config.data.stride: {self.stride:g} s is not above 0 and at most the window's "
+                f"config.data.seconds={self.seconds:g}"
+            )
 
     @property
     def frame_time(self) -> Float[np.ndarray, " T"]:

@@ -4,6 +4,7 @@ The batch of a step is a function of the seed and the step alone, so that a run 
 any step and shared by any number of processes.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -99,13 +100,16 @@ def train_batches(
             f"({len(examples)} clips)"
         )
 
+    # A window of a set may begin at any phase of a repetition as it is.
+    of_set = dataclasses.replace(augmentation, repeat=0.0)
+
     def random_window(index: int, rng: np.random.Generator) -> Example:
         clip = examples.clip(int(index))
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
         window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
         window_start = video_lib.align_to_frames(clip, window_start)
         example = examples.read_window(int(index), window_start)
-        return augmentation(example, rng, examples.mirror)
+        return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()
     if same_action > 1:
@@ -119,24 +123,46 @@ def eval_batches(
     batch: int,
     rows: Sequence[int] | None = None,
     clips: Sequence[int] | None = None,
+    stride: float | None = None,
 ) -> Iterator[Example]:
-    """Every clip once, in order, as windows side by side; the last batch is padded.
+    """Every clip, in order, as windows that cover it; the last batch is padded.
 
     Args:
       examples: the split.
       batch: B, over all processes.
       rows: rows of each batch that this process reads; all by default.
       clips: indices of the clips to read; all by default.
+      stride: from one window of a clip to the next, s; by default that of `examples.window`.
+
+    Yields:
+      As `window_batches`.
+    """
+    clips = range(len(examples)) if clips is None else clips
+    windows = [(i, start) for i in clips for start in examples.window_starts(i, stride)]
+    return window_batches(examples, windows, batch, rows)
+
+
+def window_batches(
+    examples: Examples,
+    windows: Sequence[tuple[int, float]],
+    batch: int,
+    rows: Sequence[int] | None = None,
+) -> Iterator[Example]:
+    """Given windows in order; the last batch is padded.
+
+    Args:
+      examples: the split.
+      windows: index of the clip, and start on its clock, s.
+      batch: B, over all processes.
+      rows: rows of each batch that this process reads; all by default.
 
     Yields:
       These rows stacked. Besides, for the whole batch: `_mask` [B], false on padding, `_index` [B]
       of the clips and `_start` [B] of the windows, s.
     """
-    clips = range(len(examples)) if clips is None else clips
-    windows = [(i, start) for i in clips for start in examples.tile_starts(i)]
     rows = range(batch) if rows is None else rows
     for first in range(0, len(windows), batch):
-        chosen = windows[first : first + batch]
+        chosen = list(windows[first : first + batch])
         count = len(chosen)
         chosen += [chosen[-1]] * (batch - count)
         read = {window: examples.read_window(*window) for window in {chosen[row] for row in rows}}

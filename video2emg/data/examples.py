@@ -16,6 +16,7 @@ from video2emg.core import vocabulary
 from video2emg.core.batch import Example, Window, drop_inputs, muscle_queries
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
+from video2emg.core.overlap_add import window_starts
 from video2emg.data import statics
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Mirror
@@ -211,11 +212,24 @@ class Examples:
                 cache[key] = value
                 self._room -= size
 
-    def tile_starts(self, index: int) -> list[float]:
-        """Starts (s) of windows side by side that cover the time in which input and EMG exist."""
+    def window_starts(self, index: int, stride: float | None = None) -> list[float]:
+        """Starts (s) of windows that cover the time of a clip in which input and EMG exist.
+
+        The last window ends with the clip. A clip that is no longer than a window and one frame
+        gets a single window, from 0 on.
+
+        Args:
+          index: of the clip.
+          stride: from one window to the next, s; by default that of the window.
+        """
+        clip, length, end = self.clip(index), self.window.seconds, self.end(index)
+        if end - length <= 1 / self.window.frame_rate + 1e-6:
+            return [0.0]
+        starts = window_starts(end, length, stride or self.window.stride or length)
+        return [start and video_lib.align_to_frames(clip, start) for start in starts]
+
+    def end(self, index: int) -> float:
+        """The time until which input and EMG of a clip exist, s on its clock."""
         clip = self.clip(index)
         input_time = clip.frame_time if self.window.views else clip.pose_time
-        end = min(times[-1] for times in (input_time, clip.emg_time) if len(times))
-        # A remainder shorter than one frame gets no window.
-        count = np.ceil((end - 1 / self.window.frame_rate) / self.window.seconds)
-        return [k * self.window.seconds for k in range(max(int(count), 1))]
+        return float(min(times[-1] for times in (input_time, clip.emg_time) if len(times)))

@@ -1,235 +1,231 @@
-"""Baselines that a model must beat: none of them uses how the subject moves.
+"""Baselines that a model must beat.
 
-All are fitted on training series only. N samples, C channels, K clips.
+All are fitted on training series only. N samples, C channels, K clips, A joint angles.
 """
 
-import abc
 import collections
-import logging
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.core.joint_angles import ANGLES, OF_SIDE, OF_TRUNK
+from video2emg.core.overlap_add import OverlapAdd
+from video2emg.eval.constant_baselines import (
+    ActionMean,
+    Baseline,
+    SubjectMean,
+    TrainMean,
+    Zero,
+    constant,
+)
+from video2emg.eval.metrics import divide
 from video2emg.eval.series import ClipSeries
-
-_log = logging.getLogger(__name__)
 
 # Phases of the template and of a resampled neighbour: 1 % of a repetition, as in gait analysis.
 GRID = np.linspace(0, 1, 100)
 
-ChannelKey = tuple[str, str]
+_OWN = (*OF_SIDE, *OF_TRUNK)  # angles that a muscle may depend on, without side
 
 
-class _Mean:
-    """A running mean over samples."""
+class _Curves:
+    """Mean training curves of [G] points for each (action, channel)."""
 
-    def __init__(self) -> None:
-        self.total = 0.0
-        self.count = 0
+    def __init__(self, points: int) -> None:
+        self._points = points
+        self._sums: dict[tuple[str, tuple[str, ...]], list[np.ndarray]] = {}
 
-    def add(self, values: np.ndarray) -> None:
-        self.total += float(values.sum(dtype=np.float64))
-        self.count += values.size
+    def add(
+        self, clip: ClipSeries, values: Float[np.ndarray, "G C"], count: Shaped[np.ndarray, "G C"]
+    ) -> None:
+        """Adds the sum of some samples at each point, and their number."""
+        shape = (self._points, len(clip.muscles))
+        total = self._sums.setdefault(
+            (clip.action, clip.muscles), [np.zeros(shape), np.zeros(shape)]
+        )
+        total[0] += values
+        total[1] += count
 
-    @property
-    def value(self) -> float:
-        return self.total / self.count
-
-
-class Baseline(abc.ABC):
-    """A predictor of envelopes.
-
-    Attributes:
-      name: key in `REGISTRY` and in results.
-      uses_test_emg: whether it is shown measured EMG of the test subjects (`reveal`), so that it
-        is an oracle to compare with and not a competitor.
-      fallbacks: actions and channels that were not in the training data and got a mean instead.
-    """
-
-    name: ClassVar[str]
-    uses_test_emg: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self.fallbacks: set[str] = set()
-
-    @abc.abstractmethod
-    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Learns from training series; returns itself."""
-
-    @abc.abstractmethod
-    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """Envelopes [N, C] float32 for one clip."""
-
-    def _fall_back(self, key: str) -> None:
-        if key not in self.fallbacks:
-            _log.warning("baseline %s: %s not in the training data, using a mean", self.name, key)
-            self.fallbacks.add(key)
-
-
-class Zero(Baseline):
-    """No activity in any muscle."""
-
-    name = "zero"
-
-    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Nothing to learn."""
-        return self
-
-    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """Zeros."""
-        return np.zeros(series.target.shape, np.float32)
-
-
-class TrainMean(Baseline):
-    """One constant per muscle (both sides): the mean of all its training samples of any action."""
-
-    name = "train_mean"
-
-    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Averages over samples: the constant that minimises the squared error."""
-        _require_clips(train)
-        overall, muscles = _Mean(), collections.defaultdict(_Mean)
-        for clip in train:
-            for c, name in enumerate(clip.muscles):
-                measured = clip.target[clip.mask[:, c], c]
-                muscles[vocabulary.split_channel(name)[1]].add(measured)
-                overall.add(measured)
-        if not overall.count:
-            raise UserError("baselines: no training sample is measured")
-        self._overall = overall.value
-        self._muscles = {name: mean.value for name, mean in muscles.items() if mean.count}
-        return self
-
-    def level(self, channel: str) -> float:
-        """The constant of a channel; of all channels if its muscle was never measured."""
-        muscle = vocabulary.split_channel(channel)[1]
-        if muscle not in self._muscles:
-            self._fall_back(muscle)
-            return self._overall
-        return self._muscles[muscle]
-
-    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """Constants over time."""
-        return _constant(series, [self.level(name) for name in series.muscles])
-
-
-class ActionMean(Baseline):
-    """One constant per (action, channel); the muscle's mean for actions absent from training."""
-
-    name = "action_mean"
-
-    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Averages over samples."""
-        self._mean = TrainMean()
-        self._mean.fit(train)
-        means = collections.defaultdict(_Mean)
-        for clip in train:
-            for c, name in enumerate(clip.muscles):
-                means[clip.action, name].add(clip.target[clip.mask[:, c], c])
-        self._levels = {key: mean.value for key, mean in means.items() if mean.count}
-        return self
-
-    def _level(self, action: str, channel: str) -> float:
-        if (action, channel) not in self._levels:
-            self._fall_back(f"{action}/{channel}")
-            return self._mean.level(channel)
-        return self._levels[action, channel]
-
-    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """Constants over time."""
-        return _constant(series, [self._level(series.action, name) for name in series.muscles])
+    def means(self) -> dict[tuple[str, str], np.ndarray]:
+        """[G] float64 per (action, channel) that was measured; gaps are interpolated."""
+        sums: dict[tuple[str, str], np.ndarray] = {}
+        for (action, muscles), parts in self._sums.items():
+            for c, name in enumerate(muscles):
+                own = np.stack([part[:, c] for part in parts])
+                sums[action, name] = sums.get((action, name), 0.0) + own
+        points, found = np.arange(self._points), {}
+        for key, (total, count) in sums.items():
+            known = count > 0
+            if known.any():
+                found[key] = np.interp(points, points[known], total[known] / count[known])
+        return found
 
 
 class Template(Baseline):
     """The mean training envelope of (action, channel) at each phase of the repetition.
 
-    It depends on the exercise and the phase only, not on the subject, the load or the quality:
-    `skill` measures what a model predicts beyond this. Each clip counts the same, whatever its
-    duration (ensemble average).
+    It is told the exercise and the phase, and nothing of the subject, the load or the quality:
+    `skill` measures what a model predicts beyond this. Each repetition counts the same, whatever
+    its duration (ensemble average), also one that was broken off. Between repetitions it predicts
+    the resting level: the mean of the training samples outside repetitions. Free movement has no
+    repetitions, and thus one level per channel.
     """
 
     name = "template"
 
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Averages the clips on the phase grid, each where it was measured."""
+        """Averages the repetitions on the phase grid, each where it was measured."""
         self._mean = TrainMean()
         self._mean.fit(train)
-        total: dict[ChannelKey, np.ndarray] = collections.defaultdict(lambda: np.zeros(len(GRID)))
-        count: dict[ChannelKey, np.ndarray] = collections.defaultdict(lambda: np.zeros(len(GRID)))
+        curves, rest = _Curves(len(GRID)), _Curves(1)
         for clip in train:
-            for c, name in enumerate(clip.muscles):
-                curve, measured = _on_grid(clip, c)
-                total[clip.action, name] += np.where(measured, curve, 0)
-                count[clip.action, name] += measured
-        self._curves = {}
-        for key, n in count.items():
-            known = n > 0
-            if known.any():
-                self._curves[key] = np.interp(GRID, GRID[known], total[key][known] / n[known])
+            target = np.where(clip.mask, clip.target, 0.0)
+            for rows in clip.repetitions:
+                phase = clip.phase[rows]
+                # Measured where both neighbouring samples are.
+                measured = _interpolate(GRID, phase, clip.mask[rows].astype(np.float64)) > 1 - 1e-9
+                curves.add(clip, measured * _interpolate(GRID, phase, target[rows]), measured)
+            outside = np.isnan(clip.phase)
+            count = clip.mask[outside].sum(0, keepdims=True)
+            rest.add(clip, target[outside].sum(0, keepdims=True), count)
+        self._curves, self._rest = curves.means(), rest.means()
         return self
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
         """The template at the clip's phases; the muscle's mean for actions absent from training."""
+        inside = np.isfinite(series.phase)
         out = np.empty(series.target.shape, np.float32)
         for c, name in enumerate(series.muscles):
-            curve = self._curves.get((series.action, name))
-            if curve is None:
-                self._fall_back(f"{series.action}/{name}")
-                out[:, c] = self._mean.level(name)
-            else:
-                out[:, c] = np.interp(series.phase, GRID, curve)
+            key = (series.action, name)
+            if key in self._curves:
+                out[inside, c] = np.interp(series.phase[inside], GRID, self._curves[key])
+            elif inside.any():
+                self._fall_back("/".join(key))
+                out[inside, c] = self._mean.level(name)
+            if key in self._rest:
+                out[~inside, c] = self._rest[key]
+            elif not inside.all():
+                self._fall_back(f"{'/'.join(key)} between repetitions")
+                out[~inside, c] = self._mean.level(name)
         return out
 
 
-class SubjectMean(Baseline):
-    """One constant per (subject, action, channel), from the test subject's *other* clips.
+class Clock(Baseline):
+    """The mean training envelope of (action, channel) by time in the window.
 
-    It has what a calibration recording of the same exercise would give, a person's level. It uses
-    test EMG, so it is not a competitor. A subject with a single clip gets the training mean.
+    It predicts the same windows as a model, and they are averaged in the same way. It is worth
+    nothing if windows begin at any phase of a repetition.
     """
 
-    name = "subject_mean"
-    uses_test_emg = True
+    name = "clock"
 
     def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
-        """Learns the fallback only."""
+        """Averages the training windows.
+
+        Raises:
+          UserError: a clip has no windows.
+        """
         self._mean = TrainMean()
         self._mean.fit(train)
-        self._clips: dict[tuple[str, str, str], dict[str, _Mean]] = {}
+        _windows(train[0])
+        self._rate = (len(train[0].time) - 1) / np.ptp(train[0].time)
+        length = round(train[0].window * self._rate)
+        curves = _Curves(length)
+        for clip in train:
+            target = np.where(clip.mask, clip.target, 0.0)
+            values, count = (np.zeros((length, len(clip.muscles))) for _ in range(2))
+            for start in _windows(clip):
+                first = round((start - clip.time[0]) * self._rate)
+                rows = slice(max(first, 0), max(first + length, 0))
+                place = slice(rows.start - first, rows.start - first + len(target[rows]))
+                values[place] += target[rows]
+                count[place] += clip.mask[rows]
+            curves.add(clip, values, count)
+        self._curves, self._length = curves.means(), length
         return self
-
-    def reveal(self, test: Sequence[ClipSeries]) -> "Baseline":
-        """Gets the EMG of the test set; a clip's own EMG is left out of its prediction."""
-        for clip in test:
-            for c, name in enumerate(clip.muscles):
-                mean = _Mean()
-                mean.add(clip.target[clip.mask[:, c], c])
-                clips = self._clips.setdefault((clip.subject, clip.action, name), {})
-                clips[clip.clip_id] = mean
-        return self
-
-    def _level(self, series: ClipSeries, channel: str) -> float:
-        clips = self._clips.get((series.subject, series.action, channel), {})
-        others = [mean for clip_id, mean in clips.items() if clip_id != series.clip_id]
-        count = sum(mean.count for mean in others)
-        if not count:
-            return self._mean.level(channel)
-        return sum(mean.total for mean in others) / count
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """Constants over time."""
-        return _constant(series, [self._level(series, name) for name in series.muscles])
+        """Every window the same; the muscle's mean for actions absent from training."""
+        curve = np.empty((self._length, len(series.muscles)), np.float32)
+        for c, name in enumerate(series.muscles):
+            if (series.action, name) in self._curves:
+                curve[:, c] = self._curves[series.action, name]
+            else:
+                self._fall_back(f"{series.action}/{name}")
+                curve[:, c] = self._mean.level(name)
+        total = OverlapAdd(len(series.time), self._rate)
+        for start in _windows(series):
+            total.add(float(start - series.time[0]), curve)
+        return total.finish()
+
+
+class Kinematic(Baseline):
+    """An affine function of one joint angle per muscle, the same for all exercises and both sides.
+
+    The angle is of the muscle's own side, or of the trunk. It is the one with the least squared
+    error on training samples; where it is unknown, the muscle's mean is predicted.
+    """
+
+    name = "kinematic"
+
+    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
+        """Fits every angle to every muscle by least squares, and keeps the best."""
+        self._mean = TrainMean()
+        self._mean.fit(train)
+        sums: dict[str, np.ndarray] = collections.defaultdict(lambda: np.zeros((5, len(_OWN))))
+        for clip in train:
+            for side in vocabulary.SIDES:
+                for muscle, products in _products(clip, side).items():
+                    sums[muscle] += products
+        # Muscle -> (place in `_OWN`, slope, offset).
+        self._fits: dict[str, tuple[int, float, float]] = {}
+        for muscle, (n, x1, x2, y1, xy) in sums.items():
+            covariance = xy - divide(x1 * y1, n, 0.0)
+            variance = (x2 - divide(x1**2, n, 0.0)).clip(0)
+            # An angle that hardly moves says nothing: below 0.1° it is rounding.
+            moves = variance > 0.01 * n
+            explained = np.where(moves, divide(covariance**2, variance, 0.0), -1.0)
+            best = int(explained.argmax())
+            if moves[best]:
+                slope = covariance[best] / variance[best]
+                self._fits[muscle] = best, slope, (y1[best] - slope * x1[best]) / n[best]
+        return self
+
+    def angle(self, muscle: str) -> str | None:
+        """The name of the muscle's angle, without side; None if no angle was measured with it."""
+        return _OWN[self._fits[muscle][0]] if muscle in self._fits else None
+
+    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
+        """The muscle's mean where its angle is unknown."""
+        out = np.empty(series.target.shape, np.float32)
+        for c, name in enumerate(series.muscles):
+            side, muscle = vocabulary.split_channel(name)
+            out[:, c] = self._mean.level(name)
+            if muscle not in self._fits:
+                self._fall_back(muscle)
+                continue
+            if series.angles is None:
+                self._fall_back_for(series, "has no pose")
+                continue
+            best, slope, offset = self._fits[muscle]
+            angle = series.angles[:, _columns(side)[best]]
+            known = np.isfinite(angle)
+            out[known, c] = offset + slope * angle[known]
+            if not known.all():
+                self._fall_back_for(series, f"has no {_OWN[best]} at times")
+        return out
 
 
 class NearestNeighbour(Baseline):
-    """The envelopes of the training clip whose video descriptor is nearest, matched by phase.
+    """The envelopes of the training repetition whose video descriptor is nearest, by phase.
 
-    Euclidean distance of descriptors standardised over the training clips; the action is no input.
-    Channels are matched by name; those that the neighbour lacks get the muscle's mean.
+    Euclidean distance of descriptors standardised over the training repetitions. It is told when a
+    repetition begins and ends, and not the action. Channels are matched by name; those that the
+    neighbour lacks get the muscle's mean, and so does free movement. Between repetitions the
+    prediction is interpolated.
     """
 
     name = "nearest_neighbour"
@@ -238,43 +234,68 @@ class NearestNeighbour(Baseline):
         """Keeps the training clips.
 
         Raises:
-          UserError: a clip has no descriptor, or one of another length.
+          UserError: a clip has no descriptor, or one of another length, or no clip has repetitions.
         """
         self._mean = TrainMean()
         self._mean.fit(train)
-        self._train = list(train)
-        descriptors = [_descriptor(clip) for clip in train]
-        if len({len(d) for d in descriptors}) != 1:
-            raise UserError("nearest_neighbour: the clips' descriptors differ in length")
-        stacked = np.stack(descriptors).astype(np.float64)
+        self._train = [(clip, rows) for clip in train for rows in clip.repetitions]
+        descriptors = [found for found in map(_descriptor, train) if len(found)]
+        if len({found.shape[1] for found in descriptors}) != 1:
+            raise UserError(
+                "nearest_neighbour: the clips' descriptors differ in length, or no clip has a "
+                "repetition"
+            )
+        stacked = np.concatenate(descriptors).astype(np.float64)
         scale = stacked.std(0)
         self._centre, self._scale = stacked.mean(0), np.where(scale > 0, scale, 1)
         self._points = (stacked - self._centre) / self._scale
         return self
 
-    def neighbour(self, series: ClipSeries) -> ClipSeries:
-        """The nearest training clip."""
-        point = (_descriptor(series) - self._centre) / self._scale
-        distance = ((self._points - point) ** 2).sum(1)
-        return self._train[int(distance.argmin())]
+    def neighbours(self, series: ClipSeries) -> list[tuple[ClipSeries, slice]]:
+        """The nearest training clip of each repetition, and the rows of its repetition there."""
+        if not series.repetitions:
+            return []
+        points = (_descriptor(series) - self._centre) / self._scale
+        return [self._train[int(((self._points - point) ** 2).sum(1).argmin())] for point in points]
 
     def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
-        """The neighbour's envelopes at the clip's phases."""
-        nearest = self.neighbour(series)
-        out = np.empty(series.target.shape, np.float32)
+        """The neighbours' envelopes at the clip's phases."""
+        if not series.repetitions:
+            self._fall_back_for(series, "has no repetitions")
+            return constant(series, [self._mean.level(name) for name in series.muscles])
+        return _by_phase(series, [self._lend(series, *near) for near in self.neighbours(series)])
+
+    def _lend(
+        self, series: ClipSeries, nearest: ClipSeries, rows: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Phases [n] of a neighbour's repetition, and its envelopes [n, C] of the clip's channels.
+
+        Samples that were not measured are interpolated.
+        """
+        phase = nearest.phase[rows]
+        values = np.empty((len(phase), len(series.muscles)))
         for c, name in enumerate(series.muscles):
             column = nearest.muscles.index(name) if name in nearest.muscles else None
-            if column is None or not nearest.mask[:, column].any():
-                out[:, c] = self._mean.level(name)
+            known = None if column is None else nearest.mask[rows, column]
+            if known is None or not known.any():
+                values[:, c] = self._mean.level(name)
             else:
-                known = nearest.mask[:, column]
-                curve = nearest.target[known, column]
-                out[:, c] = np.interp(series.phase, nearest.phase[known], curve)
-        return out
+                values[:, c] = np.interp(phase, phase[known], nearest.target[rows, column][known])
+        return phase, values
 
 
 REGISTRY: Mapping[str, type[Baseline]] = {
-    cls.name: cls for cls in (Zero, TrainMean, ActionMean, Template, NearestNeighbour, SubjectMean)
+    cls.name: cls
+    for cls in (
+        Zero,
+        TrainMean,
+        ActionMean,
+        Clock,
+        Kinematic,
+        Template,
+        NearestNeighbour,
+        SubjectMean,
+    )
 }
 
 
@@ -287,7 +308,7 @@ def predict_baselines(
       train: training series.
       test: series of other subjects.
       names: which of `REGISTRY`; by default all that the data allow (`nearest_neighbour` needs
-        descriptors).
+        descriptors, `kinematic` joint angles, `clock` windows).
 
     Returns:
       name -> list of [N, C], parallel to `test`.
@@ -296,8 +317,14 @@ def predict_baselines(
       UserError: an unknown name, or data that a baseline asked for cannot use.
     """
     if names is None:
-        described = all(clip.descriptor is not None for clip in [*train, *test])
-        names = [name for name in REGISTRY if described or name != NearestNeighbour.name]
+        clips = [*train, *test]
+        possible = {
+            NearestNeighbour.name: all(clip.descriptor is not None for clip in clips)
+            and any(clip.repetitions for clip in train),
+            Kinematic.name: any(clip.angles is not None for clip in train),
+            Clock.name: all(clip.starts is not None for clip in clips),
+        }
+        names = [name for name in REGISTRY if possible.get(name, True)]
     unknown = sorted(set(names) - REGISTRY.keys())
     if unknown:
         raise UserError(f"unknown baselines {unknown}; there are {sorted(REGISTRY)}")
@@ -329,7 +356,8 @@ def shuffled(
 
     Returns:
       One [N, C] per clip: the other clip's signals at the same phases, channels matched by name
-      and else by position. A clip that is alone in its group keeps its own.
+      and else by position, repetitions by number. A free movement lends and gets all of a clip,
+      stretched. A clip that is alone in its group keeps its own.
     """
     rng = np.random.default_rng(seed)
     groups = collections.defaultdict(list)
@@ -349,37 +377,87 @@ def shuffled(
 def _transplant(
     source: ClipSeries, signal: Float[np.ndarray, "N C"], clip: ClipSeries
 ) -> Float[np.ndarray, "N2 C2"]:
-    out = np.empty(clip.target.shape, np.float32)
-    for c, name in enumerate(clip.muscles):
-        column = source.muscles.index(name) if name in source.muscles else c % len(source.muscles)
-        finite = np.isfinite(signal[:, column])
-        if finite.any():
-            out[:, c] = np.interp(clip.phase, source.phase[finite], signal[finite, column])
-        else:
-            out[:, c] = 0
-    return out
+    columns = [
+        source.muscles.index(name) if name in source.muscles else c % len(source.muscles)
+        for c, name in enumerate(clip.muscles)
+    ]
+    if not (source.repetitions and clip.repetitions):
+        source, clip = _as_one(source), _as_one(clip)
+    lent = []
+    for number in range(len(clip.repetitions)):
+        rows = source.repetitions[number % len(source.repetitions)]
+        phase, values = source.phase[rows], np.zeros((rows.stop - rows.start, len(columns)))
+        for c, column in enumerate(columns):
+            finite = np.isfinite(signal[rows, column])
+            if finite.any():
+                values[:, c] = np.interp(phase, phase[finite], signal[rows, column][finite])
+        lent.append((phase, values))
+    return _by_phase(clip, lent)
 
 
-def _on_grid(clip: ClipSeries, channel: int) -> tuple[np.ndarray, np.ndarray]:
-    """One channel's envelope on `GRID`, and where it was measured (both neighbours)."""
-    mask = clip.mask[:, channel]
-    if not mask.any():
-        return np.zeros(len(GRID)), np.zeros(len(GRID), bool)
-    curve = np.interp(GRID, clip.phase[mask], clip.target[mask, channel])
-    measured = np.interp(GRID, clip.phase, mask.astype(np.float64)) > 1 - 1e-9
-    return curve, measured
+def _as_one(clip: ClipSeries) -> ClipSeries:
+    """The clip as one repetition, from its first sample to its last."""
+    phase = np.linspace(0, 1, len(clip.time), dtype=np.float32)
+    return dataclasses.replace(clip, phase=phase, descriptor=None)
 
 
-def _constant(series: ClipSeries, levels: Sequence[float]) -> Float[np.ndarray, "N C"]:
-    return np.broadcast_to(np.asarray(levels, np.float32), series.target.shape).copy()
+def _by_phase(
+    clip: ClipSeries, lent: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Float[np.ndarray, "N C"]:
+    """What is lent to each repetition, (phases [n], values [n, C]), at the phases of the clip.
+
+    Between repetitions it is interpolated in time, before the first and after the last constant.
+    """
+    parts = [
+        _interpolate(clip.phase[rows], phase, values)
+        for rows, (phase, values) in zip(clip.repetitions, lent, strict=True)
+    ]
+    inside = np.isfinite(clip.phase)
+    known = np.concatenate(parts)
+    return _interpolate(clip.time, clip.time[inside], known).astype(np.float32)
 
 
-def _descriptor(clip: ClipSeries) -> Float[np.ndarray, " K"]:
+def _interpolate(
+    x: Float[np.ndarray, " M"], known: Float[np.ndarray, " n"], values: Float[np.ndarray, "n C"]
+) -> Float[np.ndarray, "M C"]:
+    """`np.interp` of all columns at once."""
+    place = np.interp(x, known, np.arange(len(known)))
+    left = place.astype(int)
+    right = np.minimum(left + 1, len(known) - 1)
+    share = (place - left)[:, None]
+    return values[left] * (1 - share) + values[right] * share
+
+
+def _columns(side: str) -> list[int]:
+    """Places in `ANGLES` of the angles of `_OWN`, of one side."""
+    return [ANGLES.index(name if name in OF_TRUNK else f"{side}_{name}") for name in _OWN]
+
+
+def _products(clip: ClipSeries, side: str) -> dict[str, np.ndarray]:
+    """Muscle → [5, A] sums Σ1, Σx, Σx², Σy, Σxy of angles x of one side and its envelope y.
+
+    Over the samples where both are known.
+    """
+    split = [vocabulary.split_channel(name) for name in clip.muscles]
+    own = [c for c, (own_side, _) in enumerate(split) if own_side == side]
+    if clip.angles is None or not own:
+        return {}
+    x = clip.angles[:, _columns(side)].astype(np.float64)
+    seen, mask = np.isfinite(x), clip.mask[:, own]
+    x, y = np.where(seen, x, 0.0), np.where(mask, clip.target[:, own], 0.0)
+    ones, measured = seen.astype(np.float64), mask.astype(np.float64)
+    pairs = ((ones, measured), (x, measured), (x * x, measured), (ones, y), (x, y))
+    products = np.stack([a.T @ b for a, b in pairs])
+    return {split[c][1]: products[:, :, i] for i, c in enumerate(own)}
+
+
+def _windows(clip: ClipSeries) -> Float[np.ndarray, " W"]:
+    if clip.starts is None:
+        raise UserError(f"clock: clip {clip.clip_id!r} has no windows")
+    return clip.starts
+
+
+def _descriptor(clip: ClipSeries) -> Float[np.ndarray, "R K"]:
     if clip.descriptor is None:
         raise UserError(f"nearest_neighbour: clip {clip.clip_id!r} has no video descriptor")
     return clip.descriptor
-
-
-def _require_clips(train: Sequence[ClipSeries]) -> None:
-    if not train:
-        raise UserError("baselines: the training set has no clips")

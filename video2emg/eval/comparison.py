@@ -23,6 +23,7 @@ Results = dict[str, Any]
 _COLUMNS = (
     ("skill", "skill", "{:+.3f}"),
     ("pcc", "PCC", "{:.3f}"),
+    ("specificity", "specificity", "{:.3f}"),
     ("amplitude_r", "amplitude r", "{:.3f}"),
     ("r2", "R²", "{:.3f}"),
     ("rmse", "RMSE", "{:.4f}"),
@@ -139,7 +140,7 @@ def format_table(results: Results) -> str:
     facts, part = results["provenance"], results["test"]
     rows = [["", "sees", "seeds", *(heading for _, heading, _ in _COLUMNS), "skill - baseline"]]
     for name, row in sorted(part["rows"].items(), key=lambda item: descending(item[1]["skill"])):
-        cells = [cell(row[metric], form) for metric, _, form in _COLUMNS]
+        cells = [cell(row.get(metric), form) for metric, _, form in _COLUMNS]
         cells[0] = with_interval(row["skill"], row["skill_ci95"], "{:+.3f}")
         minus = part["minus_baseline"].get(name)
         cells.append(with_interval(minus["skill"], minus["skill_ci95"], "{:+.3f}") if minus else "")

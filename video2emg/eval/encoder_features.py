@@ -109,7 +109,10 @@ def cached(
 
 
 def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Iterator[Features]:
-    """Encodes windows side by side and joins the windows of each clip."""
+    """Encodes windows side by side and joins the windows of each clip.
+
+    The last window of a clip ends with it; what the window before has shown is left out.
+    """
 
     @jax.jit
     def forward(video: jax.Array, mask: jax.Array) -> jax.Array:
@@ -119,7 +122,7 @@ def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Ite
         return values.reshape(b, v, *values.shape[1:])
 
     pieces: dict[int, list[tuple[np.ndarray, ...]]] = {i: [] for i in range(len(examples))}
-    for host in eval_batches(examples, batch):
+    for host in eval_batches(examples, batch, stride=examples.window.seconds):
         values = np.asarray(forward(host["video"], host["video_mask"]), np.float32)
         step = stride / examples.window.frame_rate
         for row in np.flatnonzero(host["_mask"]):
@@ -130,7 +133,9 @@ def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Ite
             padded[:, :t] = host["video_mask"][row]
             mask = np.asarray(padded[:, :count].reshape(v, -1, stride).any(2)).T
             time = float(host["start"][row]) + np.arange(len(instants)) * step
-            pieces[int(host["index"][row])].append((instants, time, mask))
+            parts = pieces[int(host["index"][row])]
+            new = time > (parts[-1][1][-1] + step / 2 if parts else -np.inf)
+            parts.append((instants[new], time[new], mask[new]))
     for index, parts in pieces.items():
         instants, time, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
         kept = mask.any(1)

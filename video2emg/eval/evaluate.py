@@ -1,6 +1,6 @@
-"""Runs a model over every clip of a split; predictions are resampled to the clips' own clocks."""
+"""Runs a model over every clip of a split; its windows are averaged on the clip's own clock."""
 
-import collections
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,10 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.core import emg as emg_lib
+from video2emg.core.clip import Clip
+from video2emg.core.joint_angles import joint_angles
+from video2emg.core.overlap_add import OverlapAdd
 from video2emg.data import video as video_lib
-from video2emg.data.batches import eval_batches
+from video2emg.data.batches import window_batches
 from video2emg.data.examples import Examples
+from video2emg.eval import metrics
 from video2emg.eval.series import ClipSeries
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
@@ -26,7 +29,10 @@ def evenly(count: int, most: int) -> Sequence[int]:
 
 
 def series_of(
-    examples: Examples, descriptors: bool = False, clips: Sequence[int] | None = None
+    examples: Examples,
+    descriptors: bool = False,
+    clips: Sequence[int] | None = None,
+    angles: bool = False,
 ) -> list[ClipSeries]:
     """The measured envelopes of a split, one series per clip.
 
@@ -34,41 +40,86 @@ def series_of(
       examples: the split.
       descriptors: whether to add the descriptors of the nearest-neighbour baseline.
       clips: indices of the clips; all by default.
+      angles: whether to add the joint angles of the kinematic baseline.
     """
     series = []
     for index in range(len(examples)) if clips is None else clips:
         clip = examples.clip(index)
         target, time = examples.target(index)
-        series.append(
-            ClipSeries(
-                clip_id=clip.clip_id,
-                dataset=clip.dataset,
-                subject=clip.subject,
-                action=clip.action,
-                muscles=clip.muscles,
-                time=time,
-                phase=((time - time[0]) / (time[-1] - time[0])).astype(np.float32),
-                target=target,
-                mask=np.isfinite(target),
-                scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
-                load=clip.load,
-                descriptor=descriptor(examples, index) if descriptors else None,
-            )
+        one = ClipSeries(
+            clip_id=clip.clip_id,
+            dataset=clip.dataset,
+            subject=clip.subject,
+            action=clip.action,
+            muscles=clip.muscles,
+            time=time,
+            phase=phase(clip, time),
+            target=target,
+            mask=np.isfinite(target),
+            scale=examples.normalisation.scale(clip) if clip.emg_is_envelope else None,
+            load=clip.load,
+            starts=np.array(examples.window_starts(index)),
+            window=examples.window.seconds,
+            angles=_angles(examples, clip, time) if angles else None,
         )
+        if descriptors:
+            one = dataclasses.replace(one, descriptor=_descriptors(examples, index, one))
+        series.append(one)
     return series
 
 
-def descriptor(examples: Examples, index: int) -> Float[np.ndarray, " K"]:
-    """Small grey pictures at fixed fractions of a clip, each with zero mean; [K] float32.
+def phase(clip: Clip, time: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Place within the repetition, in [0, 1], at instants of the clip; NaN between repetitions.
+
+    A clip that is a single repetition begins and ends with it.
+    """
+    if clip.repetitions is None:
+        return ((time - time[0]) / (time[-1] - time[0])).astype(np.float32)
+    place = np.full(len(time), np.nan, np.float32)
+    for repetition in clip.repetitions:
+        inside = (time >= repetition.start) & (time <= repetition.end)
+        duration = repetition.end - repetition.start
+        place[inside] = (time[inside] - repetition.start) / duration
+    return place
+
+
+def _angles(
+    examples: Examples, clip: Clip, time: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N A"] | None:
+    """Joint angles at given instants, degrees; None without a pose."""
+    pose, known = examples.pose(clip, time)
+    if not known.any():
+        return None
+    return joint_angles(np.where(known[..., None], pose, np.nan), examples.window.joints)
+
+
+def _descriptors(examples: Examples, index: int, series: ClipSeries) -> Float[np.ndarray, "R K"]:
+    """The descriptor of every repetition of a clip."""
+    if examples.clip(index).repetitions is None:
+        return descriptor(examples, index)[None]
+    spans = [series.time[[rows.start, rows.stop - 1]] for rows in series.repetitions]
+    rows = [descriptor(examples, index, (first, last)) for first, last in spans]
+    return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def descriptor(
+    examples: Examples, index: int, span: tuple[float, float] | None = None
+) -> Float[np.ndarray, " K"]:
+    """Small grey pictures at fixed fractions of a repetition, each with zero mean; [K] float32.
 
     Without cameras the pose at those instants: the search of Muscles in Action's retrieval
     (Chiquier & Vondrick 2023), there over 30 frames.
+
+    Args:
+      examples: the split.
+      index: of the clip.
+      span: start and end of the repetition, s on the clip's clock; by default all of the clip.
     """
     clip = examples.clip(index)
     if not examples.window.views:
-        times = np.linspace(0, clip.end, _INSTANTS)
+        times = np.linspace(*(span or (0, clip.end)), _INSTANTS)
         return examples.pose(clip, times)[0].astype(np.float32).ravel()
-    times = np.linspace(clip.frame_time[0], clip.frame_time[-1], _INSTANTS)
+    times = np.linspace(*(span or (clip.frame_time[0], clip.frame_time[-1])), _INSTANTS)
     pictures = []
     for view in examples.window.views:
         if view not in clip.views:
@@ -114,25 +165,98 @@ def predict_with_mae(
     clips: Sequence[int] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
     """As `predict`, with the predicted mean absolute error, [N, C] per clip, or None."""
-    pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = collections.defaultdict(list)
+    clips = range(len(examples)) if clips is None else clips
+    windows = [(int(i), start) for i in clips for start in examples.window_starts(int(i))]
+    curves = _curves(predict_fn, params, examples, windows, batch, mesh)
+    emg, mae = [], []
+    for index in map(int, clips):
+        channels = len(examples.clip(index).muscles)
+        values = curves[index].finish()
+        emg.append(values[:, :channels])
+        mae.append(values[:, channels:])
+    has_mae = bool(mae) and mae[0].size > 0
+    return emg, mae if has_mae else None
+
+
+def _curves(
+    predict_fn: Callable[[Any, dict[str, jax.Array]], Outputs],
+    params: Any,
+    examples: Examples,
+    windows: Sequence[tuple[int, float]],
+    batch: int,
+    mesh: jax.sharding.Mesh,
+) -> dict[int, OverlapAdd]:
+    """Predictions in windows (clip, start), averaged per clip on the time grid of `series_of`.
+
+    The columns are the EMG of the clip's channels and, if the model predicts them, as many mean
+    absolute errors.
+    """
+    rate = examples.window.emg_rate
+    time = {i: examples.target(i)[1] for i in dict(windows)}
+    curves = {i: OverlapAdd(len(grid), rate) for i, grid in time.items()}
     rows = mesh_lib.local_rows(mesh, batch)
-    for host in eval_batches(examples, batch, rows.tolist(), clips):
+    for host in window_batches(examples, windows, batch, rows.tolist()):
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         parts = [outputs.emg]
         if outputs.predicted_mae is not None:
             parts.append(outputs.predicted_mae)
         with jax.transfer_guard("allow"):
-            values = np.stack([np.asarray(jax.device_get(x), np.float32) for x in parts], -1)
+            values = np.stack([np.asarray(jax.device_get(x), np.float32) for x in parts], -2)
         for row in np.flatnonzero(host["_mask"]):
-            times = float(host["_start"][row]) + examples.window.emg_time
-            pieces[int(host["_index"][row])].append((times, values[row]))
-    predictions: list[np.ndarray] = []
-    for index in range(len(examples)) if clips is None else clips:
-        target, time = examples.target(index)
-        times, values = (np.concatenate(part) for part in zip(*pieces[index], strict=True))
-        values = values[:, : target.shape[1]]
-        on_clock, _ = emg_lib.resample(values.reshape(len(times), -1), times, time)
-        predictions.append(on_clock.reshape(len(time), *values.shape[1:]))
-    has_mae = bool(predictions) and predictions[0].shape[-1] > 1
-    mae = [x[..., 1] for x in predictions] if has_mae else None
-    return [x[..., 0] for x in predictions], mae
+            index = int(host["_index"][row])
+            start = float(host["_start"][row]) - float(time[index][0])
+            own = values[row][..., : len(examples.clip(index).muscles)]
+            curves[index].add(start, own.reshape(len(own), -1))
+    return curves
+
+
+def shift_r(
+    predict_fn: Callable[[Any, dict[str, jax.Array]], Outputs],
+    params: Any,
+    examples: Examples,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    clips: Sequence[int] | None = None,
+) -> float:
+    """How little a prediction depends on where its window begins: 1 if not at all.
+
+    Windows side by side are moved by half a window. The result is Pearson's r between both
+    predictions of the same samples, per clip and channel, averaged over the channels that are
+    active (measured peak of at least `metrics.QUIET`). A flat prediction counts as 0.
+
+    Args:
+      predict_fn: as of `predict`.
+      params: of the model.
+      examples: the split.
+      batch: windows at a time.
+      mesh: the devices.
+      clips: indices of the clips; all by default.
+
+    Returns:
+      The mean r; NaN if no clip is one and a half windows long.
+    """
+    length = examples.window.seconds
+    both: list[list[tuple[int, float]]] = [[], []]
+    for index in map(int, range(len(examples)) if clips is None else clips):
+        last = examples.end(index) + 1 / examples.window.emg_rate - length
+        if last < length / 2:
+            continue
+        for windows, first in zip(both, (0.0, length / 2), strict=True):
+            starts = np.arange(first, last + 1e-6, length)
+            windows += [(index, float(start)) for start in starts]
+    still, moved = (_curves(predict_fn, params, examples, windows, batch, mesh) for windows in both)
+    found = []
+    for index in still:
+        target, _ = examples.target(index)
+        seen = still[index].covered & moved[index].covered
+        a, b = (
+            curves[index].finish()[seen, : target.shape[1]].astype(np.float64)
+            for curves in (still, moved)
+        )
+        pair = metrics.Moments.of(a, b)
+        flat = (pair.m2_target == 0) | (pair.m2_prediction == 0)
+        r = np.where(flat, 0.0, metrics.pcc(pair))
+        active = np.where(np.isfinite(target), target, -np.inf).max(0) >= metrics.QUIET
+        found.append(r[active])
+    found = np.concatenate(found) if found else np.zeros(0)
+    return float(found.mean()) if len(found) else float("nan")

@@ -120,7 +120,8 @@ def fit_ood_detector(
     for split in ("train", "validation"):
         examples = splits[split]
         parts, actions[split] = [], []
-        for host in eval_batches(examples, batch, clips=evenly(len(examples), MAX_CLIPS)):
+        chosen = evenly(len(examples), MAX_CLIPS)
+        for host in eval_batches(examples, batch, clips=chosen, stride=examples.window.seconds):
             outputs, real = forward(host), host["_mask"]
             parts.append(outputs.encoder_features.select(real))
             person = np.zeros(len(real), np.int32)

@@ -14,9 +14,12 @@ from jaxtyping import Bool, Float
 # Zero-dimensional results of NumPy are its scalars.
 Scores = Float[np.ndarray | np.float64, "*s"]
 
-# Peaks and onsets of an inactive muscle are noise: below this normalised envelope (e.g. 5 % of the
-# MVC) peak ratio, onset and symmetry are undefined.
+# The course of an inactive muscle is noise: below this normalised envelope (e.g. 5 % of the MVC)
+# correlation over time, specificity, peak ratio, onset and symmetry are undefined.
 QUIET = 0.05
+
+# The measured courses of two channels differ if their Pearson's r is below this.
+DIFFERENT = 0.5
 
 # Predicted amplitudes that vary over clips by less than this share of the measured ones count as
 # constant in `within_group_r`: so small a variation comes from the sampling, not from the clip.
@@ -269,6 +272,43 @@ def peak_ratio(
     """
     measured = peak(target, mask)
     return np.where(measured >= QUIET, divide(peak(prediction, mask), measured), np.nan)
+
+
+def specificity(
+    target: Float[np.ndarray, "N C"],
+    prediction: Float[np.ndarray, "N C"],
+    mask: Bool[np.ndarray, "N C"],
+    length: int,
+) -> Float[np.ndarray, " C"]:
+    """How much better a channel is predicted by its own prediction than by that of other channels.
+
+    In windows of `length` samples side by side, over the channels j that differ from channel i: the
+    mean of r(prediction i, measurement i) - r(prediction j, measurement i). Two channels differ in
+    a window where both are measured throughout and active (peak of at least `QUIET`) and the r of
+    their measurements is below `DIFFERENT`. 0 if one curve is predicted for all; a flat prediction
+    has r = 0. NaN for a channel that differs from no other. A clip shorter than a window is one
+    window; a remainder is left out.
+    """
+    n, c = target.shape
+    length = min(length, n)
+    windows = (n // length, length, c)
+    y, p, known = (x[: windows[0] * length].reshape(windows) for x in (target, prediction, mask))
+    active = known.all(1) & (np.where(known, y, 0).max(1) >= QUIET)
+    y, p = _standardised(np.where(known, y, 0)), _standardised(p)
+    active &= (y != 0).any(1)
+    measured = y.swapaxes(1, 2) @ y  # r of measurements i and j
+    r = y.swapaxes(1, 2) @ p  # r of measurement i and prediction j
+    differ = active[:, :, None] & active[:, None, :] & (measured < DIFFERENT)
+    own = np.diagonal(r, axis1=1, axis2=2)[..., None]
+    return divide(np.where(differ, own - r, 0).sum((0, 2)), differ.sum((0, 2)))
+
+
+def _standardised(x: Float[np.ndarray, "W L C"]) -> Float[np.ndarray, "W L C"]:
+    """Courses with zero mean and a sum of squares of 1, over L; zeros for a constant."""
+    # Relative to the first sample, so that a constant is exactly zero.
+    x = (x - x[:, :1]).astype(np.float64)
+    x -= x.mean(1, keepdims=True)
+    return divide(x, np.sqrt((x**2).sum(1, keepdims=True)), 0.0)
 
 
 def onset(

@@ -2,7 +2,8 @@
 
 A results file is
 `{schema_version, provenance: {...}, <split>: {model, baselines: {name: ...}, model_minus: {...}}}`
-where `model` and each baseline hold every metric of `scores.METRICS`, and `<metric>_ci95`.
+where `model` and each baseline hold every metric of `scores.METRICS`, and `<metric>_ci95`. The main
+job adds `shift_r` to the split (`evaluate.shift_r`).
 """
 
 import importlib.metadata
@@ -37,6 +38,7 @@ Columns = tuple[tuple[str, str, str], ...]
 _COLUMNS: Columns = (
     ("skill", "skill", "{:+.3f}"),
     ("pcc", "PCC", "{:.3f}"),
+    ("specificity", "specificity", "{:.3f}"),
     ("amplitude_r", "amplitude r", "{:.3f}"),
     ("r2", "R²", "{:.3f}"),
     ("rmse", "RMSE", "{:.4f}"),
@@ -369,6 +371,8 @@ def format_table(results: Results, split: str = "test") -> str:
     lines = [" · ".join(text for text in about if text), *underline(align(rows))]
     if any(scored.get("uses_test_emg") for _, scored in order):
         lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
+    if math.isfinite(shift := number(part.get("shift_r"))):
+        lines.append(f"windows moved by half a window: r {shift:.3f} between both predictions")
     if coverage := intervals.coverage_text(part.get("calibration", {})):
         lines.append(coverage)
     return "\n".join(lines)

@@ -23,7 +23,11 @@ Sums = dict[str, np.ndarray]
 # name -> what it is; the order of tables. Each is defined in `metrics` or `_scores`.
 METRICS = {
     "skill": "1 - SSE / SSE(action template), pooled over clips and channels",
-    "pcc": "mean over clips and channels of Pearson's r over time; 0 for a flat prediction",
+    "pcc": "mean over clips and channels of Pearson's r over time, where the measured peak is at "
+    "least 0.05; 0 for a flat prediction",
+    "specificity": "mean over clips and channels i of r(prediction i, measurement i) - "
+    "r(prediction j, measurement i), over windows and channels j in which the measurements differ "
+    "(r < 0.5, both peaks at least 0.05); 0 for one curve for all",
     "amplitude_r": "correlation of per-clip mean envelopes within (action, channel)",
     "rmse": "root mean squared error over all samples, in units of the reference",
     "rmse_source": "RMSE over all samples in the unit of the source, where its EMG came as an "
@@ -51,6 +55,7 @@ class Table:
       moments: [K, M].
       template_sq_error: [K, M], Σe² of the action template.
       source_sq_error: [K, M], Σe² in the unit of the source; NaN where it is not wanted.
+      specificity: [K, M], see `metrics.specificity`.
       amplitude_target, amplitude_prediction: [K, M], mean envelope of the clip.
       onset_error: [K, M], |prediction - measurement|, ms.
       onset_missed: [K, M], 1 where only the measurement has an onset, 0 where both have.
@@ -65,6 +70,7 @@ class Table:
     moments: Moments
     template_sq_error: Float[np.ndarray, "K M"]
     source_sq_error: Float[np.ndarray, "K M"]
+    specificity: Float[np.ndarray, "K M"]
     amplitude_target: Float[np.ndarray, "K M"]
     amplitude_prediction: Float[np.ndarray, "K M"]
     onset_error: Float[np.ndarray, "K M"]
@@ -194,9 +200,13 @@ def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarr
     true_onset = metrics.onset(clip.time, clip.target, clip.mask)
     onset = metrics.onset(clip.time, prediction, clip.mask)
     has_onset = np.isfinite(true_onset)
+    length = len(clip.time)
+    if np.isfinite(clip.window) and length > 1:
+        length = round(clip.window * (length - 1) / float(clip.time[-1] - clip.time[0]))
     scale = np.full(len(clip.muscles), np.nan) if clip.scale is None else clip.scale
     error = np.where(clip.mask, prediction.astype(np.float64) - clip.target, 0)
     return {
+        "specificity": metrics.specificity(clip.target, prediction, clip.mask, length),
         "source_sq_error": ((scale * error) ** 2).sum(0),
         "amplitude_target": amplitude_target,
         "amplitude_prediction": amplitude_prediction,
@@ -243,8 +253,10 @@ def _subject_sums(table: Table) -> Sums:
     }
     # A flat prediction counts as 0 and is not left out (see `METRICS`).
     pcc = np.where(m.m2_prediction > 0, metrics.pcc(m), 0.0)
+    has_course = (m.m2_target > 0) & (m.high >= metrics.QUIET)
     means = {
-        "pcc": np.where(m.m2_target > 0, pcc, np.nan),
+        "pcc": np.where(has_course, pcc, np.nan),
+        "specificity": table.specificity,
         "onset_ms": table.onset_error,
         "onset_missed": table.onset_missed,
         "peak_ratio": table.peak_ratio,

@@ -9,14 +9,15 @@ import numpy as np
 
 from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.errors import UserError
+from video2emg.core.overlap_add import OverlapAdd
 from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.overlap_add import OverlapAdd, Spool, cross_fade
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.inference.run import Run, TrainedAQAHead, open_run
 from video2emg.inference.video_input import VideoInput, assign_views
+from video2emg.inference.windows import Spool, cross_fade
 
 BATCH = 8  # windows at a time
 _FADE_S = 0.1  # of the cross-fade from sliding windows to the window of a repetition

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
+from video2emg.core.overlap_add import window_starts
 from video2emg.data.readers import film
 
 SHORTEST_S = 1.0  # of a video
@@ -120,10 +121,9 @@ class VideoInput:
     @property
     def window_starts(self) -> list[float]:
         """Starts of windows that cover all frames and overlap by half, s."""
-        length, hop = self.window.seconds, self.window.seconds / 2
-        count = 1 + max(math.ceil((self.seconds - length) / hop - 1e-9), 0)
-        period = 1 / self.window.frame_rate
-        return [round(k * hop / period) * period for k in range(count)]
+        length, period = self.window.seconds, 1 / self.window.frame_rate
+        starts = window_starts(self.seconds, length, length / 2)
+        return [round(start / period) * period for start in starts]
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
         """Reads one window.

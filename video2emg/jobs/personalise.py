@@ -76,7 +76,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         return write_table(results.read_results(workdir / "results.json"), workdir)
     main.data.dir = config.data_dir or main.data.dir
     dataset = open_dataset(main.data.name, main.data.dir, main.data.manual_dir)
-    splits, _ = setup.load_splits(main, dataset)
+    splits, _ = setup.load_splits(main, dataset, cut=True)
     splits = {name: examples.drop_inputs(config.hidden) for name, examples in splits.items()}
     train = evaluate.series_of(splits["train"])
     adaptation = _Adaptation(config, main, splits)
@@ -179,9 +179,10 @@ class _Adaptation:
 
     def _fine_tuned(self, method: str, split: str, known: list[int], steps: int) -> Any:
         """Parameters after so many steps on the revealed clips."""
-        most = max(self._config.repetitions)
+        examples = self._splits[split]
         # The batches of all persons have one shape, so that one compiled program serves all.
-        (host,) = eval_batches(self._splits[split], most, clips=known)
+        most = max(self._config.repetitions) * self._windows_per_clip[split]
+        (host,) = eval_batches(examples, most, clips=known, stride=examples.window.seconds)
         mask = host["emg_mask"] & host["_mask"][:, None, None]
         batch = {k: v for k, v in host.items() if k[0] != "_"} | {"emg_mask": mask}
         _, start = self._models[method]
@@ -190,6 +191,14 @@ class _Adaptation:
         still = {k: v for k, v in flat.items() if k not in moving}
         trained = jax.device_get(self._steps[method](moving, still, batch, steps))
         return flax.traverse_util.unflatten_dict(still | trained, sep="/")
+
+    @functools.cached_property
+    def _windows_per_clip(self) -> dict[str, int]:
+        """Per split, the most windows side by side that a clip has."""
+        return {
+            name: max(len(of.window_starts(i, of.window.seconds)) for i in range(len(of)))
+            for name, of in self._splits.items()
+        }
 
     @functools.cached_property
     def _steps(self) -> dict[str, Callable[..., Any]]:

@@ -122,8 +122,11 @@ def _describe(
     config: Config, dataset: Dataset, splits: Mapping[str, Examples]
 ) -> dict[str, list[ClipFeatures]]:
     """Every clip with what is seen of it."""
-    # The nearest neighbour, which searches descriptors, is not asked on validation.
-    series = {s: evaluate.series_of(of, descriptors=s != "validation") for s, of in splits.items()}
+    # Baselines that search descriptors or read joint angles are not asked on validation.
+    series = {
+        s: evaluate.series_of(of, descriptors=s != "validation", angles=s != "validation")
+        for s, of in splits.items()
+    }
     if config.regressor.sees == "pose":
         return {
             split: [_pose_of(splits[split], i, one) for i, one in enumerate(of)]

@@ -65,7 +65,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         log(f"finished before; results are in {finished}")
         return results.read_results(finished)
     dataset = open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
-    splits, _ = setup.load_splits(config, dataset)
+    splits, _ = setup.load_splits(config, dataset, cut=True)
     model = build(config, splits["train"].window)
     example = {k: v for k, v in next(eval_batches(splits["train"], 1)).items() if k[0] != "_"}
     if learns(config):
@@ -118,7 +118,7 @@ def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, A
     if not path.exists():
         data = runs[0].config.data
         dataset = open_dataset(data.name, data.dir, data.manual_dir)
-        trivial.save(path, setup.load_splits(runs[0].config, dataset)[0])
+        trivial.save(path, setup.load_splits(runs[0].config, dataset, cut=True)[0])
     answers |= {name: [row] for name, row in trivial.rows(path, clips).items()}
     provenances = {run.row: run.results["provenance"] for run in runs}
     hashes = "".join(facts["config_hash"] for facts in provenances.values())
@@ -210,7 +210,8 @@ def _train(
 
     def validate(params: Any) -> dict[str, float]:
         batches = []
-        for host in eval_batches(splits["validation"], config.eval.batch_size):
+        clips, stride = splits["validation"], config.data.seconds
+        for host in eval_batches(clips, config.eval.batch_size, stride=stride):
             batch = mesh_lib.put_batch(mesh, without_padding(host))
             with jax.transfer_guard("allow"):
                 batches.append(jax.device_get(loss_of(params, batch)))

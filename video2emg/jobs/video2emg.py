@@ -35,13 +35,16 @@ from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 from video2emg.viz import run_figures
 
-# Training clips at most, evenly spread, that baselines are fitted on: 13 kB each in memory.
-_FITTED_ON = 20_000
+# Envelopes of training clips, evenly spread, that baselines are fitted on at most, bytes.
+_FITTED_ON = 2**28
+_SHIFTED = 200  # clips at most, evenly spread, whose windows are moved by half a window
 # What the trivial baselines know.
 _TRIVIAL = {
     "zero": "nothing",
     "train_mean": "nothing",
     "action_mean": "exercise",
+    "clock": "exercise, time in the window",
+    "kinematic": "pose",
     "template": "exercise, phase",
     "subject_mean": "test EMG",
     "nearest_neighbour": "video",
@@ -80,8 +83,10 @@ class _Task:
     @functools.cached_property
     def train_series(self) -> list[ClipSeries]:
         """What baselines are fitted on."""
-        chosen = evaluate_lib.evenly(len(self.splits["train"]), _FITTED_ON)
-        return evaluate_lib.series_of(self.splits["train"], descriptors=True, clips=chosen)
+        train = self.splits["train"]
+        most = max(_FITTED_ON // train.target(0)[0].nbytes, 1)
+        chosen = evaluate_lib.evenly(len(train), most)
+        return evaluate_lib.series_of(train, descriptors=True, clips=chosen, angles=True)
 
     @functools.cached_property
     def template(self) -> Template:
@@ -107,6 +112,12 @@ class _Task:
         return evaluate_lib.predict_with_mae(
             self._predict, params, examples, self.config.eval.batch_size, self.mesh
         )
+
+    def shift_r(self, params: Any, examples: Examples) -> float:
+        """Agreement of the predictions of windows that are moved by half a window."""
+        chosen = evaluate_lib.evenly(len(examples), _SHIFTED)
+        batch = self.config.eval.batch_size
+        return evaluate_lib.shift_r(self._predict, params, examples, batch, self.mesh, chosen)
 
     def load_params(self, workdir: Path) -> Any:
         """The parameters that were best on validation."""
@@ -290,10 +301,11 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
 
 def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluation:
     """Predicts the clips of a split and scores them beside the baselines."""
-    series = evaluate_lib.series_of(examples, descriptors=True)
+    series = evaluate_lib.series_of(examples, descriptors=True, angles=True)
     predictions = task.predict(params, examples)
     tables = results.tables(task.train_series, series, predictions[0])
     part = results.evaluate(tables, {train.subject for train in task.train_series})
+    part["shift_r"] = task.shift_r(params, examples)
     if split == "test":  # the intervals are fitted on validation
         fitted_on = task.predict(params, task.splits["validation"])
         part["calibration"] = intervals.calibrate(task.validation, fitted_on, series, predictions)

@@ -48,7 +48,7 @@ def of_split(
 ) -> tuple[np.ndarray, WindowEmbeddings | None]:
     """The mean token of each clip over its windows [K, D], and the embeddings of its windows."""
     parts: list[dict[str, np.ndarray]] = []
-    for batch in eval_batches(examples, batch_size):
+    for batch in eval_batches(examples, batch_size, stride=examples.window.seconds):
         with jax.transfer_guard("allow"):
             encoded = jax.device_get(encode(params, mesh_lib.put_batch(mesh, batch)))
         parts.append(

@@ -20,7 +20,7 @@ def save(path: Path, splits: Mapping[str, Examples]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for split, examples in splits.items():
         series = evaluate.series_of(examples, descriptors=True)
-        arrays[f"{PICTURES}/{split}"] = np.stack([np.asarray(s.descriptor) for s in series])
+        arrays[f"{PICTURES}/{split}"] = np.concatenate([np.asarray(s.descriptor) for s in series])
         measured = emg_features(series)
         if len({len(features) for features in measured}) == 1:
             arrays[f"{MEASURED}/{split}"] = np.stack(measured)
@@ -52,7 +52,7 @@ def _durations(examples: Examples) -> dict[str, np.ndarray]:
     for number in range(len(examples)):
         clip = examples.clip(number)
         frames = clip.frame_time if examples.window.views else clip.pose_time
-        for start in examples.tile_starts(number):
+        for start in examples.window_starts(number, examples.window.seconds):
             index.append(number)
             v, e = (
                 min(time[-1] - start, examples.window.seconds) for time in (frames, clip.emg_time)

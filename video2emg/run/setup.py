@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from video2emg import models
 from video2emg.core import emg as emg_lib
 from video2emg.core import vocabulary
 from video2emg.core.batch import Window, blank_batch
-from video2emg.core.clip import Clip
+from video2emg.core.clip import Clip, Clips
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
+from video2emg.data.repetitions import Repetitions
 from video2emg.data.select import select
 from video2emg.data.store import Dataset
 from video2emg.models import finetune
@@ -30,12 +31,23 @@ TORQUES = ("source", "static")  # of config.data.torque
 
 
 def load_splits(
-    config: Config, dataset: Dataset, labels: Labels | None = None
+    config: Config, dataset: Dataset, labels: Labels | None = None, cut: bool = False
 ) -> tuple[dict[str, Examples], emg_lib.Normalisation]:
-    """Opens the three splits as examples, with `labels` if given, and fits the normalisation."""
+    """Opens the three splits as examples and fits the normalisation.
+
+    Args:
+      config: of a Video→EMG model.
+      dataset: its clips.
+      labels: adds the fields of action quality to every example.
+      cut: whether sets are cut into their repetitions.
+    """
     protocol = config.data.select.to_dict()
     test_views = tuple(protocol.pop("test_views"))
-    sources = select(dataset.splits, **protocol, montage=config.data.montage)
+    sources: Mapping[str, Clips] = select(
+        dataset.splits, **protocol, montage=config.data.montage
+    )
+    if cut:
+        sources = {name: Repetitions(source) for name, source in sources.items()}
     first = sources["train"][0]
     window = dataclasses.replace(window_from_config(config), joints=first.joints)
     if not window.statics:
@@ -79,6 +91,7 @@ def window_from_config(config: Config) -> Window:
         channels=config.data.channels,
         dofs=vocabulary.DOFS if statics else (),
         statics=statics,
+        stride=config.data.stride,
     )
 
 

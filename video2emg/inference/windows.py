@@ -1,4 +1,4 @@
-"""Averaging overlapping windows over a recording of any length."""
+"""Windows of single repetitions: their EMG joins the recording's, their outputs wait on disk."""
 
 import pickle
 import tempfile
@@ -7,37 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-
-
-class OverlapAdd:
-    """Weighted average of overlapping windows; weights fall off linearly towards window edges."""
-
-    def __init__(self, length: int, rate: float) -> None:
-        """Starts an empty sum.
-
-        Args:
-          length: samples of the recording.
-          rate: Hz.
-        """
-        self._sum = np.zeros((length, 0), np.float32)
-        self._weight = np.zeros(length, np.float32)
-        self._rate = rate
-
-    def add(self, start: float, values: Float[np.ndarray, "n D"]) -> None:
-        """Adds a window that begins at `start` s; samples beyond the recording are dropped."""
-        length = len(self._weight)
-        if not self._sum.size:
-            self._sum = np.zeros((length, values.shape[1]), np.float32)
-        first = round(start * self._rate)
-        n = min(len(values), length - first)
-        ramp = np.minimum(np.arange(len(values)) + 1, len(values) - np.arange(len(values)))[:n]
-        self._sum[first : first + n] += ramp[:, None] * values[:n]
-        self._weight[first : first + n] += ramp
-
-    def finish(self) -> Float[np.ndarray, "N D"]:
-        """Returns the average, in the memory of the sum; call it once, after the last `add`."""
-        self._sum /= np.maximum(self._weight, 1e-9)[:, None]
-        return self._sum
 
 
 def cross_fade(
