@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.core import body_frame, vocabulary
 from video2emg.core import emg as emg_lib
-from video2emg.core import vocabulary
 from video2emg.core.batch import Example, Window, drop_inputs, muscle_queries
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
@@ -91,9 +91,10 @@ class Examples:
         window, clip = self.window, self.clip(index)
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask = self._video(index, clip, frame_time)
-        pose, pose_mask = self.pose(clip, frame_time)
+        pose, pose_mask, height = self._canonical(clip, frame_time)
         if window.statics:
-            torque, torque_mask = statics.clip_torque(clip, window.joints, pose, pose_mask)
+            metres = pose * np.float32(np.nan_to_num(height) / body_frame.HEIGHT)
+            torque, torque_mask = statics.clip_torque(clip, window.joints, metres, pose_mask)
         else:
             torque, torque_mask = self._torque(clip, frame_time)
         if not (video_mask if window.views else pose_mask).any():
@@ -168,23 +169,25 @@ class Examples:
     def pose(
         self, clip: Clip, times: Float[np.ndarray, " T"]
     ) -> tuple[Float[np.ndarray, "T J 3"], Bool[np.ndarray, "T J"]]:
-        """Joints at given instants (s), in m relative to the middle of the hips, and their mask.
+        """Joints at given instants (s) in the canonical frame (`core.body_frame`), and their mask.
 
-        Joints that the source lacks, and instants outside its recording, are zero and masked.
+        The instants are one window: it has one heading and one scale. Joints that the source lacks,
+        and instants outside its recording, are zero and masked.
         """
+        pose, mask, _ = self._canonical(clip, times)
+        return pose, mask
+
+    def _canonical(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """`body_frame.canonical_pose` of a clip's pose at given instants."""
         joints = self.window.joints
         if not clip.joints or not len(clip.pose_time):
             blank = np.zeros((len(times), len(joints), 3), np.float32)
-            return blank, np.zeros(blank.shape[:2], bool)
-        if clip.joints != joints:
-            raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
+            return blank, np.zeros(blank.shape[:2], bool), np.nan
         flat = clip.pose.reshape(len(clip.pose), -1)
         flat, inside = emg_lib.resample(flat, clip.pose_time, times)
-        pose = flat.reshape(len(times), len(joints), 3)
-        hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
-        pose = pose - pose[:, hips].mean(1, keepdims=True)
-        mask = inside[:, None] & np.isfinite(pose).all(2)
-        return np.where(mask[..., None], pose, 0), mask
+        pose = flat.reshape(len(times), len(clip.joints), 3)
+        mask = np.repeat(inside[:, None], len(clip.joints), 1)
+        return body_frame.canonical_pose(clip.joints, pose, mask, joints)
 
     def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not clip.dofs or not len(clip.pose_time):
