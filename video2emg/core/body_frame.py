@@ -87,10 +87,10 @@ def body_height(at: dict[str, Float[np.ndarray, "T 3"]]) -> float:
       In the unit of the positions; NaN if no length is known.
     """
     hips, shoulders = ((at[f"left_{part}"] + at[f"right_{part}"]) / 2 for part in _PAIRS)
-    lengths, fractions = [_median_length(shoulders - hips)], [_TRUNK]
+    lengths, fractions = [median_length(shoulders - hips)], [_TRUNK]
     for (upper, lower), fraction in _LIMBS.items():
         sides = [
-            _median_length(at[f"{side}_{lower}"] - at[f"{side}_{upper}"])
+            median_length(at[f"{side}_{lower}"] - at[f"{side}_{upper}"])
             for side in vocabulary.SIDES
         ]
         known = [length for length in sides if np.isfinite(length)]
@@ -150,7 +150,8 @@ def _about_vertical(angle: float) -> Float[np.ndarray, "3 3"]:
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
-def _median_length(vectors: Float[np.ndarray, "T 3"]) -> float:
+def median_length(vectors: Float[np.ndarray, "T 3"]) -> float:
+    """Median length over the instants at which a vector is known; NaN if it never is."""
     length = np.linalg.norm(vectors, axis=1)
     known = np.isfinite(length)
     return float(np.median(length[known])) if known.any() else float("nan")
