@@ -8,6 +8,7 @@ Presets (after a colon):
 - `debug`: checks the machinery in under a minute;
 - `six`: six exercises, a third of the time;
 - `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
+- `pose`: reads the 3-D pose of any skeleton or estimator, no video (docs/datasets.md);
 - `causal`: for live video, 0.4 s late (docs/predict.md);
 - `base`: ViT-B size, for one large GPU;
 - `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
@@ -20,7 +21,9 @@ from collections.abc import Iterator
 
 import ml_collections
 
-PRESETS = ("", "six", "large", "causal", "debug", "base", "flex", "mia")
+from video2emg.data.pose_noise import ESTIMATOR
+
+PRESETS = ("", "six", "large", "pose", "causal", "debug", "base", "flex", "mia")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -54,6 +57,25 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.75)
     # Probability of hiding a view or another input in training, so that the model can do without.
     config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
+    # Errors of a pose estimator on video, for models that are given the pose: a range each, see
+    # data/pose_noise.py.
+    config.augment.pose = dict(
+        share=0.0,  # of the examples that have errors
+        smoothing=0.0,  # s
+        shrink=0.0,  # part of the movement that is lost
+        knee=0.0,  # degrees, smallest flexion that is seen
+        offset=0.0,  # m, constant per joint
+        scale=0.0,  # relative error of the size
+        stand_ins=0.0,  # probability that chest and neck are computed from shoulders and hips
+        yaw=0.0,  # degrees, of the camera; errors of depth come from there
+        pitch=0.0,  # degrees, error of the vertical
+        roll=0.0,
+        depth=0.0,  # m, slow
+        jitter=0.0,  # m
+        drop_joint=0.0,  # probability of each joint
+        drop_limb=0.0,  # of each arm and leg
+        exchange=0.0,  # of left and right, for up to 1 s
+    )
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
@@ -94,6 +116,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # Devices that share the parameters (fsdp) and each layer (tensor); the rest split the batch.
     config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
+    config.eval.pose_noise = False  # whether poses are tested as an estimator sees them
 
     if arg == "six":
         config.data.name = "gymsim/default"
@@ -101,6 +124,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "large":
         config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
+    if arg == "pose":
+        config.data.update(views=(), frame_rate=25.0)
+        config.model.encoder = ml_collections.ConfigDict(
+            dict(name="pose", dim=128, depth=2, motion=True)
+        )
+        config.augment.pose.update(ESTIMATOR)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
         config.augment.hide.views = 0.3  # live video comes from one camera
