@@ -81,16 +81,22 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         dim=128,
         heads=4,
         layers=2,
-        decoder_layers=1,
+        # Positions and velocities of the joints, given or predicted → features of both sides.
+        pose_network=dict(
+            rate=25.0,  # Hz, of the features
+            dim=192,
+            width=32,  # features of an instant that its neighbours see
+            context_s=1.0,  # they see so far to both sides
+            contexts=6,  # filters on each side
+            depth=2,
+        ),
         dropout=0.1,
         causal=False,  # for live video: predictions use no later frames,
         lookahead_s=0.0,  # except those of so many seconds; the output is late by this time
         extra_inputs=(),  # beside video: pose, load, vitals (heart, breath), traits (height …)
-        fusion="joint",  # of the inputs: joint | bottleneck
-        bottlenecks=4,  # tokens of the bottleneck fusion
         view_embedding=True,  # tokens carry their camera; False for cameras absent from training
-        pose_refinement_layers=0,  # transformer layers that read the predicted pose
-        teacher_forcing=0.5,  # share of training examples that read the true pose instead
+        symmetric=False,  # also encode the mirrored video; the pose is always mirrored
+        teacher_forcing=0.5,  # share of training examples that are given the true pose
         predicted_mae=True,  # also predict the mean absolute error of the EMG
         moment_arms=False,  # also explain joint torques by the EMG (train.loss.consistency)
         auxiliary=True,  # also predict pose, joint torques and load, if the data has them
@@ -136,6 +142,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)
+        config.model.pose_network.update(dim=32, width=8)
         config.model.encoder.update(widths=(8, 16), dim=32)
         config.train.update(steps=20, batch_size=4, warmup_steps=4, eval_every=10, save_every=10)
         config.train.log_every = 5
@@ -146,7 +153,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
         )
         config.model.encoder.update(remat="full", scan=True)
-        config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
+        config.model.update(dim=768, heads=12, layers=4, dtype="bfloat16")
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
     if arg == "flex":
@@ -161,9 +168,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
         config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
         config.data.views = ()
-        config.model.encoder = ml_collections.ConfigDict(
-            dict(name="pose", dim=128, depth=2, motion=True)
-        )
+        config.model.encoder.name = "pose"
+        config.model.pose_network.rate = 10.0
         config.train.update(steps=20_000, batch_size=64, eval_every=1000, save_every=1000)
         config.eval.batch_size = 64
     return config

@@ -99,13 +99,7 @@ class Mirror:
         self._labels = labels
         self._joints = vocabulary.mirror_order(joints)
         self._dofs = vocabulary.mirror_order(dofs)
-        # Torques of left and right joints are anatomical (flexion is flexion on both sides). Of the
-        # others, those about the vertical or the forward axis change their sign in a mirror.
-        changes_sign = [
-            dof.endswith(("_lateral", "_rotation")) and vocabulary.mirror(dof) == dof
-            for dof in dofs
-        ]
-        self._sign = np.where(changes_sign, -1, 1).astype(np.float32)
+        self._sign = np.array(vocabulary.mirror_signs(dofs), np.float32)
         names = [vocabulary.mirror_view(name) for name in vocabulary.VIEWS]
         self._views = np.array([vocabulary.VIEWS.index(name) for name in names], np.int32)
 

@@ -112,8 +112,8 @@ def build_model(config: Config, window: Window):
         size=window.size,
         frame_rate=window.frame_rate,
         emg_rate=window.emg_rate,
-        joints=len(window.joints),
-        dofs=len(window.dofs),
+        joints=window.joints,
+        dofs=window.dofs,
     )
     return finetune.from_config(config, model)
 
