@@ -23,9 +23,9 @@ def picture(exercise: Exercise, person: int, view: str) -> np.ndarray:
     """[S, S, 3] one instant of a repetition without errors, at half of the range of loads."""
     low, high, step = exercise.loads
     load = low + step * round((high - low) / 2 / step)
-    done = perform(subjects.sample(person, 77), exercise, load, {}, 3)
-    _, start, turn, _ = done.draft.boundaries()
-    at = [round(POSE_RATE * (start + MOMENT * (turn - start)))]
+    done = perform(subjects.sample(person, 77), exercise, load, [{}], 3)
+    cycle = done.tempo.cycles[0]
+    at = [round(POSE_RATE * (cycle.start + MOMENT * (cycle.turn - cycle.start)))]
     camera = Camera(VIEWS[view], elevation_deg=-9, distance=3.05, look_at=(0, 0, 1.0), size=SIZE)
     scene = Scene(done.lifter.model, supersample=2)
     return scene.film(done.motion.geom_position[at], done.motion.geom_rotation[at], camera)[0]

@@ -331,7 +331,7 @@ def main() -> None:
         exercise = EXERCISES[trial.exercise]
         low, high, _ = exercise.loads
         load = low + 0.3 * (high - low)
-        found = record.perform(trial.subject, exercise, load, {}, trial.seed)
+        found = record.perform(trial.subject, exercise, load, [{}], trial.seed)
         stride = round(POSE_RATE / RATE)
         target = movement(
             found.lifter.model, found.qpos[::stride], carried(exercise.equipment, load)

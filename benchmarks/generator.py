@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=STUDY_SIZE, help="of the pictures, px")
     args = parser.parse_args()
 
-    trials = plan_trials(n_subjects=-(-args.clips // 6), repetitions=1, seed=0)[: args.clips]
+    trials = plan_trials(n_subjects=-(-args.clips // 6), sets=1, seed=0)[: args.clips]
     studio = record.Studio(size=args.size)
     spent: dict[str, float] = collections.defaultdict(float)
     attempts = pictures = 0

@@ -7,61 +7,63 @@ Writes `<view>.mp4`, `emg.csv` (measured envelopes as a fraction of MVC, 50 Hz) 
 """
 
 import argparse
+import dataclasses
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from video2emg.core import emg as emg_lib
+from video2emg.core.clip import Clip
 from video2emg.core.files import write_json, write_text
 from video2emg.inference.output import video
 from video2emg.sim import record as sim
+from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES
-from video2emg.sim.session import Session, record_set
+from video2emg.sim.trials import Trial
 
 RATE = 50.0  # Hz, of emg.csv
 SUBJECT, SEED = 7000, 20_011  # another seed than that of the datasets
 
 
-def envelopes(session: Session) -> tuple[np.ndarray, np.ndarray]:
-    """[N] s and [N, C] measured envelopes of the whole set, as a fraction of MVC."""
-    times, values = [], []
-    ends = (*session.starts[1:], session.starts[-1] + session.clips[-1].end)
-    for clip, start, end in zip(session.clips, session.starts, ends, strict=True):
-        time = np.arange(np.ceil(start * RATE), np.ceil(end * RATE)) / RATE
-        emg, _ = emg_lib.resample(emg_lib.clip_envelope(clip), clip.emg_time, time - start)
-        times.append(time)
-        values.append(emg / clip.emg_max)
-    return np.concatenate(times), np.concatenate(values)
-
-
-def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> Session:
-    """Records and writes a set; every other repetition has an error."""
+def record_set(exercise: str, repetitions: int, studio: sim.Studio) -> Clip:
+    """A set in which every other repetition has an error."""
     names, (low, high, step) = list(EXERCISES[exercise].errors), EXERCISES[exercise].loads
-    errors = [{} if n % 2 == 0 else {names[n // 2 % len(names)]: 0.9} for n in range(repetitions)]
+    errors = [
+        () if n % 2 == 0 else ((names[n // 2 % len(names)], 0.9),) for n in range(repetitions)
+    ]
     load = low + round(0.4 * (high - low) / step) * step
-    studio = sim.Studio(size=size, fps=fps)
-    session = record_set(SUBJECT, SEED, exercise, load, errors, studio)
-    for view in studio.views:
-        video.write(out / f"{view}.mp4", session.film(view), rate=fps)
-    time, emg = envelopes(session)
-    lines = [",".join(["time [s]", *session.clips[0].muscles])]
+    subject = subjects.sample(SUBJECT, SEED)
+    return sim.record(Trial(0, subject, exercise, load, tuple(errors), SEED), studio)
+
+
+def film(clip: Clip, view: str) -> Iterator[tuple[float, Image.Image]]:
+    """(s, picture) of one camera."""
+    for frame in np.flatnonzero(clip.frame_view == clip.views.index(view)):
+        with Image.open(io.BytesIO(clip.frames[frame])) as picture:
+            yield float(clip.frame_time[frame]), picture.convert("RGB")
+
+
+def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> Clip:
+    """Records and writes a set."""
+    clip = record_set(exercise, repetitions, sim.Studio(size=size, fps=fps))
+    for view in clip.views:
+        video.write(out / f"{view}.mp4", film(clip, view), rate=fps)
+    time = np.arange(int(clip.emg_time[-1] * RATE) + 1) / RATE
+    emg, _ = emg_lib.resample(emg_lib.clip_envelope(clip), clip.emg_time, time)
+    lines = [",".join(["time [s]", *clip.muscles])]
     lines += [
-        ",".join([f"{t:.2f}", *(f"{x:.4f}" for x in row)]) for t, row in zip(time, emg, strict=True)
+        ",".join([f"{t:.2f}", *(f"{x:.4f}" for x in row)])
+        for t, row in zip(time, emg / clip.emg_max, strict=True)
     ]
     write_text(out / "emg.csv", "\n".join(lines) + "\n")
-    labels = [
-        {
-            "start": start,
-            "end": start + clip.phases[-1][2],
-            "load_kg": clip.load,
-            "score": clip.score,
-            "phases": clip.phases,
-            "errors": clip.errors,
-        }
-        for start, clip in zip(session.starts, session.clips, strict=True)
-    ]
-    write_json(out / "labels.json", {"action": exercise, "repetitions": labels})
-    return session
+    labels = [dataclasses.asdict(repetition) for repetition in clip.repetitions or ()]
+    write_json(
+        out / "labels.json", {"action": exercise, "load_kg": clip.load, "repetitions": labels}
+    )
+    return clip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Presets (after a colon):
 - `debug`: checks the machinery in under a minute;
 - `six`: six exercises, a third of the time;
 - `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
+- `pose`: reads the 3-D pose of any skeleton or estimator, no video (docs/datasets.md);
 - `causal`: for live video, 0.4 s late (docs/predict.md);
 - `base`: ViT-B size, for one large GPU;
 - `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
@@ -20,7 +21,9 @@ from collections.abc import Iterator
 
 import ml_collections
 
-PRESETS = ("", "six", "large", "causal", "debug", "base", "flex", "mia")
+from video2emg.data.pose_noise import ESTIMATOR
+
+PRESETS = ("", "six", "large", "pose", "causal", "debug", "base", "flex", "mia")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -42,7 +45,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         frame_rate=5.0,  # Hz, of the model's video input
         emg_rate=50.0,  # Hz, predicted envelope
         size=64,  # px
-        channels=4,  # largest number of EMG channels of a clip
+        montage="all",  # EMG channels: all | flex (two prime muscles per side) | names of muscles
+        channels=46,  # largest number of EMG channels of a clip
         cache_gib=3.0,  # memory for decoded clips
         notch=0.0,  # Hz, mains filter; 0: none
         threads=2,  # decoding threads
@@ -53,21 +57,46 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.75)
     # Probability of hiding a view or another input in training, so that the model can do without.
     config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
+    # Errors of a pose estimator on video, for models that are given the pose: a range each, see
+    # data/pose_noise.py.
+    config.augment.pose = dict(
+        share=0.0,  # of the examples that have errors
+        smoothing=0.0,  # s
+        shrink=0.0,  # part of the movement that is lost
+        knee=0.0,  # degrees, smallest flexion that is seen
+        offset=0.0,  # m, constant per joint
+        scale=0.0,  # relative error of the size
+        stand_ins=0.0,  # probability that chest and neck are computed from shoulders and hips
+        yaw=0.0,  # degrees, of the camera; errors of depth come from there
+        pitch=0.0,  # degrees, error of the vertical
+        roll=0.0,
+        depth=0.0,  # m, slow
+        jitter=0.0,  # m
+        drop_joint=0.0,  # probability of each joint
+        drop_limb=0.0,  # of each arm and leg
+        exchange=0.0,  # of left and right, for up to 1 s
+    )
     config.model = dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
         heads=4,
         layers=2,
-        decoder_layers=1,
+        # Positions and velocities of the joints, given or predicted → features of both sides.
+        pose_network=dict(
+            rate=25.0,  # Hz, of the features
+            dim=192,
+            width=32,  # features of an instant that its neighbours see
+            context_s=1.0,  # they see so far to both sides
+            contexts=6,  # filters on each side
+            depth=2,
+        ),
         dropout=0.1,
         causal=False,  # for live video: predictions use no later frames,
         lookahead_s=0.0,  # except those of so many seconds; the output is late by this time
         extra_inputs=(),  # beside video: pose, load, vitals (heart, breath), traits (height …)
-        fusion="joint",  # of the inputs: joint | bottleneck
-        bottlenecks=4,  # tokens of the bottleneck fusion
         view_embedding=True,  # tokens carry their camera; False for cameras absent from training
-        pose_refinement_layers=0,  # transformer layers that read the predicted pose
-        teacher_forcing=0.5,  # share of training examples that read the true pose instead
+        symmetric=False,  # also encode the mirrored video; the pose is always mirrored
+        teacher_forcing=0.5,  # share of training examples that are given the true pose
         predicted_mae=True,  # also predict the mean absolute error of the EMG
         moment_arms=False,  # also explain joint torques by the EMG (train.loss.consistency)
         auxiliary=True,  # also predict pose, joint torques and load, if the data has them
@@ -93,6 +122,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # Devices that share the parameters (fsdp) and each layer (tensor); the rest split the batch.
     config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
+    config.eval.pose_noise = False  # whether poses are tested as an estimator sees them
 
     if arg == "six":
         config.data.name = "gymsim/default"
@@ -100,12 +130,19 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "large":
         config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
+    if arg == "pose":
+        config.data.update(views=(), frame_rate=25.0)
+        config.model.encoder = ml_collections.ConfigDict(
+            dict(name="pose", dim=128, depth=2, motion=True)
+        )
+        config.augment.pose.update(ESTIMATOR)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.model.update(dim=32, heads=2, layers=1)
+        config.model.pose_network.update(dim=32, width=8)
         config.model.encoder.update(widths=(8, 16), dim=32)
         config.train.update(steps=20, batch_size=4, warmup_steps=4, eval_every=10, save_every=10)
         config.train.log_every = 5
@@ -116,13 +153,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
         )
         config.model.encoder.update(remat="full", scan=True)
-        config.model.update(dim=768, heads=12, layers=4, decoder_layers=2, dtype="bfloat16")
+        config.model.update(dim=768, heads=12, layers=4, dtype="bfloat16")
         config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
         config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
     if arg == "flex":
         # EMG without MVC; about 2.5 s per repetition; the place of the second camera is unknown.
         config.data.update(
-            name="flex/cross_subject", normalisation="subject", frame_rate=12.5, size=96
+            name="flex/cross_subject", normalisation="subject", channels=4, frame_rate=12.5, size=96
         )
         config.data.views = ("front", "view_2")
         config.train.update(steps=20_000, eval_every=1000, save_every=1000)
@@ -131,9 +168,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
         config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
         config.data.views = ()
-        config.model.encoder = ml_collections.ConfigDict(
-            dict(name="pose", dim=128, depth=2, motion=True)
-        )
+        config.model.encoder.name = "pose"
+        config.model.pose_network.rate = 10.0
         config.train.update(steps=20_000, batch_size=64, eval_every=1000, save_every=1000)
         config.eval.batch_size = 64
     return config

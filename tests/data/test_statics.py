@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_clip
-from tests.sim.people import PERSON
+from tests.sim.people import PERSON, TEMPO
 from tests.train import tiny
 from video2emg.core import emg, vocabulary
 from video2emg.core import skeleton as pose_lib
@@ -25,7 +25,7 @@ def held(name: str, share: float):
     exercise = EXERCISES[name]
     load = exercise.loads[0]
     lifter = body.build(PERSON, exercise.equipment, load, exercise.bench)
-    move = exercise.move(Draft(PERSON, lifter.length, {}, np.random.default_rng(1)))
+    move = exercise.move(Draft(PERSON, lifter.length, {}, TEMPO, np.random.default_rng(1)))
     qpos = posture.solve(move, lifter, PERSON)
     still = np.repeat(qpos[[int(share * (len(qpos) - 1))]], 9, axis=0)
     motion = dynamics.inverse_dynamics(lifter, still, 50.0, move.support)
@@ -42,9 +42,11 @@ def test_a_static_posture_has_the_torques_of_inverse_dynamics(name, share):
     pose, load, true = held(name, share)
     torque = statics(name, pose, load)
     known = np.isfinite(torque)
+    if "one_arm" in name or name.startswith(("free_", "bodyweight_")):
+        assert not known.any()  # the name does not say where the load is
     # Where on the back a bar lies, joints do not say.
     slack = 2.5 if name == "barbell_squat" else 1.0
-    np.testing.assert_allclose(torque[known], true[known], atol=8.0 * slack, rtol=0.15)
+    np.testing.assert_allclose(torque[known], true[known], atol=10.0 * slack, rtol=0.15)
     error = np.abs(torque - true)[known]
     assert not known.any() or error.mean() < 4.0 * slack
 

@@ -31,7 +31,9 @@ def test_splits_share_no_subject(tiny_dir):
 
 def test_stored_clips_are_those_of_the_simulator_bit_for_bit(tiny_dir):
     config = gymsim.Builder.builder_configs["tiny"]
-    trial = plan_trials(config.subjects, config.repetitions, config.seed, config.exercises)[0]
+    trial = plan_trials(
+        config.subjects, config.sets, config.seed, config.exercises, config.repetitions
+    )[0]
     simulated = sim.record(trial, config.studio)
     dataset = store.open_dataset("gymsim/tiny", tiny_dir)
     [stored] = [c for s in dataset.splits.values() for c in s if c.clip_id == simulated.clip_id]

@@ -8,19 +8,24 @@ import numpy as np
 
 from configs import v2emg
 from video2emg import models
+from video2emg.core import vocabulary
 
-SHAPE = dict(frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3)
+DOFS = ("left_knee_extension", "right_knee_extension", "lumbar_extension")
+SHAPE = dict(
+    frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=vocabulary.FLEX_21, dofs=DOFS
+)
 CNN = dict(name="cnn", widths=(4, 8), dim=16, patch=4, motion=True)
 TUBELET = dict(
     name="tubelet", dim=16, layers=1, heads=2, patch=8, stride=2, remat="none", scan=False
 )
-POSE = dict(name="pose", dim=16, depth=1, motion=True)
+POSE = dict(name="pose")
 
 
 def config(encoder=None, **settings):
     """`config.model` of the default configuration with small layers, and `settings` changed."""
     config = v2emg.get_config().model
     config.update(dim=16, heads=2, layers=1, predicted_mae=False)
+    config.pose_network.update(dim=16, width=8, contexts=3, context_s=0.4, depth=1)
     config.encoder = ml_collections.ConfigDict(encoder or CNN)
     config.update(settings)
     return config

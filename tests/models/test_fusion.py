@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
+from video2emg.models.fusion import MODES
 
 from tests.models.small import apply, build, emg, full_batch
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import INPUTS
-from video2emg.models.fusion import MODES
 from video2emg.train.losses import losses
 
 

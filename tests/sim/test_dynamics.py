@@ -2,7 +2,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from tests.sim.people import PERSON
+from tests.sim.people import PERSON, TEMPO
 from video2emg.core import vocabulary
 from video2emg.sim import body, dynamics, kinematics, posture
 from video2emg.sim.exercises import EXERCISES, Draft
@@ -102,7 +102,7 @@ BENCHES = [e for e in EXERCISES.values() if e.bench is not None]
 def test_bench_and_floor_carry_the_body_and_only_push(exercise):
     """Newton's laws for the whole body, calculated from positions without `mj_inverse`."""
     lifter = body.build(PERSON, exercise.equipment, exercise.loads[0], exercise.bench)
-    draft = Draft(PERSON, lifter.length, {}, np.random.default_rng(1))
+    draft = Draft(PERSON, lifter.length, {}, TEMPO, np.random.default_rng(1))
     pose = exercise.move(draft)
     assert pose.support is not None
     qpos = posture.solve(pose, lifter, PERSON)[:1]
@@ -138,7 +138,7 @@ def test_raised_hips_leave_their_pad():
     loads = []
     for errors in ({}, {"hips_lifted": 1.0}):
         lifter = body.build(PERSON, exercise.equipment, 20.0, exercise.bench)
-        draft = Draft(PERSON, lifter.length, errors, np.random.default_rng(1))
+        draft = Draft(PERSON, lifter.length, errors, TEMPO, np.random.default_rng(1))
         pose = exercise.move(draft)
         qpos = posture.solve(pose, lifter, PERSON)
         data = mujoco.MjData(lifter.model)
@@ -150,3 +150,21 @@ def test_raised_hips_leave_their_pad():
         on_pelvis = [c.body == "pelvis" for c in pose.support.contacts]
         loads.append(force[on_pelvis].sum())
     assert loads[0] > 150 and abs(loads[1]) < 0.05 * loads[0], loads
+
+
+def test_a_rack_carries_the_load():
+    """Torques with nothing carried are those of the same motion with a bar of no weight."""
+    exercise = EXERCISES["barbell_squat"]
+
+    def back(load: float, carried: float) -> np.ndarray:
+        lifter = body.build(PERSON, exercise.equipment, load)
+        draft = Draft(PERSON, lifter.length, {}, TEMPO, np.random.default_rng(1))
+        qpos = posture.solve(exercise.move(draft), light, PERSON)
+        share = np.full(len(qpos), carried)
+        motion = dynamics.inverse_dynamics(lifter, qpos, 50.0, carried=share)
+        return motion.named_torque
+
+    light = body.build(PERSON, exercise.equipment, 1e-3)
+    np.testing.assert_allclose(back(60.0, 0.0), back(1e-3, 1.0), atol=1.0)
+    half = (back(60.0, 1.0) + back(60.0, 0.0)) / 2
+    np.testing.assert_allclose(back(60.0, 0.5), half, atol=0.5)

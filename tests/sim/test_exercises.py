@@ -40,19 +40,25 @@ class Simulations:
         self.load = low + step * round((high - low) / 3 / step)
         self._cache: dict[tuple, Performance] = {}
 
-    def perform(self, subject, exercise, load, errors, seed) -> Performance:
+    def perform(self, subject, exercise, load, errors, seed, standard_tempo=True) -> Performance:
         """As `record.perform`."""
-        key = (subject.id, load, *errors.items(), seed)
+        [severity] = errors
+        key = (subject.id, load, *severity.items(), seed)
         if key not in self._cache:
-            self._cache[key] = perform(subject, exercise, load, errors, seed)
+            self._cache[key] = perform(
+                subject, exercise, load, errors, seed, standard_tempo=standard_tempo
+            )
         return self._cache[key]
 
     def __call__(self, load: float | None = None, **errors: float) -> Performance:
         """One subject and seed; by default at a third of the range of loads."""
-        return self.perform(self.subject, self.exercise, load or self.load, errors, 0)
+        return self.perform(self.subject, self.exercise, load or self.load, [errors], 0)
 
 
-@pytest.fixture(scope="module", params=EXERCISES)
+LABELLED = [name for name in EXERCISES if name in GRAPH.actions]
+
+
+@pytest.fixture(scope="module", params=LABELLED)
 def simulations(request) -> Simulations:
     return Simulations(EXERCISES[request.param])
 
@@ -70,7 +76,8 @@ def test_prime_mover_rises_with_load(simulations):
 def test_every_error_has_its_expected_effect(simulations, monkeypatch):
     monkeypatch.setattr(error_effects, "perform", simulations.perform)
     for effect in error_effects.measure(simulations.exercise, severity=0.8, people=2):
-        assert effect.expected_change >= 0.10, effect
+        least = 0.05 if effect.statistic == "asymmetry" else 0.10
+        assert effect.expected_change >= least, effect
 
 
 def test_effect_grows_with_severity(simulations):
@@ -87,7 +94,6 @@ def test_repetition_is_physical(simulations):
     motion = performance.motion
     assert performance.solution.relative_residual < MAX_RESIDUAL
     assert (performance.drive >= 0).all() and (performance.drive <= 1).all()
-    assert 2.6 <= performance.draft.duration <= 4.0
     # The centre of pressure stays on the foot, heel to toe, m from the ankle.
     low, high = motion.centre_of_pressure.min(), motion.centre_of_pressure.max()
     assert low > -0.08 and high < 0.19, (low, high)
@@ -99,8 +105,8 @@ def test_repetition_is_physical(simulations):
         assert np.ptp(forearm) < 1e-9
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-def test_every_exercise_is_complete(name):
+@pytest.mark.parametrize("name", LABELLED)
+def test_every_labelled_exercise_is_complete(name):
     exercise, action = EXERCISES[name], GRAPH.action(name)
     assert name.startswith(f"{exercise.equipment.split('_')[0]}_")
     assert len(exercise.errors) >= 4
@@ -115,3 +121,36 @@ def test_every_exercise_is_complete(name):
     if name not in STANDING:
         phases = {step.phase for step, _ in action.pairs}
         assert phases == {"preparation", "concentric", "eccentric"}
+
+
+@pytest.mark.parametrize("name", [name for name in EXERCISES if name not in LABELLED])
+def test_movements_without_labels_are_physical(name):
+    exercise, people = EXERCISES[name], [subjects.sample(i, 77) for i in range(3)]
+    count = 1 if exercise.repetitions != (0, 0) else 0
+    done = [perform(p, exercise, exercise.loads[0], [{}] * count, 3) for p in people]
+    assert sum(performance.feasible for performance in done) >= 2
+    for performance in done:
+        assert len(performance.tempo.cycles) == count and not exercise.errors
+        assert np.ptp(performance.motion.joints, axis=0).max() > 0.1  # m
+
+
+def test_one_sided_loads_are_on_either_side():
+    exercise, person = EXERCISES["dumbbell_one_arm_curl"], subjects.sample(0, 77)
+    stronger = []
+    for seed in range(6):
+        performance = perform(person, exercise, 8.0, [{}], seed, ("biceps_brachii",))
+        left, right = performance.drive[performance.during(0)].mean(0)
+        assert max(left, right) > 2 * min(left, right)
+        stronger.append(left > right)
+    assert len(set(stronger)) == 2
+
+
+def test_heels_rise_and_toes_stay():
+    performance = perform(subjects.sample(0, 77), EXERCISES["bodyweight_calf_raise"], 0, [{}], 3)
+    joints = dict(
+        zip(vocabulary.FLEX_21, np.moveaxis(performance.motion.joints, 1, 0), strict=True)
+    )
+    assert np.ptp(joints["left_heel"][:, 2]) > 0.05 and np.ptp(joints["left_toe"][:, 2]) < 0.04
+    calf = performance.channels.index("left_soleus")
+    up = round(performance.tempo.cycles[0].turn * 50)
+    assert performance.drive[up, calf] > 1.5 * performance.drive[0, calf]

@@ -17,8 +17,8 @@ from video2emg.sim.trials import Trial, plan_trials
 STUDIO = record.Studio(views=("front",), size=16, fps=1.0, motor_units=True)
 
 
-def trial(name: str, load: float, repetition: int = 1, set_length: int = 10) -> Trial:
-    return Trial(0, PERSON, name, load, (), 3, repetition, set_length)
+def trial(name: str, load: float, time_in_set: float = 0.0) -> Trial:
+    return Trial(0, PERSON, name, load, ((),), 3, time_in_set)
 
 
 def median_frequency(raw: np.ndarray, rate: float = 1000.0) -> float:
@@ -29,46 +29,34 @@ def median_frequency(raw: np.ndarray, rate: float = 1000.0) -> float:
 
 @pytest.fixture(scope="module")
 def squats():
-    """First and last repetition of a set, otherwise equal, and last repetition of a lighter set."""
+    """A repetition rested and after 30 s of equal work, and one of a lighter set after as long."""
     return [
-        record.record(trial("barbell_squat", load, repetition), STUDIO)
-        for load, repetition in ((50.0, 1), (50.0, 10), (25.0, 10))
+        record.record(trial("barbell_squat", load, before), STUDIO)
+        for load, before in ((50.0, 0.0), (50.0, 30.0), (25.0, 30.0))
     ]
 
 
-def test_a_set_records_early_middle_and_late_repetitions():
-    exercises = ("dumbbell_curl", "barbell_hip_thrust")
-    trials = plan_trials(20, 3, 0, exercises, set_length=10)
-    numbers = np.array([t.repetition for t in trials]).reshape(-1, 3)
-    assert numbers.min() == 1 and numbers.max() == 10
-    ordered = np.sort(numbers, axis=1)
-    assert (ordered[:, 0] <= 4).all() and (ordered[:, 2] >= 7).all()
-    assert all(t.set_length == 10 for t in trials)
-    # Without sets, loads, errors and seeds are the same.
-    single = plan_trials(20, 3, 0, exercises)
-    assert single == [dataclasses.replace(t, repetition=1, set_length=0) for t in trials]
-
-
 def test_capacity_is_the_solution_of_its_differential_equation():
-    performance = record.perform(PERSON, EXERCISES["dumbbell_curl"], 8.0, {}, 1)
-    lifter, motion = performance.lifter, performance.motion
-    mean = performance.solution.activation.mean(0)
-    expected, seconds = np.ones_like(mean), 30.0
+    rested = np.random.default_rng(0).uniform(0, 1, (500, 4))
+    time, before = np.arange(500) / 50, 30.0
+    expected = np.ones(4)
     for _ in range(3000):
-        expected -= seconds / 3000 * fatigue.FATIGUE_RATE * mean * expected
-    remaining = fatigue.remaining_capacity(lifter, motion, PERSON, seconds)
-    np.testing.assert_allclose(remaining, expected, atol=0.01)
-    assert (fatigue.remaining_capacity(lifter, motion, PERSON, 0.0) == 1).all()
+        expected -= before / 3000 * fatigue.FATIGUE_RATE * rested.mean(0) * expected
+    remaining = fatigue.remaining_capacity(rested, time, before)
+    np.testing.assert_allclose(remaining[0], expected, atol=0.01)
+    for activation in rested:
+        expected = expected - fatigue.FATIGUE_RATE / 50 * activation * expected
+    np.testing.assert_allclose(remaining[-1], expected, atol=0.01)
+    assert (np.diff(remaining, axis=0) < 0).all()
 
 
 def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
     first, last, light = squats
     lost = np.array(last.provenance["force_lost"])
-    assert first.provenance["repetition"] == 1 and last.provenance["repetition"] == 10
-    assert last.provenance["set_of"] == 10
-    assert max(first.provenance["force_lost"]) == 0 and (lost > 0.01).all() and (lost < 0.3).all()
-    assert (lost > light.provenance["force_lost"]).all()
-    assert (last.drive.mean(0) > first.drive.mean(0)).all()
+    assert max(first.provenance["force_lost"]) < lost.max() and (lost < 0.3).all()
+    assert (lost > np.array(light.provenance["force_lost"]) - 1e-3).all()
+    active = first.drive.max(0) > 0.2
+    assert (last.drive.mean(0) > first.drive.mean(0))[active].all()
     thigh = [last.muscles.index(f"{side}_vastus_lateralis") for side in vocabulary.SIDES]
     rise = last.drive[:, thigh].mean() / first.drive[:, thigh].mean()
     assert 1.05 < rise < 1.5
@@ -79,7 +67,7 @@ def test_fatigue_lowers_the_spectrum_and_raises_the_amplitude(squats):
 
 def test_heart_and_breathing_rate_follow_the_intensity(squats):
     first, last, light = squats
-    curl = record.record(trial("dumbbell_curl", 8.0, 10), STUDIO)
+    curl = record.record(trial("dumbbell_curl", 8.0, 30.0), STUDIO)
     assert first.heart_rate.mean() + 5 < light.heart_rate.mean() < last.heart_rate.mean()
     assert curl.heart_rate.mean() < last.heart_rate.mean()
     for clip in (*squats, curl):
@@ -90,19 +78,13 @@ def test_heart_and_breathing_rate_follow_the_intensity(squats):
         assert clip.breath_rate.min() > 8 and clip.breath_rate.max() < 45
 
 
-def test_a_single_repetition_has_no_fatigue_and_no_vital_signs():
-    clip = record.record(trial("dumbbell_curl", 5.0, set_length=0), STUDIO)
-    assert len(clip.heart_rate) == len(clip.breath_time) == 0
-    assert "repetition" not in clip.provenance
-
-
-def test_a_montage_adds_electrodes_and_changes_nothing_else():
-    studio = dataclasses.replace(STUDIO, montage=semg.MONTAGE_16)
+def test_a_montage_selects_electrodes_and_changes_nothing_else():
+    studio = dataclasses.replace(STUDIO, montage=("pectoralis_major", "soleus"))
     clip = record.record(trial("barbell_bench_press", 30.0), studio)
-    assert len(clip.muscles) == 16 and clip.emg.shape[1] == clip.drive.shape[1] == 16
-    default = record.record(trial("barbell_bench_press", 30.0), STUDIO)
-    shared = [clip.muscles.index(m) for m in default.muscles]
-    np.testing.assert_array_equal(clip.drive[:, shared], default.drive)
+    assert len(clip.muscles) == clip.emg.shape[1] == clip.drive.shape[1] == 4
+    full = record.record(trial("barbell_bench_press", 30.0), STUDIO)
+    shared = [full.muscles.index(m) for m in clip.muscles]
+    np.testing.assert_array_equal(clip.drive, full.drive[:, shared])
 
 
 def steady(drive: float, motor_units: bool = True, muscle: str = "vastus_lateralis") -> np.ndarray:
@@ -152,11 +134,12 @@ def test_antagonists_are_active(exercise, load, agonist, antagonist, low, high):
     for skill in (0.9, 0.1):
         subject = dataclasses.replace(PERSON, skill=skill)
         montage = (agonist, antagonist)
-        performance = record.perform(subject, EXERCISES[exercise], load, {}, 2, montage)
-        ratios.append(performance.drive[:, 1].mean() / performance.drive[:, 0].mean())
+        performance = record.perform(subject, EXERCISES[exercise], load, [{}], 2, montage)
+        drive = performance.drive[performance.during(0)]
+        ratios.append(drive[:, 1].mean() / drive[:, 0].mean())
     assert low < ratios[0] < ratios[1] < high, ratios
 
 
 def test_an_unknown_exercise_of_a_set_is_refused():
     with pytest.raises(UserError, match="unknown exercise 'leg_press'"):
-        plan_trials(1, 1, 0, ("leg_press",), set_length=10)
+        plan_trials(1, 1, 0, ("leg_press",))

@@ -9,8 +9,11 @@ from PIL import Image
 from video2emg.core import vocabulary
 from video2emg.core.clip import validate
 from video2emg.core.errors import UserError
+from video2emg.data.repetitions import Repetitions
 from video2emg.sim import record as sim
+from video2emg.sim import semg
 from video2emg.sim.exercises import EXERCISES, GRAPH
+from video2emg.sim.tempo import POSE_RATE
 from video2emg.sim.trials import plan_trials
 
 STUDIO = sim.Studio(views=("front", "left"), size=32, fps=5.0)
@@ -51,13 +54,17 @@ def test_clips_are_valid(clips):
     for clip in clips:
         exercise = EXERCISES[clip.action]
         validate(clip)
-        first, second = exercise.muscles
-        assert clip.muscles == tuple(f"{s}_{m}" for s in ("left", "right") for m in (first, second))
+        assert clip.muscles == tuple(f"{s}_{m}" for s in ("left", "right") for m in semg.MONTAGE)
+        assert set(exercise.muscles) <= set(semg.MONTAGE)
         assert clip.joints == vocabulary.FLEX_21 and clip.emg_unit == "mV"
-        assert 2.6 <= clip.pose_time[-1] <= 4.0
         assert abs(len(clip.emg) / clip.emg_rate - clip.pose_time[-1]) < 0.01
-        steps = GRAPH.action(clip.action).steps
-        assert [name for name, *_ in clip.phases] == [step.id for step in steps]
+        steps = [step.id for step in GRAPH.action(clip.action).steps]
+        assert not clip.phases and len(clip.repetitions) == 3
+        for repetition in clip.repetitions:
+            assert [name for name, *_ in repetition.phases] == steps
+            assert repetition.phases[1][1] == repetition.start
+            assert repetition.phases[-1][2] == repetition.end < clip.pose_time[-1]
+            assert 0 <= repetition.score <= 100
         assert clip.provenance["graph"] == GRAPH.label
         assert clip.provenance["simulated"] is True and clip.provenance["licence"] == "CC0"
         assert np.isfinite(clip.torque).all() and np.isfinite(clip.emg).all()
@@ -73,6 +80,40 @@ def test_people_stand_upright_and_face_x(clips):
         assert start["head"][2] > 1.2 > start["left_hip"][2] > 0.6 > start["left_ankle"][2] > 0
         assert start["left_toe"][0] - start["left_heel"][0] > 0.1
         assert start["left_shoulder"][1] - start["right_shoulder"][1] > 0.25
+
+
+def test_a_set_is_continuous(clips):
+    """No joint jumps between repetitions, m/s and m/s²."""
+    for clip in clips:
+        speed = np.linalg.norm(np.diff(clip.pose, axis=0), axis=-1) * POSE_RATE
+        assert speed.max() < 3.5
+        assert np.abs(np.diff(speed, axis=0)).max() * POSE_RATE < 40
+
+
+def test_repetitions_are_clips_of_their_own(clips):
+    repetitions = Repetitions(clips)
+    assert len(repetitions) == 3 * len(clips)
+    for k, clip in enumerate(repetitions):
+        whole, label = clips[k // 3], clips[k // 3].repetitions[k % 3]
+        validate(clip)
+        assert clip.repetitions is None and clip.score == label.score
+        assert clip.errors == label.errors
+        start = label.start - clip.phases[1][1]
+        for _, begin, end in clip.phases:
+            assert -1e-9 <= begin < end <= clip.end + 1e-9
+        first = np.searchsorted(whole.emg_time, start - 1e-9)
+        np.testing.assert_array_equal(clip.emg, whole.emg[first : first + len(clip.emg)])
+        first = np.searchsorted(whole.pose_time, start - 1e-9)
+        np.testing.assert_array_equal(clip.pose, whole.pose[first : first + len(clip.pose)])
+        assert abs(clip.frame_time).max() <= clip.end + 1e-9
+
+
+def test_free_movement_has_no_repetitions():
+    studio = sim.Studio(views=())
+    [trial] = plan_trials(1, 1, 4, ("free_movement",))
+    clip = sim.record(trial, studio)
+    assert validate(clip).repetitions == () and not clip.frames and "graph" not in clip.provenance
+    assert len(Repetitions([clip])) == 0
 
 
 def test_record_is_reproducible(clips):

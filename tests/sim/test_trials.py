@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from video2emg.data.datasets.gymsim.gymsim_dataset_builder import GYM, Builder
+from video2emg.data.datasets.gymsim.gymsim_dataset_builder import TWENTY, Builder
 from video2emg.sim import record, trials
 from video2emg.sim.exercises import EXERCISES, registry
 
@@ -27,7 +27,7 @@ def test_a_clip_does_not_depend_on_other_exercises(other_registry):
     studio = record.Studio(views=("front",), size=16, fps=2.0)
 
     def clip():
-        [trial] = trials.plan_trials(1, 1, 0, ("dumbbell_reverse_fly",), set_length=10)
+        [trial] = trials.plan_trials(1, 1, 0, ("dumbbell_reverse_fly",))
         return record.record(trial, studio)
 
     before = clip()
@@ -46,7 +46,7 @@ def test_a_dataset_does_not_depend_on_other_exercises(config, other_registry):
 
 def test_ids_of_published_exercises_do_not_change():
     """They seed the data of `gymsim/gym`."""
-    assert [EXERCISES[name].id for name in GYM] == list(range(20))
+    assert [EXERCISES[name].id for name in TWENTY] == list(range(20))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 from video2emg.core import vocabulary
 from video2emg.fkg.rubric import Rubric
 from video2emg.fkg.scoring import compositional_score
+from video2emg.models.auxiliary import AuxiliaryInputs
 from video2emg.models.blocks import Block, time_embedding
-from video2emg.models.fusion import AuxiliaryInputs
 from video2emg.models.outputs import Outputs, aqa_inputs
 
 Batch = Mapping[str, Any]
@@ -129,9 +129,9 @@ class Evidence(nn.Module):
         b = len(batch["token_mask"])
         frames = batch["pose_mask"].shape[1] if "pose" in self.extra_inputs else instants
         rate = self.rate * frames / instants
-        encoder = AuxiliaryInputs(self.extra_inputs, self.dim, rate, timed=False, name="beside")
+        encoder = AuxiliaryInputs(self.extra_inputs, self.dim, rate, name="beside")
         parts = []
-        for tokens, known, _ in encoder(batch, train=train).values():
+        for tokens, known in encoder(batch, train=train).values():
             count = max(tokens.shape[1], instants)
             tokens = jnp.broadcast_to(tokens, (b, count, self.dim))
             known = jnp.broadcast_to(known, (b, count))

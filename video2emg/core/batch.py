@@ -32,7 +32,7 @@ class Window:
       size: S; frames are `size` × `size` pixels.
       views: which cameras, in the order of the V axis; none for models that read the pose.
       channels: M, the most EMG channels that a clip may have.
-      joints: names of the J joints, as in the clips.
+      joints: names of the J joints; clips with another skeleton are converted.
       dofs: names of the D joint torques, as in the clips.
       statics: compute the torques from the posture (`data.statics`) instead of reading the clips'.
       stride: from one window of a clip to the next where EMG is evaluated, s; None: `seconds`.
@@ -115,7 +115,11 @@ FIELDS = {
     "emg_mask": Field(("N", "M"), np.bool_, "samples that were measured"),
     "muscle": Field(("M",), np.int32, "index of each channel in vocabulary.MUSCLES"),
     "side": Field(("M",), np.int32, "index of each channel in vocabulary.SIDES"),
-    "pose": Field(("T", "J", 3), np.float32, "joints relative to the middle of the hips, m"),
+    "pose": Field(
+        ("T", "J", 3),
+        np.float32,
+        "joints in the canonical frame (core.body_frame), m of a body of 1.75 m",
+    ),
     "pose_mask": Field(("T", "J"), np.bool_, "joints that are known"),
     "torque": Field(("T", "D"), np.float32, "net joint torques, N·m"),
     "torque_mask": Field(("T", "D"), np.bool_, "torques that are known"),

@@ -1,7 +1,7 @@
 """Named skeletons and the conversion between them.
 
-A joint that the source lacks becomes the mean of other joints where anatomy allows it (the chest is
-between the shoulders, see `_SUBSTITUTES`), else NaN. Nothing is extrapolated.
+A joint that the source lacks is computed from other joints where anatomy allows it, see
+`_SUBSTITUTES`; else it is NaN.
 """
 
 from collections.abc import Sequence
@@ -57,25 +57,58 @@ COCO_17 = vocabulary.names(
     """
 )
 
+# BlazePose / MediaPipe Pose (Bazarevsky et al. 2020); its foot index is the tip of the foot.
+BLAZEPOSE_33 = vocabulary.names(
+    """
+    nose left_inner_eye left_eye left_outer_eye right_inner_eye right_eye right_outer_eye
+    left_ear right_ear left_mouth right_mouth
+    left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist
+    left_pinky right_pinky left_index right_index left_thumb right_thumb
+    left_hip right_hip left_knee right_knee left_ankle right_ankle
+    left_heel right_heel left_toe right_toe
+    """
+)
+
 SKELETONS = {
     "flex_21": vocabulary.FLEX_21,
     "ntu_25": NTU_25,
     "openpose_25": OPENPOSE_25,
     "smpl_24": SMPL_24,
     "coco_17": COCO_17,
+    "blazepose_33": BLAZEPOSE_33,
 }
 
-# Joint → groups of joints whose mean may replace it, best first. The middle between left and right
-# is exact; an ankle for a heel or a wrist for a hand is a few centimetres off, for everybody.
-_SUBSTITUTES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "pelvis": (("left_hip", "right_hip"),),
-    "chest": (("left_shoulder", "right_shoulder"),),
-    "neck": (("left_shoulder", "right_shoulder"),),
-    "spine": (("left_hip", "right_hip", "left_shoulder", "right_shoulder"),),
-    "head": (("left_ear", "right_ear"), ("nose",)),
-    "nose": (("head",),),
-    **{f"{side}_hand": ((f"{side}_wrist",),) for side in _SIDES},
-    **{f"{side}_heel": ((f"{side}_ankle",),) for side in _SIDES},
+
+def _mean(*joints: str) -> dict[str, float]:
+    return dict.fromkeys(joints, 1 / len(joints))
+
+
+def _on_trunk(height: float) -> dict[str, float]:
+    """A point on the line from mid-hips (0) through mid-shoulders (1)."""
+    shoulders = {f"{side}_shoulder": height / 2 for side in _SIDES}
+    return shoulders | {f"{side}_hip": (1 - height) / 2 for side in _SIDES}
+
+
+# Joint → weighted sums of joints that may replace it, best first; the weights of a sum add up to 1.
+# The middle between left and right is exact. The places of chest, neck and head on the line of the
+# trunk, and of the hand on the line of the forearm, are those of the simulated body standing
+# (`sim.body.LENGTH`); they are about 1 cm off where the back is straight. An ankle for a heel is up
+# to 10 cm off.
+_SUBSTITUTES: dict[str, tuple[dict[str, float], ...]] = {
+    "pelvis": (_mean("left_hip", "right_hip"),),
+    "chest": (_on_trunk(0.4),),
+    "neck": (_on_trunk(1.06),),
+    "spine": (_on_trunk(0.5),),
+    "head": (_mean("left_ear", "right_ear"), _on_trunk(1.48), _mean("nose")),
+    "nose": (_mean("head"),),
+    **{
+        f"{side}_hand": (
+            _mean(f"{side}_pinky", f"{side}_index"),
+            {f"{side}_wrist": 1.53, f"{side}_elbow": -0.53},
+        )
+        for side in _SIDES
+    },
+    **{f"{side}_heel": (_mean(f"{side}_ankle"),) for side in _SIDES},
 }
 
 
@@ -125,8 +158,9 @@ def arrange(
     index = {joint: i for i, joint in enumerate(source)}
     converted = np.full((len(pose), len(target), 3), np.nan, pose.dtype)
     for k, joint in enumerate(target):
-        for group in ((joint,), *_SUBSTITUTES.get(joint, ())):
-            if all(member in index for member in group):
-                converted[:, k] = pose[:, [index[member] for member in group]].mean(1)
+        for sum_of in (_mean(joint), *_SUBSTITUTES.get(joint, ())):
+            if all(member in index for member in sum_of):
+                members = pose[:, [index[member] for member in sum_of]]
+                converted[:, k] = np.einsum("pmx,m->px", members, [*sum_of.values()])
                 break
     return converted

@@ -115,6 +115,16 @@ def mirror_order(names: Sequence[str]) -> list[int]:
         raise ValueError(f"no mirror image of a channel: {missing} is not in {names}") from None
 
 
+def mirror_signs(dofs: Sequence[str]) -> list[float]:
+    """Returns -1 for the joint torques that change their sign in a mirror, 1 for the others.
+
+    Torques of left and right joints are anatomical: flexion is flexion on both sides. Of the
+    others, those about the vertical or the forward axis change their sign.
+    """
+    changes = [name.endswith(("_lateral", "_rotation")) and mirror(name) == name for name in dofs]
+    return [-1.0 if change else 1.0 for change in changes]
+
+
 # What a model may be given besides video: joint positions over time; the lifted weight; heart and
 # breath rate; height, mass and sex. Each is a field of an example (`core.batch`) and has a mask.
 INPUTS = ("pose", "load", "vitals", "traits")

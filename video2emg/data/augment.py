@@ -11,6 +11,7 @@ from video2emg.core import vocabulary
 from video2emg.core.batch import Example, drop_inputs
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import INPUTS
+from video2emg.data.pose_noise import PoseNoise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Augmentation:
       hide: probability of dropping each view (`views`) and each input (`INPUTS`), independently, so
         that one model works with every subset of them. A dropped input is not a target either. At
         least one view or the pose always stays.
+      pose: ranges of the errors of a pose estimator, of `pose_noise.PoseNoise` (used where windows
+        are read); none if empty.
     """
 
     flip: float = 0.5
@@ -36,6 +39,7 @@ class Augmentation:
     time: float = 0.2
     repeat: float = 0.0
     hide: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    pose: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         unknown = sorted({*self.hide} - {"views", *INPUTS})
@@ -43,6 +47,7 @@ class Augmentation:
             raise UserError(
                 f"config.augment.hide: {', '.join(unknown)} is none of views, {', '.join(INPUTS)}"
             )
+        PoseNoise.from_config(self.pose)
 
     def __call__(self, example: Example, rng: np.random.Generator, mirror: "Mirror") -> Example:
         """Returns a changed copy; `example` is left alone."""
@@ -94,13 +99,7 @@ class Mirror:
         self._labels = labels
         self._joints = vocabulary.mirror_order(joints)
         self._dofs = vocabulary.mirror_order(dofs)
-        # Torques of left and right joints are anatomical (flexion is flexion on both sides). Of the
-        # others, those about the vertical or the forward axis change their sign in a mirror.
-        changes_sign = [
-            dof.endswith(("_lateral", "_rotation")) and vocabulary.mirror(dof) == dof
-            for dof in dofs
-        ]
-        self._sign = np.where(changes_sign, -1, 1).astype(np.float32)
+        self._sign = np.array(vocabulary.mirror_signs(dofs), np.float32)
         names = [vocabulary.mirror_view(name) for name in vocabulary.VIEWS]
         self._views = np.array([vocabulary.VIEWS.index(name) for name in names], np.int32)
 

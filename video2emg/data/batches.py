@@ -16,6 +16,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Augmentation
 from video2emg.data.examples import Examples
+from video2emg.data.pose_noise import PoseNoise
 from video2emg.data.same_action import SameActionBatches
 
 _THREADS = 4  # that make examples
@@ -102,13 +103,14 @@ def train_batches(
 
     # A window of a set may begin at any phase of a repetition as it is.
     of_set = dataclasses.replace(augmentation, repeat=0.0)
+    examples = examples.with_pose_noise(PoseNoise.from_config(augmentation.pose))
 
     def random_window(index: int, rng: np.random.Generator) -> Example:
         clip = examples.clip(int(index))
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
         window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
         window_start = video_lib.align_to_frames(clip, window_start)
-        example = examples.read_window(int(index), window_start)
+        example = examples.read_window(int(index), window_start, rng)
         return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()

@@ -132,7 +132,7 @@ def check_clip(clip: Clip) -> list[Finding]:
                 f"{rate.min():g} to {rate.max():g} per minute; people have {low:g} to {high:g}"
             )
             notes.error(f"{kind}_rate", f"{kind}_rate", message)
-    if clip.load <= 0:
+    if clip.load < 0:
         notes.error("load", "load", f"{clip.load:g} kg is not a load; leave it out if unknown")
     _check_phases(clip, notes)
     return notes

@@ -4,14 +4,16 @@ An example is a window of fixed length on the clip's clock; what lies outside th
 """
 
 import copy
+import dataclasses
 import threading
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.core import body_frame, vocabulary
 from video2emg.core import emg as emg_lib
-from video2emg.core import vocabulary
 from video2emg.core.batch import Example, Window, drop_inputs, muscle_queries
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
@@ -21,6 +23,7 @@ from video2emg.data import video as video_lib
 from video2emg.data.augment import Mirror
 from video2emg.data.labels import Labels
 from video2emg.data.person import person_fields
+from video2emg.data.pose_noise import PoseNoise
 
 
 class Examples:
@@ -52,9 +55,11 @@ class Examples:
         self.source, self.window, self.chain = source, window, chain
         self.normalisation, self.labels = normalisation, labels
         self.dropped: tuple[str, ...] = ()
+        self.pose_noise: PoseNoise | None = None
         self.mirror = Mirror(window.joints, window.dofs, labels and labels.mirror)
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._clips: dict[int, Clip] = {}
+        self._targets: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
 
@@ -62,29 +67,43 @@ class Examples:
         return len(self.source)
 
     def clip(self, index: int) -> Clip:
-        """Clip `index` of the source."""
-        if index not in self._clips:
-            clip = self.source[index]
-            size = clip.emg.nbytes + sum(map(len, clip.frames))
+        """Clip `index` of the source; its raw EMG may be NaN, because `target` replaces it."""
+        if index in self._clips:
+            return self._clips[index]
+        clip = self.source[index]
+        size = sum(map(len, clip.frames)) + clip.pose.nbytes + clip.torque.nbytes
+        if not clip.muscles:
             self._keep(self._clips, index, clip, size)
-            return clip
-        return self._clips[index]
+        elif size <= self._room:  # raw EMG would fill the memory
+            target = self._target(clip)
+            self._keep(self._targets, index, target, target[0].nbytes)
+            if index in self._targets:
+                missing = np.broadcast_to(np.float32(np.nan), clip.emg.shape)
+                light = dataclasses.replace(clip, emg=missing, drive=np.zeros((0, 0)))
+                self._keep(self._clips, index, light, size)
+        return clip
 
     def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
         """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
-        clip, rate = self.clip(index), self.window.emg_rate
-        start, end = clip.emg_time[[0, -1]]
-        time = start + np.arange(int((end - start) * rate) + 1) / rate
-        if (index, -1) not in self._cache:
-            envelope = emg_lib.clip_envelope(clip, self.chain)
-            target, _ = emg_lib.resample(envelope, clip.emg_time, time)
-            target = target / self.normalisation.scale(clip)
-            self._keep(self._cache, (index, -1), target, target.nbytes)
-            return target, time
-        return self._cache[index, -1], time
+        clip = self.clip(index)
+        return self._targets[index] if index in self._targets else self._target(clip)
 
-    def read_window(self, index: int, start: float) -> Example:
+    def _target(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+        start, end = clip.emg_time[[0, -1]]
+        rate = self.window.emg_rate
+        time = start + np.arange(int((end - start) * rate) + 1) / rate
+        envelope, _ = emg_lib.resample(emg_lib.clip_envelope(clip, self.chain), clip.emg_time, time)
+        return envelope / self.normalisation.scale(clip), time
+
+    def read_window(
+        self, index: int, start: float, rng: np.random.Generator | None = None
+    ) -> Example:
         """One window of clip `index`, from `start` s on the clip's clock; see `core.batch.FIELDS`.
+
+        Args:
+          index: of the clip.
+          start: s.
+          rng: draws the errors of `with_pose_noise`; by default they are the same at each call.
 
         Raises:
           UserError: the clip has none of the views in this window, or, without views, no pose.
@@ -92,9 +111,10 @@ class Examples:
         window, clip = self.window, self.clip(index)
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask = self._video(index, clip, frame_time)
-        pose, pose_mask = self.pose(clip, frame_time)
+        pose, pose_mask, height = self._canonical(clip, frame_time)
         if window.statics:
-            torque, torque_mask = statics.clip_torque(clip, window.joints, pose, pose_mask)
+            metres = pose * np.float32(np.nan_to_num(height) / body_frame.HEIGHT)
+            torque, torque_mask = statics.clip_torque(clip, window.joints, metres, pose_mask)
         else:
             torque, torque_mask = self._torque(clip, frame_time)
         if not (video_mask if window.views else pose_mask).any():
@@ -103,6 +123,8 @@ class Examples:
                 f"clip {clip.clip_id!r} has {missing} in the window {frame_time[0]:.2f}–"
                 f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
             )
+        if self.pose_noise is not None:
+            pose, pose_mask = self.pose(clip, frame_time, rng)
         labels = {} if self.labels is None else self.labels(clip, start)
         example = labels | {
             "video": video,
@@ -128,6 +150,16 @@ class Examples:
         """The same clips and cache, without some views or `vocabulary.INPUTS`."""
         other = copy.copy(self)
         other.dropped = tuple(names)
+        return other
+
+    def with_pose_noise(self, noise: PoseNoise) -> "Examples":
+        """The same clips and cache, with a pose as an estimator would see it.
+
+        Without a random generator in `read_window`, the errors depend on clip and window only; what
+        lasts (camera, size, knees) is the same in all windows of a clip.
+        """
+        other = copy.copy(self)
+        other.pose_noise = noise if noise.share else None
         return other
 
     def _video(self, index: int, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,25 +199,45 @@ class Examples:
         return {"emg": np.where(mask, emg, 0), "emg_mask": mask, "muscle": muscle, "side": side}
 
     def pose(
-        self, clip: Clip, times: Float[np.ndarray, " T"]
+        self,
+        clip: Clip,
+        times: Float[np.ndarray, " T"],
+        rng: np.random.Generator | None = None,
     ) -> tuple[Float[np.ndarray, "T J 3"], Bool[np.ndarray, "T J"]]:
-        """Joints at given instants (s), in m relative to the middle of the hips, and their mask.
+        """Joints at given instants (s) in the canonical frame (`core.body_frame`), and their mask.
 
-        Joints that the source lacks, and instants outside its recording, are zero and masked.
+        The instants are one window: it has one heading and one scale. Joints that the source lacks,
+        and instants outside its recording, are zero and masked. `rng` as in `read_window`.
         """
+        noise = self.pose_noise
+        if noise is None or len(times) < 2:
+            return self._canonical(clip, times)[:2]
+        rate = (len(times) - 1) / float(times[-1] - times[0])
+        key = zlib.crc32(clip.clip_id.encode())
+        lasting = rng or np.random.default_rng([key, 0])
+        varying = rng or np.random.default_rng([key, 1, round(1e3 * times[0]) % 2**32])
+        return self._canonical(
+            clip, times, lambda pose: noise(clip.joints, pose, rate, varying, lasting)
+        )[:2]
+
+    def _canonical(
+        self,
+        clip: Clip,
+        times: np.ndarray,
+        change: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """`body_frame.canonical_pose` of a clip's pose at given instants, changed before."""
         joints = self.window.joints
         if not clip.joints or not len(clip.pose_time):
             blank = np.zeros((len(times), len(joints), 3), np.float32)
-            return blank, np.zeros(blank.shape[:2], bool)
-        if clip.joints != joints:
-            raise UserError(f"clip {clip.clip_id!r}, field joints: differs from the dataset's")
+            return blank, np.zeros(blank.shape[:2], bool), np.nan
         flat = clip.pose.reshape(len(clip.pose), -1)
         flat, inside = emg_lib.resample(flat, clip.pose_time, times)
-        pose = flat.reshape(len(times), len(joints), 3)
-        hips = [joints.index(f"{side}_hip") for side in vocabulary.SIDES]
-        pose = pose - pose[:, hips].mean(1, keepdims=True)
-        mask = inside[:, None] & np.isfinite(pose).all(2)
-        return np.where(mask[..., None], pose, 0), mask
+        pose = flat.reshape(len(times), len(clip.joints), 3)
+        mask = np.repeat(inside[:, None], len(clip.joints), 1)
+        if change is not None:
+            pose = change(np.where(mask[..., None], pose, np.nan))
+        return body_frame.canonical_pose(clip.joints, pose, mask, joints)
 
     def _torque(self, clip: Clip, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not clip.dofs or not len(clip.pose_time):

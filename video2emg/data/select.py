@@ -1,11 +1,18 @@
 """Subsets of a dataset's splits, for protocols that train or test on less."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
+
+
+def family(clip: Clip) -> str:
+    """The movement of a clip, whatever it is called; the action if the source does not say it."""
+    return clip.provenance.get("family", clip.action)
 
 
 class Subset:
@@ -22,34 +29,83 @@ class Subset:
         return self._source[self._indices[index]]
 
 
+class Montage:
+    """The clips of a source with some of their EMG channels."""
+
+    def __init__(self, source: Clips, montage: str | Sequence[str]) -> None:
+        """Chooses the channels.
+
+        Args:
+          source: the clips.
+          montage: names of muscles, of which the channels of both sides stay; or `flex` for the
+            prime muscles of each exercise, as in FLEX.
+        """
+        self._source, self._montage = source, montage
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int, /) -> Clip:
+        clip = self._source[index]
+        muscles = self._montage
+        if muscles == "flex":
+            muscles = clip.provenance.get("prime_muscles", ())
+        of_channel = [vocabulary.split_channel(name)[1] for name in clip.muscles]
+        missing = [name for name in muscles if name not in of_channel]
+        if missing or not muscles:
+            raise UserError(
+                f"config.data.montage={self._montage!r}: clip {clip.clip_id!r} has no electrode on "
+                f"{', '.join(missing) or 'named prime muscles'}; it has {', '.join(clip.muscles)}"
+            )
+        kept = [c for c, name in enumerate(of_channel) if name in muscles]
+        return dataclasses.replace(
+            clip,
+            muscles=tuple(clip.muscles[c] for c in kept),
+            emg=clip.emg[:, kept],
+            emg_max=clip.emg_max[kept],
+            drive=clip.drive[:, kept] if clip.drive.size else clip.drive,
+        )
+
+
 def select(
-    splits: Mapping[str, Clips], without_action: str = "", people: int = 0, seed: int = 0
+    splits: Mapping[str, Clips],
+    without_action: str = "",
+    people: int = 0,
+    seed: int = 0,
+    montage: str | Sequence[str] = "all",
 ) -> dict[str, Clips]:
     """The clips of each split that a protocol uses; no clip moves to another split.
 
     Args:
       splits: `train`, `validation` and `test`, disjoint in subjects.
-      without_action: an action that is left out of training and validation, and is the only one in
-        the test.
+      without_action: an action that is the only one in the test. It is left out of training and
+        validation together with its family: the same movement under another name.
       people: how many training subjects to use, drawn with `seed`; a smaller number draws a subset
         of a larger one. 0: all.
       seed: of the draw.
+      montage: EMG channels, see `Montage`; `all` of each clip by default.
 
     Raises:
       UserError: no such action, or fewer subjects than `people`.
     """
+    if montage != "all":
+        splits = {name: Montage(source, montage) for name, source in splits.items()}
     if not without_action and not people:
         return dict(splits)
-    actions, subjects = {}, {}
+    actions, families, subjects = {}, {}, {}
     for name, source in splits.items():
         clips = (source[i] for i in range(len(source)))  # one at a time in memory
-        facts = [(clip.action, clip.subject) for clip in clips]
-        actions[name] = np.array([action for action, _ in facts])
-        subjects[name] = np.array([subject for _, subject in facts])
+        facts = [(clip.action, family(clip), clip.subject) for clip in clips]
+        columns = zip(*facts, strict=True)
+        actions[name], families[name], subjects[name] = map(np.array, columns)
     keep = {name: np.ones(len(source), bool) for name, source in splits.items()}
     if without_action:
+        same = {f for name in splits for f in families[name][actions[name] == without_action]}
         for name in splits:
-            keep[name] = (actions[name] == without_action) == (name == "test")
+            if name == "test":
+                keep[name] = actions[name] == without_action
+            else:
+                keep[name] = ~np.isin(families[name], sorted(same))
         if not keep["test"].any():
             raise UserError(
                 f"config.data.select.without_action: no test clip of {without_action!r}; there are "

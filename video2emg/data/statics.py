@@ -49,6 +49,7 @@ _GRIP = 0.75  # place of the grip from the wrist (0) to the fingers (1)
 _ARM, _LEG = _LIMBS[:3], _LIMBS[3:]
 
 _IN_EACH_HAND = ("dumbbell", "kettlebell")
+_SOMEWHERE = ("one_arm", "single_arm", "free_")  # names that do not say where the load is
 # Barbell exercises in which the bar lies on the shoulders, or on the hips, and not in the hands.
 _ON_SHOULDERS = ("squat", "good_morning", "lunge", "split_squat", "calf_raise")
 _BEHIND_M = 0.07  # the bar behind the line of the shoulders
@@ -126,6 +127,7 @@ class _Posture:
         """
         barbell, load_known = "barbell" in action, np.isfinite(load)
         placed = barbell or any(name in action for name in _IN_EACH_HAND)
+        placed = placed and not any(name in action for name in _SOMEWHERE)
         self.known = 0.0 if load_known and placed else np.nan
         load = load if load_known else 0.0
         on_hips = barbell and action.endswith(_ON_HIPS)

@@ -27,6 +27,7 @@ from video2emg.data.store import open_dataset
 from video2emg.eval import results
 from video2emg.fkg.load import load
 from video2emg.jobs import Options
+from video2emg.models.build import token_rate
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.representation import features as features_lib
@@ -156,7 +157,7 @@ def build(config: Config, window: Window) -> RepresentationModel:
             "config.model.pretrained, no config.model.system, no LoRA"
         )
     weights, spec = config.train.loss, config.representation
-    stride = model.encoder.stride
+    stride = round(window.frame_rate / token_rate(config.model, window.frame_rate))
     masked = weights.masked_emg > 0 or weights.masked_pose > 0
     return RepresentationModel(
         model=model,

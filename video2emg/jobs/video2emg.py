@@ -240,6 +240,7 @@ def evaluate(
     jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.parallel)
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    setup.check_pose_noise(config)
     dataset = _open_dataset(config)
     learned = config.copy_and_resolve_references()
     learned.data.select = trained.data.select
@@ -317,9 +318,13 @@ def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluat
 def _select(config: Config, dataset: Dataset, examples: Examples, split: str) -> Examples:
     """The clips of a split that `config.data.select` wants, as its cameras show them."""
     views = tuple(config.data.select.test_views) or tuple(config.data.views)
-    source = select(dataset.splits, config.data.select.without_action)[split]
+    action, montage = config.data.select.without_action, config.data.montage
+    source = select(dataset.splits, action, montage=montage)[split]
     window = dataclasses.replace(examples.window, views=views)
-    return Examples(source, window, examples.chain, examples.normalisation)
+    selected = Examples(source, window, examples.chain, examples.normalisation)
+    return (
+        selected if examples.pose_noise is None else selected.with_pose_noise(examples.pose_noise)
+    )
 
 
 def _check_evaluation(

@@ -58,9 +58,14 @@ class Attention(nn.Module):
     """Multi-head attention of queries [B, Q, D] over tokens [B, K, D].
 
     Uses `jax.nn.dot_product_attention`, which selects a fused kernel where one is available.
+
+    Attributes:
+      heads: number of heads.
+      causal: a query attends only to tokens that are not later than itself; needs `times`.
     """
 
     heads: int
+    causal: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -77,8 +82,7 @@ class Attention(nn.Module):
           queries: the tokens that attend.
           tokens: the tokens that are attended to.
           mask: false for tokens that no query may attend to.
-          times: makes the attention causal: a query attends only to tokens that are not later than
-            itself, and only time differences matter.
+          times: makes the attention depend on time differences.
         """
         dim = queries.shape[-1]
         shape = (self.heads, dim // self.heads)
@@ -91,8 +95,9 @@ class Attention(nn.Module):
         if times is not None:
             query_times, token_times = times
             query, key = rotate(query, query_times), rotate(key, token_times)
-            past = token_times[None, :] <= query_times[:, None] + 1e-6
-            visible = past[None, None] if visible is None else visible & past
+            if self.causal:
+                past = token_times[None, :] <= query_times[:, None] + 1e-6
+                visible = past[None, None] if visible is None else visible & past
         mixed = jax.nn.dot_product_attention(query, key, project(tokens, "value"), mask=visible)
         return nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(mixed)
 
@@ -103,6 +108,7 @@ class Block(nn.Module):
     heads: int
     ratio: int = 4
     dropout: float = 0.0
+    causal: bool = False
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -119,7 +125,8 @@ class Block(nn.Module):
         drop = nn.Dropout(self.dropout, deterministic=not train)
         normed = nn.LayerNorm(dtype=self.dtype)(x)
         tokens = normed if context is None else nn.LayerNorm(dtype=self.dtype)(context)
-        x = x + drop(Attention(self.heads, dtype=self.dtype)(normed, tokens, mask, times))
+        attention = Attention(self.heads, self.causal, dtype=self.dtype)
+        x = x + drop(attention(normed, tokens, mask, times))
         mlp = MLP(self.ratio, self.dropout, dtype=self.dtype)
         return x + drop(mlp(nn.LayerNorm(dtype=self.dtype)(x), train=train))
 

@@ -1,6 +1,7 @@
 """Builds the model that a configuration describes."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -8,9 +9,10 @@ import jax.numpy as jnp
 from video2emg.core import vocabulary
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
-from video2emg.models import encoders, fusion
+from video2emg.models import auxiliary, encoders
 from video2emg.models.blocks import REMAT
 from video2emg.models.encoders import Encoder
+from video2emg.models.pose_network import PoseNetwork
 from video2emg.models.published import pose_to_emg
 from video2emg.models.published.i3d import I3D
 from video2emg.models.published.videoprism import VideoPrism
@@ -20,12 +22,12 @@ from video2emg.models.video2emg import Video2EMG
 ENCODERS = {
     "cnn": encoders.FrameCNN,
     "tubelet": encoders.TubeletTransformer,
-    "pose": encoders.PoseMLP,
     "i3d": I3D,
     "vit": ViT,
     "videomae": VideoMAE,
     "videoprism": VideoPrism,
 }
+POSE = "pose"  # the name of an encoder: no video, the pose is the input
 
 
 def build(
@@ -35,8 +37,8 @@ def build(
     size: int,
     frame_rate: float,
     emg_rate: float,
-    joints: int = 0,
-    dofs: int = 0,
+    joints: Sequence[str] = (),
+    dofs: Sequence[str] = (),
 ) -> nn.Module:
     """Builds the model that `config` (`config.model`) describes, for one shape of examples.
 
@@ -46,8 +48,8 @@ def build(
       size: S, px.
       frame_rate: Hz.
       emg_rate: Hz.
-      joints: J, joints of the pose targets; 0 if there are none.
-      dofs: D, joint torques of the targets; 0 if there are none.
+      joints: names of the joints of the pose; none if the data has no pose.
+      dofs: names of the joint torques of the targets; none if there are none.
 
     Raises:
       UserError: unknown or contradictory settings, or rates or sizes that do not divide.
@@ -56,37 +58,36 @@ def build(
         return _published_system(config.system, emg_rate / frame_rate)
     encoder = _build_encoder(config, frame_rate)
     extra_inputs = tuple(config.extra_inputs)
+    if encoder is not None:
+        _check_encoder(config, encoder, frames, size)
     _check_causal(config, encoder, frames, frame_rate)
     _check_inputs(config, extra_inputs, encoder)
-    _check_shape(config, encoder, frames, size, frame_rate, emg_rate)
-    if config.moment_arms and dofs not in (0, len(vocabulary.DOFS)):
+    _check_rate(config, frames, frame_rate, emg_rate)
+    if config.moment_arms and tuple(dofs) not in ((), vocabulary.DOFS):
         raise UserError(
             "config.model.moment_arms: the dataset's joint torques are not those of the "
             "vocabulary; try config.data.torque=static"
         )
-    # An input need not be predicted.
-    pose_given = isinstance(encoder, encoders.PoseMLP) or "pose" in extra_inputs
+    predicts_pose = encoder is not None and bool(joints) and config.auxiliary
+    has_pose = encoder is None or predicts_pose or POSE in extra_inputs
     return Video2EMG(
         encoder=encoder,
+        pose_network=_build_pose_network(config, tuple(joints) if has_pose else (), frame_rate),
         dim=config.dim,
         heads=config.heads,
         layers=config.layers,
-        decoder_layers=config.decoder_layers,
         frame_rate=frame_rate,
         emg_rate=emg_rate,
-        joints=joints if config.auxiliary and not pose_given else 0,
-        dofs=dofs if config.auxiliary else 0,
-        load="load" not in extra_inputs,
+        dofs=tuple(dofs) if config.auxiliary else (),
+        pose=predicts_pose,
+        load="load" not in extra_inputs,  # an input need not be predicted
         predicted_mae=config.predicted_mae,
         dropout=config.dropout,
         causal=config.causal,
-        lookahead_s=config.lookahead_s,
         extra_inputs=extra_inputs,
-        fusion=config.fusion,
-        bottlenecks=config.bottlenecks,
         view_embedding=config.view_embedding,
+        symmetric=config.symmetric,
         moment_arms=bool(dofs) and config.moment_arms,
-        pose_refinement_layers=config.pose_refinement_layers,
         teacher_forcing=config.teacher_forcing,
         dtype=jnp.dtype(config.dtype),
     )
@@ -94,15 +95,18 @@ def build(
 
 def token_rate(config: Config, frame_rate: float) -> float:
     """Tokens per second (Hz) of one view, in the model that `config` (`config.model`) describes."""
-    return (
-        frame_rate if "system" in config else frame_rate / _build_encoder(config, frame_rate).stride
-    )
+    encoder = None if "system" in config else _build_encoder(config, frame_rate)
+    return frame_rate if encoder is None else frame_rate / encoder.stride
 
 
-def _build_encoder(config: Config, frame_rate: float) -> Encoder:
+def _build_encoder(config: Config, frame_rate: float) -> Encoder | None:
+    """The encoder of the video; None if the pose is the input."""
     name = config.encoder.name
+    if name == POSE:
+        return None
     if name not in ENCODERS:
-        raise UserError(f"config.model.encoder.name: {name!r} is not one of {sorted(ENCODERS)}")
+        known = sorted([*ENCODERS, POSE])
+        raise UserError(f"config.model.encoder.name: {name!r} is not one of {known}")
     if "remat" in config.encoder and config.encoder.remat not in REMAT:
         raise UserError(
             f"config.model.encoder.remat: {config.encoder.remat!r} is not one of {sorted(REMAT)}"
@@ -123,8 +127,39 @@ def _build_encoder(config: Config, frame_rate: float) -> Encoder:
     return ENCODERS[name](**{f.name: settings[f.name] for f in fields if f.name in settings})
 
 
-def _check_causal(config: Config, encoder: Encoder, frames: int, frame_rate: float) -> None:
-    if config.causal and not encoder.causal:
+def _build_pose_network(config: Config, joints: tuple[str, ...], frame_rate: float) -> PoseNetwork:
+    delay, ahead = 0, None
+    if config.causal:
+        # A value between two frames needs the second one.
+        frames = round(config.lookahead_s * frame_rate)
+        delay = int(frames == 0)
+        ahead = int(max(frames - 1, 0) * config.pose_network.rate / frame_rate)
+    return PoseNetwork(
+        joints=joints,
+        frame_rate=frame_rate,
+        dropout=config.dropout,
+        dtype=jnp.dtype(config.dtype),
+        delay=delay,
+        ahead=ahead,
+        **config.pose_network,
+    )
+
+
+def _check_encoder(config: Config, encoder: Encoder, frames: int, size: int) -> None:
+    if frames % encoder.stride:
+        raise UserError(
+            f"config.data: a window of {frames} frames is not a whole number of tokens of "
+            f"{encoder.stride} frames"
+        )
+    if size % encoder.granularity:
+        raise UserError(
+            f"config.data.size: {size} px is not a multiple of {encoder.granularity} px, as "
+            f"config.model.encoder ({config.encoder.name}) needs"
+        )
+
+
+def _check_causal(config: Config, encoder: Encoder | None, frames: int, frame_rate: float) -> None:
+    if config.causal and encoder is not None and not encoder.causal:
         raise UserError(
             f"config.model.causal: the encoder {config.encoder.name} looks ahead; use cnn, vit, or "
             "tubelet with stride 1"
@@ -136,46 +171,29 @@ def _check_causal(config: Config, encoder: Encoder, frames: int, frame_rate: flo
             f"config.model.lookahead_s: {config.lookahead_s:g} s; only a causal model can be "
             f"delayed, by whole frames ({frame_rate:g} Hz) and by less than a window"
         )
-    if config.causal and config.pose_refinement_layers:
-        raise UserError(
-            "config.model.pose_refinement_layers: must be 0 for a causal model; the velocity of a "
-            "joint is known only after the next frame"
-        )
 
 
-def _check_inputs(config: Config, extra_inputs: tuple[str, ...], encoder: Encoder) -> None:
+def _check_inputs(config: Config, extra_inputs: tuple[str, ...], encoder: Encoder | None) -> None:
     known = list(vocabulary.INPUTS)
-    if isinstance(encoder, encoders.PoseMLP):
-        known.remove("pose")  # the encoder's own input
+    if encoder is None:
+        known.remove(POSE)  # the model's own input
     for name in extra_inputs:
         if name not in known or extra_inputs.count(name) > 1:
             raise UserError(f"config.model.extra_inputs: {extra_inputs} is not a choice of {known}")
-        if config.causal and name not in fusion.CONSTANT_INPUTS:
+        if config.causal and name not in auxiliary.CONSTANT_INPUTS:
             raise UserError(
                 f"config.model.extra_inputs: a causal model cannot use {name}, which is known only "
                 "at the end of the window"
             )
-    if config.fusion not in fusion.MODES:
-        raise UserError(
-            f"config.model.fusion: {config.fusion!r} is not one of {', '.join(fusion.MODES)}"
-        )
-    if config.causal and config.fusion != "joint":
-        raise UserError("config.model.causal: needs config.model.fusion=joint")
 
 
-def _check_shape(
-    config: Config, encoder: Encoder, frames: int, size: int, frame_rate: float, emg_rate: float
-) -> None:
-    samples_per_token = encoder.stride * emg_rate / frame_rate
-    if samples_per_token != round(samples_per_token) or frames % encoder.stride:
+def _check_rate(config: Config, frames: int, frame_rate: float, emg_rate: float) -> None:
+    rate = config.pose_network.rate
+    samples, instants = emg_rate / rate, frames * rate / frame_rate
+    if samples != round(samples) or abs(instants - round(instants)) > 1e-6:
         raise UserError(
-            f"config.data: emg_rate {emg_rate:g} Hz must be a multiple of frame_rate "
-            f"{frame_rate:g} Hz / {encoder.stride}, and the window a whole number of tokens"
-        )
-    if size % encoder.granularity:
-        raise UserError(
-            f"config.data.size: {size} px is not a multiple of {encoder.granularity} px, as "
-            f"config.model.encoder ({config.encoder.name}) needs"
+            f"config.model.pose_network.rate: {rate:g} Hz must divide config.data.emg_rate "
+            f"{emg_rate:g} Hz, and give the window a whole number of instants"
         )
 
 

@@ -16,9 +16,11 @@ from video2emg.core.batch import Window, blank_batch
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
+from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.labels import Labels
+from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.data.repetitions import Repetitions
 from video2emg.data.select import select
 from video2emg.data.store import Dataset
@@ -35,6 +37,9 @@ def load_splits(
 ) -> tuple[dict[str, Examples], emg_lib.Normalisation]:
     """Opens the three splits as examples and fits the normalisation.
 
+    With `config.eval.pose_noise`, validation and test show the pose with the errors of an estimator
+    (`pose_noise.ESTIMATOR`), whatever `config.augment.pose` is.
+
     Args:
       config: of a Video→EMG model.
       dataset: its clips.
@@ -43,7 +48,9 @@ def load_splits(
     """
     protocol = config.data.select.to_dict()
     test_views = tuple(protocol.pop("test_views"))
-    sources: Mapping[str, Clips] = select(dataset.splits, **protocol)
+    sources: Mapping[str, Clips] = select(
+        dataset.splits, **protocol, montage=config.data.montage
+    )
     if cut:
         sources = {name: Repetitions(source) for name, source in sources.items()}
     first = sources["train"][0]
@@ -70,6 +77,10 @@ def load_splits(
         name: Examples(source, windows[name], chain, normalisation, room, labels)
         for name, source in sources.items()
     }
+    if config.eval.get("pose_noise", False):
+        noise = PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
+        tested = {name: splits[name].with_pose_noise(noise) for name in ("validation", "test")}
+        splits |= tested
     return splits, normalisation
 
 
@@ -101,8 +112,8 @@ def build_model(config: Config, window: Window):
         size=window.size,
         frame_rate=window.frame_rate,
         emg_rate=window.emg_rate,
-        joints=len(window.joints),
-        dofs=len(window.dofs),
+        joints=window.joints,
+        dofs=window.dofs,
     )
     return finetune.from_config(config, model)
 
@@ -123,8 +134,24 @@ def check(config: Config, mesh: jax.sharding.Mesh) -> None:
             f"{config.model.encoder.name}: the pose encoder looks at no camera (set views to ()), "
             "the others at one or more"
         )
+    check_pose_noise(config)
     build_model(config, window_from_config(config))
     state_lib.optimiser(config.train)
+
+
+def check_pose_noise(config: Config) -> None:
+    """Finds mistakes in `config.augment` and `config.eval.pose_noise`."""
+    trained = Augmentation(**config.augment.to_dict()).pose.get("share", 0)
+    given = not config.data.views or "pose" in config.model.get("extra_inputs", ())
+    for name, noisy in (
+        ("augment.pose.share", trained),
+        ("eval.pose_noise", config.eval.get("pose_noise", False)),
+    ):
+        if noisy and not given:
+            raise UserError(
+                f"config.{name}: is {noisy}, but the model is not given a pose; set "
+                "config.model.encoder.name to pose, or add pose to config.model.extra_inputs"
+            )
 
 
 def load_trained(

@@ -357,7 +357,7 @@ class _MjcfWriter:
     def _handheld(self, side: str) -> str:
         """Equipment in this hand; the handle lies along the x axis of the hand."""
         grip = (0, 0, -self.length["hand"] * GRIP)
-        if self.equipment == "dumbbell":
+        if self.equipment in ("dumbbell", f"dumbbell_{side}"):
             return self._body(f"dumbbell_{side}", grip, gear.dumbbell(self.load))
         if self.equipment in gear.GRIP_WIDTH:
             # Each hand carries half of the weight at the grip, as two hands on a rigid bar do. The

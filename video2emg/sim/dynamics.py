@@ -93,6 +93,7 @@ def inverse_dynamics(
     rate: float,
     support: Support | None = None,
     heading: float = 0.0,
+    carried: Float[np.ndarray, " T"] | None = None,
 ) -> Motion:
     """Inverse dynamics of a motion with both feet on the floor, and optionally a bench.
 
@@ -105,8 +106,10 @@ def inverse_dynamics(
       rate: of the samples, Hz.
       support: how a bench supports the body.
       heading: of the feet, rad.
+      carried: share of the load that the body carries at each sample; all of it by default.
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
+    load = _Load(model)
     if support is not None:
         facing = kinematics.rotation("z", heading)
         turn = heading + (np.pi if support.faces_subject else 0.0)
@@ -125,6 +128,8 @@ def inverse_dynamics(
     ground = Ground(model, support.contacts if support else (), heading)
     jacobian = np.zeros((model.ntendon, model.nv))
     for i in range(n):
+        if carried is not None:
+            load.carry(float(carried[i]))
         data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
         mujoco.mj_inverse(model, data)
         torque[i], centre_of_pressure[i] = ground.joint_torques(model, data)
@@ -136,6 +141,7 @@ def inverse_dynamics(
         joints[i] = read_joints(data)
         named[i] = read_torque(data, torque[i])
         position[i], rotation[i] = data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3)
+    load.carry(1.0)
     return Motion(
         torque=torque[:, rows],
         moment_arm=moment_arm,
@@ -149,6 +155,27 @@ def inverse_dynamics(
         geom_position=position,
         geom_rotation=rotation,
     )
+
+
+class _Load:
+    """The mass of the equipment, of which a rack may carry a part."""
+
+    def __init__(self, model: mujoco.MjModel):
+        self._model, self._share, self._scratch = model, 1.0, mujoco.MjData(model)
+        names = [model.body(b).name for b in range(model.nbody)]
+        self._bodies = [b for b, name in enumerate(names) if name.startswith(("bar", "dumb"))]
+        self._mass = model.body_mass[self._bodies].copy()
+        self._inertia = model.body_inertia[self._bodies].copy()
+
+    def carry(self, share: float) -> None:
+        """Leaves this share of the load to the body."""
+        if share == self._share:
+            return
+        kept = max(share, 1e-3)  # MuJoCo needs a positive mass
+        self._model.body_mass[self._bodies] = kept * self._mass
+        self._model.body_inertia[self._bodies] = kept * self._inertia
+        mujoco.mj_setConst(self._model, self._scratch)
+        self._share = share
 
 
 def _derivatives(

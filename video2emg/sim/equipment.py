@@ -7,6 +7,8 @@ from video2emg.sim import mjcf
 
 Equipment = typing.Literal[
     "dumbbell",
+    "dumbbell_right",
+    "dumbbell_left",
     "barbell_back",
     "barbell_hips",
     "barbell_overhead",
@@ -38,6 +40,14 @@ _PLATES = {
     1.25: (0.08, (0.50, 0.50, 0.50)),
 }
 _HEAVIEST_HUE = 12.0  # kg
+
+
+def on_side(equipment: Equipment, side: str) -> Equipment:
+    """The same equipment in the hand of one side."""
+    names: dict[str, Equipment] = {"right": "dumbbell_right", "left": "dumbbell_left"}
+    if equipment not in names.values():
+        raise ValueError(f"{equipment!r} is not held in one hand")
+    return names[side]
 
 
 def bar_mass(load: float) -> float:

@@ -66,11 +66,19 @@ def measure(exercise: Exercise, severity: float = 0.8, people: int = 4) -> list[
     low, high, step = exercise.loads
     load = low + step * round((high - low) / 3 / step)
     group = [subjects.sample(i, 77) for i in range(people)]
-    correct = [perform(subject, exercise, load, {}, i) for i, subject in enumerate(group)]
+
+    def do(errors: dict[str, float]) -> list[Performance]:
+        return [
+            perform(subject, exercise, load, [errors], i, standard_tempo=True)
+            for i, subject in enumerate(group)
+        ]
+
+    correct = do({})
     effects = []
     for name, error in exercise.errors.items():
         wrong = [
-            perform(subject, exercise, load, {name: severity}, i) for i, subject in enumerate(group)
+            perform(subject, exercise, load, [{name: severity}], i)
+            for i, subject in enumerate(group)
         ]
         effects.append(
             MeasuredEffect(

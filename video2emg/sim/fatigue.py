@@ -27,22 +27,26 @@ _ALL_MUSCLES, _MOST_ACTIVE = 3.5, 0.15
 _MAX_BREATH_RATE = 45.0  # 1/min
 
 
-def remaining_capacity(
-    lifter: Lifter, motion: Motion, subject: Subject, seconds: float
-) -> Float[np.ndarray, " n"]:
-    """Share of each muscle's force that remains after `seconds` of repetitions like this one.
-
-    dF/dt = −`FATIGUE_RATE` · a · F, where a is the mean activation of a rested body (Ma et al.,
-    2009).
-    """
-    if not seconds:
-        return np.ones(len(lifter.muscles))
+def rested_activation(lifter: Lifter, motion: Motion, subject: Subject) -> Float[np.ndarray, "T n"]:
+    """Muscle activations of a rested body, at every `_STRIDE`-th sample and repeated in between."""
     names = ("torque", "moment_arm", "length", "velocity")
     sparse = dataclasses.replace(
         motion, **{name: getattr(motion, name)[::_STRIDE] for name in names}
     )
-    activation = static_optimisation.solve(lifter, sparse, subject).activation.mean(0)
-    return np.exp(-FATIGUE_RATE * seconds * activation)
+    activation = static_optimisation.solve(lifter, sparse, subject).activation
+    return np.repeat(activation, _STRIDE, axis=0)[: len(motion.torque)]
+
+
+def remaining_capacity(
+    rested: Float[np.ndarray, "T n"], time: Float[np.ndarray, " T"], time_in_set: float
+) -> Float[np.ndarray, "T n"]:
+    """Share of each muscle's force that remains, after `time_in_set` seconds of equal work before.
+
+    dF/dt = −`FATIGUE_RATE` · a · F, where a is the activation of a rested body (Ma et al., 2009).
+    """
+    step = time[1] - time[0]
+    work = time_in_set * rested.mean(0) + step * np.cumsum(rested, axis=0)
+    return np.exp(-FATIGUE_RATE * work)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +63,8 @@ class VitalSigns:
     breath_rate: np.ndarray
 
 
-def exercise_intensity(activation: Float[np.ndarray, "T n"], lifter: Lifter) -> float:
-    """Share (0-1) of the heart-rate reserve that a repetition uses when kept up for minutes."""
-    mean = activation.mean(0)
+def exercise_intensity(mean: Float[np.ndarray, " n"], lifter: Lifter) -> float:
+    """Share (0-1) of the heart-rate reserve that mean activations use when kept up for minutes."""
     all_muscles = np.sum(mean * lifter.force) / lifter.force.sum()
     most_active = np.sort(mean)[-2:].mean()
     return float(np.clip(_ALL_MUSCLES * all_muscles + _MOST_ACTIVE * most_active, 0, 1))
@@ -74,16 +77,16 @@ def vital_signs(
     duration: float,
     rng: np.random.Generator,
 ) -> VitalSigns:
-    """Readings during a repetition.
+    """Readings during a set.
 
-    Both rates approach their steady state exponentially from the start of the set. The maximal
+    Both rates approach their steady state exponentially from the start of the work. The maximal
     heart rate is 208 − 0.7 age (Tanaka, Monahan & Seals, J. Am. Coll. Cardiol. 37, 2001).
 
     Args:
       subject: who wears the vest.
       intensity: share of the reserve, see `exercise_intensity`.
-      time_in_set: from the start of the set to the start of this repetition, s.
-      duration: of the repetition, s.
+      time_in_set: duration of the equal work just before, s.
+      duration: of the recording, s.
       rng: for the sensor noise.
     """
     subject_rng = np.random.default_rng([subject.seed, 17])

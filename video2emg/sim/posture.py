@@ -14,6 +14,7 @@ from video2emg.sim.subject import Subject
 
 BALANCE_EVERY = 6  # samples; the centre of mass moves slowly
 BALANCE_ROUNDS = 3
+_BALL = 0.5  # distance from the ankle to the ball of the foot, of the foot's length
 
 
 @dataclasses.dataclass
@@ -63,6 +64,7 @@ class Posture:
       forward: distance of the centre of mass in front of the ankles, m.
       sideways: distance of the centre of mass to the left of the feet's midpoint, m.
       clavicle: elevation of the shoulder girdle by side.
+      heel: how far the heels are raised over the balls of the feet; None for flat feet.
       arms: by side.
       support: of the trunk by a bench; None for standing, balanced over the feet.
     """
@@ -83,12 +85,13 @@ class Posture:
     forward: np.ndarray
     sideways: np.ndarray
     clavicle: dict[str, np.ndarray]
+    heel: np.ndarray | None = None
     arms: dict[str, ArmAngles | ArmReach] = dataclasses.field(default_factory=dict)
     support: Support | None = None
 
 
 def solve(posture: Posture, lifter: Lifter, subject: Subject) -> np.ndarray:
-    """Coordinates [T, nq] of the model in the posture, with both feet flat on the floor."""
+    """Coordinates [T, nq] of the model in the posture, with both feet on the floor."""
     solver = _Solver(posture, lifter, subject)
     solver.spine()
     for side in SIDES:
@@ -203,15 +206,16 @@ class _Solver:
     def legs(self, shift: np.ndarray) -> None:
         """Sets the legs, and the pelvis `shift` [T, 2] m from the midpoint of the feet."""
         p, length = self.posture, self.lifter.length
-        thigh, shank, ground = length["thigh"], length["shank"], length["foot_height"]
+        thigh, shank = length["thigh"], length["shank"]
         ankles, hips = self._ankles(dict.fromkeys(SIDES, 0.0)), self._hips()
         reach = thigh**2 + shank**2 + 2 * thigh * shank * np.cos(p.knee)
         heights = []
         for side in SIDES:
             apart = (kinematics.apply(self.facing, _flat(shift)) + hips[side] - ankles[side])[:, :2]
-            heights.append(np.sqrt(np.maximum(reach - np.sum(apart**2, -1), 0.01)))
+            above = np.sqrt(np.maximum(reach - np.sum(apart**2, -1), 0.01))
+            heights.append(ankles[side][:, 2] + above)
         root = kinematics.apply(self.facing, _flat(shift))
-        root[:, 2] = ground + np.mean(heights, axis=0)
+        root[:, 2] = np.mean(heights, axis=0)
         self._place_legs(root, ankles)
 
     def place_on_bench(self, support: Support) -> None:
@@ -226,12 +230,22 @@ class _Solver:
         self._place_legs(root, self._ankles(support.feet))
 
     def _ankles(self, forward: dict[str, float]) -> dict[str, np.ndarray]:
-        """Position [3] of each ankle in the room, m."""
+        """Position [T, 3] of each ankle in the room, m."""
         stance, ground = self.posture.stance, self.lifter.length["foot_height"]
-        return {
-            side: self.facing @ np.array([forward[side], sign * stance, ground])
-            for side, sign in SIDES.items()
-        }
+        ankles = {}
+        for side, sign in SIDES.items():
+            ankle = self.facing @ np.array([forward[side], sign * stance, ground])
+            ankles[side] = np.tile(ankle, (self.n, 1))
+            if self.posture.heel is not None:  # the foot turns about its ball
+                ball = np.array([_BALL * self.lifter.length["foot"], 0.0, -ground])
+                flat, raised = self._foot(sign, 0.0), self._foot(sign, self.posture.heel)
+                ankles[side] += kinematics.apply(flat - raised, ball)
+        return ankles
+
+    def _foot(self, sign: int, heel: np.ndarray | float) -> np.ndarray:
+        """Orientation [..., 3, 3] of a foot in the room."""
+        toes = self.facing @ kinematics.rotation("z", sign * self.posture.toe_out)
+        return toes @ kinematics.rotation("y", heel)
 
     def _hips(self) -> dict[str, np.ndarray]:
         """Position [T, 3] of each hip from the pelvis, m."""
@@ -246,11 +260,10 @@ class _Solver:
         thigh, shank = length["thigh"], length["shank"]
         self.qpos[:, :3] = root
         for side, sign in SIDES.items():
-            toes = self.facing @ kinematics.rotation("z", sign * p.toe_out)
+            toes = self._foot(sign, 0.0 if p.heel is None else p.heel)
             inwards = self.facing @ np.array([0.0, -sign, 0.0])
-            pole = toes[:, 0] + 1.15 * p.caving[:, None] * inwards
-            ankle = np.tile(ankles[side], (self.n, 1))
-            knee, ankle = kinematics.two_link(root + hips[side], ankle, thigh, shank, pole)
+            pole = self._foot(sign, 0.0)[:, 0] + 1.15 * p.caving[:, None] * inwards
+            knee, ankle = kinematics.two_link(root + hips[side], ankles[side], thigh, shank, pole)
             frame, bend = kinematics.limb_frames(root + hips[side], knee, ankle, bends=-1)
             foot = kinematics.transpose(frame @ kinematics.rotation("y", bend)) @ toes
             self._set(

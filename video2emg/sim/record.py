@@ -1,26 +1,31 @@
-"""Records one trial of the simulated gym as a complete `Clip`."""
+"""Records one set of the simulated gym as a complete `Clip`."""
 
 import dataclasses
 import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from video2emg.core import vocabulary
-from video2emg.core.clip import Clip, validate
+from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
 from video2emg.sim import body, dynamics, fatigue, kinematics, posture, semg, static_optimisation
-from video2emg.sim.exercises import EXERCISES, GRAPH, POSE_RATE, Draft, Exercise
+from video2emg.sim import equipment as gear
+from video2emg.sim import tempo as tempo_lib
+from video2emg.sim.exercises import EXERCISES, GRAPH, Draft, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
+from video2emg.sim.tempo import POSE_RATE, Tempo
 from video2emg.sim.trials import Trial
 
 # Direction of view, degrees; see `raster.Camera`.
 VIEWS = {"front": 180.0, "front_left": 225.0, "left": 270.0, "front_right": 135.0, "right": 90.0}
 MAX_ATTEMPTS = 8
 MAX_RESIDUAL = 0.10  # RMS residual over RMS torque
-MAX_SATURATION = 0.05  # share of a channel's samples with the drive at its limit
+MARGIN = 0.5  # s at most, of the preparation before a repetition
+MAX_SATURATION = 0.08  # share of a channel's samples with the drive at its limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +33,14 @@ class Studio:
     """Cameras and electrodes.
 
     Attributes:
-      views: camera names, of `VIEWS`.
+      views: camera names, of `VIEWS`; none for recordings without pictures.
       size: width and height of the frames, px.
       fps: frames per second; frame times are rounded to the samples of the pose.
       emg_rate: Hz.
       jpeg_quality: 1-95.
       camera_seed: of the exact camera positions; None draws new ones for each trial.
-      montage: muscles with an electrode on either side; empty for the two of the exercise.
+      varied_cameras: whether places, heights and lenses of the cameras vary widely.
+      montage: muscles with an electrode on either side.
       motor_units: whether the EMG is made of motor-unit pulses instead of Gaussian noise.
     """
 
@@ -44,19 +50,20 @@ class Studio:
     emg_rate: float = 1000.0
     jpeg_quality: int = 90
     camera_seed: int | None = None
-    montage: tuple[str, ...] = ()
+    varied_cameras: bool = False
+    montage: tuple[str, ...] = semg.MONTAGE
     motor_units: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Performance:
-    """A simulated repetition before electrodes and cameras.
+    """A simulated set before electrodes and cameras.
 
     Attributes:
-      draft: tempo.
+      tempo: when its repetitions happen.
       load: lifted, kg.
-      errors: severity by name.
-      lifter: the model, with the muscle strength of this repetition.
+      errors: severity by name, of each repetition.
+      lifter: the model, with the muscle strength of a rested body.
       qpos: [T, Q] its coordinates at `POSE_RATE`.
       motion: inverse dynamics.
       solution: muscle activations.
@@ -64,14 +71,14 @@ class Performance:
       channels: electrode names.
       drive: [T, C] neural drive under each electrode.
       heading: of the feet, rad.
-      remaining_capacity: [n] share of each muscle's force left by the earlier repetitions of the
-        set, 1 for a rested body.
-      time_in_set: duration of these earlier repetitions, s.
+      remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
+      intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
+      time_in_set: duration of the equal work done just before, s.
     """
 
-    draft: Draft
+    tempo: Tempo
     load: float
-    errors: dict[str, float]
+    errors: tuple[Mapping[str, float], ...]
     lifter: body.Lifter
     qpos: np.ndarray
     motion: dynamics.Motion
@@ -81,7 +88,18 @@ class Performance:
     drive: np.ndarray
     heading: float
     remaining_capacity: np.ndarray
+    intensity: float
     time_in_set: float
+
+    @property
+    def time(self) -> np.ndarray:
+        """[T] s."""
+        return self.tempo.time
+
+    def during(self, number: int) -> slice:
+        """The samples of repetition `number`, from 0."""
+        cycle = self.tempo.cycles[number]
+        return slice(round(cycle.start * POSE_RATE), round(cycle.end * POSE_RATE) + 1)
 
     @property
     def saturation(self) -> float:
@@ -98,47 +116,62 @@ def perform(
     subject: Subject,
     exercise: Exercise,
     load: float,
-    errors: dict[str, float],
+    errors: Sequence[Mapping[str, float]],
     seed: int,
-    montage: tuple[str, ...] = (),
-    repetitions_before: int = 0,
+    montage: tuple[str, ...] = semg.MONTAGE,
+    time_in_set: float = 0.0,
+    standard_tempo: bool = False,
 ) -> Performance:
-    """Simulates a repetition: motion, torques, muscles.
+    """Simulates a set: motion, torques, muscles.
 
     Args:
       subject: who lifts.
       exercise: the exercise.
       load: kg.
-      errors: severity by name.
+      errors: severity by name, one entry per repetition.
       seed: of everything that varies.
-      montage: muscles with electrodes; empty for those of the exercise.
-      repetitions_before: equal repetitions done just before, which fatigue the muscles.
+      montage: muscles with electrodes.
+      time_in_set: duration of equal work done just before, which has fatigued the muscles, s.
+      standard_tempo: whether the one repetition has the standard tempo, for comparisons.
     """
-    lifter = body.build(subject, exercise.equipment, load, exercise.bench)
     rng = np.random.default_rng([seed, 1])
-    shortening = [
-        (exercise.errors[name].shorten_first * s, exercise.errors[name].shorten_second * s)
-        for name, s in errors.items()
+    side = str(rng.choice(list(vocabulary.SIDES)))
+    equipment = gear.on_side(exercise.equipment, side) if exercise.one_sided else exercise.equipment
+    lifter = body.build(subject, equipment, load, exercise.bench)
+    scales = [_phase_scale(exercise, e) for e in errors]
+    if standard_tempo:
+        [scale] = scales
+        tempo = tempo_lib.standard(scale)
+    else:
+        tempo = _draw_tempo(exercise, scales, rng)
+    manners = list({tuple(sorted(e.items())): e for e in errors}.values()) or [{}]
+    # One seed: repetitions differ by their errors only, and are continuous.
+    poses = [
+        exercise.move(
+            Draft(subject, lifter.length, e, tempo, np.random.default_rng([seed, 2]), side)
+        )
+        for e in manners
     ]
-    first, second = np.max([(0.0, 0.0), *shortening], axis=0)
-    draft = Draft(subject, lifter.length, errors, rng, phase_scale=(1 - first, 1 - second))
-    pose = exercise.move(draft)
-    qpos = dynamics.low_pass(posture.solve(pose, lifter, subject), POSE_RATE)
-    motion = dynamics.inverse_dynamics(lifter, qpos, POSE_RATE, pose.support, pose.heading)
-    time_in_set = repetitions_before * draft.duration
-    remaining = fatigue.remaining_capacity(lifter, motion, subject, time_in_set)
-    lifter = dataclasses.replace(lifter, force=lifter.force * remaining)
-    solution = static_optimisation.solve(lifter, motion, subject)
+    weights = np.ones((1, len(tempo.time)))
+    if len(manners) > 1:
+        member = np.array([[e == manner for e in errors] for manner in manners], float)
+        weights = member @ tempo.weights()
+    solved = [posture.solve(pose, lifter, subject) for pose in poses]
+    qpos = dynamics.low_pass(np.einsum("kt,ktq->tq", weights, np.stack(solved)), POSE_RATE)
+    motion = dynamics.inverse_dynamics(
+        lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
+    )
+    rested = fatigue.rested_activation(lifter, motion, subject)
+    remaining = fatigue.remaining_capacity(rested, tempo.time, time_in_set)
+    solution = static_optimisation.solve(lifter, motion, subject, remaining)
     muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
     channels = tuple(
-        vocabulary.channel(side, muscle)
-        for side in vocabulary.SIDES
-        for muscle in montage or exercise.muscles
+        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
     )
     return Performance(
-        draft=draft,
+        tempo=tempo,
         load=load,
-        errors=errors,
+        errors=tuple(errors),
         lifter=lifter,
         qpos=qpos,
         motion=motion,
@@ -148,17 +181,53 @@ def perform(
         drive=np.stack(
             [semg.drive_at_electrode(muscle_drive, lifter.muscles, c) for c in channels], -1
         ),
-        heading=pose.heading,
+        heading=poses[0].heading,
         remaining_capacity=remaining,
+        intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
         time_in_set=time_in_set,
     )
+
+
+def _phase_scale(exercise: Exercise, errors: Mapping[str, float]) -> tuple[float, float]:
+    """Factors on the durations of both phases; some errors make them shorter."""
+    shortening = [
+        (exercise.errors[name].shorten_first * s, exercise.errors[name].shorten_second * s)
+        for name, s in errors.items()
+    ]
+    first, second = np.max([(0.0, 0.0), *shortening], axis=0)
+    return float(1 - first), float(1 - second)
+
+
+def _draw_tempo(
+    exercise: Exercise, scales: Sequence[tuple[float, float]], rng: np.random.Generator
+) -> Tempo:
+    """The tempo of a set; without repetitions it has a length only."""
+    if not scales:
+        return tempo_lib.still(rng)
+    return tempo_lib.draw(
+        rng,
+        scales,
+        concentric=_concentric_phase(exercise),
+        hold=exercise.hold,
+        can_be_racked=exercise.equipment.startswith("barbell"),
+    )
+
+
+def _concentric_phase(exercise: Exercise) -> int:
+    """Which of the two phases of a repetition lifts the load, 0 or 1."""
+    if exercise.name not in GRAPH.actions:
+        return int(exercise.lowers_first)
+    moving = [
+        step.phase for step in GRAPH.action(exercise.name).steps if step.phase != "preparation"
+    ]
+    return moving.index("concentric")
 
 
 def record(trial: Trial, studio: Studio) -> Clip:
     """Records a trial; a pure function of its arguments.
 
-    A repetition that the subject cannot do (residual torques, or saturated muscles) is repeated
-    with another seed and less load.
+    A set that the subject cannot do (residual torques, or saturated muscles) is repeated with
+    another seed and less load.
 
     Raises:
       UserError: no attempt succeeded, or a view is unknown.
@@ -177,7 +246,9 @@ def record(trial: Trial, studio: Studio) -> Clip:
     )
 
 
-def attempt_trial(trial: Trial, attempt: int, montage: tuple[str, ...] = ()) -> Performance:
+def attempt_trial(
+    trial: Trial, attempt: int, montage: tuple[str, ...] = semg.MONTAGE
+) -> Performance:
     """Attempt number `attempt` (from 0).
 
     Each attempt has another seed and less load; later ones also have milder errors.
@@ -186,9 +257,12 @@ def attempt_trial(trial: Trial, attempt: int, montage: tuple[str, ...] = ()) -> 
     low, _, step = exercise.loads
     load = max(low, low + step * float(np.floor((trial.load * 0.85**attempt - low) / step)))
     milder = 0.8 ** max(attempt - 2, 0)
-    errors = {name: severity * milder for name, severity in trial.errors}
-    seed, before = trial.seed + 7919 * attempt, trial.repetition - 1
-    return perform(trial.subject, exercise, load, errors, seed, montage, before)
+    errors = [
+        {name: severity * milder for name, severity in repetition}
+        for repetition in trial.repetitions
+    ]
+    seed = trial.seed + 7919 * attempt
+    return perform(trial.subject, exercise, load, errors, seed, montage, trial.time_in_set)
 
 
 def surface_emg(
@@ -205,7 +279,7 @@ def surface_emg(
             semg.simulate_channel(
                 performance.muscle_drive,
                 performance.lifter.muscles,
-                performance.draft.time,
+                performance.time,
                 acceleration[:, joint],
                 channel,
                 subject,
@@ -220,16 +294,19 @@ def surface_emg(
 
 def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int) -> Clip:
     """Adds EMG, frames and labels to a performance."""
-    subject, draft, motion = trial.subject, performance.draft, performance.motion
+    subject, motion = trial.subject, performance.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
     emg = surface_emg(performance, subject, studio, rng)
     camera_rng = rng if studio.camera_seed is None else np.random.default_rng(studio.camera_seed)
     frames, frame_view, frame_time = _film(performance, studio, camera_rng)
     to_subject = kinematics.rotation("z", -performance.heading)
-    boundaries = draft.boundaries()
-    action = GRAPH.action(trial.exercise)
-    step_of_error = {edge.error: step.id for step, edge in action.pairs}
-    vitals = _vital_signs(trial, performance)
+    vitals = fatigue.vital_signs(
+        subject,
+        performance.intensity,
+        performance.time_in_set,
+        performance.tempo.duration,
+        np.random.default_rng([trial.seed, 3]),
+    )
     return Clip(
         clip_id=f"gymsim_{subject.id}_{trial.exercise}_{trial.index:05d}",
         dataset="gymsim",
@@ -249,17 +326,12 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
         ),
         joints=vocabulary.FLEX_21,
         pose=(motion.joints @ to_subject.T).astype(np.float32),
-        pose_time=draft.time,
+        pose_time=performance.time,
         dofs=vocabulary.DOFS,
         torque=motion.named_torque.astype(np.float32),
         drive=performance.drive.astype(np.float32),
         load=performance.load,
-        phases=tuple(
-            (step.id, float(start), float(end))
-            for step, start, end in zip(action.steps, boundaries, boundaries[1:], strict=False)
-        ),
-        errors=tuple((step_of_error[name], name, s) for name, s in performance.errors.items()),
-        score=_score(trial.exercise, performance.errors, rng),
+        repetitions=_repetitions(trial.exercise, performance, rng),
         heart_rate=vitals.heart_rate.astype(np.float32),
         heart_time=vitals.time,
         breath_rate=vitals.breath_rate.astype(np.float32),
@@ -268,7 +340,33 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
     )
 
 
-def _score(exercise: str, errors: dict[str, float], rng: np.random.Generator) -> float:
+def _repetitions(
+    exercise: str, performance: Performance, rng: np.random.Generator
+) -> tuple[Repetition, ...]:
+    """Bounds and labels of each repetition; only exercises of the graph have labels."""
+    repetitions, ready = [], 0.0
+    for cycle, errors in zip(performance.tempo.cycles, performance.errors, strict=True):
+        labels = {}
+        if exercise in GRAPH.actions:
+            action = GRAPH.action(exercise)
+            step_of_error = {edge.error: step.id for step, edge in action.pairs}
+            bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
+            labels = {
+                "phases": tuple(
+                    (step.id, float(start), float(end))
+                    for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
+                ),
+                "errors": tuple((step_of_error[name], name, s) for name, s in errors.items()),
+                "score": _score(exercise, errors, rng),
+            }
+        repetitions.append(
+            Repetition(start=cycle.start, end=cycle.end, complete=cycle.complete, **labels)
+        )
+        ready = cycle.end
+    return tuple(repetitions)
+
+
+def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator) -> float:
     """Score (0-100) of the errors, with the noise of an annotator."""
     action = GRAPH.action(exercise)
     weights = zip(action.pairs, action.penalties, strict=True)
@@ -278,20 +376,9 @@ def _score(exercise: str, errors: dict[str, float], rng: np.random.Generator) ->
     return float(np.clip(score, 0, 100))
 
 
-def _vital_signs(trial: Trial, performance: Performance) -> fatigue.VitalSigns:
-    """Readings of the vest, which is worn in sets only; none for a single repetition."""
-    if not trial.set_length:
-        return fatigue.VitalSigns(np.zeros(0), np.zeros(0), np.zeros(0))
-    intensity = fatigue.exercise_intensity(performance.solution.activation, performance.lifter)
-    rng = np.random.default_rng([trial.seed, 3])
-    return fatigue.vital_signs(
-        trial.subject, intensity, performance.time_in_set, performance.draft.duration, rng
-    )
-
-
 def _force_lost(performance: Performance) -> list[float]:
-    """Share of the force lost to fatigue, under each electrode."""
-    remaining, muscles = performance.remaining_capacity[None], performance.lifter.muscles
+    """Share of the force lost to fatigue under each electrode, at the end of the set."""
+    remaining, muscles = performance.remaining_capacity[-1:], performance.lifter.muscles
     return [
         1 - float(semg.drive_at_electrode(remaining, muscles, c)[0]) for c in performance.channels
     ]
@@ -301,20 +388,14 @@ def _film(
     performance: Performance, studio: Studio, rng: np.random.Generator
 ) -> tuple[list[bytes], np.ndarray, np.ndarray]:
     """JPEG frames of all views, the view of each frame, and its time in s."""
-    time, motion = performance.draft.time, performance.motion
+    time, motion = performance.time, performance.motion
     frame_times = np.arange(0, time[-1] + 1e-9, 1 / studio.fps)
     index = np.unique(np.round(frame_times * POSE_RATE).astype(int))
     scene = Scene(performance.lifter.model)
     position, rotation = motion.geom_position[index], motion.geom_rotation[index]
     frames, view = [], []
     for v, name in enumerate(studio.views):
-        camera = Camera(
-            azimuth_deg=VIEWS[name] + rng.normal(0, 2),
-            elevation_deg=-7 + rng.normal(0, 1),
-            distance=3.05 + rng.normal(0, 0.06),
-            look_at=(0.0, 0.0, 1.1),
-            size=studio.size,
-        )
+        camera = _camera(name, studio, rng)
         for picture in scene.film(position, rotation, camera):
             buffer = io.BytesIO()
             Image.fromarray(picture).save(buffer, "JPEG", quality=studio.jpeg_quality)
@@ -324,20 +405,33 @@ def _film(
     return frames, np.array(view, np.int32), times
 
 
+def _camera(view: str, studio: Studio, rng: np.random.Generator) -> Camera:
+    """Draws the exact place and lens of a camera; the walls limit its distance."""
+    if studio.varied_cameras:
+        distance = rng.uniform(2.4, 3.1)
+        azimuth, elevation = rng.normal(0, 9), np.clip(rng.normal(-7, 4.5), -18, 3)
+        angle = np.rad2deg(2 * np.arctan(1.26 / distance)) * rng.uniform(0.92, 1.15)
+    else:
+        azimuth, elevation = rng.normal(0, 2), -7 + rng.normal(0, 1)
+        distance, angle = 3.05 + rng.normal(0, 0.06), 45.0
+    return Camera(
+        azimuth_deg=VIEWS[view] + azimuth,
+        elevation_deg=float(elevation),
+        distance=float(distance),
+        look_at=(0.0, 0.0, 1.1),
+        fovy_deg=float(angle),
+        size=studio.size,
+    )
+
+
 def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
     """JSON-able facts that no other field of the clip holds."""
-    subject, about_set = trial.subject, {}
-    if trial.set_length:
-        about_set = {
-            "repetition": trial.repetition,
-            "set_of": trial.set_length,
-            "force_lost": _force_lost(performance),
-        }
-    return {
+    subject, exercise = trial.subject, EXERCISES[trial.exercise]
+    labels = {"graph": GRAPH.label} if trial.exercise in GRAPH.actions else {}
+    return labels | {
         "simulated": True,
         "licence": "CC0",
         "source": "video2emg.sim",
-        "graph": GRAPH.label,
         "filters": [],
         "seed": trial.seed,
         "attempts": attempts,
@@ -345,6 +439,11 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
         "residual": performance.solution.relative_residual,
         "saturation": performance.saturation,
         "gain_mv": [semg.electrode(subject, c).gain for c in performance.channels],
+        "prime_muscles": exercise.muscles,
+        "family": exercise.family or exercise.name,
+        "time_in_set_s": trial.time_in_set,
+        "force_lost": _force_lost(performance),
+        "racked": performance.tempo.racked,
         "subject": {
             "height_m": subject.height,
             "mass_kg": subject.mass,
@@ -352,5 +451,4 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
             "strength": subject.strength,
             "skill": subject.skill,
         },
-        **about_set,
     }

@@ -85,6 +85,30 @@ SITES = {
         0.50,
         "elbow",
     ),
+    "brachioradialis": Site({"brachioradialis": 1.0}, {"biceps_short": 0.05}, 0.55, "wrist"),
+    "rectus_abdominis": Site({"rectus_abdominis": 1.0}, {"external_oblique": 0.06}, 0.20, "hip"),
+    "external_oblique": Site(
+        {"external_oblique": 0.8, "internal_oblique": 0.2}, {"rectus_abdominis": 0.06}, 0.22, "hip"
+    ),
+    "gluteus_medius": Site({"gluteus_medius": 1.0}, {"gluteus_maximus": 0.08}, 0.25, "hip"),
+    "rectus_femoris": Site(
+        {"rectus_femoris": 1.0}, {"vastus_lateralis": 0.08, "vastus_medialis": 0.05}, 0.35, "knee"
+    ),
+    "vastus_medialis": Site(
+        {"vastus_medialis": 1.0}, {"rectus_femoris": 0.06, "adductor_magnus": 0.03}, 0.42, "knee"
+    ),
+    "semitendinosus": Site(
+        {"semitendinosus": 1.0},
+        {"biceps_femoris_long": 0.08, "adductor_magnus": 0.05},
+        0.33,
+        "knee",
+    ),
+    "adductor_magnus": Site(
+        {"adductor_magnus": 0.7, "adductor_longus": 0.3}, {"semitendinosus": 0.08}, 0.20, "hip"
+    ),
+    "tibialis_anterior": Site({"tibialis_anterior": 1.0}, {"peroneus": 0.06}, 0.45, "ankle"),
+    "gastrocnemius": Site({"gastrocnemius": 1.0}, {"soleus": 0.10}, 0.35, "ankle"),
+    "soleus": Site({"soleus": 1.0}, {"gastrocnemius": 0.12, "peroneus": 0.05}, 0.30, "ankle"),
 }
 
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
@@ -92,17 +116,8 @@ _LOW, _HIGH = 60.0, 120.0
 _HUM = 50.0  # Hz
 _MIN_PULSES, _MAX_PULSES = 250.0, 6000.0  # of motor units per second, at rest and full drive
 
-# Sixteen electrodes (eight muscles per side) for all exercises, as many as FLEX's device has.
-MONTAGE_16 = (
-    "biceps_brachii",
-    "triceps_brachii",
-    "anterior_deltoid",
-    "pectoralis_major",
-    "latissimus_dorsi",
-    "erector_spinae",
-    "gluteus_maximus",
-    "vastus_lateralis",
-)
+# Every muscle that has a site, in the order of the vocabulary; on both sides, in all exercises.
+MONTAGE = tuple(name for name in vocabulary.MUSCLES if name in SITES)
 
 
 @dataclasses.dataclass(frozen=True)

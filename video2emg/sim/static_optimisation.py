@@ -37,14 +37,27 @@ class Solution:
     relative_residual: float
 
 
-def solve(lifter: Lifter, motion: Motion, subject: Subject) -> Solution:
+def solve(
+    lifter: Lifter,
+    motion: Motion,
+    subject: Subject,
+    remaining: Float[np.ndarray, "T n"] | None = None,
+) -> Solution:
     """Muscle activations that produce the torques of a motion with the least sum of squares.
 
     Minimises Σ a² + 0.5 Σ ((τ − M a) / tolerance)² with lower ≤ a ≤ 1. M is the moment arm times
     the force at the current length and velocity (Crowninshield & Brand, 1981, with squares). The
     lower bound is the co-contraction.
+
+    Args:
+      lifter: the model.
+      motion: its torques, moment arms and muscle lengths.
+      subject: who.
+      remaining: share of each muscle's force that is not lost to fatigue; all by default.
     """
     capacity = lifter.force * force_length_velocity(motion, subject, lifter)
+    if remaining is not None:
+        capacity = capacity * remaining
     moment = motion.moment_arm * capacity[:, None, :]
     lower = cocontraction(moment, motion.torque, subject)
     scaled = moment / motion.tolerance[:, None]

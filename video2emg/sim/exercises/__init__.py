@@ -1,13 +1,14 @@
 """Exercises of the simulated gym: how they move, one module per kind of equipment.
 
 The knowledge graph `GRAPH` says which errors may occur, at which key step, and their penalties.
+Movements that are not in it have no labels.
 """
 
 from collections.abc import Iterable
 
 from video2emg.fkg.load import load
-from video2emg.sim.exercises import barbell, dumbbell, presses, pulls
-from video2emg.sim.exercises.common import POSE_RATE, Draft, Effect, Error, Exercise
+from video2emg.sim.exercises import barbell, dumbbell, free, plain, presses, pulls
+from video2emg.sim.exercises.common import Draft, Effect, Error, Exercise
 
 
 def registry(exercises: Iterable[Exercise]) -> dict[str, Exercise]:
@@ -32,7 +33,9 @@ def registry(exercises: Iterable[Exercise]) -> dict[str, Exercise]:
 
 
 EXERCISES = registry(
-    exercise for module in (barbell, dumbbell, presses, pulls) for exercise in module.EXERCISES
+    exercise
+    for module in (barbell, dumbbell, presses, pulls, plain, free)
+    for exercise in module.EXERCISES
 )
 # Six exercises without a bench. Their graph has no errors in the preparation.
 STANDING = (
@@ -48,7 +51,6 @@ GRAPH = load("gymsim")
 __all__ = [
     "EXERCISES",
     "GRAPH",
-    "POSE_RATE",
     "STANDING",
     "Draft",
     "Effect",

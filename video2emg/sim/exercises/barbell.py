@@ -9,7 +9,8 @@ from video2emg.sim.posture import ArmReach, Posture
 SIDES = {"right": -1, "left": 1}
 
 
-def _squat(draft: Draft) -> Posture:
+def squat_without_arms(draft: Draft) -> Posture:
+    """Legs and trunk of a squat."""
     posture, rng, severity = draft.neutral((0.105, 0.135)), draft.rng, draft.severity
     height = draft.subject.height / 1.75
     p = draft.progress()
@@ -27,12 +28,26 @@ def _squat(draft: Draft) -> Posture:
     sign = SIDES[draft.weak_side]
     posture.sideways = posture.sideways - sign * 0.07 * height * severity("lateral_shift") * p
     posture.pelvis_roll = posture.pelvis_roll + sign * 0.06 * severity("lateral_shift") * p
+    return posture
+
+
+def carry_on_back(draft: Draft, posture: Posture) -> Posture:
+    """Hands on the bar behind the neck; the trunk leans forward to bring the bar over the feet."""
+    height = draft.subject.height / 1.75
+    posture.pelvis_pitch = posture.pelvis_pitch + 0.10
+    posture.lumbar_flexion = posture.lumbar_flexion + 0.05
+    posture.thoracic = posture.thoracic + 0.06
+    posture.neck = posture.neck - 0.15
     for side, y in SIDES.items():
         hand = np.array([-0.075, y * 0.40 * height, 0.03])
         posture.arms[side] = ArmReach(
             np.tile(hand, (len(draft), 1)), (-0.45, y * 0.25, -1.0), "chest", bar=False
         )
     return posture
+
+
+def _squat(draft: Draft) -> Posture:
+    return carry_on_back(draft, squat_without_arms(draft))
 
 
 def _overhead_press(draft: Draft) -> Posture:
@@ -63,11 +78,11 @@ def _overhead_press(draft: Draft) -> Posture:
     return posture
 
 
-def _romanian_deadlift(draft: Draft) -> Posture:
+def hinge_without_arms(draft: Draft) -> Posture:
+    """Legs and trunk of a Romanian deadlift."""
     posture, rng, severity = draft.neutral(), draft.rng, draft.severity
-    length, height = draft.length, draft.subject.height / 1.75
-    squatting, away = severity("knees_bent"), severity("bar_away")
-    p = draft.progress()
+    height = draft.subject.height / 1.75
+    squatting, p = severity("knees_bent"), draft.progress()
     depth = 1 - 0.5 * severity("partial_range")
     pitch = rng.uniform(1.0, 1.2) * depth - 0.30 * squatting
     posture.pelvis_pitch = posture.pelvis_pitch + pitch * p
@@ -77,6 +92,13 @@ def _romanian_deadlift(draft: Draft) -> Posture:
     posture.neck = posture.neck - 0.3 * p
     sign = SIDES[draft.weak_side]
     posture.sideways = posture.sideways - sign * 0.07 * height * severity("lateral_shift") * p
+    return posture
+
+
+def _romanian_deadlift(draft: Draft) -> Posture:
+    posture, length = hinge_without_arms(draft), draft.length
+    height, p = draft.subject.height / 1.75, draft.progress()
+    away = draft.severity("bar_away")
     arm = length["upper_arm"] + length["forearm"] + body.GRIP * length["hand"]
     spread = body.hand_spread(draft.subject, "barbell_hanging")
     wide = spread - length["shoulder"] * body.width_factor(draft.subject)
@@ -106,6 +128,7 @@ EXERCISES = (
             "lateral_shift": Error(Effect("vastus_lateralis", "asymmetry", +1)),
         },
         move=_squat,
+        family="squat",
     ),
     Exercise(
         id=1,
@@ -136,5 +159,6 @@ EXERCISES = (
             "lateral_shift": Error(Effect("biceps_femoris", "asymmetry", +1)),
         },
         move=_romanian_deadlift,
+        family="hinge",
     ),
 )

@@ -1,8 +1,8 @@
-"""Definition of an exercise, and what all exercises share: tempo, noise, a neutral stance."""
+"""Definition of an exercise, and what all exercises share: noise, a neutral stance."""
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from video2emg.sim.bench import Bench
 from video2emg.sim.equipment import Equipment
 from video2emg.sim.posture import ArmAngles, Posture
 from video2emg.sim.subject import Subject
-
-POSE_RATE = 50.0  # Hz
-DURATION = (2.6, 4.0)  # s, shortest and longest clip
+from video2emg.sim.tempo import POSE_RATE, Tempo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +54,17 @@ class Exercise:
         reordering exercises does not change any data.
       name: as in `Clip.action` and in the knowledge graph.
       equipment: where the load is.
-      muscles: the two muscles with electrodes, on both sides.
+      muscles: the two prime movers, on which FLEX would put electrodes.
       loads: lightest, heaviest and step of the load, kg (total, or per hand for dumbbells).
       errors: by name; the same as in the knowledge graph.
-      move: makes the posture of a repetition; see `Draft`.
+      move: makes the posture of a set; see `Draft`.
       bench: the bench that supports the trunk, if any.
+      hold: shortest and longest pause at the turning point, s; None for the usual one.
+      repetitions: fewest and most of a set; None for as many as the dataset wants.
+      one_sided: whether one hand lifts; `equipment` is then that of the right hand.
+      lowers_first: whether the first phase lowers the load or the body, where the knowledge graph
+        does not say it.
+      family: exercises that are held out together, because they are the same movement.
     """
 
     id: int
@@ -71,14 +75,22 @@ class Exercise:
     errors: dict[str, Error]
     move: Callable[["Draft"], Posture]
     bench: Bench | None = None
+    hold: tuple[float, float] | None = None
+    repetitions: tuple[int, int] | None = None
+    one_sided: bool = False
+    lowers_first: bool = False
+    family: str = ""
 
 
 class Draft:
-    """A repetition before its posture is made: subject, tempo, errors, and random numbers.
+    """A set before its posture is made: subject, tempo, errors, and random numbers.
+
+    All repetitions of a draft are done in the same manner: with the same errors.
 
     Attributes:
       subject: who.
       length: segment lengths, m.
+      tempo: when the repetitions happen.
       time: [T] s.
       rng: for everything that varies.
       weak_side: `left` or `right`, the side that one-sided errors affect.
@@ -88,29 +100,24 @@ class Draft:
         self,
         subject: Subject,
         length: dict[str, float],
-        errors: dict[str, float],
+        errors: Mapping[str, float],
+        tempo: Tempo,
         rng: np.random.Generator,
-        phase_scale: tuple[float, float] = (1.0, 1.0),
+        weak_side: str = "left",
     ):
-        """Draws the tempo.
+        """Keeps the arguments.
 
         Args:
           subject: who.
           length: segment lengths, m.
           errors: severity by name.
+          tempo: when the repetitions happen.
           rng: for everything that varies.
-          phase_scale: factors on the durations of the two phases.
+          weak_side: `left` or `right`.
         """
-        self.subject, self.length, self.rng = subject, length, rng
+        self.subject, self.length, self.tempo, self.rng = subject, length, tempo, rng
+        self.weak_side, self.time = weak_side, tempo.time
         self._errors = errors
-        self.weak_side = str(rng.choice(["left", "right"]))
-        self._rest = rng.uniform(0.2, 0.5)
-        self._first = rng.uniform(0.9, 1.45) * phase_scale[0]
-        self._hold = rng.uniform(0.05, 0.25)
-        self._second = rng.uniform(0.95, 1.5) * phase_scale[1]
-        moving = self._rest + self._first + self._hold + self._second
-        self.duration = float(np.clip(moving + rng.uniform(0.2, 0.4), *DURATION))
-        self.time = np.arange(round(self.duration * POSE_RATE) + 1) / POSE_RATE
 
     def __len__(self) -> int:
         return len(self.time)
@@ -121,21 +128,11 @@ class Draft:
 
     def progress(self, lag: float = 0.0) -> np.ndarray:
         """[T] 0 at rest, 1 at the turning point of the movement; `lag` in s delays it."""
-        t = self.time - lag - self._rest
-        first = kinematics.minimum_jerk(t / self._first)
-        second = kinematics.minimum_jerk((t - self._first - self._hold) / self._second)
-        return first - second
+        return self.tempo.progress(self.time - lag)
 
     def pulse(self, ahead: float = 0.0) -> np.ndarray:
         """[T] a pulse of height 1 while the first phase accelerates, shifted `ahead` s earlier."""
-        centre = self._rest + 0.35 * self._first - ahead
-        return np.exp(-(((self.time - centre) / (0.22 * self._first)) ** 2))
-
-    def boundaries(self) -> tuple[float, float, float, float]:
-        """Start of the clip, start of the first and second phase, end of the movement, s."""
-        turn = self._rest + self._first + self._hold / 2
-        end = self._rest + self._first + self._hold + self._second
-        return 0.0, self._rest, turn, min(end, self.duration)
+        return self.tempo.pulse(self.time + ahead)
 
     def sway(self, size: float) -> np.ndarray:
         """[T] random sway; novices sway more."""

@@ -16,7 +16,8 @@ def _swing(draft: Draft, posture: Posture, severity: float) -> None:
     posture.pelvis_pitch = posture.pelvis_pitch + severity * (0.12 * dip - 0.08 * throw)
 
 
-def _curl(draft: Draft) -> Posture:
+def curl(draft: Draft) -> Posture:
+    """Both arms curl."""
     posture, rng, severity = draft.neutral(), draft.rng, draft.severity
     top = rng.uniform(2.15, 2.45) - 1.1 * severity("partial_range")
     bottom = rng.uniform(0.12, 0.28)
@@ -39,7 +40,8 @@ def _curl(draft: Draft) -> Posture:
     return posture
 
 
-def _lateral_raise(draft: Draft) -> Posture:
+def lateral_raise(draft: Draft) -> Posture:
+    """Both arms are raised to the sides."""
     posture, rng, severity = draft.neutral(), draft.rng, draft.severity
     top = np.deg2rad(
         rng.uniform(80, 92) + 40 * severity("too_high") - 50 * severity("partial_range")
@@ -62,7 +64,8 @@ def _lateral_raise(draft: Draft) -> Posture:
     return posture
 
 
-def _front_raise(draft: Draft) -> Posture:
+def front_raise(draft: Draft) -> Posture:
+    """Both arms are raised to the front."""
     posture, rng, severity = draft.neutral(), draft.rng, draft.severity
     top = np.deg2rad(
         rng.uniform(82, 95) + 40 * severity("too_high") - 50 * severity("partial_range")
@@ -97,7 +100,8 @@ EXERCISES = (
             "torso_swing": Error(Effect("anterior_deltoid", "peak", +1), shorten_first=0.35),
             "uneven_arms": Error(Effect("biceps_brachii", "asymmetry", +1)),
         },
-        move=_curl,
+        move=curl,
+        family="curl",
     ),
     Exercise(
         id=4,
@@ -112,7 +116,8 @@ EXERCISES = (
             "torso_swing": Error(Effect("medial_deltoid", "peak", +1), shorten_first=0.35),
             "uneven_arms": Error(Effect("medial_deltoid", "asymmetry", +1)),
         },
-        move=_lateral_raise,
+        move=lateral_raise,
+        family="raise",
     ),
     Exercise(
         id=5,
@@ -127,6 +132,7 @@ EXERCISES = (
             "torso_swing": Error(Effect("anterior_deltoid", "peak", +1), shorten_first=0.35),
             "uneven_arms": Error(Effect("anterior_deltoid", "asymmetry", +1)),
         },
-        move=_front_raise,
+        move=front_raise,
+        family="raise",
     ),
 )

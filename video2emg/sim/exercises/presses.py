@@ -160,7 +160,7 @@ EXERCISES = (
         loads=(20.0, 55.0, 2.5),
         errors={
             "grip_wide": Error(Effect("triceps_brachii", "mean", -1)),
-            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.75),
             "partial_range": Error(Effect("pectoralis_major", "peak", -1)),
             "bar_to_neck": Error(Effect("triceps_brachii", "mean", +1)),
             "hips_lifted": Error(Effect("pectoralis_major", "peak", -1)),
@@ -177,7 +177,7 @@ EXERCISES = (
         loads=(15.0, 35.0, 2.5),
         errors={
             "grip_wide": Error(Effect("pectoralis_major", "mean", +1)),
-            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.75),
             "partial_range": Error(Effect("anterior_deltoid", "peak", -1)),
             "bar_forward": Error(Effect("anterior_deltoid", "mean", +1)),
             "uneven_arms": Error(Effect("pectoralis_major", "asymmetry", +1)),
@@ -193,7 +193,7 @@ EXERCISES = (
         loads=(6.0, 18.0, 1.0),
         errors={
             "arms_upright": Error(Effect("triceps_brachii", "mean", -1)),
-            "dropped": Error(Effect("latissimus_dorsi", "peak", +1), shorten_first=0.65),
+            "dropped": Error(Effect("latissimus_dorsi", "peak", +1), shorten_first=0.75),
             "partial_range": Error(Effect("triceps_brachii", "mean", -1)),
             "elbows_flared": Error(Effect("triceps_brachii", "mean", -1)),
             "pressed_out": Error(Effect("triceps_brachii", "mean", -1)),
@@ -211,7 +211,7 @@ EXERCISES = (
         errors={
             "over_face": Error(Effect("pectoralis_major", "mean", -1)),
             "forearms_tilted": Error(Effect("triceps_brachii", "mean", -1)),
-            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.65),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.75),
             "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
             "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
         },
@@ -227,7 +227,7 @@ EXERCISES = (
         errors={
             "over_face": Error(Effect("anterior_deltoid", "mean", -1)),
             "forearms_tilted": Error(Effect("triceps_brachii", "mean", -1)),
-            "dropped": Error(Effect("anterior_deltoid", "peak", +1), shorten_first=0.65),
+            "dropped": Error(Effect("anterior_deltoid", "peak", +1), shorten_first=0.75),
             "partial_range": Error(Effect("anterior_deltoid", "mean", -1)),
             "bar_forward": Error(Effect("anterior_deltoid", "mean", +1)),
             "uneven_arms": Error(Effect("anterior_deltoid", "asymmetry", +1)),
@@ -243,7 +243,7 @@ EXERCISES = (
         loads=(4.0, 12.0, 1.0),
         errors={
             "hands_low": Error(Effect("anterior_deltoid", "mean", +1)),
-            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.45),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.6),
             "too_deep": Error(Effect("pectoralis_major", "mean", +1)),
             "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
             "bent_elbows": Error(Effect("pectoralis_major", "mean", -1)),
@@ -260,7 +260,7 @@ EXERCISES = (
         loads=(3.0, 9.0, 1.0),
         errors={
             "arms_wide": Error(Effect("pectoralis_major", "mean", +1)),
-            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.5),
+            "dropped": Error(Effect("pectoralis_major", "peak", +1), shorten_first=0.72),
             "partial_range": Error(Effect("pectoralis_major", "mean", -1)),
             "past_chest": Error(Effect("triceps_brachii", "mean", -1)),
             "uneven_arms": Error(Effect("pectoralis_major", "asymmetry", +1)),
@@ -280,7 +280,7 @@ EXERCISES = (
             "partial_range": Error(Effect("triceps_brachii", "mean", +1)),
             "back_arch": Error(Effect("medial_deltoid", "mean", -1)),
             "uneven_arms": Error(Effect("triceps_brachii", "asymmetry", +1)),
-            "dropped": Error(Effect("medial_deltoid", "peak", +1), shorten_second=0.65),
+            "dropped": Error(Effect("medial_deltoid", "peak", +1), shorten_second=0.75),
         },
         move=_seated_press,
         bench=SEAT,

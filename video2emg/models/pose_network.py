@@ -1,0 +1,193 @@
+"""Features of a moving body, for its left and for its right side.
+
+The muscles of the left side read features of the body. Those of the right side read features of the
+mirrored body. One network computes both, so that left and right are treated alike.
+
+Axes: S = 2 sides, as in `vocabulary.SIDES`; T frames; I instants of the features; J joints.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from video2emg.core import vocabulary
+from video2emg.models.blocks import MLP, Dtype
+
+# Values at regular times, for each side or for both (S = 1), and which are known.
+Signal = tuple[Float[Array, "B S T F"], Bool[Array, "B S T F"]]
+
+
+def mirrored_pose(pose: Float[Array, "B T J 3"], joints: Sequence[str]) -> Float[Array, "B T J 3"]:
+    """The mirror image of a pose: left and right joints change places, and y its sign."""
+    order = np.array(vocabulary.mirror_order(joints), np.int32)
+    return pose[:, :, order] * np.array([1, -1, 1], np.float32)
+
+
+def interpolation(
+    frames: int, frame_rate: float, instants: int, rate: float, delay: int = 0
+) -> Float[np.ndarray, "I T"]:
+    """Weights of the frames in the values at regular instants, linear in time.
+
+    Args:
+      frames: T.
+      frame_rate: of the frames, Hz.
+      instants: I.
+      rate: of the instants, Hz.
+      delay: frames; an instant shows what was filmed so much earlier.
+
+    Returns:
+      Each row sums to one. Rows before the first frame are zero. After the last frame its value
+      holds.
+    """
+    place = np.round(np.arange(instants) * (frame_rate / rate) - delay, 6)
+    distance = np.abs(np.arange(frames) - np.minimum(place, frames - 1)[:, None])
+    weight = np.where(place[:, None] < 0, 0.0, np.maximum(1 - distance, 0.0))
+    return weight.astype(np.float32)
+
+
+def resample(signal: Signal, weight: Float[np.ndarray, "I T"]) -> Signal:
+    """Interpolates a signal; a value is known if all that it is made of is known."""
+    values, known = signal
+    complete = jnp.einsum("it,bstf->bsif", weight, known.astype(jnp.float32)) > 0.999
+    values = jnp.einsum("it,bstf->bsif", weight, jnp.where(known, values, 0.0))
+    return jnp.where(complete, values, 0.0), complete
+
+
+def context_filters(
+    instants: int, rate: float, seconds: float, count: int, ahead: int | None = None
+) -> Float[np.ndarray, "K I I"]:
+    """Linear filters that show the time around an instant, near in detail and far in outline.
+
+    The filters are triangles. Their distances from the instant grow geometrically up to `seconds`,
+    and their widths grow with them. What lies outside the window counts as zero.
+
+    Args:
+      instants: I, in a window.
+      rate: of the instants, Hz.
+      seconds: the longest distance, s.
+      count: of the filters on each side, at most.
+      ahead: how many later instants may be seen; None for no limit.
+
+    Returns:
+      K filters. Row i of a filter holds the weights of all instants for instant i.
+    """
+    distances = np.unique(np.round(np.geomspace(1, max(seconds * rate, 2), count)))
+    widths = np.diff(distances, append=2 * distances[-1] - distances[-2])
+    offset = np.arange(instants) - np.arange(instants)[:, None]
+    if ahead is not None:
+        offset = np.where(offset <= ahead, offset, np.inf)
+    filters = [
+        np.maximum(1 - np.abs(offset - sign * distance) / width, 0) / width
+        for distance, width in zip(distances, widths, strict=True)
+        for sign in (-1, 1)
+    ]
+    return np.stack([x for x in filters if x.any()]).astype(np.float32)
+
+
+class PoseNetwork(nn.Module):
+    """Features of the body and of its mirror image, at regular instants.
+
+    The features of an instant depend on the positions and velocities around it. They hold no
+    absolute time: a movement later in the window gives the same features later, apart from the
+    edges of the window.
+
+    Attributes:
+      joints: names of the J joints.
+      dim: D.
+      frame_rate: of the pose, Hz.
+      rate: of the instants, Hz.
+      width: number of features by which an instant is known to its neighbours.
+      context_s, contexts: reach and number of the filters, see `context_filters`.
+      depth: number of residual layers after the context.
+      dropout: rate.
+      delay, ahead: see `interpolation` and `context_filters`; for causal models.
+    """
+
+    joints: Sequence[str]
+    dim: int
+    frame_rate: float
+    rate: float
+    width: int
+    context_s: float
+    contexts: int
+    depth: int
+    dropout: float
+    dtype: Dtype
+    delay: int = 0
+    ahead: int | None = None
+
+    def instants(self, frames: int) -> int:
+        """I, in a window of so many frames."""
+        return round(frames * self.rate / self.frame_rate)
+
+    @nn.compact
+    def __call__(
+        self,
+        pose: Float[Array, "B T J 3"],
+        known: Bool[Array, "B T J"],
+        video: Signal | None = None,
+        constant: Float[Array, "B D"] | None = None,
+        *,
+        train: bool,
+    ) -> Float[Array, "B S I D"]:
+        """Computes the features.
+
+        Args:
+          pose: joint positions relative to the hips, m.
+          known: which joints are known.
+          video: features of the video, with a number of times that divides T.
+          constant: features of the whole window, e.g. of the load.
+          train: whether dropout is active.
+        """
+        frames = pose.shape[1]
+        instants = self.instants(frames)
+        signals = [self._body(pose, known, instants)] if self.joints else []
+        if video is not None:
+            stride = frames // video[0].shape[2]
+            weight = interpolation(
+                frames // stride, self.frame_rate / stride, instants, self.rate, self.delay
+            )
+            signals.append(resample(video, weight))
+        parts = [part for values, known in signals for part in (values, known)]
+        sides = (len(pose), len(vocabulary.SIDES), instants)
+        x = [jnp.broadcast_to(part, (*sides, part.shape[-1])) for part in parts]
+        x = jnp.concatenate([part.astype(self.dtype) for part in x], -1)
+        seen = jnp.stack([known.any((1, 3)) for _, known in signals]).any(0)
+        around = nn.Dense(self.width, dtype=self.dtype, name="instant")(x)
+        around = jnp.where(seen[:, None, :, None], around, 0.0)
+        filters = context_filters(instants, self.rate, self.context_s, self.contexts, self.ahead)
+        around = jnp.einsum("kij,bsjw->bsikw", filters.astype(self.dtype), around)
+        around = around.reshape(*around.shape[:3], -1)
+        x = nn.Dense(self.dim, dtype=self.dtype, name="now")(x)
+        x = x + nn.Dense(self.dim, use_bias=False, dtype=self.dtype, name="context")(around)
+        if constant is not None:
+            x = x + constant[:, None, None].astype(self.dtype)
+        for i in range(self.depth):
+            normed = nn.LayerNorm(dtype=self.dtype, name=f"norm_{i}")(x)
+            mlp = MLP(2, self.dropout, dtype=self.dtype, name=f"layer_{i}")
+            x = x + mlp(normed, train=train)
+        return nn.LayerNorm(dtype=self.dtype, name="norm")(x)
+
+    def _body(
+        self, pose: Float[Array, "B T J 3"], known: Bool[Array, "B T J"], instants: int
+    ) -> Signal:
+        """Positions (m) and velocities (m/s) of both the body and its mirror image."""
+        b, t = pose.shape[:2]
+        known = jnp.broadcast_to(known[..., None], pose.shape)
+        weight = interpolation(t, self.frame_rate, instants, self.rate, self.delay)
+
+        def both(x: jax.Array) -> jax.Array:
+            order = np.array(vocabulary.mirror_order(self.joints), np.int32)
+            return jnp.stack([x, x[:, :, order]], 1).reshape(b, 2, t, -1)
+
+        poses = jnp.stack([pose, mirrored_pose(pose, self.joints)], 1).reshape(b, 2, t, -1)
+        place, known = resample((poses, both(known)), weight)
+        first = ((0, 0), (0, 0), (1, 0), (0, 0))
+        moving = known & jnp.pad(known, first)[:, :, :-1]
+        velocity = self.rate * (place - jnp.pad(place, first)[:, :, :-1])
+        velocity = jnp.where(moving, velocity, 0.0)
+        return jnp.concatenate([place, velocity], -1), jnp.concatenate([known, moving], -1)
