@@ -79,7 +79,8 @@ class FrozenFeatures:
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
         dataset = open_dataset(self.main.data.name, self.main.data.dir)
         self.dataset = dataset
-        self.rubric = rubric.only({clip.action for clip in dataset.splits["train"]})
+        judged = (clip for clip in dataset.splits["train"] if clip.repetitions != ())
+        self.rubric = rubric.only({clip.action for clip in judged})
         window = setup.window_from_config(self.main)
         self.rate = token_rate(self.main.model, self.main.data.frame_rate)
         labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)

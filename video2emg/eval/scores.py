@@ -38,7 +38,7 @@ METRICS = {
     "r2": "1 - SSE / Σ(y - mean of the channel)²; knowing the exercise alone makes it high",
     "vaf": "1 - SSE / Σy², uncentred",
     "bias": "mean of prediction minus measurement",
-    "onset_ms": "mean |error| of the onset, ms, where both have one",
+    "onset_ms": "mean |error| of the onset in a repetition, ms, where both have one",
     "onset_missed": "share of measured onsets to which the prediction has none",
     "peak_ratio": "mean of predicted peak / measured peak",
     "symmetry_error": "mean |error| of the left share L / (L + R) of a muscle's amplitude",
@@ -57,8 +57,8 @@ class Table:
       source_sq_error: [K, M], Σe² in the unit of the source; NaN where it is not wanted.
       specificity: [K, M], see `metrics.specificity`.
       amplitude_target, amplitude_prediction: [K, M], mean envelope of the clip.
-      onset_error: [K, M], |prediction - measurement|, ms.
-      onset_missed: [K, M], 1 where only the measurement has an onset, 0 where both have.
+      onset_error: [K, M], mean |prediction - measurement| over repetitions, ms.
+      onset_missed: [K, M], share of the measured onsets to which the prediction has none.
       peak_ratio: [K, M].
       symmetry_error: [K, M], the same at both sides of a pair.
     """
@@ -197,9 +197,7 @@ def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarr
     """Per-channel scores that are not functions of the moments; names as in `Table`."""
     amplitude_target = metrics.amplitude(clip.target, clip.mask)
     amplitude_prediction = metrics.amplitude(prediction, clip.mask)
-    true_onset = metrics.onset(clip.time, clip.target, clip.mask)
-    onset = metrics.onset(clip.time, prediction, clip.mask)
-    has_onset = np.isfinite(true_onset)
+    onset_error, onset_missed = _onset_errors(clip, prediction)
     length = len(clip.time)
     if np.isfinite(clip.window) and length > 1:
         length = round(clip.window * (length - 1) / float(clip.time[-1] - clip.time[0]))
@@ -210,11 +208,27 @@ def _clip_scores(clip: ClipSeries, prediction: np.ndarray) -> dict[str, np.ndarr
         "source_sq_error": ((scale * error) ** 2).sum(0),
         "amplitude_target": amplitude_target,
         "amplitude_prediction": amplitude_prediction,
-        "onset_error": 1e3 * np.abs(onset - true_onset),
-        "onset_missed": np.where(has_onset, np.isnan(onset).astype(np.float64), np.nan),
+        "onset_error": 1e3 * onset_error,
+        "onset_missed": onset_missed,
         "peak_ratio": metrics.peak_ratio(clip.target, prediction, clip.mask),
         "symmetry_error": _symmetry_error(clip, amplitude_target, amplitude_prediction),
     }
+
+
+def _onset_errors(
+    clip: ClipSeries, prediction: np.ndarray
+) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
+    """Mean |error| of the onset over repetitions, s, and the share of onsets that are missed."""
+    error, both, onsets = (np.zeros(len(clip.muscles)) for _ in range(3))
+    for rows in clip.repetitions:
+        time, mask = clip.time[rows], clip.mask[rows]
+        true = metrics.onset(time, clip.target[rows], mask)
+        found = metrics.onset(time, prediction[rows], mask)
+        off = np.abs(found - true)
+        error += np.nan_to_num(off)
+        both += np.isfinite(off)
+        onsets += np.isfinite(true)
+    return divide(error, both), divide(onsets - both, onsets)
 
 
 def _symmetry_error(
