@@ -139,7 +139,7 @@ class PoseRefinement(nn.Module):
 
         Args:
           group: K tokens, which of them are known, and their times.
-          pose: predicted joint positions relative to the hips, m.
+          pose: predicted joint positions in the canonical frame (`core.body_frame`), m.
           frame_known: at which times any camera has a frame.
           batch: in training, pose [B, T, J, 3] m and pose_mask.
           train: whether dropout and teacher forcing are active.
