@@ -131,7 +131,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
     if arg == "pose":
-        config.data.update(views=(), frame_rate=25.0)
+        config.data.frame_rate = 25.0
+        config.data.views = ()
         config.model.encoder = ml_collections.ConfigDict(
             dict(name="pose", dim=128, depth=2, motion=True)
         )

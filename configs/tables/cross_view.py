@@ -41,7 +41,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         if debug:
             one.data.views = ("front",)
         else:
-            one.data.name = "gymsim/views"
+            one.data.name = "gymsim/default"
         if name != "same_cameras":
             one.data.select.test_views = ("front_left",) if debug else OTHERS
         yield name, one

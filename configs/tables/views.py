@@ -25,7 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     main = v2emg.get_config(arg or "six")
     rows, seeds, main.augment.hide.views = ROWS, (0, 1, 2), 0.5
     if not arg:
-        main.data.update(name="gymsim/views", views=FIVE)
+        main.data.update(name="gymsim/default", views=FIVE)
         main.train.steps = 1600
     else:
         rows, seeds = (("front", FIVE[:1]), ("first 2", FIVE[:2])), (0,)

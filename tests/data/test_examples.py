@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests.bodies import swinging_arms
 from tests.conftest import jpeg, make_clip
 from tests.data.test_person import with_person
 from tests.data.windows import POSE_WINDOW, WINDOW, assert_same, examples
-from video2emg.core import vocabulary
+from video2emg.core import skeleton, vocabulary
 from video2emg.core.errors import UserError
+from video2emg.core.skeleton import COCO_17
 from video2emg.data import video
 from video2emg.data.augment import Augmentation, Mirror
 from video2emg.data.batches import train_batches
@@ -99,6 +101,21 @@ def test_missing_joints_are_masked_one_by_one(clips):
     mirrored = Mirror(WINDOW.joints, WINDOW.dofs)(example)
     other = WINDOW.joints.index("right_heel")
     assert not mirrored["pose_mask"][:, other].any() and mirrored["pose_mask"][0, missing]
+
+
+def test_clips_with_another_skeleton_are_read_in_the_windows(clips):
+    """Two clips of one body: with FLEX's joints, and turned, in centimetres, with COCO's."""
+    body = swinging_arms(len(clips[0].pose_time)).astype(np.float32)
+    own = dataclasses.replace(clips[0], pose=body)
+    other = skeleton.arrange(100 * body[..., [1, 0, 2]] * [1, -1, 1], WINDOW.joints, COCO_17)
+    theirs = dataclasses.replace(clips[0], joints=COCO_17, pose=other)
+    split = examples([own, theirs], POSE_WINDOW)
+    first, second = (split.read_window(i, 0.0) for i in range(2))
+    known = second["pose_mask"]
+    missing = {WINDOW.joints[j] for j in np.flatnonzero(~known[0])}
+    assert missing == {"head", "left_toe", "right_toe"} and (known == known[0]).all()
+    exact = [j for j, name in enumerate(WINDOW.joints) if name in COCO_17 or name == "chest"]
+    np.testing.assert_allclose(second["pose"][:, exact], first["pose"][:, exact], atol=1e-4)
 
 
 def test_window_starts_are_aligned_to_frames_also_before_the_first():

@@ -70,7 +70,7 @@ def canonical_pose(
     rotation = _about_vertical(heading(at, height))
     placed = skeleton.arrange(values, joints, target_joints) - mid_hips(at)[:, None]
     placed = placed @ rotation * (HEIGHT / height)
-    known = np.isfinite(placed).all(2)
+    known = np.all(np.isfinite(placed), axis=2)
     return np.where(known[..., None], placed, 0).astype(np.float32), known, height
 
 
@@ -136,7 +136,7 @@ def mid_hips(at: dict[str, Float[np.ndarray, "T 3"]]) -> Float[np.ndarray, "T 3"
     """
     right, left = at["right_hip"], at["left_hip"]
     middle = (right + left) / 2
-    both = np.isfinite(middle).all(1)
+    both = np.all(np.isfinite(middle), axis=1)
     if both.any():
         half = (left - right)[both].mean(0) / 2
         middle = np.where(both[:, None], middle, right + half)

@@ -151,7 +151,7 @@ def _describe(
 
 
 def _pose_of(examples: Examples, index: int, series: ClipSeries) -> ClipFeatures:
-    """Joint positions at the instants of the pose's own clock, relative to the hips, m."""
+    """Joint positions in the canonical frame, m, at the instants of the pose's own clock."""
     clip = examples.clip(index)
     if not clip.joints:
         raise UserError(f"clip {clip.clip_id!r} has no pose, which config.regressor.sees asks for")

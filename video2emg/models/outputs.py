@@ -18,7 +18,7 @@ class Outputs:
       emg: [B, N, M] EMG envelope, not negative, as a fraction of the normalisation (1 = MVC, if
         normalised to MVC).
       predicted_mae: [B, N, M] expected mean absolute error of `emg`, in its unit.
-      pose: [B, T, J, 3] joint positions relative to the hips, m.
+      pose: [B, T, J, 3] joint positions in the canonical frame (`core.body_frame`), m.
       torque: [B, T, D] joint torques, N·m.
       load: [B] load in the hands or on the back, as log(1 + kg).
       explained: [B, 2, T, D] joint torques, N·m, that the learned moment arms make of the predicted
