@@ -66,6 +66,7 @@ def test_a_mistake_in_a_training_command_costs_one_line(flags, says, tmp_path, c
         (["prepare-data"], "--dataset"),
         (["export-data"], "--dataset"),
         (["export-data", "--dataset", "gymsim/tiny", "--layout", "coco"], "'flex', 'mia'"),
+        (["export-data", "--dataset", "gymsim/tiny", "--data_dir", "nowhere"], "prepare-data"),
         (["graph"], "--graph"),
         (["graph", "--graph", "gymsin"], "gymsin"),
         (["graph", "--graph", "gymsim", "--config.train.steps=3"], "--config.train.steps"),
