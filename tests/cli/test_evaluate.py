@@ -39,6 +39,16 @@ def test_mistakes_cost_one_line(flags, says, run_dir, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("flag", ["--data_dir", "--config.data.dir"])
+def test_a_missing_dataset_is_not_built(flag, run_dir, tmp_path, capsys):
+    data = tmp_path / "nowhere"
+    flags = (f"{flag}={data}", "--out", tmp_path / "out")
+    assert launch("evaluate", "--run", run_dir, *flags) == 2
+    error = capsys.readouterr().err
+    assert f"config.data.dir={data}: 'gymsim/tiny' is not there" in error
+    assert error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
 def test_the_name_of_an_evaluation_tells_what_was_changed():
     changed = {"data.select.test_views": ("front", "left"), "eval.batch_size": 8}
     name = "validation-data.select.test_views=front_left-eval.batch_size=8"

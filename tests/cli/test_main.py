@@ -66,6 +66,7 @@ def test_a_mistake_in_a_training_command_costs_one_line(flags, says, tmp_path, c
         (["prepare-data"], "--dataset"),
         (["export-data"], "--dataset"),
         (["export-data", "--dataset", "gymsim/tiny", "--layout", "coco"], "'flex', 'mia'"),
+        (["export-data", "--dataset", "gymsim/tiny", "--data_dir", "nowhere"], "prepare-data"),
         (["graph"], "--graph"),
         (["graph", "--graph", "gymsin"], "gymsin"),
         (["graph", "--graph", "gymsim", "--config.train.steps=3"], "--config.train.steps"),
@@ -152,13 +153,29 @@ def test_exit_statuses(error, status, says, monkeypatch, capsys):
     assert says in told and told.count("\n") == 1
 
 
-def test_other_errors_are_bugs_and_keep_their_traceback(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied", "a.npz"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),  # to a worker, not of the output
+    ],
+)
+def test_other_errors_are_bugs_and_keep_their_traceback(error, monkeypatch):
     def run(options):
-        raise PermissionError(errno.EACCES, "Permission denied", "a.npz")
+        raise error
 
     monkeypatch.setattr(graph, "run", run)
-    with pytest.raises(PermissionError):
+    with pytest.raises(type(error)):
         launch("graph")
+
+
+def test_output_that_nobody_reads_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, ROOT / "launch.py", "--help"]
+    with os.fdopen(writer) as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_help_and_mistakes_wait_for_no_library():

@@ -124,6 +124,20 @@ def test_an_interrupted_build_leaves_only_its_lock(tmp_path, monkeypatch, failur
     assert [p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()] == [f".{GYMSIM}.lock"]
 
 
+def test_a_build_says_where(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(build, "_run", lambda builder, *_: builder.data_path.mkdir(parents=True))
+    monkeypatch.setattr(store, "_open", lambda folder: None)
+    store.open_dataset("gymsim/tiny", tmp_path)
+    folder = tmp_path / "gymsim" / "tiny" / GYMSIM
+    assert capsys.readouterr().err == f"building the dataset {folder}\n"
+
+
+def test_a_reader_builds_nothing(tmp_path):
+    with pytest.raises(UserError, match="prepare-data --dataset gymsim/tiny --data_dir"):
+        store.open_dataset("gymsim/tiny", tmp_path, build_missing=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_locked_is_refused(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")

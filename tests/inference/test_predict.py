@@ -45,15 +45,16 @@ def aqa_predictor(aqa_dir):
 
 
 def test_emg_equals_that_of_the_evaluation(predictor, run_dir, tiny_dir, test_split, tmp_path):
+    """Also where both scale the stored pictures to the size of the model."""
     config = read_config(run_dir)
     examples = setup.load_splits(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
     step, mesh = jax.jit(predict_step(predictor.run.model)), mesh_lib.make_mesh()
     params = jax.device_get(predictor.run.params)  # from one device to all
-    size = predictor.run.window.size  # videos of this size are not scaled again
+    assert predictor.run.window.size != 48  # px, of the stored frames and the videos
     expected = evaluate.predict(step, params, examples, 8, mesh)
     for index in range(2):
         clip = examples.clip(index)
-        videos = write_videos(clip, tmp_path / str(index), size)
+        videos = write_videos(clip, tmp_path / str(index))
         prediction = predictor.predict(videos, action=clip.action)
         n = min(len(prediction.emg), len(expected[index]))
         assert n > 0.9 * len(expected[index])

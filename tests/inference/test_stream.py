@@ -24,7 +24,8 @@ from PIL import Image
 import video2emg
 from tests.inference.conftest import moving_square, write_audio_only, write_videos
 from video2emg.core.errors import UserError
-from video2emg.data.readers import film, live
+from video2emg.data.readers import live
+from video2emg.data.video import letterbox
 from video2emg.inference import stream as stream_lib
 from video2emg.inference.output import video
 from video2emg.inference.stream import EMGStream
@@ -276,7 +277,7 @@ def test_a_video_served_as_if_it_were_live(causal_run):
 def test_an_empty_room_is_not_in_domain(causal_run, empty_room):
     stream = EMGStream(causal_run)
     size = causal_run.window.size
-    frames = [film.letterbox(Image.fromarray(frame), size) for frame in empty_room]
+    frames = [letterbox(Image.fromarray(frame), size) for frame in empty_room]
     outputs = [stream.push(np.asarray(frame)) for frame in frames]
     assert not any(in_domain for _, in_domain in outputs[5:])
 

@@ -153,7 +153,7 @@ def test_a_run_starts_from_published_weights(tmp_path):
     encoder_params = params["base"]["encoder"]
     np.testing.assert_array_equal(encoder_params["norm"]["scale"], scale)
     np.testing.assert_allclose(
-        encoder_params["class"], theirs.embeddings.cls_token[0, 0].detach(), atol=1e-7
+        encoder_params["class_token"], theirs.embeddings.cls_token[0, 0].detach(), atol=1e-7
     )
     assert set(params["lora"]["encoder"]["layer_0"]) == {"query", "key", "value", "out"}
 

@@ -18,15 +18,15 @@ from video2emg.videoqa.respondents.endpoint import KEY
 SECRET = "sk-test-9876543210"
 
 
-def ask(tiny_dir, out, model="", checkpoint="", config=pytest.fail, **options):
+def ask(tiny_dir, out, model="", aqa_run="", config=pytest.fail, **options):
     defaults = dict(dataset="gymsim/tiny", frames=4, at_once=4, timeout=5.0, attempts=2)
-    place = Place(out, str(tiny_dir), checkpoint=str(checkpoint))
+    place = Place(out, str(tiny_dir), run=str(aqa_run))
     return run(Options(model=model, **defaults | options), place, config)
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_dir, tmp_path_factory):
-    """Output folder and results of a run that trained its own judge."""
+    """Output folder and results of a run that trained its own AQA head."""
     out = tmp_path_factory.mktemp("trained")
     return out, ask(tiny_dir, out, "graph", config=lambda: tiny_config(tiny_dir))
 
@@ -42,7 +42,7 @@ def test_blind_baseline_from_the_command_line(tiny_dir, tmp_path, capsys):
     assert (tmp_path / "report.html").exists()
 
 
-def test_without_a_checkpoint_a_judge_is_trained_once(trained, tiny_dir, capsys):
+def test_without_a_run_one_is_trained_once(trained, tiny_dir, capsys):
     out, results = trained
     models = results["test"]["models"]
     assert list(models) == ["graph", "blind", "majority", "oracle"]

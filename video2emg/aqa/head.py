@@ -55,7 +55,7 @@ class AQAOutputs:
     score_loss: jax.Array | None = None
 
 
-class Evidence(nn.Module):
+class InputTokens(nn.Module):
     """Video tokens, EMG and extra inputs as one grid of tokens, rows × instants.
 
     Rows are the views in the order of the batch, then the electrodes in the order of the
@@ -91,7 +91,7 @@ class Evidence(nn.Module):
             parts += self._extra(batch, instants, train)
         tokens, mask = (jnp.concatenate(part, 1) for part in zip(*parts, strict=True))
         time = time_embedding(jnp.arange(instants) / self.rate, self.dim)
-        return tokens + nn.Dense(self.dim, name="when")(time), mask
+        return tokens + nn.Dense(self.dim, name="time")(time), mask
 
     def _video(self, batch: Batch, instants: int) -> tuple[jax.Array, jax.Array]:
         b = len(batch["tokens"])
@@ -129,7 +129,7 @@ class Evidence(nn.Module):
         b = len(batch["token_mask"])
         frames = batch["pose_mask"].shape[1] if "pose" in self.extra_inputs else instants
         rate = self.rate * frames / instants
-        encoder = AuxiliaryInputs(self.extra_inputs, self.dim, rate, name="beside")
+        encoder = AuxiliaryInputs(self.extra_inputs, self.dim, rate, name="extra_inputs")
         parts = []
         for tokens, known in encoder(batch, train=train).values():
             count = max(tokens.shape[1], instants)
@@ -140,7 +140,7 @@ class Evidence(nn.Module):
         return parts
 
 
-class Questions(nn.Module):
+class ErrorQueries(nn.Module):
     """Queries for the whole clip and for every (key step, error) of its action.
 
     Attributes:
@@ -178,7 +178,7 @@ class Questions(nn.Module):
         return x[:, 0], x[:, 1:]
 
 
-class Templates(nn.Module):
+class PhaseTemplates(nn.Module):
     """Linear weights over the tokens of the whole repetition, one set for each action.
 
     The repetition is resampled to a common length, from its first to its last known instant, so
@@ -219,7 +219,7 @@ class Templates(nn.Module):
         x = jnp.einsum("bkt,brtd->brkd", near, x) / jnp.sqrt(self.width)
         x = nn.Dropout(self.dropout, deterministic=not train)(x).reshape(len(action), -1)
         weights = nn.Dense(
-            self.actions * self.outputs, kernel_init=nn.initializers.zeros, name="weigh"
+            self.actions * self.outputs, kernel_init=nn.initializers.zeros, name="weights"
         )
         sums = weights(x).reshape(len(action), self.actions, self.outputs)
         return jnp.take_along_axis(sums, action[:, None, None], axis=1)[:, 0]
@@ -276,19 +276,19 @@ class AQAHead(nn.Module):
           The outputs and a dictionary of intermediate tensors for inspection.
         """
         batch = {name: jnp.asarray(value) for name, value in batch.items()}
-        embed = Evidence(
-            self.dim, self.rate, self.views, self.emg, self.extra_inputs, name="evidence"
+        embed = InputTokens(
+            self.dim, self.rate, self.views, self.emg, self.extra_inputs, name="input_tokens"
         )
         tokens, mask = embed(batch, train=train)
         instants = _masked_mean(tokens, mask)
-        action_logits = nn.Dense(len(self.rubric.actions), name="recognise")(
+        action_logits = nn.Dense(len(self.rubric.actions), name="action_logits")(
             _masked_mean(instants, mask.any(1))
         )
         action = batch["action"]
         if self.action == "recognised" and not train:
             action = action_logits.argmax(-1)
-        query = Questions(
-            self.rubric, self.dim, self.heads, self.layers, self.dropout, name="questions"
+        query = ErrorQueries(
+            self.rubric, self.dim, self.heads, self.layers, self.dropout, name="error_queries"
         )
         clip, pairs = query(tokens, mask, action, train=train)
         error_logits, severity = self._errors(tokens, mask, action, pairs, train)
@@ -321,8 +321,8 @@ class AQAHead(nn.Module):
         )
         return outputs, {"input_tokens": tokens, "input_mask": mask, "pair_features": pairs}
 
-    def _templates(self, outputs: int, name: str) -> Templates:
-        return Templates(
+    def _templates(self, outputs: int, name: str) -> PhaseTemplates:
+        return PhaseTemplates(
             len(self.rubric.actions), outputs, self.instants, self.width, self.dropout, name=name
         )
 
@@ -331,7 +331,7 @@ class AQAHead(nn.Module):
     ) -> tuple[Float[Array, "B E"], Float[Array, "B E"]]:
         """Logit and severity of every pair, from its query and the action's template."""
         template = self._templates(2 * pairs.shape[1], "templates")
-        x = nn.Dense(2, kernel_init=nn.initializers.zeros, name="judge")(pairs)
+        x = nn.Dense(2, kernel_init=nn.initializers.zeros, name="errors")(pairs)
         x += template(tokens, mask, action, train=train).reshape(x.shape)
         return x[..., 0] + jnp.asarray(self.log_odds)[action], nn.sigmoid(x[..., 1])
 
@@ -340,7 +340,7 @@ class AQAHead(nn.Module):
     ) -> Float[Array, " B"]:
         """The exemplar's score plus the predicted difference to it."""
         x = jnp.concatenate([clip, exemplar, its_score[:, None] / 100], -1)
-        x = nn.gelu(nn.Dense(self.dim, name="compare")(x))
+        x = nn.gelu(nn.Dense(self.dim, name="comparison")(x))
         score = its_score + 100 * nn.Dense(1, name="difference")(x)[:, 0]
         # In training it is not clipped, because a clipped score has no gradient.
         return score if train else jnp.clip(score, 0.0, 100.0)

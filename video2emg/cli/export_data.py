@@ -19,14 +19,12 @@ class Options:
       dataset: its name, e.g. gymsim/default.
       layout: whose folders and files are written.
       out: folder that receives them.
-      manual_dir: the source's own files, for datasets made of some.
-      data_dir: where built datasets live.
+      data_dir: where built datasets live; prepare-data builds one.
     """
 
     dataset: str = ""
     layout: Literal["flex", "mia"] = "flex"
     out: str = "runs/export-data"
-    manual_dir: str = ""
     data_dir: str = "data"
 
 
@@ -36,6 +34,6 @@ def run(options: Options) -> int:
         raise UserError("say what to write, e.g. --dataset gymsim/default; see --help")
     from video2emg.data import export, store
 
-    dataset = store.open_dataset(options.dataset, options.data_dir, options.manual_dir or None)
+    dataset = store.open_dataset(options.dataset, options.data_dir, build_missing=False)
     print(f"{export.write(dataset, options.layout, options.out)} clips in {options.out}")
     return 0

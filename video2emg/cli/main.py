@@ -1,7 +1,8 @@
 """`video2emg COMMAND` and `python launch.py COMMAND`: finds the command, reads its flags, runs it.
 
 Exit statuses: 0 done; 2 a mistake or fault, told in one line; 75 stopped by a signal after saving,
-and the same command continues; 130 interrupted by a second Ctrl-C. Commands may have others.
+and the same command continues; 130 interrupted by a second Ctrl-C; 141 the reader of the output,
+such as `head`, has gone. Commands may have others.
 """
 
 import contextlib
@@ -10,7 +11,9 @@ import difflib
 import errno
 import importlib
 import io
+import os
 import re
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,7 +36,9 @@ COMMANDS = {
     "publish": "write finished results into README.md, docs/ and results/",
 }
 DEFAULT = "train"
+_STANDARD_OUTPUT = 1  # file descriptor
 _MISTAKE, _STOPPED, _INTERRUPTED = 2, 75, 130
+_NO_READER = 141  # what a shell reports of a program that SIGPIPE (13) ended: 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       The exit status.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _run_command(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        if not _discard_unread_output():  # another pipe: a fault
+            raise
+        return _NO_READER
+
+
+def _run_command(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -79,6 +94,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "; the same command resumes from the last checkpoint" if command == DEFAULT else ""
         )
         return _fail(f"interrupted{resumes}", _INTERRUPTED)
+
+
+def _discard_unread_output() -> bool:
+    """Whether nobody reads standard output; what is left of it is then thrown away."""
+    output = select.poll()
+    output.register(_STANDARD_OUTPUT, select.POLLOUT)
+    state = sum(event for _, event in output.poll(0))
+    if not state & (select.POLLERR | select.POLLHUP):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)
+    return True
 
 
 def program() -> str:

@@ -113,14 +113,14 @@ def _main(folder: Path, options: Options, page: Path) -> str:
     from video2emg.eval import results
     from video2emg.viz import figures
 
-    found = results.read_results(folder / "results.json")
-    text = results.format_table(found)
-    results.write_results(ROOT / "results" / "v2emg.json", found)
+    run_results = results.read_results(folder / "results.json")
+    text = results.format_table(run_results)
+    results.write_results(ROOT / "results" / "v2emg.json", run_results)
     put(ROOT / "README.md", _code(text))
-    put(page, extremes(found), "extremes")
-    put(page, coverage(found), "calibration")
+    put(page, extremes(run_results), "extremes")
+    put(page, coverage(run_results), "calibration")
     images, own = ROOT / "docs/img", folder / "0/figures"
-    figures.skill_by_action(found, images / "skill.png")
+    figures.skill_by_action(run_results, images / "skill.png")
     shutil.copyfile(own / "envelopes_barbell_squat.png", images / "envelopes.png")
     shutil.copyfile(own / "calibration.png", images / "calibration.png")
     return text
@@ -131,12 +131,12 @@ def _aqa(folder: Path, options: Options, page: Path) -> str:
     from video2emg.aqa import report
     from video2emg.eval import results
 
-    found = results.read_results(folder / "results.json")
-    differences = [report.format_differences(found, name) for name in options.minus or _MINUS]
-    text = "\n\n".join([report.format_table(found), *differences])
+    run_results = results.read_results(folder / "results.json")
+    differences = [report.format_differences(run_results, name) for name in options.minus or _MINUS]
+    text = "\n\n".join([report.format_table(run_results), *differences])
     name = options.name or "aqa"
     put(page, _code(text), "results" if name == "aqa" else name)
-    results.write_results(ROOT / f"results/{name}.json", found)
+    results.write_results(ROOT / f"results/{name}.json", run_results)
     return text
 
 
@@ -146,10 +146,10 @@ def _table(folder: Path, options: Options, page: Path) -> str:
 
     if not options.name:
         raise UserError("say what the table is called, e.g. --name baselines")
-    found = results.read_results(folder / "results.json")
+    run_results = results.read_results(folder / "results.json")
     text = (folder / "table.txt").read_text(encoding="utf-8").rstrip()
     put(page, _code(text), options.name)
-    results.write_results(ROOT / f"results/{options.name}.json", found)
+    results.write_results(ROOT / f"results/{options.name}.json", run_results)
     if f"img/{options.name}.png" in page.read_text(encoding="utf-8"):
         shutil.copyfile(folder / "table.png", ROOT / f"docs/img/{options.name}.png")
     return text
@@ -160,9 +160,9 @@ def _videoqa(folder: Path, options: Options, page: Path) -> str:
     from video2emg.eval import results
     from video2emg.videoqa import leaderboard
 
-    found = results.read_results(folder / "leaderboard.json")
-    results.write_results(ROOT / "results" / "videoqa.json", found)
-    text = leaderboard.format_table(found, "test")
+    run_results = results.read_results(folder / "leaderboard.json")
+    results.write_results(ROOT / "results" / "videoqa.json", run_results)
+    text = leaderboard.format_table(run_results, "test")
     put(page, _code(text))
     return text
 

@@ -44,6 +44,7 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
     with _lock(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
             return folder
+        print(f"building the dataset {folder}", file=sys.stderr)
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         try:

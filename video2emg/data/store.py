@@ -110,7 +110,12 @@ def _builder(name: str) -> tuple[Any, str]:
 
 
 def open_dataset(
-    name: str, data_dir: str | Path, manual_dir: str | Path | None = None, beam: str = ""
+    name: str,
+    data_dir: str | Path,
+    manual_dir: str | Path | None = None,
+    beam: str = "",
+    *,
+    build_missing: bool = True,
 ) -> Dataset:
     """Opens the dataset `builder/config`, and builds it first if it does not exist.
 
@@ -120,9 +125,11 @@ def open_dataset(
       manual_dir: folder of the original files, for datasets that are made of some.
       beam: options of the Apache Beam pipeline that builds it; if empty, processes of this machine
         build it.
+      build_missing: false for a command that only reads; a missing dataset is then an error.
 
     Raises:
-      UserError: unknown name, damaged files, no room to build, or original files that changed.
+      UserError: unknown name, no such dataset, damaged files, no room to build, or original files
+        that changed.
     """
     builder_class, config = _builder(name)
     if remote.is_remote(data_dir):
@@ -130,6 +137,12 @@ def open_dataset(
     data_dir = local_folder(data_dir, "config.data.dir")
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
+    if not folder.exists() and not build_missing:
+        raise UserError(
+            f"config.data.dir={data_dir}: {name!r} is not there ({folder} is missing); name the "
+            f"folder that holds it, or build it: python launch.py prepare-data --dataset {name} "
+            f"--data_dir {data_dir}"
+        )
     if not folder.exists():
         instructions = builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS
         if source is None and instructions:

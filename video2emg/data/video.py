@@ -45,7 +45,7 @@ def spread_frames(clip: Clip, view: int, count: int) -> Int[np.ndarray, " T"]:
 
 
 def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Decodes one frame as RGB, resized to `size` × `size` pixels if needed.
+    """Decodes one frame as RGB; see `letterbox`.
 
     Raises:
       UserError: the image is damaged.
@@ -54,9 +54,22 @@ def decode(clip: Clip, frame: int, size: int) -> UInt8[np.ndarray, "S S 3"]:
         image = Image.open(io.BytesIO(clip.frames[frame])).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise UserError(f"clip {clip.clip_id!r}, frame {frame}: damaged image ({error})") from None
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BOX)
-    return np.asarray(image, np.uint8)
+    return np.asarray(letterbox(image, size), np.uint8)
+
+
+def letterbox(picture: Image.Image, size: int) -> Image.Image:
+    """Scales an RGB picture into a square of `size` px, with black bars if it is not square.
+
+    Every picture that a model sees is scaled here: in training, evaluation and prediction alike.
+    """
+    if picture.size == (size, size):
+        return picture
+    scale = size / max(picture.size)
+    width, height = (max(round(scale * side), 1) for side in picture.size)
+    scaled = picture.resize((width, height), Image.Resampling.BOX)
+    square = Image.new("RGB", (size, size))
+    square.paste(scaled, ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 def align_to_frames(clip: Clip, time: float) -> float:

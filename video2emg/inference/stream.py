@@ -18,7 +18,8 @@ from jaxtyping import Float, UInt8
 from video2emg.core.batch import blank_batch
 from video2emg.core.errors import Interrupted, UserError
 from video2emg.core.files import folder
-from video2emg.data.readers import film, live
+from video2emg.data.readers import live
+from video2emg.data.video import letterbox
 from video2emg.inference.output.tables import TABLE
 from video2emg.inference.run import Run, open_run
 from video2emg.parallel.hosts import log
@@ -146,7 +147,7 @@ class EMGStream:
         for frame in live.frames_on_clock(frames, window.frame_rate, window.seconds):
             if frame.restart and last is not None and self.lookahead_frames:
                 yield update(last, self.flush(), last.number + 1)
-            pixels = np.asarray(film.letterbox(frame.decode(), window.size))
+            pixels = np.asarray(letterbox(frame.decode(), window.size))
             emg, in_domain = self.push(pixels, frame.restart)
             yield update(frame, emg, frame.number + 1 - self.lookahead_frames)
             last = frame

@@ -70,7 +70,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     log(f"{config.regressor.name}: predicting the test subjects")
     test = [clip.series for clip in described["test"]]
     tables = results.tables(train, test, [best.predict(clip) for clip in described["test"]])
-    found = {
+    scored = {
         "provenance": provenance(config, dataset)
         | {
             "sees": "pose" if config.regressor.sees == "pose" else "video",
@@ -79,10 +79,10 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         "test": results.evaluate(tables, {series.subject for series in train}),
     }
     comparison.save(workdir / SCORES, tables)
-    results.write_results(finished, found)
-    print(results.format_table(found))
+    results.write_results(finished, scored)
+    print(results.format_table(scored))
     log(f"results: {finished}")
-    return found
+    return scored
 
 
 def _check(config: Config) -> None:

@@ -241,7 +241,7 @@ def evaluate(
     mesh = mesh_lib.make_mesh(**config.parallel)
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
     setup.check_pose_noise(config)
-    dataset = _open_dataset(config)
+    dataset = _open_dataset(config, build_missing=False)
     learned = config.copy_and_resolve_references()
     learned.data.select = trained.data.select
     splits, _ = setup.load_splits(learned, dataset)
@@ -258,10 +258,11 @@ def evaluate(
     return evaluation.results
 
 
-def _open_dataset(config: Config) -> Dataset:
+def _open_dataset(config: Config, build_missing: bool = True) -> Dataset:
     """The dataset, built first if it is missing; all processes have the same."""
+    data = config.data
     dataset = hosts.main_first(
-        lambda: open_dataset(config.data.name, config.data.dir, config.data.manual_dir)
+        lambda: open_dataset(data.name, data.dir, data.manual_dir, build_missing=build_missing)
     )
     hosts.agree({"the dataset": dataset.fingerprint})
     return dataset

@@ -110,13 +110,13 @@ class EMGEncoder(nn.Module):
         values = jnp.where(known, patches(emg), 0.0)
         x = jnp.concatenate([values, known.astype(values.dtype)], axis=-1).astype(self.dtype)
         x = nn.Dense(self.dim, dtype=self.dtype, name="samples")(x)
-        mask_token = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
+        mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,))
         if masked is not None:
             x = jnp.where(masked[:, None, :, None], mask_token.astype(self.dtype), x)
         channel = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
         channel = channel + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
         time = time_embedding(jnp.arange(t) * self.token_s, self.dim)
-        x = x + channel[:, :, None] + nn.Dense(self.dim, name="when")(time)
+        x = x + channel[:, :, None] + nn.Dense(self.dim, name="time")(time)
         x = x.astype(self.dtype).reshape(b, m * t, self.dim)
         token_mask = known.any(-1).reshape(b, m * t)
         for i in range(self.layers):
@@ -146,7 +146,7 @@ def pool(tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]) -> Float[Array
     return (tokens * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
 
 
-class Filling(nn.Module):
+class MaskedReconstruction(nn.Module):
     """Reconstructs masked EMG and pose from their unmasked part and the video.
 
     All are tokens of one transformer (MultiMAE, Bachmann et al. 2022); the video is not masked.
@@ -196,10 +196,10 @@ class Filling(nn.Module):
             values = jnp.where(known, pose[0].reshape(b, t, self.frames, self.joints, 3), 0.0)
             x = jnp.concatenate([values, known.astype(values.dtype)], axis=-1).reshape(b, t, -1)
             x = nn.Dense(self.dim, dtype=self.dtype, name="joints")(x.astype(self.dtype))
-            mask_token = self.param("hidden", nn.initializers.normal(0.02), (self.dim,))
+            mask_token = self.param("mask_token", nn.initializers.normal(0.02), (self.dim,))
             x = jnp.where(masked[..., None], mask_token.astype(self.dtype), x)
             time = time_embedding(jnp.arange(t) * self.token_s, self.dim)
-            parts.append(x + nn.Dense(self.dim, name="when")(time) + kinds[2])
+            parts.append(x + nn.Dense(self.dim, name="time")(time) + kinds[2])
             masks.append(known.any((2, 3, 4)))
         x, mask = jnp.concatenate(parts, axis=1).astype(self.dtype), jnp.concatenate(masks, axis=1)
         for i in range(self.layers):
@@ -263,7 +263,9 @@ class RepresentationModel(nn.Module):
             # 1 / 0.07, where CLIP starts (Radford et al. 2021).
             self.log_scale = self.param("log_scale", nn.initializers.constant(2.659), ())
         if self.mask_span_s:
-            self.filling = Filling(frames=self.frames, joints=self.joints, **sizes)
+            self.masked_reconstruction = MaskedReconstruction(
+                frames=self.frames, joints=self.joints, **sizes
+            )
 
     def __call__(
         self, batch: Mapping[str, Any], *, train: bool
@@ -298,7 +300,9 @@ class RepresentationModel(nn.Module):
             masked = span_mask(key, shape, length, self.mask_share)
             emg = self.emg_encoder(batch["emg"], batch["emg_mask"], *channels, masked, train=train)
             pose = (batch["pose"], batch["pose_mask"])
-            envelopes, joints = self.filling((tokens, mask), emg, pose, masked, train=train)
+            envelopes, joints = self.masked_reconstruction(
+                (tokens, mask), emg, pose, masked, train=train
+            )
             outputs = outputs.replace(
                 masked=masked, reconstructed_emg=envelopes, reconstructed_pose=joints
             )

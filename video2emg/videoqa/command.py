@@ -126,16 +126,16 @@ class Place:
       out: folder that receives all output.
       data_dir: folder of built datasets.
       manual_dir: folder of a dataset's own files.
-      checkpoint: workdir of the assessment job that answers as `graph`; empty to train one.
+      run: workdir of the assessment job that answers as `graph`; empty to train one.
     """
 
     out: Path
     data_dir: str
     manual_dir: str = ""
-    checkpoint: str = ""
+    run: str = ""
 
 
-def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> dict[str, Any]:
+def run(options: Options, place: Place, aqa_config: Callable[[], Config]) -> dict[str, Any]:
     """Makes the questions if they are missing, asks them, and prints the metrics.
 
     `out` receives `questions/`, `answers/` (a file for each respondent), `cache/`, and the files
@@ -145,12 +145,12 @@ def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> d
     Args:
       options: of the command.
       place: where files are read and written.
-      judge_config: returns the configuration of the assessment job that is trained if `graph`
-        answers and there is no checkpoint.
+      aqa_config: returns the configuration of the assessment job that is trained if `graph`
+        answers and `place` names no run.
 
     Returns:
       The results as written; empty without a model.
     """
     from video2emg.videoqa import job
 
-    return job.run(options, place, judge_config)
+    return job.run(options, place, aqa_config)

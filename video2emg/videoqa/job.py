@@ -26,10 +26,10 @@ from video2emg.videoqa.respondents.chat import ChatRespondent
 from video2emg.videoqa.respondents.endpoint import Endpoint
 from video2emg.videoqa.respondents.local import LocalRespondent
 
-AQA_RUN = "aqa"  # folder of the AQA run that is trained without --checkpoint
+AQA_RUN = "aqa"  # folder of the AQA run that is trained without --run
 
 
-def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> dict[str, Any]:
+def run(options: Options, place: Place, aqa_config: Callable[[], Config]) -> dict[str, Any]:
     """See `command.run`."""
     graph = load(options.graph)
     dataset = open_dataset(options.dataset_name(), place.data_dir, place.manual_dir or None)
@@ -52,7 +52,7 @@ def run(options: Options, place: Place, judge_config: Callable[[], Config]) -> d
     if options.model in BASELINES:
         submission = _ask(options.model, baselines[options.model], chosen)
     elif options.model == OURS:
-        respondent = _graph_respondent(options, place, dataset, graph, judge_config)
+        respondent = _graph_respondent(options, place, dataset, graph, aqa_config)
         submission = _ask(options.model, respondent, chosen)
     else:
         submission = _ask_language_model(options, place, dataset, chosen)
@@ -131,34 +131,34 @@ def _graph_respondent(
     place: Place,
     dataset: Dataset,
     graph: Graph,
-    judge_config: Callable[[], Config],
+    aqa_config: Callable[[], Config],
 ) -> Respondent:
-    """Our model: the run of the checkpoint, or one that is trained in `out` unless it is there."""
+    """Our model: the run of --run, or one that is trained in `out` unless it is there."""
     # Other respondents need not wait for JAX.
     from video2emg import jobs
     from video2emg.inference.run import open_run
     from video2emg.videoqa.respondents.graph import GraphRespondent, predict_records
 
-    workdir = Path(place.checkpoint).expanduser() if place.checkpoint else place.out / AQA_RUN
-    if not place.checkpoint:
-        config = judge_config()
+    workdir = Path(place.run).expanduser() if place.run else place.out / AQA_RUN
+    if not place.run:
+        config = aqa_config()
         config.main.data.name, config.main.data.dir = options.dataset_name(), place.data_dir
         config.main.data.manual_dir = place.manual_dir
         config.graph, config.model.action = options.graph, "recognised"
-        log(f"no --checkpoint: training (or reusing) a judge in {workdir}")
+        log(f"no --run: training (or reusing) an assessment run in {workdir}")
         jobs.run(config, workdir)
-    judge_run = open_run(workdir)
-    if judge_run.aqa_head is not None and judge_run.aqa_head.graph.label != graph.label:
+    aqa_run = open_run(workdir)
+    if aqa_run.aqa_head is not None and aqa_run.aqa_head.graph.label != graph.label:
         raise UserError(
-            f"{workdir}: the run uses graph {judge_run.aqa_head.graph.label!r}, the questions use "
+            f"{workdir}: the run uses graph {aqa_run.aqa_head.graph.label!r}, the questions use "
             f"{graph.label!r}"
         )
-    if judge_run.config.data.name != options.dataset_name():
+    if aqa_run.config.data.name != options.dataset_name():
         log(
-            f"note: {workdir} was trained on {judge_run.config.data.name}, which may contain "
+            f"note: {workdir} was trained on {aqa_run.config.data.name}, which may contain "
             f"people of {options.dataset_name()}"
         )
-    return GraphRespondent(graph, predict_records(judge_run, dataset.splits[options.split]))
+    return GraphRespondent(graph, predict_records(aqa_run, dataset.splits[options.split]))
 
 
 def _publish(

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from video2emg.core.errors import UserError
 from video2emg.data import readers
+from video2emg.data.video import letterbox
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _QUALITY = 90  # of stored JPEGs
@@ -99,7 +100,7 @@ def sample_frames(
     Args:
       frames: see `read_frames`.
       rate: Hz.
-      size: S, px; see `letterbox`.
+      size: S, px; see `data.video.letterbox`.
     """
     times = array.array("d")
     previous: Decode | None = None
@@ -129,11 +130,6 @@ def sample_frames(
         count += 1
 
 
-def letterbox(picture: Image.Image, size: int) -> Image.Image:
-    """The picture scaled into a square of `size` px, with black bars if it is not square."""
-    return ImageOps.pad(picture, (size, size))
-
-
 def frame_times(path: Path, rate: float = math.nan) -> tuple[np.ndarray, tuple[int, int]]:
     """[F] seconds of all frames from the first, and (width, height) of the upright picture, px."""
     times, size = [], (0, 0)
@@ -159,7 +155,7 @@ def encode_frames(
     Args:
       path: see `read_frames`.
       fps: Hz.
-      size: px; see `letterbox`.
+      size: px; see `data.video.letterbox`.
       start: s.
       end: s.
       rate: of a folder of pictures, Hz.

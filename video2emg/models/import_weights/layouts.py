@@ -248,9 +248,9 @@ _VIDEOMAE = [
 ]
 _VIT = [
     *_dense(rf"(?:vit\.)?{_PATCH}", "embed", "patch2d"),
-    Rule(r"(?:vit\.)?embeddings\.cls_token", "class", "squeeze"),
-    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "place", "positions"),
-    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "class_place", "class_position"),
+    Rule(r"(?:vit\.)?embeddings\.cls_token", "class_token", "squeeze"),
+    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "position", "positions"),
+    Rule(r"(?:vit\.)?embeddings\.position_embeddings", "class_position", "class_position"),
     *_hugging_face("vit", r"encoder\.layer"),
     Rule(r"(?:vit\.)?(?:pooler|classifier)\..*|(?:vit\.)?embeddings\.mask_token", None),
 ]
@@ -289,8 +289,8 @@ def _videoprism_stack(source: str, target: str) -> list[Rule]:
 
 _VIDEOPRISM = [
     Rule(r"params/patch_projection/linear/(kernel|bias)", r"embed/\1"),
-    Rule(r"params/spatial_pos_emb/emb_var", "place", "split"),
-    Rule(r"params/temporal_pos_emb/emb_var", "when"),
+    Rule(r"params/spatial_pos_emb/emb_var", "spatial_position", "split"),
+    Rule(r"params/temporal_pos_emb/emb_var", "temporal_position"),
     *_videoprism_stack("spatial", "spatial"),
     *_videoprism_stack("temporal", "temporal"),
 ]

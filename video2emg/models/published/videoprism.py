@@ -84,7 +84,7 @@ class VideoPrism(nn.Module):
         b, t, h, w, _ = x.shape
         x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(x)
         normal = nn.initializers.normal(0.02)
-        spatial_position = self.param("place", normal, (*self.grid[1:], self.dim))
+        spatial_position = self.param("spatial_position", normal, (*self.grid[1:], self.dim))
         x = x + positions.resize(spatial_position, (h, w)).astype(self.dtype)
         layer = with_remat(Layer, self.remat)
 
@@ -95,7 +95,7 @@ class VideoPrism(nn.Module):
 
         x = stack(x.reshape(b * t, h * w, self.dim), self.spatial, "spatial")
         x = x.reshape(b, t, h * w, self.dim).swapaxes(1, 2)
-        temporal_position = self.param("when", normal, (self.grid[0], self.dim))
+        temporal_position = self.param("temporal_position", normal, (self.grid[0], self.dim))
         x = x + positions.resize(temporal_position, (t,)).astype(self.dtype)
         x = stack(x.reshape(b * h * w, t, self.dim), self.temporal, "temporal")
         return x.reshape(b, h, w, t, self.dim).transpose(0, 3, 1, 2, 4)

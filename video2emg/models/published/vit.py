@@ -160,10 +160,10 @@ class ViT(nn.Module):
         pixels = patches(images[:, None].astype(self.dtype), 1, self.patch)[:, 0]
         x = nn.Dense(self.dim, dtype=self.dtype, name="embed")(pixels)
         normal = nn.initializers.normal(0.02)
-        position = self.param("place", normal, (*self.grid, self.dim))
+        position = self.param("position", normal, (*self.grid, self.dim))
         x = x + positions.resize(position, x.shape[1:3], "cubic").astype(self.dtype)
-        first = self.param("class", normal, (self.dim,))
-        first = first + self.param("class_place", normal, (self.dim,))
+        first = self.param("class_token", normal, (self.dim,))
+        first = first + self.param("class_position", normal, (self.dim,))
         x = x.reshape(x.shape[0], -1, self.dim)
         first = jnp.broadcast_to(first.astype(self.dtype), (x.shape[0], 1, self.dim))
         x = jnp.concatenate([first, x], axis=1)

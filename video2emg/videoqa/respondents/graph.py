@@ -66,7 +66,7 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
     """Predictions of a trained run for every clip of a split. It is not told the exercise.
 
     Args:
-      run: with a judge.
+      run: an assessment run.
       clips: the split.
       batch: number of clips per batch.
 
@@ -74,11 +74,11 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
       Records by clip id.
 
     Raises:
-      UserError: the run has no judge, or a clip is longer than its window.
+      UserError: the run has no AQA head, or a clip is longer than its window.
     """
     if run.aqa_head is None:
         raise UserError(
-            f"{run.workdir}: a Video→EMG run without a judge; --checkpoint needs the workdir of an "
+            f"{run.workdir}: a Video→EMG run without an AQA head; --run needs the workdir of an "
             "assessment job (configs/aqa.py)"
         )
     # Measured EMG is not used. Cutting windows needs some reference, and any will do.
@@ -98,22 +98,22 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
 
 
 def _batch_records(
-    run: Run, judge: TrainedAQAHead, examples: Examples, host: Mapping[str, np.ndarray]
+    run: Run, head: TrainedAQAHead, examples: Examples, host: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, RepetitionRecord]]:
     """(index of the example, its record) for each clip of a batch."""
     predictions = run.forward(host)
     inputs = dict(predictions.aqa_inputs)
     inputs |= {name: host[name] for name in ("view", "muscle", "side", "_mask")}
-    # The judge first recognises the exercise, and then judges by it.
+    # The head first recognises the exercise, and then assesses by it.
     placeholder = np.zeros(len(host["_mask"]), np.int32)
-    recognised = judge(inputs | {"action": placeholder}).action
+    recognised = head(inputs | {"action": placeholder}).action
     action = placeholder.copy()
     action[: len(recognised)] = recognised
-    judgement = judge(inputs | {"action": action})
+    predictions = head(inputs | {"action": action})
     for row in np.flatnonzero(host["_mask"]):
         index = int(host["index"][row])
         clip = examples.clip(index)
-        record = _to_record(judge, judgement, int(row), clip.clip_id, clip.subject, clip.end)
+        record = _to_record(head, predictions, int(row), clip.clip_id, clip.subject, clip.end)
         activity = mean_activity(
             predictions.emg[row][:, : len(clip.muscles)],
             run.window.emg_time,
@@ -129,17 +129,17 @@ def _batch_records(
 
 
 def _to_record(
-    judge: TrainedAQAHead,
-    judgement: AQAPredictions,
+    head: TrainedAQAHead,
+    predictions: AQAPredictions,
     row: int,
     clip_id: str,
     subject: str,
     end: float,
 ) -> RepetitionRecord:
-    """The record of one row of a judgement, for the exercise that the judge recognised."""
-    action = judge.graph.action(judge.rubric.actions[judgement.action[row]])
+    """The record of one row of the predictions, for the exercise that the head recognised."""
+    action = head.graph.action(head.rubric.actions[predictions.action[row]])
     step_errors = [(step.id, edge.error) for step, edge in action.pairs]
-    begins = [float(judgement.boundary[row, i]) for i in range(len(action.steps))]
+    begins = [float(predictions.boundary[row, i]) for i in range(len(action.steps))]
     spans = {
         step.id: (begin, stop)
         for step, begin, stop in zip(action.steps, begins, [*begins[1:], end], strict=True)
@@ -151,13 +151,13 @@ def _to_record(
         subject=subject,
         spans=spans,
         probability={
-            pair: float(judgement.probability[row, i]) for i, pair in enumerate(step_errors)
+            pair: float(predictions.probability[row, i]) for i, pair in enumerate(step_errors)
         },
         severity={
-            pair: float(judgement.expected_severity[row, i]) for i, pair in enumerate(step_errors)
+            pair: float(predictions.expected_severity[row, i]) for i, pair in enumerate(step_errors)
         },
-        threshold=judge.threshold,
-        score=float(judgement.score[row]),
+        threshold=head.threshold,
+        score=float(predictions.score[row]),
         activity={},
         tilt={},
     )
