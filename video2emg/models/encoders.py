@@ -255,7 +255,7 @@ class PoseMLP(nn.Module):
     def __call__(
         self, pose: Float[Array, "B T J 3"], mask: Bool[Array, "B T J"], *, train: bool
     ) -> Float[Array, "B T {self.dim}"]:
-        """Encodes joint positions, m relative to the hips, where `mask` is true."""
+        """Encodes joint positions (canonical frame, m) where `mask` is true."""
         known = mask[..., None]
         # Unknown joints are zeroed first, so that they do not enter a velocity either.
         features = [jnp.where(known, pose, 0.0), known]

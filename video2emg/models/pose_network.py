@@ -137,7 +137,7 @@ class PoseNetwork(nn.Module):
         """Computes the features.
 
         Args:
-          pose: joint positions relative to the hips, m.
+          pose: joint positions in the canonical frame (`core.body_frame`), m.
           known: which joints are known.
           video: features of the video, with a number of times that divides T.
           constant: features of the whole window, e.g. of the load.
