@@ -48,7 +48,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     i3d = arg == "core_i3d"
     main = baselines.get_config("i3d") if i3d else v2emg.get_config(arg if arg == "debug" else "")
     if arg != "debug":
-        main.data.name = "gymsim/crowd"  # errors are rare: their judge needs more people
+        main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
+        main.augment.cameras = ()  # there are two
         main.train.update(steps=2000, eval_every=200, save_every=200)
     config = ml_collections.ConfigDict()
     config.job = "aqa"

@@ -55,6 +55,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data.select = dict(without_action="", people=0, seed=0, test_views=())
     # Clips of single repetitions are repeated, so that windows begin at any phase, as in sets.
     config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.75)
+    # Cameras of which each training example shows as many as data.views, drawn at random.
+    config.augment.cameras = ("front", "front_left", "left", "front_right", "right")
     # Probability of hiding a view or another input in training, so that the model can do without.
     config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
     # Errors of a pose estimator on video, for models that are given the pose: a range each, see
@@ -132,7 +134,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
     if arg == "pose":
         config.data.frame_rate = 25.0
-        config.data.views = ()
+        config.data.views, config.augment.cameras = (), ()
         config.model.encoder = ml_collections.ConfigDict(
             dict(name="pose", dim=128, depth=2, motion=True)
         )
@@ -142,6 +144,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
+        config.augment.cameras = ()
         config.model.update(dim=32, heads=2, layers=1)
         config.model.pose_network.update(dim=32, width=8)
         config.model.encoder.update(widths=(8, 16), dim=32)
@@ -163,12 +166,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             name="flex/cross_subject", normalisation="subject", channels=4, frame_rate=12.5, size=96
         )
         config.data.views = ("front", "view_2")
+        config.augment.cameras = ()
         config.train.update(steps=20_000, eval_every=1000, save_every=1000)
     if arg == "mia":
         # No video: poses estimated by VIBE and envelopes, both at 10 Hz in windows of 3 s.
         config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
         config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
-        config.data.views = ()
+        config.data.views, config.augment.cameras = (), ()
         config.model.encoder.name = "pose"
         config.model.pose_network.rate = 10.0
         config.train.update(steps=20_000, batch_size=64, eval_every=1000, save_every=1000)

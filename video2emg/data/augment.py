@@ -1,7 +1,7 @@
 """Random changes of an example in which pixels, labels and names stay consistent."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,6 +29,8 @@ class Augmentation:
       hide: probability of dropping each view (`views`) and each input (`INPUTS`), independently, so
         that one model works with every subset of them. A dropped input is not a target either. At
         least one view or the pose always stays.
+      cameras: cameras of which each example shows as many as the window has, drawn at random (used
+        where windows are read); empty for those of the window.
       pose: ranges of the errors of a pose estimator, of `pose_noise.PoseNoise` (used where windows
         are read); none if empty.
     """
@@ -39,6 +41,7 @@ class Augmentation:
     time: float = 0.2
     repeat: float = 0.0
     hide: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    cameras: Sequence[str] = ()
     pose: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):

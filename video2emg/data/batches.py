@@ -93,7 +93,8 @@ def train_batches(
       same_action: how many clips of one action stand next to each other; divides the batch.
 
     Raises:
-      UserError: fewer clips than B, or fewer clips of an action than `same_action`.
+      UserError: fewer clips than B, fewer clips of an action than `same_action`, or fewer cameras
+        to draw from than the window shows.
     """
     if len(examples) < batch:
         raise UserError(
@@ -101,6 +102,12 @@ def train_batches(
             f"({len(examples)} clips)"
         )
 
+    cameras = list(augmentation.cameras)
+    if cameras and len(cameras) < len(examples.window.views):
+        raise UserError(
+            f"config.augment.cameras: {cameras} are fewer than config.data.views "
+            f"{examples.window.views}"
+        )
     # A window of a set may begin at any phase of a repetition as it is.
     of_set = dataclasses.replace(augmentation, repeat=0.0)
     examples = examples.with_pose_noise(PoseNoise.from_config(augmentation.pose))
@@ -110,7 +117,11 @@ def train_batches(
         slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
         window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
         window_start = video_lib.align_to_frames(clip, window_start)
-        example = examples.read_window(int(index), window_start, rng)
+        shown = examples
+        if cameras:
+            views = rng.choice(cameras, len(examples.window.views), replace=False)
+            shown = examples.with_views(views.tolist())
+        example = shown.read_window(int(index), window_start, rng)
         return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
     clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()

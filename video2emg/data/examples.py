@@ -152,6 +152,12 @@ class Examples:
         other.dropped = tuple(names)
         return other
 
+    def with_views(self, views: Sequence[str]) -> "Examples":
+        """The same clips and cache, as other cameras show them."""
+        other = copy.copy(self)
+        other.window = dataclasses.replace(self.window, views=tuple(views))
+        return other
+
     def with_pose_noise(self, noise: PoseNoise) -> "Examples":
         """The same clips and cache, with a pose as an estimator would see it.
 

@@ -48,9 +48,7 @@ def load_splits(
     """
     protocol = config.data.select.to_dict()
     test_views = tuple(protocol.pop("test_views"))
-    sources: Mapping[str, Clips] = select(
-        dataset.splits, **protocol, montage=config.data.montage
-    )
+    sources: Mapping[str, Clips] = select(dataset.splits, **protocol, montage=config.data.montage)
     if cut:
         sources = {name: Repetitions(source) for name, source in sources.items()}
     first = sources["train"][0]
