@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from video2emg.sim import subject as subjects
-from video2emg.sim.exercises import EXERCISES, POSE_RATE, Exercise
+from video2emg.sim.exercises import EXERCISES, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.record import VIEWS, perform
+from video2emg.sim.tempo import POSE_RATE
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "img" / "gymsim_exercises.png"
 COLUMNS, SIZE = 5, 208

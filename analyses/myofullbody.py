@@ -22,7 +22,8 @@ import numpy as np
 
 from video2emg.core import vocabulary
 from video2emg.sim import dynamics, record, semg
-from video2emg.sim.exercises import EXERCISES, POSE_RATE
+from video2emg.sim.exercises import EXERCISES
+from video2emg.sim.tempo import POSE_RATE
 from video2emg.sim.trials import plan_trials
 
 RATE = 25.0  # Hz
