@@ -116,7 +116,8 @@ def test_every_command_explains_all_of_its_flags(command, capsys, monkeypatch):
 
 def attribute(options, name):
     """What the docstring says of a field."""
-    return options.__doc__.split(f"\n      {name}: ")[1]
+    docs = (kind.__doc__ for kind in options.__mro__ if f"\n      {name}: " in kind.__doc__)
+    return next(docs).split(f"\n      {name}: ")[1]
 
 
 def test_the_list_of_commands(capsys):

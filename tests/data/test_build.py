@@ -126,9 +126,8 @@ def test_an_interrupted_build_leaves_only_its_lock(tmp_path, monkeypatch, failur
 
 def test_a_build_says_where(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(build, "_run", lambda builder, *_: builder.data_path.mkdir(parents=True))
-    monkeypatch.setattr(store, "_open", lambda folder: None)
-    store.open_dataset("gymsim/tiny", tmp_path)
-    folder = tmp_path / "gymsim" / "tiny" / GYMSIM
+    folder = build.build(gymsim.Builder, "tiny", tmp_path, None, "")
+    assert folder == tmp_path / "gymsim" / "tiny" / GYMSIM and folder.is_dir()
     assert capsys.readouterr().err == f"building the dataset {folder}\n"
 
 

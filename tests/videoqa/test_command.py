@@ -166,7 +166,7 @@ def test_questions_made_from_other_settings_are_refused(tiny_dir, tmp_path):
 )
 def test_mistakes_in_options(options, message):
     with pytest.raises(UserError) as error:
-        Options(**{"dataset": "gymsim/tiny"} | options)
+        Options(**{"dataset": "gymsim/tiny"} | options).check()
     assert message in str(error.value) and "\n" not in str(error.value)
 
 

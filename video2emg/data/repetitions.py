@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 
@@ -15,12 +16,24 @@ class Repetitions:
     """The repetitions of all clips of a split as clips of their own.
 
     A clip that is a single repetition stays as it is; one of free movement has none.
+
+    Attributes:
+      shortened: how many repetitions are longer than `longest`.
     """
 
-    def __init__(self, source: Clips):
-        """Counts the repetitions, which reads every clip once."""
-        self.source = source
-        counts = [_count(source[i]) for i in range(len(source))]
+    def __init__(self, source: Clips, longest: float = math.inf):
+        """Counts the repetitions, which reads every clip once.
+
+        Args:
+          source: the clips.
+          longest: s; see `cut`.
+        """
+        self.source, self._longest, self.shortened = source, longest, 0
+        counts = []
+        for clip in (source[i] for i in range(len(source))):
+            repetitions = clip.repetitions
+            counts.append(1 if repetitions is None else len(repetitions))
+            self.shortened += sum(r.end - r.start > longest for r in repetitions or ())
         self._ends = list(itertools.accumulate(counts))
 
     def __len__(self) -> int:
@@ -31,23 +44,20 @@ class Repetitions:
             raise IndexError(index)
         clip = bisect.bisect_right(self._ends, index)
         first = self._ends[clip - 1] if clip else 0
-        return cut(self.source[clip], index - first)
+        return cut(self.source[clip], index - first, self._longest)
 
 
-def _count(clip: Clip) -> int:
-    return 1 if clip.repetitions is None else len(clip.repetitions)
-
-
-def cut(clip: Clip, number: int) -> Clip:
+def cut(clip: Clip, number: int, longest: float = math.inf) -> Clip:
     """Repetition `number` (from 0) of a set, on its own clock; a single repetition as it is.
 
     The cut leaves `MARGIN` before and after the movement, and less where the next repetition is
-    nearer: the pause between two repetitions is shared.
+    nearer: the pause between two repetitions is shared. A cut of more than `longest` s loses its
+    ends, equally far from the middle of the movement.
     """
     if clip.repetitions is None:
         return clip
     repetition = clip.repetitions[number]
-    start, end = _bounds(clip, number)
+    start, end = _bounds(clip, number, longest)
     frames = (clip.frame_time >= start) & (clip.frame_time <= end)
     emg = (clip.emg_time >= start) & (clip.emg_time <= end)
     pose = (clip.pose_time >= start) & (clip.pose_time <= end)
@@ -82,7 +92,7 @@ def cut(clip: Clip, number: int) -> Clip:
     )
 
 
-def _bounds(clip: Clip, number: int) -> tuple[float, float]:
+def _bounds(clip: Clip, number: int, longest: float) -> tuple[float, float]:
     """Start and end of the cut, s on the clock of the set."""
     repetitions = clip.repetitions or ()
     repetition = repetitions[number]
@@ -91,14 +101,17 @@ def _bounds(clip: Clip, number: int) -> tuple[float, float]:
         latest = (repetition.end + repetitions[number + 1].start) / 2
     else:
         latest = clip.end
-    return max(repetition.start - MARGIN, earliest), min(repetition.end + MARGIN, latest)
+    start, end = max(repetition.start - MARGIN, earliest), min(repetition.end + MARGIN, latest)
+    middle = (repetition.start + repetition.end) / 2
+    return max(start, middle - longest / 2), min(end, middle + longest / 2)
 
 
 def _shifted(
     repetition: Repetition, start: float, end: float
 ) -> tuple[tuple[str, float, float], ...]:
-    """The key steps on the clock of the cut; a preparation starts with it at the earliest."""
+    """The key steps within the cut, on its clock; a preparation starts with it at the earliest."""
     return tuple(
         (step, max(begin, start) - start, min(stop, end) - start)
         for step, begin, stop in repetition.phases
+        if begin < end and stop > start
     )

@@ -26,6 +26,7 @@ from video2emg.data.select import select
 from video2emg.data.store import Dataset
 from video2emg.models import finetune
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.parallel.hosts import log
 from video2emg.train import state as state_lib
 from video2emg.train.checkpoint import load_params
 
@@ -44,13 +45,18 @@ def load_splits(
       config: of a Video→EMG model.
       dataset: its clips.
       labels: adds the fields of action quality to every example.
-      cut: whether sets are cut into their repetitions.
+      cut: whether sets are cut into their repetitions, each of at most one window.
     """
     protocol = config.data.select.to_dict()
     test_views = tuple(protocol.pop("test_views"))
     sources: Mapping[str, Clips] = select(dataset.splits, **protocol, montage=config.data.montage)
     if cut:
-        sources = {name: Repetitions(source) for name, source in sources.items()}
+        longest = config.data.seconds
+        cuts = {name: Repetitions(source, longest) for name, source in sources.items()}
+        if shortened := sum(source.shortened for source in cuts.values()):
+            total = sum(map(len, cuts.values()))
+            log(f"{shortened} of {total} repetitions last longer than {longest:g} s: ends left out")
+        sources = cuts
     first = sources["train"][0]
     window = dataclasses.replace(window_from_config(config), joints=first.joints)
     if not window.statics:

@@ -1,17 +1,19 @@
 """The command `videoqa`: makes questions about a dataset, and lets a respondent answer them.
 
-Importing this module is cheap: JAX is only needed by `job.py`, which does the work.
+Importing this module is cheap, so that `--help` is fast; `job.py` does the work.
 """
 
 import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from video2emg.core.config import Config
 from video2emg.core.errors import UserError
-from video2emg.videoqa.respondents.endpoint import HOSTED, EndpointSettings
+
+if TYPE_CHECKING:
+    from video2emg.core.config import Config
+    from video2emg.videoqa.respondents.endpoint import EndpointSettings
 
 BASELINES = ("blind", "majority", "oracle")
 OURS, CHAT, LOCAL = "graph", "openai:", "hf:"
@@ -21,10 +23,8 @@ OURS, CHAT, LOCAL = "graph", "openai:", "hf:"
 class Options:
     """Options of the command; each is a flag of the same name.
 
-    Mistakes raise `UserError` with one line that names the flag.
-
     Attributes:
-      dataset: Clip dataset that the questions are about, e.g. gymsim or gymsim/crowd.
+      dataset: dataset whose clips the questions are about, e.g. gymsim or gymsim/crowd.
       model: respondent: graph, blind, majority, oracle, openai:NAME or hf:FOLDER. Without it, the
         questions are made but not asked.
       graph: name of the knowledge graph, or path of a YAML file.
@@ -66,7 +66,12 @@ class Options:
     request: str = "{}"
     price: tuple[float, ...] = ()
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Finds mistakes.
+
+        Raises:
+          UserError: one line that names the flag.
+        """
         if not self.dataset:
             raise UserError("--dataset: name the dataset that questions are about, e.g. gymsim")
         for name in ("at_once", "attempts", "frames"):
@@ -106,8 +111,10 @@ class Options:
             raise UserError(f"--request {self.request!r}: expected a JSON object")
         return fields
 
-    def endpoint_settings(self, model: str) -> EndpointSettings:
+    def endpoint_settings(self, model: str) -> "EndpointSettings":
         """Settings of the endpoint for a model `openai:NAME`."""
+        from video2emg.videoqa.respondents.endpoint import HOSTED, EndpointSettings
+
         return EndpointSettings(
             model=model.removeprefix(CHAT),
             base_url=self.base_url or HOSTED,
@@ -135,7 +142,7 @@ class Place:
     run: str = ""
 
 
-def run(options: Options, place: Place, aqa_config: Callable[[], Config]) -> dict[str, Any]:
+def run(options: Options, place: Place, aqa_config: Callable[[], "Config"]) -> dict[str, Any]:
     """Makes the questions if they are missing, asks them, and prints the metrics.
 
     `out` receives `questions/`, `answers/` (a file for each respondent), `cache/`, and the files
@@ -150,7 +157,11 @@ def run(options: Options, place: Place, aqa_config: Callable[[], Config]) -> dic
 
     Returns:
       The results as written; empty without a model.
+
+    Raises:
+      UserError: see `Options.check`, and mistakes in the data or the files.
     """
+    options.check()
     from video2emg.videoqa import job
 
     return job.run(options, place, aqa_config)

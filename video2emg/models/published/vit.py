@@ -3,7 +3,7 @@
 `import_weights` reads Hugging Face's files.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -22,11 +22,14 @@ class Layer(nn.Module):
     Attributes:
       heads, hidden: of the attention and the MLP.
       key_bias: VideoMAE has none.
+      cap: attention logits are capped at ± this by tanh, as VideoPrism does; 0 for no cap.
+      epsilon: of the layer norms.
     """
 
     heads: int
     hidden: int
     key_bias: bool = True
+    cap: float = 0.0
     epsilon: float = 1e-12
     dtype: Dtype = jnp.float32
 
@@ -43,13 +46,25 @@ class Layer(nn.Module):
             return nn.LayerNorm(self.epsilon, dtype=self.dtype, name=name)(x)
 
         y = norm(x, "attention_norm")
-        mixed = jax.nn.dot_product_attention(
+        attention = self._capped_attention if self.cap > 0 else jax.nn.dot_product_attention
+        mixed = attention(
             project(y, "query"), project(y, "key", self.key_bias), project(y, "value")
         )
         x = x + nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(mixed)
         y = nn.Dense(self.hidden, dtype=self.dtype, name="hidden")(norm(x, "mlp_norm"))
         y = nn.gelu(y, approximate=False)
         return x + nn.Dense(dim, dtype=self.dtype, name="mlp_out")(y)
+
+    def _capped_attention(
+        self,
+        query: Float[Array, "B K H D"],
+        key: Float[Array, "B K H D"],
+        value: Float[Array, "B K H D"],
+    ) -> Float[Array, "B K H D"]:
+        logits = jnp.einsum("bqhd,bkhd->bhqk", query * query.shape[-1] ** -0.5, key)
+        logits = self.cap * jnp.tanh(logits / self.cap)
+        weights = nn.softmax(logits.astype(jnp.float32), -1).astype(self.dtype)
+        return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
 def patches(
@@ -63,30 +78,23 @@ def patches(
     )
 
 
-class VideoMAE(nn.Module):
-    """VideoMAE's encoder (Tong et al. 2022): joint space-time attention over tubelets.
+class PatchEncoder(nn.Module):
+    """What the transformers over square patches share; the defaults are the base models'.
 
-    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / 2, D]`, averaged over the image.
-    The sinusoidal positions of the pretraining grid are interpolated to the grid of the input.
+    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T / stride, D]`. Positions of the
+    pretraining grid are interpolated to the grid of the input.
 
     Attributes:
-      dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
+      dim, heads, hidden: of the transformer.
       patch: px.
-      stride: frames per tubelet.
-      grid: time steps, rows and columns of tokens in pretraining.
-      final_norm: whether the tokens are normalised at the end (`use_mean_pooling=False`).
       pixels: see `pixels.NORMALISATIONS`.
       remat: rematerialisation policy, a key of `blocks.REMAT`.
     """
 
     dim: int = 768
-    layers: int = 12
     heads: int = 12
     hidden: int = 3072
     patch: int = 16
-    stride: int = 2
-    grid: tuple[int, int, int] = (8, 14, 14)
-    final_norm: bool = False
     pixels: str = "imagenet"
     remat: str = "none"
     dtype: Dtype = jnp.float32
@@ -97,6 +105,42 @@ class VideoMAE(nn.Module):
         """The frame size must be a multiple of this, px."""
         return self.patch
 
+    def __call__(
+        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
+    ) -> Float[Array, "B T2 {self.dim}"]:
+        """The tokens averaged over the image."""
+        return self.tokens(normalise(video, self.pixels)).mean((2, 3))
+
+    def tokens(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T2 H2 W2 D"]:
+        """Tokens from normalised pixels."""
+        raise NotImplementedError
+
+    def transform(
+        self, x: Float[Array, "B K D"], layers: int, name: str = "layer", **settings: Any
+    ) -> Float[Array, "B K D"]:
+        """Applies a stack of layers; `settings` are of `Layer`."""
+        layer = with_remat(Layer, self.remat)
+        for i in range(layers):
+            name_i = f"{name}_{i}"
+            x = layer(self.heads, self.hidden, dtype=self.dtype, name=name_i, **settings)(x)
+        return x
+
+
+class VideoMAE(PatchEncoder):
+    """VideoMAE's encoder (Tong et al. 2022): joint space-time attention over tubelets.
+
+    Attributes:
+      layers: number of them.
+      stride: frames per tubelet.
+      grid: time steps, rows and columns of tokens in pretraining.
+      final_norm: whether the tokens are normalised at the end (`use_mean_pooling=False`).
+    """
+
+    layers: int = 12
+    stride: int = 2
+    grid: tuple[int, int, int] = (8, 14, 14)
+    final_norm: bool = False
+
     @nn.compact
     def tokens(self, video: Float[Array, "B T H W 3"]) -> Float[Array, "B T2 H2 W2 D"]:
         """Tokens from normalised pixels."""
@@ -106,53 +150,27 @@ class VideoMAE(nn.Module):
         table = jnp.asarray(sinusoids(cells, self.dim)).reshape(*self.grid, self.dim)
         x = x + positions.resize(table, x.shape[1:4]).astype(self.dtype)
         shape = x.shape
-        x = x.reshape(shape[0], -1, self.dim)
-        layer = with_remat(Layer, self.remat)
-        for i in range(self.layers):
-            x = layer(self.heads, self.hidden, False, dtype=self.dtype, name=f"layer_{i}")(x)
+        x = self.transform(x.reshape(shape[0], -1, self.dim), self.layers, key_bias=False)
         if self.final_norm:
             x = nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)
         return x.reshape(shape)
 
-    def __call__(
-        self, video: Float[Array, "B T S S 3"], mask: Bool[Array, "B T"], *, train: bool
-    ) -> Float[Array, "B T2 {self.dim}"]:
-        """The tokens averaged over the image."""
-        return self.tokens(normalise(video, self.pixels)).mean((2, 3))
 
-
-class ViT(nn.Module):
+class ViT(PatchEncoder):
     """ViT (Dosovitskiy et al. 2021) on each frame.
 
-    As a Video→EMG encoder: `[B, T, S, S, 3]` in [-1, 1] → `[B, T, D]`, the class token or the mean
-    of the patch tokens. Positions of the pretraining grid are interpolated to the input's grid.
-
     Attributes:
-      dim, layers, heads, hidden: of the transformer; the defaults are the base model's.
-      patch: px.
+      layers: number of them.
       grid: rows and columns of tokens in pretraining.
-      pool: `class` or `mean`.
-      pixels: see `pixels.NORMALISATIONS`.
-      remat: rematerialisation policy, a key of `blocks.REMAT`.
+      pool: `class`, the class token, or `mean`, the mean of the patch tokens.
     """
 
-    dim: int = 768
+    pixels: str = "symmetric"
     layers: int = 12
-    heads: int = 12
-    hidden: int = 3072
-    patch: int = 16
     grid: tuple[int, int] = (14, 14)
     pool: str = "class"
-    pixels: str = "symmetric"
-    remat: str = "none"
-    dtype: Dtype = jnp.float32
     stride: ClassVar[int] = 1
     causal: ClassVar[bool] = True
-
-    @property
-    def granularity(self) -> int:
-        """The frame size must be a multiple of this, px."""
-        return self.patch
 
     @nn.compact
     def tokens(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B K D"]:
@@ -166,10 +184,7 @@ class ViT(nn.Module):
         first = first + self.param("class_position", normal, (self.dim,))
         x = x.reshape(x.shape[0], -1, self.dim)
         first = jnp.broadcast_to(first.astype(self.dtype), (x.shape[0], 1, self.dim))
-        x = jnp.concatenate([first, x], axis=1)
-        layer = with_remat(Layer, self.remat)
-        for i in range(self.layers):
-            x = layer(self.heads, self.hidden, dtype=self.dtype, name=f"layer_{i}")(x)
+        x = self.transform(jnp.concatenate([first, x], axis=1), self.layers)
         return nn.LayerNorm(1e-12, dtype=self.dtype, name="norm")(x)
 
     def __call__(

@@ -101,8 +101,8 @@ def _batch_records(
     run: Run, head: TrainedAQAHead, examples: Examples, host: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[int, RepetitionRecord]]:
     """(index of the example, its record) for each clip of a batch."""
-    predictions = run.forward(host)
-    inputs = dict(predictions.aqa_inputs)
+    outputs = run.forward(host)
+    inputs = dict(outputs.aqa_inputs)
     inputs |= {name: host[name] for name in ("view", "muscle", "side", "_mask")}
     # The head first recognises the exercise, and then assesses by it.
     placeholder = np.zeros(len(host["_mask"]), np.int32)
@@ -115,7 +115,7 @@ def _batch_records(
         clip = examples.clip(index)
         record = _to_record(head, predictions, int(row), clip.clip_id, clip.subject, clip.end)
         activity = mean_activity(
-            predictions.emg[row][:, : len(clip.muscles)],
+            outputs.emg[row][:, : len(clip.muscles)],
             run.window.emg_time,
             clip.muscles,
             record.spans,
