@@ -102,9 +102,8 @@ class PoseNoise:
                 raise UserError(f"{where}.{name}: expected 0 to {most:g} {unit}, not {value}")
         noise = cls(**ranges)
         sizes = any(getattr(noise, name) for name in known if name != "share")
-        if bool(noise.share) != sizes:
-            other = "every error is 0" if noise.share else "an error is not 0"
-            raise UserError(f"{where}.share: is {noise.share:g}, but {other}")
+        if noise.share and not sizes:
+            raise UserError(f"{where}.share: is {noise.share:g}, but every error is 0")
         return noise
 
     def __call__(
