@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,7 +58,8 @@ def cut(clip: Clip, number: int, longest: float = math.inf) -> Clip:
     if clip.repetitions is None:
         return clip
     repetition = clip.repetitions[number]
-    start, end = _bounds(clip, number, longest)
+    movements = [(r.start, r.end) for r in clip.repetitions]
+    start, end = bounds(movements, number, clip.end, longest)
     frames = (clip.frame_time >= start) & (clip.frame_time <= end)
     emg = (clip.emg_time >= start) & (clip.emg_time <= end)
     pose = (clip.pose_time >= start) & (clip.pose_time <= end)
@@ -92,18 +94,25 @@ def cut(clip: Clip, number: int, longest: float = math.inf) -> Clip:
     )
 
 
-def _bounds(clip: Clip, number: int, longest: float) -> tuple[float, float]:
-    """Start and end of the cut, s on the clock of the set."""
-    repetitions = clip.repetitions or ()
-    repetition = repetitions[number]
-    earliest = (repetitions[number - 1].end + repetition.start) / 2 if number else 0.0
-    if number + 1 < len(repetitions):
-        latest = (repetition.end + repetitions[number + 1].start) / 2
-    else:
-        latest = clip.end
-    start, end = max(repetition.start - MARGIN, earliest), min(repetition.end + MARGIN, latest)
-    middle = (repetition.start + repetition.end) / 2
-    return max(start, middle - longest / 2), min(end, middle + longest / 2)
+def bounds(
+    movements: Sequence[tuple[float, float]], number: int, end: float, longest: float
+) -> tuple[float, float]:
+    """Start and end of the cut around movement `number` (from 0) of a recording.
+
+    Args:
+      movements: (start, end) of each, s, in order.
+      number: which.
+      end: of the recording, s.
+      longest: cut, s; a longer one loses its ends.
+    """
+    begin, stop = movements[number]
+    earliest = (movements[number - 1][1] + begin) / 2 if number else 0.0
+    latest = (stop + movements[number + 1][0]) / 2 if number + 1 < len(movements) else end
+    middle = (begin + stop) / 2
+    return (
+        max(begin - MARGIN, earliest, middle - longest / 2),
+        min(stop + MARGIN, latest, middle + longest / 2),
+    )
 
 
 def _shifted(

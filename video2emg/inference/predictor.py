@@ -10,6 +10,7 @@ import numpy as np
 from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.errors import UserError
 from video2emg.core.overlap_add import OverlapAdd
+from video2emg.data.repetitions import bounds
 from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
@@ -240,9 +241,14 @@ class Predictor:
         def round_to_frame(time: float) -> float:
             return round(round(time * window.frame_rate) / window.frame_rate, 6)
 
+        # With the margins that the repetitions of the training data have.
+        movements = repetitions_lib.segment(movement, window.frame_rate)
+        spans = [
+            bounds(movements, number, video.seconds, window.seconds)
+            for number in range(len(movements))
+        ]
         return [
-            (round_to_frame(start), min(round_to_frame(end), video.seconds))
-            for start, end in repetitions_lib.segment(movement, window.frame_rate)
+            (round_to_frame(start), min(round_to_frame(end), video.seconds)) for start, end in spans
         ]
 
     def _recognise(self, features: Sequence[EncoderFeatures]) -> tuple[str, float]:
