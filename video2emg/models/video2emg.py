@@ -217,7 +217,7 @@ class Video2EMG(nn.Module):
             place = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(view)
             x = x + place[:, :, None].astype(self.dtype)
         x, mask = x.reshape(b, v * t, -1), known.reshape(b, v * t)
-        times = jnp.tile(jnp.arange(t) * (self.encoder.stride / self.frame_rate), v)  # pyright: ignore
+        times = np.tile(np.arange(t) * (self.encoder.stride / self.frame_rate), v)  # pyright: ignore
         for i in range(self.layers):
             block = Block(
                 self.heads,
