@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from tests.bodies import standing, swinging_arms
 from video2emg.core import body_frame, skeleton, vocabulary
+from video2emg.data.store import open_dataset
 
 FLEX = vocabulary.FLEX_21
 
@@ -83,6 +84,8 @@ def test_without_any_segment_everything_is_masked():
     mask[:, [FLEX.index("left_hip"), FLEX.index("head")]] = True
     pose, known, height = canonical(np.repeat(standing()[None], 4, 0), mask)
     assert not known.any() and not pose.any() and np.isnan(height)
+    pose, known, height = canonical(np.zeros((4, 21, 3)))
+    assert not known.any() and not pose.any() and np.isnan(height)
 
 
 def test_a_body_on_its_side_has_no_heading_and_is_not_rotated():
@@ -114,3 +117,21 @@ def test_another_skeleton_goes_through_the_same_door(name):
     exact = known.copy()
     exact[:, [j for j in heels if FLEX[j] not in own]] = False  # the ankle stands in
     np.testing.assert_allclose(pose[exact], body[exact], atol=2e-3)
+
+
+def test_simulated_people_have_their_height_and_their_missing_joints_their_place(tiny_dir):
+    """The segments' fractions and the stand-ins, held against the simulator's own bodies."""
+    clips, found = open_dataset("gymsim/tiny", tiny_dir).splits["train"], ("chest", "neck", "head")
+    hands = tuple(f"{side}_hand" for side in vocabulary.SIDES)
+    fewer = [joint for joint in FLEX if joint not in (*found, *hands)]
+    for index in range(0, len(clips), 3):
+        clip = clips[index]
+        mask = np.ones(clip.pose.shape[:2], bool)
+        true, _, height = canonical(clip.pose)
+        assert height == pytest.approx(clip.provenance["subject"]["height_m"], rel=0.02)
+        given = clip.pose[:, [FLEX.index(joint) for joint in fewer]]
+        pose, known, _ = canonical(given, mask[:, : len(fewer)], fewer)
+        assert known.all()
+        for joint in (*found, *hands):
+            error = np.linalg.norm(pose - true, axis=2)[:, FLEX.index(joint)]
+            assert np.median(error) < 0.025

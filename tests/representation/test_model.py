@@ -8,7 +8,8 @@ import pytest
 from tests.models.small import batch as make_batch
 from tests.models.small import config
 from video2emg import models
-from video2emg.representation.model import EMGEncoder, RepresentationModel, pool, span_mask
+from video2emg.aqa.head import mean_where
+from video2emg.representation.model import EMGEncoder, RepresentationModel, span_mask
 
 
 def batch():
@@ -86,7 +87,7 @@ def test_emg_that_was_not_measured_has_no_effect():
     params = encoder.init(jax.random.key(0), emg, mask, *args, train=False)
     encode = jax.jit(lambda emg: encoder.apply(params, emg, mask, *args, train=False))
     (tokens, token_mask), (again, _) = encode(emg), encode(wild)
-    np.testing.assert_array_equal(pool(tokens, token_mask), pool(again, token_mask))
+    np.testing.assert_array_equal(mean_where(tokens, token_mask), mean_where(again, token_mask))
     assert token_mask.sum() == 6 * (4 + 3)
 
 

@@ -13,6 +13,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from video2emg.aqa.frozen_features import FrozenFeatures
 from video2emg.aqa.labels import annotations
+from video2emg.aqa.metrics import ratio
 from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import vocabulary
 from video2emg.eval import evaluate
@@ -203,7 +204,6 @@ def _mean_boundary(train: AQAPredictions, test: AQAPredictions) -> Float[np.ndar
     for action in range(int(test.action.max()) + 1):
         own = train.boundary[train.action == action]
         known = np.isfinite(own)
-        total, count = np.where(known, own, 0.0).sum(0), known.sum(0)
-        mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        mean = ratio(np.where(known, own, 0.0).sum(0), known.sum(0))
         boundary[test.action == action] = mean
     return boundary

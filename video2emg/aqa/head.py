@@ -280,9 +280,9 @@ class AQAHead(nn.Module):
             self.dim, self.rate, self.views, self.emg, self.extra_inputs, name="input_tokens"
         )
         tokens, mask = embed(batch, train=train)
-        instants = _masked_mean(tokens, mask)
+        instants = mean_where(tokens, mask)
         action_logits = nn.Dense(len(self.rubric.actions), name="action_logits")(
-            _masked_mean(instants, mask.any(1))
+            mean_where(instants, mask.any(1))
         )
         action = batch["action"]
         if self.action == "recognised" and not train:
@@ -366,7 +366,7 @@ def exemplar_of(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     }
 
 
-def _masked_mean(x: Float[Array, "B K *D"], mask: Bool[Array, "B K *d"]) -> Float[Array, "B *D"]:
+def mean_where(x: Float[Array, "B K *D"], mask: Bool[Array, "B K *d"]) -> Float[Array, "B *D"]:
     """Mean over the second axis where `mask`; 0 if it is false everywhere."""
     weight = mask[..., None].astype(jnp.float32)
     return (x * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)

@@ -5,6 +5,8 @@ often each repetition counts in each draw; the result is then [R], without it a 
 weights give exactly what repeating the repetitions would.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
@@ -36,10 +38,8 @@ def srcc(
         return rank[:, place] - (count + 1) / 2
 
     p, t = centred_ranks(np.asarray(predicted)), centred_ranks(np.asarray(true))
-    scale = (w * p * p).sum(-1) * (w * t * t).sum(-1)
-    rho = np.full(len(w), np.nan)
-    np.divide((w * p * t).sum(-1), np.sqrt(scale), out=rho, where=scale > 0)
-    return _unwrap(np.clip(rho, -1, 1), scalar)
+    scale = np.sqrt((w * p * p).sum(-1) * (w * t * t).sum(-1))
+    return _unwrap(np.clip(ratio((w * p * t).sum(-1), scale), -1, 1), scalar)
 
 
 def fisher_mean(rho: Shaped[np.ndarray, "A *R"]) -> Metric:
@@ -98,11 +98,8 @@ def average_precision(
     hits = (w * positive).cumsum(-1)[:, last_of_tie]
     claimed = w.cumsum(-1)[:, last_of_tie]
     precision = hits / np.maximum(claimed, 1e-12)
-    total = hits[:, -1]
     gained = np.diff(hits, prepend=0.0, axis=-1)
-    area = np.full(len(w), np.nan)
-    np.divide((gained * precision).sum(-1), total, out=area, where=total > 0)
-    return _unwrap(area, scalar)
+    return _unwrap(ratio((gained * precision).sum(-1), hits[:, -1]), scalar)
 
 
 def f1(
@@ -115,9 +112,7 @@ def f1(
     """
     w, scalar = _weights(weight, len(made))
     hits, wrong = (w * (predicted & made)).sum(-1), (w * (predicted != made)).sum(-1)
-    score = np.full(len(w), np.nan)
-    np.divide(2 * hits, 2 * hits + wrong, out=score, where=2 * hits + wrong > 0)
-    return _unwrap(score, scalar)
+    return _unwrap(ratio(2 * hits, 2 * hits + wrong), scalar)
 
 
 def best_threshold(probability: Shaped[np.ndarray, " K"], made: Shaped[np.ndarray, " K"]) -> float:
@@ -164,9 +159,7 @@ def boundary_error_ms(
     w, scalar = _weights(weight, len(true))
     known = np.isfinite(error)
     total, count = w @ np.where(known, error, 0).sum(1), w @ known.sum(1)
-    mean = np.full(len(w), np.nan)
-    np.divide(1e3 * total, count, out=mean, where=count > 0)
-    return _unwrap(mean, scalar)
+    return _unwrap(ratio(1e3 * total, count), scalar)
 
 
 def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]:
@@ -193,6 +186,23 @@ def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]
     return starts
 
 
+def nan_mean(values: Sequence[Metric]) -> Metric:
+    """Mean over the first axis without NaN; NaN where all are NaN, or without values."""
+    if not len(values):
+        return float("nan")
+    stacked = np.array(values, np.float64)
+    known = np.isfinite(stacked)
+    total, count = np.where(known, stacked, 0.0).sum(0), known.sum(0)
+    return _unwrap(ratio(np.atleast_1d(total), np.atleast_1d(count)), stacked.ndim == 1)
+
+
+def ratio(
+    part: Shaped[np.ndarray, " R"], whole: Shaped[np.ndarray, " R"]
+) -> Float[np.ndarray, " R"]:
+    """`part / whole`; NaN where `whole` is not positive."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
 def _weights(weight: np.ndarray | None, count: int) -> tuple[np.ndarray, bool]:
     if weight is None:
         return np.ones((1, count)), True
@@ -204,5 +214,4 @@ def _unwrap(value: np.ndarray, scalar: bool) -> Metric:
 
 
 def _mean(value: np.ndarray, w: np.ndarray) -> np.ndarray:
-    total = w.sum(-1)
-    return np.divide(w @ value, total, out=np.full(len(w), np.nan), where=total > 0)
+    return ratio(w @ value, w.sum(-1))

@@ -206,7 +206,7 @@ def score(
         "skill": float(skill) if weight is None else skill,
         "relative_l2": np.mean(l2, axis=0) if weight is not None else float(np.mean(l2)),
         "mae": metrics.mae(predictions.score, true.score, **every),
-        "map": _nanmean(list(pair_average_precision(labels, predictions, weight).values())),
+        "map": metrics.nan_mean(list(pair_average_precision(labels, predictions, weight).values())),
         "f1": metrics.f1(probability >= threshold, made, **of_rows(clip)),
         "ece": metrics.expected_calibration_error(probability, made, **of_rows(clip)),
         "boundary_ms": metrics.boundary_error_ms(predictions.boundary, true.boundary, **every),
@@ -235,14 +235,3 @@ def choose_threshold(labels: AQALabels, predictions: AQAPredictions) -> float:
     """The threshold with the best F1 over all pairs; of a validation set."""
     made = labels.annotations.probability[labels.pair_mask] > 0
     return metrics.best_threshold(predictions.probability[labels.pair_mask], made)
-
-
-def _nanmean(values: list) -> Any:
-    """Mean over the first axis without NaN; NaN where all are NaN."""
-    stacked = np.array(values, np.float64)
-    if not len(stacked):
-        return float("nan")
-    known = np.isfinite(stacked)
-    total, count = np.where(known, stacked, 0).sum(0), known.sum(0)
-    mean = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
-    return float(mean) if mean.ndim == 0 else mean

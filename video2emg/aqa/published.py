@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from video2emg.aqa.head import AQAOutputs, Batch, exemplar_of
+from video2emg.aqa.head import AQAOutputs, Batch, exemplar_of, mean_where
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.published import core, stgcn, usdl
 from video2emg.models.published.flex import Choices, contribution
@@ -64,9 +64,8 @@ class PublishedAQAHead(nn.Module):
         if "video" in self.modalities:
             tokens, mask = batch["tokens"], batch["token_mask"]
             b, k, d = tokens.shape
-            weight = mask.reshape(b, self.views, k // self.views, 1).astype(tokens.dtype)
-            rows = tokens.reshape(b, self.views, k // self.views, d) * weight
-            parts.append((rows.sum(2) / jnp.maximum(weight.sum(2), 1.0)).reshape(b, -1))
+            rows = tokens.reshape(b * self.views, k // self.views, d)
+            parts.append(mean_where(rows, mask.reshape(rows.shape[:2])).reshape(b, -1))
         if "pose" in self.modalities:
             parts.append(self._skeleton(batch["pose"], batch["pose_mask"]))
         if "emg" in self.modalities:

@@ -84,21 +84,22 @@ def body_height(at: dict[str, Float[np.ndarray, "T 3"]]) -> float:
       at: positions by joint name, NaN where unknown.
 
     Returns:
-      In the unit of the positions; NaN if no length is known.
+      In the unit of the positions; NaN if no length is known, or all are zero.
     """
     hips, shoulders = ((at[f"left_{part}"] + at[f"right_{part}"]) / 2 for part in _PAIRS)
-    lengths, fractions = [median_length(shoulders - hips)], [_TRUNK]
-    for (upper, lower), fraction in _LIMBS.items():
-        sides = [
-            median_length(at[f"{side}_{lower}"] - at[f"{side}_{upper}"])
-            for side in vocabulary.SIDES
-        ]
-        known = [length for length in sides if np.isfinite(length)]
-        lengths.append(float(np.mean(known)) if known else np.nan)
-        fractions.append(fraction)
+    limbs = [
+        at[f"{side}_{lower}"] - at[f"{side}_{upper}"]
+        for upper, lower in _LIMBS
+        for side in vocabulary.SIDES
+    ]
+    trunk, *sides = _median_lengths(np.stack([shoulders - hips, *limbs], 1))
+    pairs = np.reshape(sides, (len(_LIMBS), 2))
+    count = np.isfinite(pairs).sum(1)
+    means = np.nansum(pairs, 1) / np.where(count, count, np.nan)
+    lengths, fractions = np.array([trunk, *means]), np.array([_TRUNK, *_LIMBS.values()])
     known = np.isfinite(lengths)
-    total = float(np.sum(lengths, where=known))
-    return total / float(np.sum(fractions, where=known)) if total > 0 else float("nan")
+    total = float(lengths[known].sum())
+    return total / float(fractions[known].sum()) if total > 0 else float("nan")
 
 
 def heading(at: dict[str, Float[np.ndarray, "T 3"]], height: float) -> float:
@@ -150,8 +151,9 @@ def _about_vertical(angle: float) -> Float[np.ndarray, "3 3"]:
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
-def median_length(vectors: Float[np.ndarray, "T 3"]) -> float:
-    """Median length over the instants at which a vector is known; NaN if it never is."""
-    length = np.linalg.norm(vectors, axis=1)
-    known = np.isfinite(length)
-    return float(np.median(length[known])) if known.any() else float("nan")
+def _median_lengths(vectors: Float[np.ndarray, "T N 3"]) -> Float[np.ndarray, " N"]:
+    """Medians over the instants at which each vector is known; NaN if it never is."""
+    ordered = np.sort(np.linalg.norm(vectors, axis=2), axis=0)  # NaN last
+    count = np.isfinite(ordered).sum(0)
+    middles = [ordered[place, np.arange(len(count))] for place in ((count - 1) // 2, count // 2)]
+    return (middles[0] + middles[1]) / 2

@@ -158,7 +158,10 @@ def arrange(
     index = {joint: i for i, joint in enumerate(source)}
     converted = np.full((len(pose), len(target), 3), np.nan, pose.dtype)
     for k, joint in enumerate(target):
-        for sum_of in (_mean(joint), *_SUBSTITUTES.get(joint, ())):
+        if joint in index:
+            converted[:, k] = pose[:, index[joint]]
+            continue
+        for sum_of in _SUBSTITUTES.get(joint, ()):
             if all(member in index for member in sum_of):
                 members = pose[:, [index[member] for member in sum_of]]
                 converted[:, k] = np.einsum("pmx,m->px", members, [*sum_of.values()])

@@ -15,7 +15,6 @@ from scipy import ndimage, signal
 from scipy.spatial.transform import Rotation
 
 from video2emg.core import skeleton
-from video2emg.core.body_frame import median_length
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import SIDES, mirror_order
 
@@ -233,19 +232,22 @@ def depth_error(
     and feet. The trunk tilts as a whole.
     """
     at = {joint: j for j, joint in enumerate(joints)}
-    hips = (pose[:, [at["left_hip"]]] + pose[:, [at["right_hip"]]]) / 2
-    lengths = [median_length(pose[:, j] - hips[:, 0]) for j in range(len(joints))]
-    reach = np.nan_to_num(lengths)
-    own = _slow(rng, pose.shape[:2], rate, _DEPTH_HZ)
-    error = _slow(rng, (len(pose), 1), rate, _DEPTH_HZ) * reach + _BREADTH * own
-    variance = reach**2 + _BREADTH**2
-    for part, before in _BEFORE.items():
-        for side in SIDES:
-            j, inner = at.get(f"{side}_{part}"), at.get(f"{side}_{before}")
-            if j is not None and inner is not None:
-                length = np.nan_to_num(median_length(pose[:, j] - pose[:, inner]))
-                error[:, j] = error[:, inner] + length * own[:, j]
-                variance[j] = variance[inner] + length**2
+    pairs = [(f"{side}_{part}", f"{side}_{_BEFORE[part]}") for part in _BEFORE for side in SIDES]
+    before = {at[joint]: at[inner] for joint, inner in pairs if joint in at and inner in at}
+    start = (pose[:, [at["left_hip"]]] + pose[:, [at["right_hip"]]]) / 2
+    start = np.repeat(start, len(joints), 1)
+    start[:, list(before)] = pose[:, list(before.values())]
+    segment = np.linalg.norm(pose - start, axis=2)
+    length = np.nansum(segment, 0) / np.maximum(np.isfinite(segment).sum(0), 1)
+    own = _slow(rng, segment.shape, rate, _DEPTH_HZ)
+    error, variance = length * own, length**2
+    on_trunk = [j for j in range(len(joints)) if j not in before]
+    trunk = _slow(rng, (len(pose), 1), rate, _DEPTH_HZ)
+    error[:, on_trunk] = trunk * length[on_trunk] + _BREADTH * own[:, on_trunk]
+    variance[on_trunk] += _BREADTH**2
+    for j, inner in before.items():  # from the trunk outwards
+        error[:, j] += error[:, inner]
+        variance[j] += variance[inner]
     return error / np.sqrt(variance.mean())
 
 

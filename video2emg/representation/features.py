@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from video2emg.aqa.head import mean_where
 from video2emg.core.files import arrays_of, write_arrays
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
@@ -16,7 +17,7 @@ from video2emg.data.labels import Labels
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib
-from video2emg.representation.model import RepresentationModel, pool
+from video2emg.representation.model import RepresentationModel
 from video2emg.representation.probes import ProbeTargets, WindowEmbeddings
 
 FILE = "features.npz"
@@ -30,7 +31,7 @@ def encoder(model: RepresentationModel, mesh: jax.sharding.Mesh) -> Callable[[An
         outputs, intermediates = model.apply({"params": params}, batch, train=False)  # pyright: ignore
         tokens = jnp.asarray(intermediates["tokens"])
         mask = jnp.asarray(intermediates["token_mask"])
-        features = {"mean": pool(tokens, mask), "count": mask.sum(1)}
+        features = {"mean": mean_where(tokens, mask), "count": mask.sum(1)}
         if outputs.video is None:
             return features
         measured = batch["emg_mask"].any((1, 2))

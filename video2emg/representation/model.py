@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from video2emg.aqa.head import mean_where
 from video2emg.core import vocabulary
 from video2emg.models.blocks import Block, Dtype, time_embedding
 from video2emg.models.outputs import Outputs
@@ -135,15 +136,9 @@ class Projection(nn.Module):
         self, tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]
     ) -> Float[Array, "B E"]:
         """Embeds the tokens where `mask`."""
-        x = nn.LayerNorm()(pool(tokens, mask))
+        x = nn.LayerNorm()(mean_where(tokens, mask))
         x = nn.Dense(self.dim, use_bias=False)(x)
         return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
-
-
-def pool(tokens: Float[Array, "B K D"], mask: Bool[Array, "B K"]) -> Float[Array, "B D"]:
-    """The mean token where `mask`; zero if it is false everywhere."""
-    weight = mask[..., None].astype(jnp.float32)
-    return (tokens * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
 
 
 class MaskedReconstruction(nn.Module):

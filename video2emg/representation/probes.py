@@ -79,14 +79,8 @@ def load_skill(
     load = np.log(targets.load[known])
     prior = _action_mean(np.log(train.load)[:, None], train.action, targets.action[known])[:, 0]
     w = np.ones((1, len(load))) if weight is None else weight[:, known].astype(np.float64)
-    total = w @ (prior - load) ** 2
-    ratio = np.divide(
-        w @ (predictions[known, 0] - load) ** 2,
-        total,
-        out=np.full(len(w), np.nan),
-        where=total > 0,
-    )
-    return 1 - (ratio if weight is not None else float(ratio[0]))
+    skill = 1 - metrics.ratio(w @ (predictions[known, 0] - load) ** 2, w @ (prior - load) ** 2)
+    return skill if weight is not None else float(skill[0])
 
 
 def error_map(
@@ -108,12 +102,9 @@ def error_map(
             precisions.append(
                 metrics.average_precision(predictions[rows, pair], targets.made[rows, pair], own)
             )
-    if not precisions:
-        return float("nan") if weight is None else np.full(len(weight), np.nan)
-    stacked = np.array(precisions, np.float64)
-    known = np.isfinite(stacked)  # in a draw there may be nobody who makes an error
-    mean = np.where(known, stacked, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    return mean if weight is not None else float(mean)
+    if not precisions and weight is not None:
+        return np.full(len(weight), np.nan)
+    return metrics.nan_mean(precisions)  # in a draw there may be nobody who makes an error
 
 
 def score_srcc(

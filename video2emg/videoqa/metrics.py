@@ -156,8 +156,7 @@ class Evaluator:
             counts[n] = len(labels & predictions), len(labels ^ predictions)
         w = np.ones((1, len(rows))) if weight is None else weight[:, rows]
         hits, mistakes = (w @ counts).T
-        denominator = 2 * hits + mistakes
-        f1 = np.divide(2 * hits, denominator, out=np.full(len(w), np.nan), where=denominator > 0)
+        f1 = metrics.ratio(2 * hits, 2 * hits + mistakes)
         return {"error_f1": float(f1[0]) if weight is None else f1}
 
     def _score_metrics(self, parsed: Sequence[Any], weight: Weight) -> dict[str, Any]:

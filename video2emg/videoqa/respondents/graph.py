@@ -123,9 +123,9 @@ def _batch_records(
             record.spans,
         )
         tilt = {}
-        if predictions.pose is not None:
+        if outputs.pose is not None:
             window = run.window
-            pose = predictions.pose[row]
+            pose = outputs.pose[row]
             tilt = mean_tilt(pose, window.frame_time, window.joints, record.spans)
         yield index, dataclasses.replace(record, activity=activity, tilt=tilt)
 
