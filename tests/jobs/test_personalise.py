@@ -34,7 +34,7 @@ def test_every_method_on_the_smallest_run(run_dir, tmp_path):
         for method in personalise.METHODS
         for k in ("1 repetition", "2 repetitions")
     }
-    assert found["test"]["clips"] == 4  # of 6, two are revealed
+    assert found["test"]["clips"] == 10  # of 12, two are revealed
     for name in set(rows) - {"nothing"}:
         assert np.isfinite(rows[name]["skill"]) and rows[name]["skill"] != rows["nothing"]["skill"]
     assert rows["head, 2 repetitions"]["skill"] > rows["nothing"]["skill"]

@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Repetitions:
             counts.append(1 if repetitions is None else len(repetitions))
             self.shortened += sum(r.end - r.start > longest for r in repetitions or ())
         self._ends = list(itertools.accumulate(counts))
+        self._last: tuple[int, Clip] | None = None  # the set that was read last
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -45,7 +46,13 @@ class Repetitions:
             raise IndexError(index)
         clip = bisect.bisect_right(self._ends, index)
         first = self._ends[clip - 1] if clip else 0
-        return cut(self.source[clip], index - first, self._longest)
+        last = self._last
+        if last is None or last[0] != clip:
+            last = self._last = clip, self.source[clip]
+        return cut(last[1], index - first, self._longest)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[i] for i in range(len(self)))
 
 
 def cut(clip: Clip, number: int, longest: float = math.inf) -> Clip:

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from video2emg.core import remote
-from video2emg.core.clip import Clip
+from video2emg.core.clip import Clip, Clips
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder as local_folder
 from video2emg.data import build
@@ -48,13 +48,13 @@ class ClipSource:
 class ClipsById:
     """Access to the clips of a split by their id; the first call reads the whole split."""
 
-    def __init__(self, source: ClipSource):
+    def __init__(self, source: Clips):
         """Wraps a split."""
         self._source = source
 
     @functools.cached_property
     def _index(self) -> dict[str, int]:
-        return {clip.clip_id: i for i, clip in enumerate(self._source)}
+        return {self._source[i].clip_id: i for i in range(len(self._source))}
 
     def __call__(self, clip_id: str) -> Clip:
         """The clip.

@@ -7,6 +7,7 @@ from typing import Any
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
+from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import ClipsById, Dataset, open_dataset
 from video2emg.eval import results as results_lib
 from video2emg.fkg.graph import Graph
@@ -105,7 +106,7 @@ def _ask_language_model(
 ) -> Submission:
     """Answers of a chat endpoint or of a local model."""
     cache = AnswerCache(place.out / "cache")
-    get_clip = ClipsById(dataset.splits[options.split])
+    get_clip = ClipsById(Repetitions(dataset.splits[options.split]))
     reference = question_set.fit_reference(dataset) if "emg" in options.context else None
     settings = PromptSettings(options.frames, options.views, options.context, reference)
     price = None

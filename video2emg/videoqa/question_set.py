@@ -11,6 +11,7 @@ import numpy as np
 from video2emg.core import emg as emg_lib
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
+from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import Dataset
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa import generate, items, repetition_records
@@ -72,7 +73,7 @@ def open_or_make(
         return _read(folder, expected)
     reference = fit_reference(dataset)
     repetitions = {
-        split: [repetition_records.from_clip(clip, graph, reference) for clip in clips]
+        split: [repetition_records.from_clip(c, graph, reference) for c in Repetitions(clips)]
         for split, clips in dataset.splits.items()
     }
     splits = {

@@ -1,5 +1,6 @@
 """The figures of one run, in `workdir/figures`."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import numpy as np
 
 from video2emg.data import video as video_lib
 from video2emg.data.examples import Examples
+from video2emg.eval import metrics
 from video2emg.eval.baselines import Template
 from video2emg.eval.series import ClipSeries
 from video2emg.viz import figures as draw
 from video2emg.viz.calibration import calibration
 
 _STRIP_PIXELS = 96
+_CHANNELS = 8  # at most, drawn of a clip
 
 
 def figures(
@@ -47,12 +50,14 @@ def figures(
         if len(first_view):
             frames = [video_lib.decode(clip, int(frame), _STRIP_PIXELS) for frame in first_view]
             video = dict(frames=np.stack(frames), frame_time=clip.frame_time[first_view])
+        shown, columns = _loudest(series[index])
+        steps = [step for repetition in clip.repetitions or () for step in repetition.phases]
         draw.envelopes(
-            series[index],
-            predictions[index],
+            shown,
+            predictions[index][:, columns],
             folder / f"envelopes_{clip.action}.png",
-            phases=clip.phases,
-            template=template.predict(series[index]),
+            phases=clip.phases or steps,
+            template=template.predict(shown),
             **video,
             **about,
         )
@@ -63,6 +68,20 @@ def figures(
     metrics = workdir / "metrics.jsonl"
     if metrics.exists():  # an evaluation does not train
         draw.training_curves(metrics, folder / "training.png")
+
+
+def _loudest(clip: ClipSeries) -> tuple[ClipSeries, Sequence[int]]:
+    """The clip with a few channels: those with the highest measured peaks, in their own order."""
+    peak = np.nan_to_num(metrics.peak(clip.target, clip.mask), nan=-1.0)
+    columns = np.sort(np.argsort(-peak, kind="stable")[:_CHANNELS]).tolist()
+    part = dataclasses.replace(
+        clip,
+        muscles=tuple(clip.muscles[c] for c in columns),
+        target=clip.target[:, columns],
+        mask=clip.mask[:, columns],
+        scale=None,
+    )
+    return part, columns
 
 
 def _typical(series: Sequence[ClipSeries], predictions: Sequence[np.ndarray]) -> list[int]:

@@ -17,6 +17,7 @@ from video2emg.core.errors import UserError
 from video2emg.data import build, store
 from video2emg.data import video as video_lib
 from video2emg.data.datasets.builder import SHARD
+from video2emg.data.repetitions import Repetitions
 from video2emg.videoqa import items
 from video2emg.videoqa.items import Item
 
@@ -78,7 +79,7 @@ class Builder(tfds.core.ShardBasedBuilder):
         for split, clips in dataset.splits.items():
             split_items = items.read(folder / f"{split}.jsonl")
             # Neighbouring questions are often about the same clips.
-            get_clip = functools.lru_cache(maxsize=256)(store.ClipsById(clips))
+            get_clip = functools.lru_cache(maxsize=256)(store.ClipsById(Repetitions(clips)))
             shards[split] = [
                 functools.partial(
                     _examples, split_items[i : i + SHARD], get_clip, self.builder_config.frames

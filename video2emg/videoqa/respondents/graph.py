@@ -8,10 +8,11 @@ import numpy as np
 
 from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import emg as emg_lib
+from video2emg.core.clip import Clips
 from video2emg.core.errors import UserError
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
-from video2emg.data.store import ClipSource
+from video2emg.data.repetitions import Repetitions
 from video2emg.fkg.graph import Graph
 from video2emg.inference.run import Run, TrainedAQAHead
 from video2emg.parallel.hosts import log
@@ -62,13 +63,13 @@ class GraphRespondent:
         return texts[question.type]()
 
 
-def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, RepetitionRecord]:
-    """Predictions of a trained run for every clip of a split. It is not told the exercise.
+def predict_records(run: Run, clips: Clips, batch: int = 16) -> dict[str, RepetitionRecord]:
+    """Predictions of a trained run for every repetition of a split. It is not told the exercise.
 
     Args:
       run: an assessment run.
       clips: the split.
-      batch: number of clips per batch.
+      batch: number of repetitions per batch.
 
     Returns:
       Records by clip id.
@@ -82,7 +83,8 @@ def predict_records(run: Run, clips: ClipSource, batch: int = 16) -> dict[str, R
             "assessment job (configs/aqa.py)"
         )
     # Measured EMG is not used. Cutting windows needs some reference, and any will do.
-    examples = Examples(clips, run.window, emg_lib.Chain(), _UnitReference())
+    repetitions = Repetitions(clips, run.window.seconds)
+    examples = Examples(repetitions, run.window, emg_lib.Chain(), _UnitReference())
     records = {}
     for host in eval_batches(examples, batch):
         for row, record in _batch_records(run, run.aqa_head, examples, host):
