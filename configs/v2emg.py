@@ -135,9 +135,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "pose":
         config.data.frame_rate = 25.0
         config.data.views, config.augment.cameras = (), ()
-        config.model.encoder = ml_collections.ConfigDict(
-            dict(name="pose", dim=128, depth=2, motion=True)
-        )
+        config.model.encoder.name = "pose"
         config.augment.pose.update(ESTIMATOR)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
