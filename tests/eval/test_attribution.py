@@ -73,10 +73,9 @@ def test_first_order_saliency_predicts_small_occlusions_of_the_real_model(small)
 def test_figures_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (10, 16, 16, 3)).astype(np.uint8)
-    _muscles, _views = ["left_soleus", "right_soleus"], ["front", "left"]
     draw.feature_course(frames, rng.normal(size=(5, 8)), 2.0, tmp_path / "features.png")
     draw.saliency(frames, rng.random((10, 16, 16)), tmp_path / "saliency.png")
-    for name in ("attention", "features", "saliency"):
+    for name in ("features", "saliency"):
         assert np.asarray(Image.open(tmp_path / f"{name}.png")).std() > 5
     course = np.sin(np.arange(20) / 3)[:, None] * rng.normal(size=(1, 8)) + 1e-3
     (component,) = draw.components(course, 1).T

@@ -3,7 +3,8 @@
 The muscles of the left side read features of the body. Those of the right side read features of the
 mirrored body. One network computes both, so that left and right are treated alike.
 
-Axes: S = 2 sides, as in `vocabulary.SIDES`; T frames; I instants of the features; J joints.
+Axes: S = 2 sides, as in `vocabulary.SIDES`; T frames; K times of tokens; I instants of the
+features; J joints.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from jaxtyping import Array, Bool, Float
 from video2emg.core import vocabulary
 from video2emg.models.blocks import MLP, Dtype
 
-# Values at regular times, for each side or for both (S = 1), and which are known.
-Signal = tuple[Float[Array, "B S T F"], Bool[Array, "B S T F"]]
+# Values for each side at the times of the frames or at the instants, and which are known.
+Frames = tuple[Float[Array, "B S K F"], Bool[Array, "B #S K #F"]]
+Instants = tuple[Float[Array, "B S I F"], Bool[Array, "B #S I #F"]]
 
 
 def mirrored_pose(pose: Float[Array, "B T J 3"], joints: Sequence[str]) -> Float[Array, "B T J 3"]:
@@ -49,11 +51,11 @@ def interpolation(
     return weight.astype(np.float32)
 
 
-def resample(signal: Signal, weight: Float[np.ndarray, "I T"]) -> Signal:
+def resample(signal: Frames, weight: Float[np.ndarray, "I K"]) -> Instants:
     """Interpolates a signal; a value is known if all that it is made of is known."""
     values, known = signal
-    complete = jnp.einsum("it,bstf->bsif", weight, known.astype(jnp.float32)) > 0.999
-    values = jnp.einsum("it,bstf->bsif", weight, jnp.where(known, values, 0.0))
+    complete = jnp.einsum("ik,bskf->bsif", weight, known.astype(jnp.float32)) > 0.999
+    values = jnp.einsum("ik,bskf->bsif", weight, jnp.where(known, values, 0.0))
     return jnp.where(complete, values, 0.0), complete
 
 
@@ -129,7 +131,7 @@ class PoseNetwork(nn.Module):
         self,
         pose: Float[Array, "B T J 3"],
         known: Bool[Array, "B T J"],
-        video: Signal | None = None,
+        video: Frames | None = None,
         constant: Float[Array, "B D"] | None = None,
         *,
         train: bool,
@@ -139,7 +141,7 @@ class PoseNetwork(nn.Module):
         Args:
           pose: joint positions in the canonical frame (`core.body_frame`), m.
           known: which joints are known.
-          video: features of the video, with a number of times that divides T.
+          video: features of the video; K divides T.
           constant: features of the whole window, e.g. of the load.
           train: whether dropout is active.
         """
@@ -174,7 +176,7 @@ class PoseNetwork(nn.Module):
 
     def _body(
         self, pose: Float[Array, "B T J 3"], known: Bool[Array, "B T J"], instants: int
-    ) -> Signal:
+    ) -> Instants:
         """Positions (m) and velocities (m/s) of both the body and its mirror image."""
         b, t = pose.shape[:2]
         known = jnp.broadcast_to(known[..., None], pose.shape)

@@ -18,7 +18,7 @@ from video2emg.models.blocks import Block, Dtype
 from video2emg.models.encoders import Encoder
 from video2emg.models.moment_arms import MomentArms
 from video2emg.models.outputs import Outputs
-from video2emg.models.pose_network import PoseNetwork, Signal, mirrored_pose
+from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
 
 Batch = Mapping[str, jax.typing.ArrayLike]
 
@@ -217,7 +217,8 @@ class Video2EMG(nn.Module):
             place = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(view)
             x = x + place[:, :, None].astype(self.dtype)
         x, mask = x.reshape(b, v * t, -1), known.reshape(b, v * t)
-        times = np.tile(np.arange(t) * (self.encoder.stride / self.frame_rate), v)  # pyright: ignore
+        times = np.arange(t) * (self.encoder.stride / self.frame_rate)  # pyright: ignore
+        times = jnp.asarray(np.tile(times, v), jnp.float32)
         for i in range(self.layers):
             block = Block(
                 self.heads,
@@ -270,7 +271,7 @@ class Video2EMG(nn.Module):
             return pose, known
         return jnp.where(given[..., None], batch["pose"], pose), known | given
 
-    def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Signal:
+    def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Frames:
         """Features of the video for the left and for the right side."""
         values, known = tokens
         norm = nn.LayerNorm(name="video_norm")
