@@ -52,11 +52,35 @@ def interpolation(
 
 
 def resample(signal: Frames, weight: Float[np.ndarray, "I K"]) -> Instants:
-    """Interpolates a signal; a value is known if all that it is made of is known."""
+    """Weighted sums of a signal over time; known if all that they are made of is known."""
     values, known = signal
-    complete = jnp.einsum("ik,bskf->bsif", weight, known.astype(jnp.float32)) > 0.999
+    used = (weight != 0).astype(np.float32)
+    missing = jnp.einsum("ik,bskf->bsif", used, (~known).astype(jnp.float32))
+    complete = (missing < 0.5) & used.any(1)[:, None]
     values = jnp.einsum("ik,bskf->bsif", weight, jnp.where(known, values, 0.0))
     return jnp.where(complete, values, 0.0), complete
+
+
+def derivatives(
+    instants: int, rate: float, ahead: int | None = None
+) -> tuple[Float[np.ndarray, "I I"], Float[np.ndarray, "I I"]]:
+    """Weights of all instants in the first and in the second derivative at each, in 1/s and 1/s².
+
+    They are differences over 0.08 s to both sides. At the edges of the window they are those of the
+    nearest instant that has both sides. With `ahead`, see `context_filters`, they are those of an
+    earlier instant if needed, and zero where that has not both sides.
+    """
+    reach = min(max(round(0.08 * rate), 1), (instants - 1) // 2)
+    late = 0 if ahead is None else max(reach - ahead, 0)
+    centre = np.minimum(np.arange(instants) - late, instants - 1 - reach)
+    if ahead is None:
+        centre = np.maximum(centre, reach)
+    rows = np.flatnonzero(centre >= reach)
+    first, second = np.zeros((2, instants, instants), np.float32)
+    for offset, slope, bend in ((-reach, -0.5, 1), (0, 0, -2), (reach, 0.5, 1)):
+        first[rows, centre[rows] + offset] += slope * rate / reach
+        second[rows, centre[rows] + offset] += bend * (rate / reach) ** 2
+    return first, second
 
 
 def context_filters(
@@ -93,9 +117,9 @@ def context_filters(
 class PoseNetwork(nn.Module):
     """Features of the body and of its mirror image, at regular instants.
 
-    The features of an instant depend on the positions and velocities around it. They hold no
-    absolute time: a movement later in the window gives the same features later, apart from the
-    edges of the window.
+    The features of an instant depend on the positions, velocities and accelerations around it. They
+    hold no absolute time: a movement later in the window gives the same features later, apart from
+    the edges of the window.
 
     Attributes:
       joints: names of the J joints.
@@ -176,8 +200,8 @@ class PoseNetwork(nn.Module):
 
     def _body(
         self, pose: Float[Array, "B T J 3"], known: Bool[Array, "B T J"], instants: int
-    ) -> Instants:
-        """Positions (m) and velocities (m/s) of both the body and its mirror image."""
+    ) -> tuple[Float[Array, "B S I F"], Bool[Array, "B S I G"]]:
+        """Positions (m), velocities (m/s) and accelerations (10 m/s²) of body and mirror image."""
         b, t = pose.shape[:2]
         known = jnp.broadcast_to(known[..., None], pose.shape)
         weight = interpolation(t, self.frame_rate, instants, self.rate, self.delay)
@@ -187,9 +211,8 @@ class PoseNetwork(nn.Module):
             return jnp.stack([x, x[:, :, order]], 1).reshape(b, 2, t, -1)
 
         poses = jnp.stack([pose, mirrored_pose(pose, self.joints)], 1).reshape(b, 2, t, -1)
-        place, known = resample((poses, both(known)), weight)
-        first = ((0, 0), (0, 0), (1, 0), (0, 0))
-        moving = known & jnp.pad(known, first)[:, :, :-1]
-        velocity = self.rate * (place - jnp.pad(place, first)[:, :, :-1])
-        velocity = jnp.where(moving, velocity, 0.0)
-        return jnp.concatenate([place, velocity], -1), jnp.concatenate([known, moving], -1)
+        place = resample((poses, both(known)), weight)
+        first, second = derivatives(instants, self.rate, self.ahead)
+        parts = [place, resample(place, first), resample(place, second / 10)]
+        values, knowns = zip(*parts, strict=True)
+        return jnp.concatenate(values, -1), jnp.concatenate([x[..., ::3] for x in knowns], -1)
