@@ -179,7 +179,7 @@ class PoseNetwork(nn.Module):
             )
             signals.append(resample(video, weight))
         parts = [part for values, known in signals for part in (values, known)]
-        sides = (len(pose), len(vocabulary.SIDES), instants)
+        sides = (pose.shape[0], len(vocabulary.SIDES), instants)
         x = [jnp.broadcast_to(part, (*sides, part.shape[-1])) for part in parts]
         x = jnp.concatenate([part.astype(self.dtype) for part in x], -1)
         seen = jnp.stack([known.any((1, 3)) for _, known in signals]).any(0)
