@@ -89,7 +89,8 @@ def context_filters(
     """Linear filters that show the time around an instant, near in detail and far in outline.
 
     The filters are triangles. Their distances from the instant grow geometrically up to `seconds`,
-    and their widths grow with them. What lies outside the window counts as zero.
+    and their widths grow with them. Outside the window the values of its edges hold; with `ahead`
+    they count as zero, as what was before the first frame is unknown.
 
     Args:
       instants: I, in a window.
@@ -103,15 +104,21 @@ def context_filters(
     """
     distances = np.unique(np.round(np.geomspace(1, max(seconds * rate, 2), count)))
     widths = np.diff(distances, append=2 * distances[-1] - distances[-2])
-    offset = np.arange(instants) - np.arange(instants)[:, None]
-    if ahead is not None:
-        offset = np.where(offset <= ahead, offset, np.inf)
-    filters = [
-        np.maximum(1 - np.abs(offset - sign * distance) / width, 0) / width
-        for distance, width in zip(distances, widths, strict=True)
-        for sign in (-1, 1)
-    ]
-    return np.stack([x for x in filters if x.any()]).astype(np.float32)
+    margin = int(distances[-1] + widths[-1])
+    offset = np.arange(-margin, instants + margin) - np.arange(instants)[:, None]
+    filters = []
+    for distance, width in zip(distances, widths, strict=True):
+        for sign in (-1, 1):
+            weight = np.maximum(1 - np.abs(offset - sign * distance) / width, 0) / width
+            if ahead is not None:
+                weight = np.where(offset <= ahead, weight, 0.0)
+            before, inside, after = np.split(weight, [margin, margin + instants], axis=1)
+            if ahead is None:
+                inside[:, 0] += before.sum(1)
+                inside[:, -1] += after.sum(1)
+            if inside.any():
+                filters.append(inside)
+    return np.stack(filters).astype(np.float32)
 
 
 class PoseNetwork(nn.Module):
