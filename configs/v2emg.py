@@ -85,7 +85,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         layers=2,
         # Positions and velocities of the joints, given or predicted → features of both sides.
         pose_network=dict(
-            rate=25.0,  # Hz, of the features
+            rate=12.5,  # Hz, of the features
             dim=192,
             width=32,  # features of an instant that its neighbours see
             context_s=1.0,  # they see so far to both sides

@@ -301,6 +301,8 @@ def test_invalid_settings_are_named():
         models.build(config(CNN | dict(name="tubelet", remat="none", scan=False)), **SHAPE)
     with pytest.raises(UserError, match=r"pose_network\.rate: 20 Hz must divide"):
         models.build(config(pose_network=dict(rate=20.0)), **SHAPE)
+    with pytest.raises(UserError, match=r"pose_network\.rate: 5 Hz is less than .* not causal"):
+        models.build(config(pose_network=dict(rate=5.0), causal=True), **SHAPE)
     with pytest.raises(UserError, match="size: 20 px is not a multiple of 8 px"):
         models.build(config(), **SHAPE | {"size": 20})
     for encoder in (TUBELET, dict(name="videomae")):

@@ -32,7 +32,10 @@ def mirrored_pose(pose: Float[Array, "B T J 3"], joints: Sequence[str]) -> Float
 def interpolation(
     frames: int, frame_rate: float, instants: int, rate: float, delay: int = 0
 ) -> Float[np.ndarray, "I T"]:
-    """Weights of the frames in the values at regular instants, linear in time.
+    """Weights of the frames in the values at regular instants.
+
+    Values between two frames are linear in time. If there are more frames than instants, the value
+    is a mean of the frames around the instant with triangular weights.
 
     Args:
       frames: T.
@@ -46,9 +49,13 @@ def interpolation(
       holds.
     """
     place = np.round(np.arange(instants) * (frame_rate / rate) - delay, 6)
-    distance = np.abs(np.arange(frames) - np.minimum(place, frames - 1)[:, None])
-    weight = np.where(place[:, None] < 0, 0.0, np.maximum(1 - distance, 0.0))
-    return weight.astype(np.float32)
+    place = np.minimum(place, frames - 1)[:, None]
+    # Symmetric at the edges too, so that the mean is not that of another instant.
+    room = 1 + np.minimum(place, frames - 1 - place)
+    width = np.maximum(np.minimum(room, frame_rate / rate), 1.0)
+    weight = np.maximum(1 - np.abs(np.arange(frames) - place) / width, 0.0)
+    weight = np.where(place < 0, 0.0, weight)
+    return (weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def resample(signal: Frames, weight: Float[np.ndarray, "I K"]) -> Instants:
