@@ -21,9 +21,12 @@ import torch
 import torch.nn.functional as F
 
 from configs import v2emg
+from video2emg.core import vocabulary
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import train_batches
 from video2emg.data.store import open_dataset
+from video2emg.models import pose_network
+from video2emg.models.video2emg import Video2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.train import state as state_lib
@@ -45,17 +48,29 @@ def gelu(x: torch.Tensor) -> torch.Tensor:
     return F.gelu(x, approximate="tanh")
 
 
-def clock(seconds: torch.Tensor, dim: int) -> torch.Tensor:
-    periods = torch.tensor(np.geomspace(0.1, 20.0, dim // 2), dtype=torch.float32)
-    angle = 2 * torch.pi * seconds[..., None] / periods
-    return torch.cat([angle.sin(), angle.cos()], -1)
+def rotate(x: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding of time; x is [B, heads, K, D]."""
+    half = x.shape[-1] // 2
+    angle = 2 * torch.pi * seconds[:, None] / torch.tensor(np.geomspace(0.1, 20.0, half))
+    sine, cosine = angle.sin().float(), angle.cos().float()
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine], -1)
+
+
+def resample(signal: tuple[torch.Tensor, torch.Tensor], weight: np.ndarray):
+    values, known = signal
+    weight = torch.tensor(weight)
+    missing = torch.einsum("ik,bskf->bsif", (weight != 0).float(), (~known).float())
+    complete = (missing < 0.5) & (weight != 0).any(1)[:, None]
+    values = torch.einsum("ik,bskf->bsif", weight, torch.where(known, values, 0.0))
+    return torch.where(complete, values, 0.0), complete
 
 
 class TorchModel:
     """`Video2EMG` with the frame CNN, on a tree of our parameters as tensors."""
 
-    def __init__(self, params: Params, config: Any, dropout: float):
-        self.p, self.config, self.dropout = params, config, dropout
+    def __init__(self, params: Params, model: Video2EMG, config: Any, dropout: float):
+        self.p, self.model, self.config, self.dropout = params, model, config, dropout
 
     def encode(self, video: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         p, patch = self.p["encoder"], self.config.encoder.patch
@@ -73,28 +88,57 @@ class TorchModel:
             x = gelu(norm(p[f"LayerNorm_{i + 1}"], x))
         return dense(p["Dense_0"], x.reshape(b, t, -1))
 
-    def block(self, p: Params, x, context=None, mask=None) -> torch.Tensor:
+    def block(self, p: Params, x, mask, seconds) -> torch.Tensor:
         normed = norm(p["LayerNorm_0"], x)
-        attention, mlp = p["Attention_0"], p["MLP_0"]
-        last = 1 if context is None else 2
-        tokens = normed if context is None else norm(p["LayerNorm_1"], context)
-        heads = self.config.heads
+        attention = p["Attention_0"]
 
-        def split(name, y):
-            y = dense(attention[name], y)
-            return y.reshape(*y.shape[:2], heads, -1).transpose(1, 2)
+        def split(name):
+            y = dense(attention[name], normed)
+            return y.reshape(*y.shape[:2], self.config.heads, -1).transpose(1, 2)
 
         mixed = F.scaled_dot_product_attention(
-            split("query", normed),
-            split("key", tokens),
-            split("value", tokens),
+            rotate(split("query"), seconds),
+            rotate(split("key"), seconds),
+            split("value"),
             attn_mask=mask[:, None, None, :],
         )
         mixed = dense(attention["out"], mixed.transpose(1, 2).flatten(2))
         x = x + F.dropout(mixed, self.dropout)
-        hidden = gelu(dense(mlp["Dense_0"], norm(p[f"LayerNorm_{last}"], x)))
-        hidden = dense(mlp["Dense_1"], F.dropout(hidden, self.dropout))
-        return x + F.dropout(hidden, self.dropout)
+        return x + F.dropout(self.mlp(p["MLP_0"], norm(p["LayerNorm_1"], x)), self.dropout)
+
+    def mlp(self, p: Params, x: torch.Tensor) -> torch.Tensor:
+        return dense(p["Dense_1"], F.dropout(gelu(dense(p["Dense_0"], x)), self.dropout))
+
+    def pose_network(self, pose, known, video) -> torch.Tensor:
+        p, net = self.p["pose_network"], self.model.pose_network
+        frames, instants = pose.shape[1], net.instants(pose.shape[1])
+        weight = pose_network.interpolation(frames, net.frame_rate, instants, net.rate)
+        order = vocabulary.mirror_order(net.joints)
+        both = torch.stack([pose, pose[:, :, order] * torch.tensor([1.0, -1.0, 1.0])], 1)
+        known = torch.stack([known, known[:, :, order]], 1)[..., None].expand(both.shape)
+        place = resample((both.flatten(3), known.flatten(3)), weight)
+        first, second = pose_network.derivatives(instants, net.rate)
+        signals = [place, resample(place, first), resample(place, second / 10)]
+        values, masks = zip(*signals, strict=True)
+        x = [*values, *(mask[..., ::3].float() for mask in masks)]
+        values, shown = resample(video, weight)
+        x = torch.cat([*x, values, shown.float().expand(*values.shape[:3], 1)], -1)
+        seen = shown.any(-1, keepdim=True) | place[1].any(-1, keepdim=True)
+        filters = pose_network.context_filters(instants, net.rate, net.context_s, net.contexts)
+        around = torch.where(seen, dense(p["instant"], x), 0.0)
+        around = torch.einsum("kij,bsjw->bsikw", torch.tensor(filters), around).flatten(3)
+        x = dense(p["now"], x) + around @ p["context"]["kernel"]
+        for i in range(net.depth):
+            x = x + self.mlp(p[f"layer_{i}"], norm(p[f"norm_{i}"], x))
+        return norm(p["norm"], x)
+
+    def readout(self, features, muscle, side) -> torch.Tensor:
+        p, room = self.p["decoder"], vocabulary.ROOM_MUSCLES
+        b, s, i, _ = features.shape
+        y = dense(p["samples"], features).reshape(b, s, i, room, -1)
+        y = y.permute(0, 1, 3, 2, 4).reshape(b, s * room, -1)
+        chosen = (side * room + muscle).long()[..., None].expand(-1, -1, y.shape[-1])
+        return p["output_scale"] * F.softplus(y.gather(1, chosen)).transpose(1, 2)
 
     def __call__(self, batch: dict[str, torch.Tensor], frame_rate: float) -> dict:
         p, config = self.p, self.config
@@ -103,30 +147,32 @@ class TorchModel:
         pixels = batch["video"].float() / 127.5 - 1
         pixels = torch.where(seen[..., None, None, None], pixels, 0.0)
         frames = self.encode(pixels.flatten(0, 1), seen.flatten(0, 1))
-        when = clock(torch.arange(t) / frame_rate, config.dim)
         x = dense(p["project"], frames).reshape(b, v, t, -1)
-        x = x + p["view"]["embedding"][batch["view"]][:, :, None] + dense(p["when"], when)
-        x, mask = x.flatten(1, 2), seen.flatten(1)
+        x = (x + p["view"]["embedding"][batch["view"]][:, :, None]).flatten(1, 2)
+        seconds = (torch.arange(t) / frame_rate).repeat(v)
         for i in range(config.layers):
-            x = self.block(p[f"layer_{i}"], x, mask=mask)
-        d = p["decoder"]
-        who = d["muscle"]["embedding"][batch["muscle"]] + d["side"]["embedding"][batch["side"]]
-        y = (who[:, :, None] + dense(d["when"], when)).flatten(1, 2)
-        for i in range(config.decoder_layers):
-            y = self.block(d[f"layer_{i}"], y, x, mask)
-        y = dense(d["samples"], norm(d["LayerNorm_0"], y)).reshape(b, who.shape[1], t, -1)
-        own, ahead = y.chunk(2, -1)
-        rise = (torch.arange(own.shape[-1]) + 0.5) / own.shape[-1]
-        before = torch.cat([own[:, :, :1], ahead[:, :, :-1]], 2)
-        y = d["output_scale"] * F.softplus(rise * own + (1 - rise) * before)
-        emg = y.flatten(2).transpose(1, 2)
-        weight = mask.float().reshape(b, v, t, 1)
-        x = norm(p["auxiliary_norm"], x).reshape(b, v, t, -1) * weight
-        instants = x.sum(1) / weight.sum(1).clamp_min(1)
-        clip = x.sum((1, 2)) / weight.sum((1, 2)).clamp_min(1)
-        pose = dense(p["pose"], instants).reshape(b, t, -1, 3)
-        torque = 100 * dense(p["torque"], instants)
-        return dict(emg=emg, pose=pose, torque=torque, load=dense(p["load"], clip)[:, 0])
+            x = self.block(p[f"layer_{i}"], x, seen.flatten(1), seconds)
+        weight = seen.float()[..., None]
+
+        def mean_of_views(name):
+            y = norm(p[name], x).reshape(b, v, t, -1) * weight
+            return y.sum(1) / weight.sum(1).clamp_min(1)
+
+        pose = dense(p["pose"], mean_of_views("pose_norm")).reshape(b, t, -1, 3)
+        sides = dense(p["sides"], mean_of_views("video_norm")).reshape(b, t, 2, -1).transpose(1, 2)
+        shown = seen.any(1)
+        video = (sides, shown[:, None, :, None])
+        features = self.pose_network(pose.detach(), shown[..., None].expand(pose.shape[:3]), video)
+        emg = self.readout(features, batch["muscle"], batch["side"])
+        at_frames = features[:, :, np.arange(t) * features.shape[2] // t]
+        torque = 100 * dense(p["torque"], at_frames)
+        order, signs = (
+            f(self.model.dofs) for f in (vocabulary.mirror_order, vocabulary.mirror_signs)
+        )
+        torque = (torque[:, 0] + torque[:, 1][..., order] * torch.tensor(signs)) / 2
+        weight = shown.float()[:, None, :, None]
+        load = (at_frames * weight).sum((1, 2)) / (2 * weight.sum((1, 2))).clamp_min(1)
+        return dict(emg=emg, pose=pose, torque=torque, load=dense(p["load"], load)[:, 0])
 
 
 def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
@@ -180,14 +226,14 @@ def main() -> None:
     inputs = {k: torch.tensor(np.asarray(v)) for k, v in host.items() if not k.startswith("_")}
     rate = config.data.frame_rate
     with torch.no_grad():
-        theirs = TorchModel(tree, config.model, 0.0)(inputs, rate)
+        theirs = TorchModel(tree, model, config.model, 0.0)(inputs, rate)
     ours, _ = jax.jit(functools.partial(model.apply, train=False))({"params": params}, batch)
     for name, value in theirs.items():
         np.testing.assert_allclose(getattr(ours, name), value, atol=2e-3, rtol=1e-3)
     print(f"same outputs, {sum(x.size for x in flat.values()):,} parameters")
 
     adamw = torch.optim.AdamW(leaves.values(), config.train.learning_rate)
-    network = TorchModel(tree, config.model, config.model.dropout)
+    network = TorchModel(tree, model, config.model, config.model.dropout)
 
     def torch_step() -> None:
         adamw.zero_grad()

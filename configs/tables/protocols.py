@@ -50,7 +50,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         one = v2emg.get_config("debug" if config.preset == "debug" else "six")
         if config.preset == "pose":
             one.model.encoder.name = "pose"
-            one.data.views = ()
+            one.data.views, one.data.frame_rate = (), 25.0
         one.data.select.update(select)
         return one
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.fkg.rubrics import rubric
+from tests.models.small import SHAPE
 from tests.models.small import batch as video_batch
 from tests.models.small import config as model_config
 from video2emg import models
@@ -190,9 +191,7 @@ def test_the_score_is_composed_by_the_graph():
 
 
 def test_joint_model_passes_gradients_through_the_predicted_emg():
-    video = models.build(
-        model_config(), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
-    )
+    video = models.build(model_config(), **SHAPE)
     inputs = video_batch() | {
         "emg_mask": np.ones((2, 50, 4), bool),
         "action": np.array([0, 1], np.int32),

@@ -13,56 +13,14 @@ from video2emg.eval import attribution
 from video2emg.viz import attribution as draw
 
 
-def build(heads=2, causal=False, lookahead_s=0.0):
+@pytest.fixture(scope="module")
+def small():
     """A small model, its parameters and a batch in which the second camera stops early."""
-    settings = config()
-    settings.update(heads=heads, causal=causal, lookahead_s=lookahead_s)
-    model = models.build(settings, frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
+    model = models.build(config(), frames=10, size=16, frame_rate=10.0, emg_rate=50.0)
     inputs = batch() | {"emg_mask": np.ones((2, 50, 4), bool)}
     inputs["video_mask"][:, 1, 7:] = False
     init = jax.jit(lambda inputs: model.init(jax.random.key(1), inputs, train=False))
     return model, init(inputs)["params"], inputs
-
-
-@pytest.fixture(scope="module")
-def small():
-    return build()
-
-
-def test_attention_is_averaged_over_heads(small):
-    weight = attribution.decoder_attention(*small)
-    assert weight.shape == (2, 4, 10, 2, 10)
-    np.testing.assert_allclose(weight.sum((3, 4)), 1, atol=1e-5)
-    assert weight[:, :, :, 1, 7:].max() == 0 and (weight.max(-1) > weight.min(-1)).all()
-
-
-@pytest.mark.parametrize(
-    ("causal", "lookahead_s"),
-    [(False, 0.0), (True, 0.0), (True, 0.2)],
-    ids=["not causal", "causal", "causal with lookahead"],
-)
-def test_attention_of_one_head_gives_the_output_of_the_layer(causal, lookahead_s):
-    """The values, weighted by the attention and sent through the output layer, are its output."""
-    model, params, inputs = build(heads=1, causal=causal, lookahead_s=lookahead_s)
-    weight = attribution.decoder_attention(model, params, inputs)
-    assert weight[:, :, :, 1, 7:].max() == 0
-    if causal:
-        ahead = ~np.tri(10, k=round(lookahead_s * 10), dtype=bool)
-        assert weight[:, :, :, 0][..., ahead].max() == 0 < weight[:, :, :, 0][..., ~ahead].min()
-    apply = jax.jit(
-        lambda params: model.apply(
-            {"params": params},
-            inputs,
-            train=False,
-            capture_intermediates=True,
-            mutable=["intermediates"],
-        )
-    )
-    layer = apply(params)[1]["intermediates"]["decoder"]["layer_0"]["Attention_0"]
-    value = layer["value"]["__call__"][0][:, :, 0]
-    out = params["decoder"]["layer_0"]["Attention_0"]["out"]
-    expected = (weight.reshape(2, 40, 20) @ value) @ out["kernel"][0] + out["bias"]
-    np.testing.assert_allclose(expected, layer["__call__"][0], atol=1e-5)
 
 
 def one_patch(video):
@@ -115,11 +73,9 @@ def test_first_order_saliency_predicts_small_occlusions_of_the_real_model(small)
 def test_figures_are_drawn(tmp_path):
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (10, 16, 16, 3)).astype(np.uint8)
-    muscles, views = ["left_soleus", "right_soleus"], ["front", "left"]
-    draw.attention(rng.random((2, 5, 2, 5)), muscles, views, 2.0, tmp_path / "attention.png")
     draw.feature_course(frames, rng.normal(size=(5, 8)), 2.0, tmp_path / "features.png")
     draw.saliency(frames, rng.random((10, 16, 16)), tmp_path / "saliency.png")
-    for name in ("attention", "features", "saliency"):
+    for name in ("features", "saliency"):
         assert np.asarray(Image.open(tmp_path / f"{name}.png")).std() > 5
     course = np.sin(np.arange(20) / 3)[:, None] * rng.normal(size=(1, 8)) + 1e-3
     (component,) = draw.components(course, 1).T

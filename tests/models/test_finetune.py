@@ -125,7 +125,7 @@ def test_a_run_starts_from_published_weights(tmp_path):
     encoder = dict(name="vit", dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2))
     config.model = small.config(encoder, dim=8, auxiliary=False)
     config.train.finetune = dict(mode="lora", rank=1)
-    shape = dict(frames=2, size=16, frame_rate=5.0, emg_rate=10.0)
+    shape = dict(frames=2, size=16, frame_rate=5.0, emg_rate=50.0)
     batch = {
         "video": np.zeros((1, 1, 2, 16, 16, 3), np.uint8),
         "video_mask": np.ones((1, 1, 2), bool),

@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import re
 
 import flax.linen as nn
 import jax
@@ -25,7 +26,6 @@ from video2emg.core.errors import UserError
 from video2emg.models import encoders
 from video2emg.models.build import ENCODERS, token_rate
 from video2emg.models.encoders import PoseMLP
-from video2emg.models.video2emg import MuscleDecoder
 from video2emg.train.checkpoint import Checkpoints, load_params
 
 TUBELET_OF_ONE_FRAME = TUBELET | dict(stride=1)
@@ -46,7 +46,7 @@ def test_outputs_have_their_shapes_and_every_parameter_a_gradient(encoder):
         if not jnp.any(g != 0)
     ]
     # The EMG does not depend on the auxiliary heads.
-    assert all("auxiliary" in p or "['pose']" in p or "torque" in p or "load" in p for p in zero)
+    assert all(re.search("pose_norm|'pose'|torque|load", path) for path in zero), zero
 
 
 def test_rematerialisation_does_not_change_the_gradient():
@@ -139,8 +139,6 @@ SMALL_ENCODERS = {
     "cnn, causal": encoders.FrameCNN((4, 8), 16, 4, True, True, jnp.float32),
     "tubelet": encoders.TubeletTransformer(16, 1, 2, 8, 2, "none", False, jnp.float32),
     "tubelet, stride 1": encoders.TubeletTransformer(16, 1, 2, 8, 1, "none", False, jnp.float32),
-    "pose": PoseMLP(16, 10.0, jnp.float32),
-    "pose, no motion": PoseMLP(16, 10.0, jnp.float32, motion=False),
     "i3d": ENCODERS["i3d"](narrow=16),
     "vit": ENCODERS["vit"](dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2), pool="mean"),
     "videomae": ENCODERS["videomae"](dim=8, layers=1, heads=2, hidden=8, patch=8, grid=(2, 2, 2)),
@@ -157,11 +155,8 @@ def test_encoders_follow_the_protocol(name):
     encoder = SMALL_ENCODERS[name]
     assert isinstance(encoder, encoders.Encoder)
     frames, rng = 2 * max(encoder.stride, 2), np.random.default_rng(0)
-    if isinstance(encoder, PoseMLP):
-        inputs, mask = rng.normal(size=(2, frames, 21, 3)), jnp.ones((2, frames, 21), bool)
-    else:
-        size = 3 * encoder.granularity
-        inputs, mask = rng.uniform(-1, 1, (2, frames, size, size, 3)), jnp.ones((2, frames), bool)
+    size = 3 * encoder.granularity
+    inputs, mask = rng.uniform(-1, 1, (2, frames, size, size, 3)), jnp.ones((2, frames), bool)
     inputs = jnp.asarray(inputs, jnp.float32)
     init = functools.partial(encoder.init_with_output, train=False)
     shape = jax.eval_shape(lambda: init(jax.random.key(0), inputs, mask)[0]).shape
@@ -216,24 +211,23 @@ def test_a_model_with_lookahead_uses_so_many_frames_and_no_more():
 
 
 def test_a_causal_model_uses_time_differences_only():
-    """Three missing frames in front only shift the predictions."""
+    """Four missing frames in front only shift the predictions, by ten instants at 25 Hz."""
     model, params = build(causal=True)
     inputs = batch()
     late = inputs | {
-        "video": np.roll(inputs["video"], 3, 2),
-        "video_mask": np.arange(10) >= np.full((2, 2, 1), 3),
+        "video": np.roll(inputs["video"], 4, 2),
+        "video_mask": np.arange(10) >= np.full((2, 2, 1), 4),
     }
-    # The predictions of the first interval are cross-faded with those of the interval before it.
     np.testing.assert_allclose(
-        emg(model, params, late)[:, 20:], emg(model, params, inputs)[:, 5:35], atol=1e-5
+        emg(model, params, late)[:, 20:], emg(model, params, inputs)[:, :30], atol=1e-5
     )
 
 
-def test_the_pose_encoder_uses_every_joint_and_no_video():
+def test_a_pose_model_uses_every_joint_and_no_video():
     model, params = build(POSE)
     inputs = batch()
     outputs, tensors = apply(model, params, inputs)
-    assert outputs.emg.shape == (2, 50, 4) and tensors["tokens"].shape == (2, 10, 16)
+    assert outputs.emg.shape == (2, 50, 4) and tensors["tokens"].shape == (2, 10, 2 * 16)
     assert outputs.pose is None and outputs.torque.shape == (2, 10, 3)
     no_video = inputs | {"video": inputs["video"][:, :0], "view": inputs["view"][:, :0]}
     np.testing.assert_array_equal(emg(model, params, no_video), outputs.emg)
@@ -283,25 +277,6 @@ def test_a_prediction_does_not_depend_on_the_other_muscles_or_their_order():
     )
 
 
-def test_predictions_of_neighbouring_queries_meet_without_a_step():
-    """If the prediction of each query is smooth, the EMG is as smooth across queries."""
-    decoder = MuscleDecoder(16, 1, 2, 20, 0.0, False, False, 0.0, jnp.float32)
-    rng = np.random.default_rng(0)
-    tokens = jnp.asarray(rng.normal(size=(1, 6, 16)), jnp.float32)
-    group = (tokens, jnp.ones((1, 6), bool), jnp.arange(6) * 0.2)
-    args = (group, jnp.arange(8) * 0.2, jnp.zeros((1, 2), jnp.int32), jnp.array([[0, 1]]))
-    params = jax.jit(functools.partial(decoder.init, train=False))(jax.random.key(0), *args)
-    kernel = params["params"]["samples"]["kernel"]
-    smooth = jnp.linspace(0, 1, 40) * kernel[:, :1]  # each query predicts a straight line
-    params["params"]["samples"]["kernel"] = smooth
-    predicted, _ = jax.jit(functools.partial(decoder.apply, train=False))(params, *args)
-    steps = np.abs(np.diff(np.asarray(predicted)[0], axis=0))
-    seams = np.arange(1, 8) * 20 - 1
-    inside = np.delete(steps, seams, axis=0)
-    assert predicted.shape == (1, 160, 2) and inside.max() > 1e-3
-    assert steps[seams].max() <= 1.5 * inside.max()
-
-
 def test_views_may_come_in_any_order():
     model, params = build()
     inputs = batch()
@@ -324,11 +299,13 @@ def test_invalid_settings_are_named():
         models.build(config(dict(name="magic")), **SHAPE)
     with pytest.raises(UserError, match="encoder: tubelet needs layers, heads, stride"):
         models.build(config(CNN | dict(name="tubelet", remat="none", scan=False)), **SHAPE)
-    with pytest.raises(UserError, match="multiple of frame_rate"):
-        models.build(config(), **SHAPE | {"frame_rate": 15.0})
+    with pytest.raises(UserError, match=r"pose_network\.rate: 20 Hz must divide"):
+        models.build(config(pose_network=dict(rate=20.0)), **SHAPE)
+    with pytest.raises(UserError, match=r"pose_network\.rate: 5 Hz is less than .* not causal"):
+        models.build(config(pose_network=dict(rate=5.0), causal=True), **SHAPE)
     with pytest.raises(UserError, match="size: 20 px is not a multiple of 8 px"):
         models.build(config(), **SHAPE | {"size": 20})
-    for encoder in (TUBELET, POSE, dict(name="videomae")):
+    for encoder in (TUBELET, dict(name="videomae")):
         with pytest.raises(UserError, match="looks ahead"):
             models.build(config(encoder, causal=True), **SHAPE)
 
@@ -349,7 +326,7 @@ def test_motion_channels_show_the_difference_from_the_background():
 
 def test_a_saved_model_can_be_loaded_after_a_muscle_and_a_view_are_appended(tmp_path, monkeypatch):
     """It predicts the same EMG of the old muscles."""
-    settings = dict(shape=SHAPE | {"dofs": len(vocabulary.DOFS)}, moment_arms=True)
+    settings = dict(shape=SHAPE | {"dofs": vocabulary.DOFS}, moment_arms=True)
     model, params = build(**settings)
     inputs = batch()
     before = emg(model, params, inputs)

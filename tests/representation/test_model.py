@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.small import SHAPE, config
 from tests.models.small import batch as make_batch
-from tests.models.small import config
 from video2emg import models
 from video2emg.aqa.head import mean_where
 from video2emg.representation.model import EMGEncoder, RepresentationModel, span_mask
@@ -21,9 +21,7 @@ def batch():
 
 
 def make(**parts):
-    main = models.build(
-        config(), frames=10, size=16, frame_rate=10.0, emg_rate=50.0, joints=21, dofs=3
-    )
+    main = models.build(config(), **SHAPE)
     sizes = dict(dim=16, heads=2, layers=1, samples=5, frames=1, token_s=0.1, joints=21)
     return main, RepresentationModel(model=main, **sizes, **parts)
 

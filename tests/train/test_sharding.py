@@ -41,7 +41,8 @@ def settings(**changes):
 
 @functools.cache
 def model():
-    config = small.config(small.TUBELET | dict(heads=4), heads=4, dropout=0.0)
+    encoder = small.TUBELET | dict(heads=4)
+    config = small.config(encoder, heads=4, dropout=0.0, teacher_forcing=0.0)
     return models.build(config, **small.SHAPE)
 
 

@@ -1,10 +1,9 @@
-"""Attribution of predictions: attention of muscle queries, and saliency checked by occlusion.
+"""Attribution of predictions: saliency of pixels, checked by occlusion.
 
-Letters: B examples, M muscles, Q query instants, V cameras, T frames, S pixels, G patches a side.
+Letters: B examples, V cameras, T frames, S pixels, N samples, M muscles.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,54 +14,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from video2emg.core.errors import UserError
-from video2emg.models.blocks import rotate
 
 Batch = Mapping[str, Any]
 # (video [B, V, T, S, S, 3] float) -> EMG [B, N, M]
 EMGFunction = Callable[[jax.Array], jax.Array]
-
-
-def decoder_attention(
-    model: nn.Module, params: Any, batch: Batch
-) -> Float[np.ndarray, "B M Q V T2"]:
-    """Attention weights of the decoder's last layer, averaged over heads.
-
-    Recomputed from the queries and keys of that layer, because fused kernels keep no weights.
-
-    Args:
-      model: a `Video2EMG`.
-      params: of the model.
-      batch: see `Video2EMG`.
-
-    Returns:
-      Per muscle and instant, a distribution over cameras and the encoder's T2 instants.
-
-    Raises:
-      UserError: the model has no muscle decoder.
-    """
-    if not getattr(model, "decoder_layers", 0):
-        raise UserError(f"{type(model).__name__} has no muscle decoder, so no attention to show")
-    apply = functools.partial(
-        model.apply,
-        train=False,
-        capture_intermediates=lambda module, _: module.name in ("query", "key"),
-        mutable=["intermediates"],
-    )
-    (_, tensors), state = jax.jit(apply)({"params": params}, dict(batch))  # pyright: ignore
-    layer = state["intermediates"]["decoder"][f"layer_{model.decoder_layers - 1}"]["Attention_0"]
-    query, key = (layer[name]["__call__"][0].astype(jnp.float32) for name in ("query", "key"))
-    mask = tensors["token_mask"]
-    views = 1 if "view" not in batch else batch["view"].shape[1]
-    muscles, instants = batch["muscle"].shape[1], mask.shape[1] // views
-    allowed = mask[:, None, None]
-    if model.causal:
-        time = jnp.arange(instants) / model.frame_rate
-        query_time, key_time = jnp.tile(time + model.lookahead_s, muscles), jnp.tile(time, views)
-        query, key = rotate(query, query_time), rotate(key, key_time)
-        allowed = allowed & (key_time <= query_time[:, None] + 1e-6)
-    products = jnp.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(query.shape[-1])
-    weight = jax.nn.softmax(jnp.where(allowed, products, -jnp.inf), axis=-1).mean(1)
-    return np.asarray(weight.reshape(len(mask), muscles, instants, views, instants))
 
 
 def background(

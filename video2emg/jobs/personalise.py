@@ -111,7 +111,12 @@ class _Adaptation:
         self._series = {s: evaluate.series_of(splits[s]) for s in ("validation", "test")}
         with jax.transfer_guard("allow"):
             model, params = finetune.plain(model, jax.device_get(params))
-        lora = finetune.Adapted(model, finetune.Finetune(mode="lora", path="", rank=config.rank))
+        lora = finetune.Adapted(
+            model,
+            finetune.Finetune(
+                mode="lora", path="pose_network/", adapt="/kernel$", rank=config.rank
+            ),
+        )
         self._models: dict[str, tuple[Any, Any]] = {
             "gain": (model, params),
             "head": (model, params),

@@ -3,7 +3,8 @@
 The muscles of the left side read features of the body. Those of the right side read features of the
 mirrored body. One network computes both, so that left and right are treated alike.
 
-Axes: S = 2 sides, as in `vocabulary.SIDES`; T frames; I instants of the features; J joints.
+Axes: S = 2 sides, as in `vocabulary.SIDES`; T frames; K times of tokens; I instants of the
+features; J joints.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from jaxtyping import Array, Bool, Float
 from video2emg.core import vocabulary
 from video2emg.models.blocks import MLP, Dtype
 
-# Values at regular times, for each side or for both (S = 1), and which are known.
-Signal = tuple[Float[Array, "B S T F"], Bool[Array, "B S T F"]]
+# Values for each side at the times of the frames or at the instants, and which are known.
+Frames = tuple[Float[Array, "B S K F"], Bool[Array, "B #S K #F"]]
+Instants = tuple[Float[Array, "B S I F"], Bool[Array, "B #S I #F"]]
 
 
 def mirrored_pose(pose: Float[Array, "B T J 3"], joints: Sequence[str]) -> Float[Array, "B T J 3"]:
@@ -30,7 +32,10 @@ def mirrored_pose(pose: Float[Array, "B T J 3"], joints: Sequence[str]) -> Float
 def interpolation(
     frames: int, frame_rate: float, instants: int, rate: float, delay: int = 0
 ) -> Float[np.ndarray, "I T"]:
-    """Weights of the frames in the values at regular instants, linear in time.
+    """Weights of the frames in the values at regular instants.
+
+    Values between two frames are linear in time. If there are more frames than instants, the value
+    is a mean of the frames around the instant with triangular weights.
 
     Args:
       frames: T.
@@ -44,17 +49,45 @@ def interpolation(
       holds.
     """
     place = np.round(np.arange(instants) * (frame_rate / rate) - delay, 6)
-    distance = np.abs(np.arange(frames) - np.minimum(place, frames - 1)[:, None])
-    weight = np.where(place[:, None] < 0, 0.0, np.maximum(1 - distance, 0.0))
-    return weight.astype(np.float32)
+    place = np.minimum(place, frames - 1)[:, None]
+    # Symmetric at the edges too, so that the mean is not that of another instant.
+    room = 1 + np.minimum(place, frames - 1 - place)
+    width = np.maximum(np.minimum(room, frame_rate / rate), 1.0)
+    weight = np.maximum(1 - np.abs(np.arange(frames) - place) / width, 0.0)
+    weight = np.where(place < 0, 0.0, weight)
+    return (weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def resample(signal: Signal, weight: Float[np.ndarray, "I T"]) -> Signal:
-    """Interpolates a signal; a value is known if all that it is made of is known."""
+def resample(signal: Frames, weight: Float[np.ndarray, "I K"]) -> Instants:
+    """Weighted sums of a signal over time; known if all that they are made of is known."""
     values, known = signal
-    complete = jnp.einsum("it,bstf->bsif", weight, known.astype(jnp.float32)) > 0.999
-    values = jnp.einsum("it,bstf->bsif", weight, jnp.where(known, values, 0.0))
+    used = (weight != 0).astype(np.float32)
+    missing = jnp.einsum("ik,bskf->bsif", used, (~known).astype(jnp.float32))
+    complete = (missing < 0.5) & used.any(1)[:, None]
+    values = jnp.einsum("ik,bskf->bsif", weight, jnp.where(known, values, 0.0))
     return jnp.where(complete, values, 0.0), complete
+
+
+def derivatives(
+    instants: int, rate: float, ahead: int | None = None
+) -> tuple[Float[np.ndarray, "I I"], Float[np.ndarray, "I I"]]:
+    """Weights of all instants in the first and in the second derivative at each, in 1/s and 1/s².
+
+    They are differences over 0.08 s to both sides. At the edges of the window they are those of the
+    nearest instant that has both sides. With `ahead`, see `context_filters`, they are those of an
+    earlier instant if needed, and zero where that has not both sides.
+    """
+    reach = min(max(round(0.08 * rate), 1), (instants - 1) // 2)
+    late = 0 if ahead is None else max(reach - ahead, 0)
+    centre = np.minimum(np.arange(instants) - late, instants - 1 - reach)
+    if ahead is None:
+        centre = np.maximum(centre, reach)
+    rows = np.flatnonzero(centre >= reach)
+    first, second = np.zeros((2, instants, instants), np.float32)
+    for offset, slope, bend in ((-reach, -0.5, 1), (0, 0, -2), (reach, 0.5, 1)):
+        first[rows, centre[rows] + offset] += slope * rate / reach
+        second[rows, centre[rows] + offset] += bend * (rate / reach) ** 2
+    return first, second
 
 
 def context_filters(
@@ -63,7 +96,8 @@ def context_filters(
     """Linear filters that show the time around an instant, near in detail and far in outline.
 
     The filters are triangles. Their distances from the instant grow geometrically up to `seconds`,
-    and their widths grow with them. What lies outside the window counts as zero.
+    and their widths grow with them. Outside the window the values of its edges hold; with `ahead`
+    they count as zero, as what was before the first frame is unknown.
 
     Args:
       instants: I, in a window.
@@ -77,23 +111,29 @@ def context_filters(
     """
     distances = np.unique(np.round(np.geomspace(1, max(seconds * rate, 2), count)))
     widths = np.diff(distances, append=2 * distances[-1] - distances[-2])
-    offset = np.arange(instants) - np.arange(instants)[:, None]
-    if ahead is not None:
-        offset = np.where(offset <= ahead, offset, np.inf)
-    filters = [
-        np.maximum(1 - np.abs(offset - sign * distance) / width, 0) / width
-        for distance, width in zip(distances, widths, strict=True)
-        for sign in (-1, 1)
-    ]
-    return np.stack([x for x in filters if x.any()]).astype(np.float32)
+    margin = int(distances[-1] + widths[-1])
+    offset = np.arange(-margin, instants + margin) - np.arange(instants)[:, None]
+    filters = []
+    for distance, width in zip(distances, widths, strict=True):
+        for sign in (-1, 1):
+            weight = np.maximum(1 - np.abs(offset - sign * distance) / width, 0) / width
+            if ahead is not None:
+                weight = np.where(offset <= ahead, weight, 0.0)
+            before, inside, after = np.split(weight, [margin, margin + instants], axis=1)
+            if ahead is None:
+                inside[:, 0] += before.sum(1)
+                inside[:, -1] += after.sum(1)
+            if inside.any():
+                filters.append(inside)
+    return np.stack(filters).astype(np.float32)
 
 
 class PoseNetwork(nn.Module):
     """Features of the body and of its mirror image, at regular instants.
 
-    The features of an instant depend on the positions and velocities around it. They hold no
-    absolute time: a movement later in the window gives the same features later, apart from the
-    edges of the window.
+    The features of an instant depend on the positions, velocities and accelerations around it. They
+    hold no absolute time: a movement later in the window gives the same features later, apart from
+    the edges of the window.
 
     Attributes:
       joints: names of the J joints.
@@ -129,7 +169,7 @@ class PoseNetwork(nn.Module):
         self,
         pose: Float[Array, "B T J 3"],
         known: Bool[Array, "B T J"],
-        video: Signal | None = None,
+        video: Frames | None = None,
         constant: Float[Array, "B D"] | None = None,
         *,
         train: bool,
@@ -139,7 +179,7 @@ class PoseNetwork(nn.Module):
         Args:
           pose: joint positions in the canonical frame (`core.body_frame`), m.
           known: which joints are known.
-          video: features of the video, with a number of times that divides T.
+          video: features of the video; K divides T.
           constant: features of the whole window, e.g. of the load.
           train: whether dropout is active.
         """
@@ -153,7 +193,7 @@ class PoseNetwork(nn.Module):
             )
             signals.append(resample(video, weight))
         parts = [part for values, known in signals for part in (values, known)]
-        sides = (len(pose), len(vocabulary.SIDES), instants)
+        sides = (pose.shape[0], len(vocabulary.SIDES), instants)
         x = [jnp.broadcast_to(part, (*sides, part.shape[-1])) for part in parts]
         x = jnp.concatenate([part.astype(self.dtype) for part in x], -1)
         seen = jnp.stack([known.any((1, 3)) for _, known in signals]).any(0)
@@ -174,8 +214,8 @@ class PoseNetwork(nn.Module):
 
     def _body(
         self, pose: Float[Array, "B T J 3"], known: Bool[Array, "B T J"], instants: int
-    ) -> Signal:
-        """Positions (m) and velocities (m/s) of both the body and its mirror image."""
+    ) -> tuple[Float[Array, "B S I F"], Bool[Array, "B S I G"]]:
+        """Positions (m), velocities (m/s) and accelerations (10 m/s²) of body and mirror image."""
         b, t = pose.shape[:2]
         known = jnp.broadcast_to(known[..., None], pose.shape)
         weight = interpolation(t, self.frame_rate, instants, self.rate, self.delay)
@@ -185,9 +225,8 @@ class PoseNetwork(nn.Module):
             return jnp.stack([x, x[:, :, order]], 1).reshape(b, 2, t, -1)
 
         poses = jnp.stack([pose, mirrored_pose(pose, self.joints)], 1).reshape(b, 2, t, -1)
-        place, known = resample((poses, both(known)), weight)
-        first = ((0, 0), (0, 0), (1, 0), (0, 0))
-        moving = known & jnp.pad(known, first)[:, :, :-1]
-        velocity = self.rate * (place - jnp.pad(place, first)[:, :, :-1])
-        velocity = jnp.where(moving, velocity, 0.0)
-        return jnp.concatenate([place, velocity], -1), jnp.concatenate([known, moving], -1)
+        place = resample((poses, both(known)), weight)
+        first, second = derivatives(instants, self.rate, self.ahead)
+        parts = [place, resample(place, first), resample(place, second / 10)]
+        values, knowns = zip(*parts, strict=True)
+        return jnp.concatenate(values, -1), jnp.concatenate([x[..., ::3] for x in knowns], -1)

@@ -18,7 +18,7 @@ from video2emg.models.blocks import Block, Dtype
 from video2emg.models.encoders import Encoder
 from video2emg.models.moment_arms import MomentArms
 from video2emg.models.outputs import Outputs
-from video2emg.models.pose_network import PoseNetwork, Signal, mirrored_pose
+from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
 
 Batch = Mapping[str, jax.typing.ArrayLike]
 
@@ -155,7 +155,7 @@ class Video2EMG(nn.Module):
         frames = pose.shape[1]
         at_frames = features[:, :, np.arange(frames) * features.shape[2] // frames]
         if self.encoder is None:
-            flat = at_frames.transpose(0, 2, 1, 3).reshape(len(pose), frames, -1)
+            flat = at_frames.transpose(0, 2, 1, 3).reshape(pose.shape[0], frames, -1)
             tensors = {"frames": flat, "tokens": flat, "token_mask": known.any(-1)}
         if self.dofs:
             predictions["torque"] = self._torque(at_frames)
@@ -177,10 +177,10 @@ class Video2EMG(nn.Module):
         assert self.encoder is not None
         video, shown, view = (batch[name] for name in ("video", "video_mask", "view"))
         if self.symmetric:
-            mirror = np.array([vocabulary.mirror_view(name) for name in vocabulary.VIEWS])
-            views = np.array([vocabulary.VIEWS.index(name) for name in mirror], np.int32)
+            names = map(vocabulary.mirror_view, vocabulary.VIEWS)
+            places = jnp.array([vocabulary.VIEWS.index(name) for name in names])
             video = jnp.concatenate([video, video[..., ::-1, :]])
-            view = jnp.concatenate([view, jnp.asarray(views)[view]])
+            view = jnp.concatenate([view, places[view]])
             shown = jnp.concatenate([shown, shown])
         pixels = video.astype(self.dtype) / 127.5 - 1.0
         # Missing frames become grey, so that their content cannot enter a token of several frames.
@@ -191,13 +191,17 @@ class Video2EMG(nn.Module):
         stride = self.encoder.stride
         known = shown.reshape(b, v, t // stride, stride).any(-1)
         tokens = self._mix(frames.reshape(b, v, t // stride, -1), known, view, train=train)
-        half = len(batch["video"])
+        mirror = None
+        if self.symmetric:
+            half = b // 2
+            tokens, mirror = tokens[:half], tokens[half:]
+            frames, known, b = frames[: half * v], known[:half], half
         tensors = {
-            "frames": frames[: half * v],
-            "tokens": tokens[:half].reshape(half, v * (t // stride), -1),
-            "token_mask": known[:half].reshape(half, -1),
+            "frames": frames,
+            "tokens": tokens.reshape(b, v * (t // stride), -1),
+            "token_mask": known.reshape(b, -1),
         }
-        return tensors, (tokens[:half], known[:half]), tokens[half:] if self.symmetric else None
+        return tensors, (tokens, known), mirror
 
     def _mix(
         self,
@@ -217,7 +221,8 @@ class Video2EMG(nn.Module):
             place = nn.Embed(vocabulary.ROOM_VIEWS, self.dim, name="view")(view)
             x = x + place[:, :, None].astype(self.dtype)
         x, mask = x.reshape(b, v * t, -1), known.reshape(b, v * t)
-        times = np.tile(np.arange(t) * (self.encoder.stride / self.frame_rate), v)  # pyright: ignore
+        times = np.arange(t) * (self.encoder.stride / self.frame_rate)  # pyright: ignore
+        times = jnp.asarray(np.tile(times, v), jnp.float32)
         for i in range(self.layers):
             block = Block(
                 self.heads,
@@ -241,7 +246,7 @@ class Video2EMG(nn.Module):
 
         def pose(values: jax.Array) -> jax.Array:
             x = head(_mean_of_views(norm(values.astype(jnp.float32)), tokens[1]))
-            return x.reshape(len(x), -1, len(joints), 3)
+            return x.reshape(x.shape[0], -1, len(joints), 3)
 
         if mirror is None:
             return pose(tokens[0])
@@ -270,7 +275,7 @@ class Video2EMG(nn.Module):
             return pose, known
         return jnp.where(given[..., None], batch["pose"], pose), known | given
 
-    def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Signal:
+    def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Frames:
         """Features of the video for the left and for the right side."""
         values, known = tokens
         norm = nn.LayerNorm(name="video_norm")

@@ -1,6 +1,4 @@
-"""Figures of attention, encoder features and saliency; see `eval.attribution`."""
-
-from collections.abc import Sequence
+"""Figures of encoder features and saliency; see `eval.attribution`."""
 
 import matplotlib
 import numpy as np
@@ -9,43 +7,6 @@ from matplotlib.figure import Figure
 
 from video2emg.viz import style
 from video2emg.viz.style import Path
-
-
-@matplotlib.rc_context(style.RC)
-def attention(
-    weight: Float[np.ndarray, "M Q V T2"],
-    muscles: Sequence[str],
-    views: Sequence[str],
-    seconds: float,
-    path: Path,
-) -> Figure:
-    """The decoder's attention per muscle: time of the frame across, time of the EMG down.
-
-    Args:
-      weight: of one example, `eval.attribution.decoder_attention`'s.
-      muscles: M channel names.
-      views: V camera names.
-      seconds: length of the window.
-      path: of the PNG.
-    """
-    figure = style.new_figure(1.6 * len(muscles) + 1.2, 1.6 * len(views) + 0.9)
-    axes = figure.subplots(len(views), len(muscles), sharex=True, sharey=True, squeeze=False)
-    for c, muscle in enumerate(muscles):
-        for v, view in enumerate(views):
-            axes[v, c].imshow(
-                weight[c, :, v],
-                extent=(0, seconds, seconds, 0),
-                vmin=0,
-                vmax=weight.max(),
-                aspect="auto",
-                cmap="cividis",
-            )
-            axes[v, 0].set_ylabel(f"{style.plain(view)}\nEMG at [s]")
-        axes[0, c].set_title(style.channel_label(muscle))
-        axes[-1, c].set_xlabel("frame at [s]")
-    figure.tight_layout()
-    style.save(figure, path)
-    return figure
 
 
 def components(features: Float[np.ndarray, "T2 D"], count: int) -> Float[np.ndarray, "T2 {count}"]:

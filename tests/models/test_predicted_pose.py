@@ -1,14 +1,12 @@
-"""Refinement of the tokens with the predicted pose."""
+"""The road from pixels over the predicted pose to the EMG."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from tests.models.small import apply, build, emg, full_batch
-from video2emg.core.errors import UserError
+from tests.models.small import SHAPE, apply, build, emg, full_batch
 
-FORCED = dict(pose_refinement_layers=1, teacher_forcing=1.0, dropout=0.0)
+FORCED = dict(teacher_forcing=1.0, dropout=0.0)
 
 
 def with_changed_pose(params):
@@ -18,7 +16,7 @@ def with_changed_pose(params):
 
 
 def test_the_emg_depends_on_the_predicted_pose_but_does_not_train_it():
-    model, params = build(pose_refinement_layers=1)
+    model, params = build()
     inputs = full_batch()
     changed = emg(model, with_changed_pose(params), inputs)
     assert np.abs(changed - emg(model, params, inputs)).max() > 1e-5
@@ -30,7 +28,7 @@ def test_the_emg_depends_on_the_predicted_pose_but_does_not_train_it():
 
     gradients = gradient(params)["params"]
     assert all(not jnp.any(x) for x in jax.tree.leaves(gradients["pose"]))
-    assert any(jnp.any(x) for x in jax.tree.leaves(gradients["pose_refinement"]))
+    assert any(jnp.any(x) for x in jax.tree.leaves(gradients["pose_network"]))
 
 
 def test_the_true_pose_is_used_in_training_only_and_where_it_is_known():
@@ -58,16 +56,17 @@ def test_the_pose_at_a_time_without_frames_is_not_used():
     )
 
 
-def test_the_returned_tokens_are_refined_too():
-    model, params = build(pose_refinement_layers=1)
-    inputs = full_batch()
-    tokens, changed = (
-        apply(model, p, inputs)[1]["tokens"] for p in (params, with_changed_pose(params))
-    )
-    plain = apply(*build(), inputs)[1]["tokens"]
-    assert tokens.shape == plain.shape and np.abs(tokens - changed).max() > 1e-5
+def test_without_a_pose_in_the_data_the_tokens_alone_are_read():
+    model, params = build(shape=SHAPE | {"joints": ()})
+    outputs, _ = apply(model, params, full_batch())
+    assert outputs.pose is None and outputs.emg.shape == (2, 50, 4)
 
 
-def test_a_causal_model_cannot_have_it():
-    with pytest.raises(UserError, match="pose_refinement_layers: must be 0"):
-        build(causal=True, pose_refinement_layers=1)
+def test_a_pose_of_several_joints_in_unsymmetric_data_is_refused():
+    """Without the other side's joint there is no mirror image."""
+    try:
+        build(shape=SHAPE | {"joints": ("left_knee", "left_hip")})
+    except ValueError as error:
+        assert "no mirror image" in str(error)
+    else:
+        raise AssertionError("built")

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
-from video2emg.models.fusion import MODES
 
-from tests.models.small import apply, build, emg, full_batch
+from tests.models.small import CNN, POSE, apply, build, emg, full_batch
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import INPUTS
 from video2emg.train.losses import losses
@@ -16,13 +15,13 @@ from video2emg.train.losses import losses
 def test_parameter_names_of_a_model_of_video_alone():
     _, params = build()
     assert " ".join(sorted(params["params"])) == (
-        "auxiliary_norm decoder encoder layer_0 load pose project torque view when"
+        "decoder encoder layer_0 load pose pose_network pose_norm project sides torque video_norm "
+        "view"
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_input_is_used_and_no_masked_one(mode):
-    model, params = build(extra_inputs=INPUTS, fusion=mode, layers=2, bottlenecks=2)
+def test_every_input_is_used_and_no_masked_one():
+    model, params = build(extra_inputs=INPUTS)
     inputs = full_batch()
     before = emg(model, params, inputs)
     for name in INPUTS:
@@ -39,18 +38,12 @@ def test_every_input_is_used_and_no_masked_one(mode):
     np.testing.assert_array_equal(no_video, emg(model, params, inputs | masked | changed))
 
 
-def test_groups_exchange_information_through_the_bottleneck_only():
-    model, params = build(extra_inputs=INPUTS, fusion="bottleneck", layers=2, bottlenecks=2)
+@pytest.mark.parametrize("encoder", [POSE, CNN])
+def test_a_model_of_the_pose_uses_a_load(encoder):
+    model, params = build(encoder, extra_inputs=("load",))
     inputs = full_batch()
-
-    def tokens(load):
-        return np.asarray(apply(model, params, inputs | {"load": load})[1]["tokens"])
-
-    heavy = inputs["load"] * 3
-    assert np.abs(tokens(heavy) - tokens(inputs["load"])).max() > 1e-6
-    # A group without known tokens must not change the others.
-    inputs["load_mask"] = np.zeros(2, bool)
-    np.testing.assert_array_equal(tokens(heavy), tokens(inputs["load"]))
+    heavy = inputs | {"load": inputs["load"] * 3}
+    assert np.abs(emg(model, params, heavy) - emg(model, params, inputs)).max() > 1e-6
 
 
 def test_without_view_embedding_the_camera_does_not_matter():
@@ -62,10 +55,14 @@ def test_without_view_embedding_the_camera_does_not_matter():
     assert np.abs(emg(model, params, inputs) - emg(model, params, other)).max() > 0
 
 
-def test_inputs_are_not_predicted():
-    model, params = build(extra_inputs=INPUTS, fusion="joint", layers=2, bottlenecks=2)
-    outputs, _ = apply(model, params, full_batch())
-    assert outputs.pose is None and outputs.load is None and outputs.torque is not None
+def test_a_given_load_is_not_predicted_and_a_given_pose_is():
+    """The prediction of the pose stands in where the pose is not given."""
+    model, params = build(extra_inputs=INPUTS)
+    inputs = full_batch()
+    outputs, _ = apply(model, params, inputs)
+    assert outputs.load is None and outputs.torque is not None
+    other, _ = apply(model, params, inputs | {"pose": inputs["pose"] * 1.3})
+    np.testing.assert_array_equal(outputs.pose, other.pose)
 
 
 def test_the_predicted_error_follows_the_errors_and_does_not_change_the_emg():
@@ -108,9 +105,7 @@ def test_the_predicted_error_follows_the_errors_and_does_not_change_the_emg():
         dict(extra_inputs=("smell",)),
         dict(extra_inputs=("load", "load")),
         dict(extra_inputs=("vitals",), causal=True),
-        dict(fusion="late"),
-        dict(fusion="bottleneck", causal=True),
-        dict(extra_inputs=("pose",), encoder=dict(name="pose", dim=16, motion=True)),
+        dict(extra_inputs=("pose",), encoder=POSE),
     ],
 )
 def test_invalid_inputs_are_refused(settings):
