@@ -80,7 +80,7 @@ def with_defect(name):
         frames[0] = frames[0][:50]
         return dataclasses.replace(clip, frames=frames), ("error", "picture", "frames/front")
     if name == "load":
-        return dataclasses.replace(clip, load=0.0), ("error", "load", "load")
+        return dataclasses.replace(clip, load=-1.0), ("error", "load", "load")
     if name == "outside":
         late = dataclasses.replace(clip, phases=(("lift", 0.0, 1.0), ("lower", 1.0, 9.0)))
         return late, ("error", "phases", "phases")

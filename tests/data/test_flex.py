@@ -16,6 +16,8 @@ from video2emg.core.errors import UserError
 from video2emg.data import store
 from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.write import to_flex
+from video2emg.data.repetitions import cut
+from video2emg.data.select import Montage
 from video2emg.eval.out_of_domain import OODDetector
 from video2emg.jobs import video2emg
 
@@ -25,9 +27,12 @@ from .presets import check_preset
 @pytest.fixture(scope="module")
 def exported(tiny_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("flex") / "tree"
-    splits = store.open_dataset("gymsim/tiny", tiny_dir).splits
+    splits = {
+        name: [cut(clip, 0) for clip in Montage(source, "flex")]
+        for name, source in store.open_dataset("gymsim/tiny", tiny_dir).splits.items()
+    }
     assert to_flex(splits, root) == 24
-    return root, [clip for split in splits.values() for clip in split]
+    return root, [clip for part in splits.values() for clip in part]
 
 
 @pytest.fixture

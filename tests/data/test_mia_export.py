@@ -9,10 +9,13 @@ import yaml
 from configs import v2emg
 from tests.conftest import make_clip
 from video2emg.core import emg
+from video2emg.core.clip import Repetition
 from video2emg.core.errors import UserError
 from video2emg.data import check, store
 from video2emg.data.datasets.mia import Builder
 from video2emg.data.datasets.mia.write import columns_of, to_mia, windows
+from video2emg.data.repetitions import cut
+from video2emg.data.select import Montage
 
 from .mia_tree import clips_of, grow, hips_of, read, write_clip
 from .presets import check_preset
@@ -23,10 +26,18 @@ def tree(tmp_path):
     return grow(tmp_path)
 
 
+def one_window(clip):
+    """The beginning of a set, long enough for one window."""
+    return cut(dataclasses.replace(clip, repetitions=(Repetition(start=0.5, end=3.4),)), 0)
+
+
 @pytest.fixture(scope="module")
 def exported(tiny_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("mia") / "tree"
-    parts = store.open_dataset("gymsim/tiny", tiny_dir).splits
+    parts = {
+        name: [one_window(clip) for clip in Montage(source, "flex")]
+        for name, source in store.open_dataset("gymsim/tiny", tiny_dir).splits.items()
+    }
     assert to_mia(parts, root) == 24
     return root, [clip for part in parts.values() for clip in part]
 

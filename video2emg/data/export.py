@@ -3,12 +3,16 @@
 The modules `flex.write` and `mia.write` say what each layout cannot hold.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import tqdm
 
+from video2emg.core.clip import Clip, Clips
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.datasets.mia.write import to_mia
+from video2emg.data.repetitions import cut
+from video2emg.data.select import Montage
 from video2emg.data.store import Dataset
 
 LAYOUTS = {"flex": to_flex, "mia": to_mia}
@@ -25,5 +29,24 @@ def write(dataset: Dataset, layout: str, out: str | Path) -> int:
     Returns:
       How many clips were written.
     """
-    splits = {split: tqdm.tqdm(clips, desc=split) for split, clips in dataset.splits.items()}
+    splits = {
+        split: tqdm.tqdm(_CLIPS[layout](clips), desc=split)
+        for split, clips in dataset.splits.items()
+    }
     return LAYOUTS[layout](splits, Path(out).expanduser())
+
+
+def _prime_muscles(clips: Clips) -> Iterator[Clip]:
+    """Clips with two muscles on each side, as the layouts have; those that name none as they are."""
+    named = len(clips) and clips[0].provenance.get("prime_muscles")
+    return iter(Montage(clips, "flex") if named else (clips[i] for i in range(len(clips))))
+
+
+def _single_repetitions(clips: Clips) -> Iterator[Clip]:
+    for clip in _prime_muscles(clips):
+        count = 1 if clip.repetitions is None else len(clip.repetitions)
+        yield from (cut(clip, number) for number in range(count))
+
+
+# FLEX has single repetitions, MIA windows of longer recordings.
+_CLIPS = {"flex": _single_repetitions, "mia": _prime_muscles}

@@ -1,7 +1,7 @@
 """Subsets of a dataset's splits, for protocols that train or test on less."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -44,6 +44,9 @@ class Montage:
 
     def __len__(self) -> int:
         return len(self._source)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int, /) -> Clip:
         clip = self._source[index]
