@@ -192,7 +192,7 @@ def stored(clip):
         (",heart_rate", ",-3", "heart_rate: '-3' is not a positive number"),
         (",heart_rate", ",../h.csv", "heart_rate: ../h.csv lies outside"),
         (",heart_rate", ",h.csv", "heart_channel: which of 'HR', 'cadence'"),
-        (",heart_rate,heart_channel", ",h.csv,pulse", "h.csv has no 'pulse', but 'HR'"),
+        (",heart_rate,heart_channel", ",h.csv,pulse", "h.csv: no channel 'pulse'; it has 'HR'"),
         (",breath_rate", ",late.csv", "late.csv has no reading within 30 s"),
         (",breath_rate", ",clockless.csv", "no column `time`"),
     ],
