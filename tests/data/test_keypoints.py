@@ -103,7 +103,7 @@ def test_one_of_several_people_must_be_chosen(tmp_path):
         ('[{"image_id": "x", "keypoints": []}]', "does not end in the number of a frame"),
         ('[{"image_id": 1, "keypoints": [1, 2]}]', "must be numbers x, y, confidence"),
         ('[{"image_id": 1, "keypoints": [1, 2, 3]}]', "1 keypoints; known are"),
-        (json.dumps([{"image_id": 1, "keypoints": [float("nan")] * 51}]), "must be finite"),
+        (json.dumps([{"image_id": 1, "keypoints": [float("inf")] * 51}]), "must be finite"),
         (json.dumps([{"image_id": 1, "keypoints": [0.5] * 51}]), "not pixels"),
         (json.dumps({"images": [], "annotations": [{"image_id": 1, "keypoints": [9] * 51}]}), None),
     ],

@@ -79,7 +79,11 @@ def _subject(row: Row) -> dict:
 
 def _videos(row: Row, fps: float, size: int) -> dict:
     frames, view, time = [], [], []
+    # Beside a folder of pictures, the rate is that of the folder.
+    of_films = row.video_rate > 0 and not any(path.is_dir() for path in row.videos.values())
     for v, path in enumerate(row.videos.values()):
+        if of_films:
+            film.check_rate(path, row.video_rate)
         jpegs, times = film.encode_frames(
             path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
         )
