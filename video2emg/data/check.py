@@ -421,7 +421,8 @@ def _other_units(sizes: list[_Size]) -> Iterator[Finding]:
         others = [rms for other, rms in typical.items() if other != name]
         ratio = typical[name] / np.median(others) if len(others) > 1 else 1.0
         if ratio > SCALE or 0 < ratio < 1 / SCALE:
-            message = f"the EMG of {name} is {ratio:.2g} times that of the others: is it in {own[0].unit}?"
+            others_are = f"{ratio:.2g} times that of the others"
+            message = f"the EMG of {name} is {others_are}: is it in {own[0].unit}?"
             yield Finding("warning", "scale", own[0].clip_id, "emg_unit", message)
 
 

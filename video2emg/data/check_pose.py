@@ -23,9 +23,9 @@ def check_pose(clip: Clip, error: Note, warning: Note) -> None:
       error: called with code, field and message of a finding.
       warning: as `error`.
     """
-    body = clip.pose[np.isfinite(clip.pose).all((1, 2))]
-    if not len(body):
-        error("pose", "pose", "no complete pose")
+    recorded = np.isfinite(clip.pose).all((0, 2))  # a dataset may not have every joint
+    joints, body = np.array(clip.joints)[recorded], clip.pose[:, recorded]
+    if len(joints) < 2:
         return
     size = float(np.median(np.linalg.norm(np.ptp(body, axis=1), axis=-1)))
     if not BODY[0] <= size <= BODY[1]:
@@ -35,7 +35,7 @@ def check_pose(clip: Clip, error: Note, warning: Note) -> None:
         )
         error("pose_size", "pose", f"the body measures {size:.3g} m by its coordinates{hint}")
         return
-    height = dict(zip(clip.joints, body[..., 2].mean(0), strict=True))
+    height = dict(zip(joints, body[..., 2].mean(0), strict=True))
     feet = [height[name] for name in ("left_ankle", "right_ankle") if name in height]
     if "head" in height and feet and height["head"] < np.mean(feet) - 0.25 * size:
         lower = float(np.mean(feet) - height["head"])
@@ -43,10 +43,10 @@ def check_pose(clip: Clip, error: Note, warning: Note) -> None:
             f"the head is {lower:.2f} m below the feet: do pose_axes name the axis that is up?"
         )
         warning("pose_up", "pose", message)
-    lost = (clip.pose == 0).all(-1)
+    lost = (body == 0).all(-1)
     origin = lost.all(0)
     if lost[:, ~origin].any() or origin.sum() > 1:
-        joint = clip.joints[int(lost.sum(0).argmax())]
+        joint = joints[int(lost.sum(0).argmax())]
         warning(
             "pose_zeros",
             f"pose/{joint}",
