@@ -14,7 +14,7 @@ from video2emg.data.readers.channel import Channel, rate_of
 _CLOCK_WORDS = frozenset({"time", "timestamp", "timestamps", "times", "zeit"})
 _CLOCK_NAMES = frozenset({"t", "x"})  # X is Delsys's; as a name it needs the values of a clock
 # Brackets, a comma, or an underscore before the unit; pandas adds .1 to a name it meets again.
-_BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*([^\[\]()]+|[^\[\]]*)\s*[\])]\s*(?:\.\d+)?")
+_BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*((?:[^\[\]()]|\([^()]*\))+)\s*[\])]\s*(?:\.\d+)?")
 _COMMA = re.compile(r"(.*\S)\s*,\s*(\S+)")
 _ENDING = re.compile(r"(.*[^_\s])[_ ](\S+)")
 # Unix times in s have 10 digits; more are finer units.

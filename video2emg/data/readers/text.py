@@ -23,6 +23,7 @@ from video2emg.data.readers.columns import Column
 from video2emg.data.readers.header import read_header
 
 _LONGEST_HEADER = 400  # lines; Delsys writes some hundred if there are many sensors
+_SHORT_RUN = 8  # rows of numbers that may stand above the names
 _SAMPLE = 40  # lines from which the separator is guessed
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-")
 
@@ -158,23 +159,22 @@ def _has_numbers(row: Sequence[str]) -> bool:
 def _first_row(rows: Rows, begin: int) -> int | None:
     """Index of the first row of numbers from `begin` on.
 
-    It is followed by another one, unless there is only one, as a single one may be a remark. A
-    remark has fewer cells than the table.
+    A few rows of numbers right above a line of text belong to the header, and a single one may be a
+    remark.
     """
-    numeric = [
-        i
-        for i in range(begin, min(begin + _LONGEST_HEADER + 1, len(rows)))
-        if _has_numbers(rows[i])
-    ]
-    if not numeric:
-        return None
-    lengths = [len(rows[i]) for i in numeric]
-    usual = max(set(lengths), key=lambda n: (lengths.count(n), n))
-    wide = [i for i in numeric if len(rows[i]) >= usual]
-    for i, following in itertools.pairwise(wide):
-        if not any(any(cell.strip() for cell in row) for row in rows[i + 1 : following]):
-            return i
-    return wide[-1]
+    run: list[int] = []
+    longest: list[int] = []
+    for i in range(begin, min(begin + _LONGEST_HEADER + 1, len(rows))):
+        if _has_numbers(rows[i]):
+            run.append(i)
+        elif any(cell.strip() for cell in rows[i]):
+            above_text = run and run[-1] == i - 1 and len(run) <= _SHORT_RUN
+            if len(run) > 1 and not above_text:
+                break
+            longest, run = max(longest, run, key=len), []
+    if len(run) < 2:
+        run = max(run, longest, key=len)
+    return run[0] if run else None
 
 
 def _end(rows: Rows, first: int) -> int:
