@@ -215,8 +215,14 @@ REFUSED = [
         {"emg": "videos/pose2sim/calibration/Calib.qca.txt", "emg_channels": f"E={X}"},
         "no rows of numbers",
     ),
-    ({"emg": f"{ARM}is_expected_array_val.csv", "emg_channels": f"E={X}"}, "no rows of numbers"),
-    ({"emg": f"{ARM}markers.csv", "emg_channels": f"E={X}"}, "no channel 'E'; it has 'column 1'"),
+    (
+        {"emg": f"{ARM}is_expected_array_val.csv", "emg_channels": f"E={X}"},
+        "no channel 'E'; it has 'idx', 'mean_val'",
+    ),
+    (
+        {"emg": f"{ARM}markers.csv", "emg_channels": f"E={X}"},
+        "no channel 'E'; it has 'Frame', 'Sub Frame', 'boite:gauche_ext X'",
+    ),
     (
         {"emg": f"{ARM}markers_without_header.csv", "emg_channels": f"E={X}"},
         "no channel 'E'; it has 'column 1'",

@@ -299,6 +299,8 @@ def test_invalid_settings_are_named():
         models.build(config(dict(name="magic")), **SHAPE)
     with pytest.raises(UserError, match="encoder: tubelet needs layers, heads, stride"):
         models.build(config(CNN | dict(name="tubelet", remat="none", scan=False)), **SHAPE)
+    with pytest.raises(UserError, match="multiple of frame_rate"):
+        models.build(config(), **SHAPE | {"frame_rate": 15.0})
     with pytest.raises(UserError, match=r"pose_network\.rate: 20 Hz must divide"):
         models.build(config(pose_network=dict(rate=20.0)), **SHAPE)
     with pytest.raises(UserError, match=r"pose_network\.rate: 5 Hz is less than .* not causal"):

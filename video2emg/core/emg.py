@@ -13,13 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from video2emg.core import vocabulary
+from video2emg.core import units, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 
 Kind = Literal["mvc", "subject", "train"]
 KINDS: tuple[Kind, ...] = ("mvc", "subject", "train")
-VOLTS_PER_UNIT = {"v": 1.0, "mv": 1e-3, "uv": 1e-6, "µv": 1e-6, "μv": 1e-6}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +121,13 @@ class Normalisation:
       kind: `mvc`: the subject's maximal voluntary contraction, from each clip. `subject`: 99th
         percentile over all clips of a subject (uses the EMG of test subjects). `train`: 99th
         percentile of each muscle over the training subjects.
-      table: scale in the source's unit, by `subject/channel` (`subject`) or muscle (`train`).
+      table: scale, by `subject/channel` (`subject`) or muscle (`train`).
+      units: of the scales, by the same names; the clips' own where it is not given.
     """
 
     kind: Kind
     table: dict[str, float] = dataclasses.field(default_factory=dict)
+    units: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -141,20 +142,20 @@ class Normalisation:
           train: the training subjects.
 
         Raises:
-          UserError: unknown kind.
+          UserError: unknown kind, or clips whose units cannot be converted into one another.
         """
         if kind not in KINDS:
             raise UserError(f"config.data.normalisation: {kind!r} is not one of {KINDS}")
         samples: dict[str, list[np.ndarray]] = {}
+        first_units: dict[str, str] = {}
         for clip, envelope in clips if kind != "mvc" else ():
-            for c, name in enumerate(clip.muscles):
-                if kind == "subject":
-                    samples.setdefault(f"{clip.subject}/{name}", []).append(envelope[:, c])
-                elif clip.subject in train:
-                    muscle = vocabulary.split_channel(name)[1]
-                    samples.setdefault(muscle, []).append(envelope[:, c])
+            if kind == "train" and clip.subject not in train:
+                continue
+            for key, values in zip(_keys(kind, clip), envelope.T, strict=True):
+                factor = _factor(clip.emg_unit, first_units.setdefault(key, clip.emg_unit), clip)
+                samples.setdefault(key, []).append(values * np.float32(factor))
         table = {k: float(np.percentile(np.concatenate(v), 99)) for k, v in samples.items()}
-        return cls(kind, table)
+        return cls(kind, table, first_units)
 
     def scale(self, clip: Clip) -> Float[np.ndarray, " C"]:
         """[C] float32: an envelope divided by it is normalised.
@@ -165,18 +166,15 @@ class Normalisation:
         if self.kind == "mvc":
             scale = np.asarray(clip.emg_max, np.float32)
         else:
-            keys = [
-                f"{clip.subject}/{name}"
-                if self.kind == "subject"
-                else vocabulary.split_channel(name)[1]
-                for name in clip.muscles
-            ]
+            keys = _keys(self.kind, clip)
             missing = [key for key in keys if key not in self.table]
             if missing:
                 raise UserError(
                     f"clip {clip.clip_id!r}: no {self.kind!r} reference was fitted for {missing}"
                 )
-            scale = np.array([self.table[key] for key in keys], np.float32)
+            own = clip.emg_unit
+            scales = [_factor(self.units.get(k, own), own, clip) * self.table[k] for k in keys]
+            scale = np.array(scales, np.float32)
         if not (np.isfinite(scale) & (scale > 0)).all():
             raise UserError(
                 f"clip {clip.clip_id!r}, field emg_max: needs one positive value per channel for "
@@ -187,3 +185,14 @@ class Normalisation:
     def to_json(self) -> dict[str, Any]:
         """A copy that can be written as JSON."""
         return dataclasses.asdict(self)
+
+
+def _keys(kind: Kind, clip: Clip) -> list[str]:
+    """Names in the table of a clip's channels."""
+    if kind == "subject":
+        return [f"{clip.subject}/{name}" for name in clip.muscles]
+    return [vocabulary.split_channel(name)[1] for name in clip.muscles]
+
+
+def _factor(unit: str, other: str, clip: Clip) -> float:
+    return units.factor(unit, other, f"clip {clip.clip_id!r}, field emg_unit")

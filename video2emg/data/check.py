@@ -14,8 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from video2emg.core import emg as emg_lib
+from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
+from video2emg.data import check_pose
 from video2emg.data import video as video_lib
 
 Severity = Literal["error", "warning"]
@@ -31,6 +33,9 @@ HUM = 0.2  # share of the power within ± 1 Hz of the mains' harmonics up to 450
 SHORT = 0.25  # s by which EMG and video may differ without a warning
 VOLTS = (1e-7, 1e-2)  # V: RMS of surface EMG lies between noise (0.1 µV) and 10 mV
 SWAPPED = 0.2  # by how much two channels must correlate better with each other's time courses
+MATCH = 0.3  # and how well at least
+MVC = (0.005, 2.0)  # a trial's peak as a share of the maximal voluntary contraction
+SCALE = 100.0  # times that a person's EMG may be larger or smaller than that of the others
 _PHASES = 20  # points of a channel's time course
 
 
@@ -125,6 +130,9 @@ def check_clip(clip: Clip) -> list[Finding]:
         _check_video(clip, notes)
     if clip.muscles and clip.views:
         _check_length(clip, notes)
+    if len(clip.pose_time):
+        check_pose.check_pose(clip, notes.error, notes.warning)
+        _check_pose_length(clip, notes)
     for kind, (low, high) in PER_MINUTE.items():
         rate = getattr(clip, f"{kind}_rate")
         if len(rate) and not (low <= rate.min() and rate.max() <= high):
@@ -151,6 +159,17 @@ def _check_length(clip: Clip, notes: _Notes) -> None:
             )
 
 
+def _check_pose_length(clip: Clip, notes: _Notes) -> None:
+    times = clip.frame_time if clip.views else clip.emg_time
+    if not len(times):
+        return
+    late, early = clip.pose_time[0] - times.min(), times.max() - clip.pose_time[-1]
+    for verb, seconds, when in (("start", late, "after"), ("end", early, "before")):
+        if seconds > SHORT:
+            kind = "video" if clip.views else "EMG"
+            notes.warning("length", "pose", f"the poses {verb} {seconds:.2f} s {when} the {kind}")
+
+
 def _check_phases(clip: Clip, notes: _Notes) -> None:
     last = max([*clip.frame_time[-1:], *clip.emg_time[-1:], *clip.pose_time[-1:], 0.0])
     previous_end = 0.0
@@ -173,11 +192,14 @@ def _check_phases(clip: Clip, notes: _Notes) -> None:
 def _check_emg(clip: Clip, notes: _Notes) -> None:
     values, rate = clip.emg.astype(np.float64), clip.emg_rate
     if not clip.emg_is_envelope and rate < LOWEST_RATE:
+        if LOWEST_RATE <= 1e3 * rate <= HIGHEST_RATE and rate < 20:
+            advice = "are its times in ms? Then call their column `time [ms]`"
+        else:
+            advice = "if the file was rectified and smoothed before, say emg_kind=envelope"
         notes.error(
             "emg_rate",
             "emg_rate",
-            f"{rate:g} Hz is too low for raw EMG (at least {LOWEST_RATE:g} Hz); if the file was "
-            "rectified and smoothed before, say emg_kind=envelope",
+            f"{rate:g} Hz is too low for raw EMG (at least {LOWEST_RATE:g} Hz); {advice}",
         )
     if rate > HIGHEST_RATE:
         message = f"{rate:g} Hz is too high (at most {HIGHEST_RATE:g} Hz)"
@@ -199,7 +221,7 @@ def _check_emg(clip: Clip, notes: _Notes) -> None:
             notes.error("flat", f"emg/{name}", f"constant at {x[0]:g}: not connected?")
         elif not clip.emg_is_envelope:
             _check_raw_channel(f"emg/{name}", x, rate, notes)
-    volts = emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower())
+    volts = units.volts(clip.emg_unit)
     if volts:
         rms = volts * float(np.sqrt(np.mean((values - values.mean(0)) ** 2)))
         if not VOLTS[0] <= rms <= VOLTS[1]:
@@ -209,6 +231,25 @@ def _check_emg(clip: Clip, notes: _Notes) -> None:
                 f"an RMS of {rms:.2g} V is not that of surface EMG ({VOLTS[0]:g} to {VOLTS[1]:g} "
                 f"V): is the unit {clip.emg_unit}?",
             )
+    if np.isfinite(clip.emg_max).any() and not flat.any():
+        _check_mvc(clip, notes)
+
+
+def _check_mvc(clip: Clip, notes: _Notes) -> None:
+    try:
+        peaks = np.percentile(emg_lib.clip_envelope(clip), 99, axis=0)
+    except UserError:  # another check names what is wrong with the signal
+        return
+    for name, peak, largest in zip(clip.muscles, peaks, clip.emg_max, strict=True):
+        share = peak / largest if largest > 0 else np.nan
+        if share > MVC[1]:
+            message = f"the trial reaches {share:.3g} times the maximal voluntary contraction"
+        elif share < MVC[0]:
+            message = f"the trial reaches {share:.2%} of the maximal voluntary contraction"
+        else:
+            continue
+        unit = clip.emg_unit
+        notes.warning("mvc", f"emg_max/{name}", f"{message}: is emg_max the envelope's, in {unit}?")
 
 
 def _check_raw_channel(field: str, x: np.ndarray, rate: float, notes: _Notes) -> None:
@@ -219,25 +260,37 @@ def _check_raw_channel(field: str, x: np.ndarray, rate: float, notes: _Notes) ->
             field,
             f"{clipped:.1%} of the samples stand at the extreme: the amplifier was clipping",
         )
-    share, mains = hum(x, rate)
+    share, mains, lines = hum(x, rate)
     if share > HUM:
-        notes.warning(
-            "hum",
-            field,
-            f"{share:.0%} of the power is at {mains:g} Hz and harmonics; try "
-            f"--config.data.notch={mains:g}",
-        )
+        if lines[0] == mains:
+            text = f"at {mains:g} Hz and harmonics; try --config.data.notch={mains:g}"
+        else:
+            listed = ", ".join(f"{line:g}" for line in lines[:3])
+            text = (
+                f"at harmonics of {mains:g} Hz, most at {listed} Hz, which a notch at {mains:g} Hz "
+                "leaves: look for the source near electrodes and cables"
+            )
+        notes.warning("hum", field, f"{share:.0%} of the power is {text}")
 
 
-def hum(x: np.ndarray, rate: float) -> tuple[float, float]:
-    """Share of the power at 50 or 60 Hz and harmonics up to 450 Hz, and which of the two."""
+def hum(x: np.ndarray, rate: float) -> tuple[float, float, list[float]]:
+    """Hum of the mains in a signal.
+
+    Returns:
+      Share of the power at 50 or 60 Hz and harmonics up to 450 Hz; which of the two; the harmonics
+      with most of that power, strongest first, Hz.
+    """
     power = np.abs(np.fft.rfft(x - x.mean())) ** 2
     frequency = np.fft.rfftfreq(len(x), 1 / rate)
-    best = (0.0, 50.0)
+    best = (0.0, 50.0, [50.0])
     for mains in (50.0, 60.0):
         lines = np.arange(mains, min(450.0, 0.5 * rate - 1), mains)
-        near = np.abs(frequency[:, None] - lines).min(1, initial=np.inf) <= 1.0
-        best = max(best, (float(power[near].sum() / max(power.sum(), 1e-30)), mains))
+        near = np.abs(frequency[:, None] - lines) <= 1.0
+        share = float(power[near.any(1)].sum() / max(power.sum(), 1e-30))
+        parts = power @ near
+        order = np.argsort(-parts, kind="stable")
+        strongest = [float(lines[i]) for i in order if parts[i] >= 0.1 * parts.sum()]
+        best = max(best, (share, mains, strongest))
     return best
 
 
@@ -256,6 +309,15 @@ def _check_video(clip: Clip, notes: _Notes) -> None:
                 notes.error("picture", f"frames/{name}", str(error))
                 break
         points = clip.keypoints[clip.keypoint_view == v][..., :2]
+        times = clip.keypoint_time[clip.keypoint_view == v]
+        jumps = check_pose.jumps(points, times)
+        if len(jumps):
+            notes.warning(
+                "jump",
+                f"keypoints/{name}",
+                f"the person is elsewhere {len(jumps)} times within one step, first after "
+                f"{times[jumps[0]]:.2f} s: are they another's?",
+            )
         points = points[np.isfinite(points).all(-1)]
         beyond = float(((points < 0) | (points > 1)).any(-1).mean()) if len(points) else 0.0
         if beyond > OUTSIDE:
@@ -300,6 +362,7 @@ def check_dataset(
     digests: dict[bytes, tuple[str, str]] = {}  # (clip_id, split) of the first clip with a digest
     subjects: dict[str, str] = {}  # the split in which a subject was met last
     courses = collections.defaultdict(list)
+    sizes: list[_Size] = []
     for split, source in splits.items():
         for clip in source:
             clips[split] += 1
@@ -318,9 +381,49 @@ def check_dataset(
                 subjects[clip.subject] = split
             findings += _duplicates(clip, split, digests)
             if clip.muscles and not any(finding.severity == "error" for finding in notes):
+                sizes.append(_Size(clip.subject, clip.clip_id, clip.emg_unit, _rms(clip)))
                 for name, course in zip(clip.muscles, _time_courses(clip), strict=True):
                     courses[clip.action, name].append((clip.subject, clip.clip_id, course))
-    return Report(clips, [*findings, *_swapped_channels(courses)])
+    return Report(clips, [*findings, *_other_units(sizes), *_swapped_channels(courses)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Size:
+    """How large the EMG of a clip is: its RMS in V, or in its unit if that is no voltage."""
+
+    subject: str
+    clip_id: str
+    unit: str
+    rms: float
+
+
+def _rms(clip: Clip) -> float:
+    return (units.volts(clip.emg_unit) or 1.0) * float(np.sqrt(np.mean(clip.emg.var(0))))
+
+
+def _other_units(sizes: list[_Size]) -> Iterator[Finding]:
+    """Clips whose EMG cannot be compared with the others', or is far larger or smaller."""
+    for size in sizes:
+        first = sizes[0]
+        voltage = units.volts(size.unit) is not None, units.volts(first.unit) is not None
+        if units.canonical(size.unit) != units.canonical(first.unit) and voltage != (True, True):
+            message = (
+                f"{size.unit}, but clip {first.clip_id} is in {first.unit}: use "
+                "--config.data.normalisation=subject"
+            )
+            yield Finding("warning", "units", size.clip_id, "emg_unit", message)
+            return
+    by_subject = collections.defaultdict(list)
+    for size in sizes:
+        by_subject[size.subject].append(size)
+    typical = {name: np.median([s.rms for s in own]) for name, own in by_subject.items()}
+    for name, own in by_subject.items():
+        others = [rms for other, rms in typical.items() if other != name]
+        ratio = typical[name] / np.median(others) if len(others) > 1 else 1.0
+        if ratio > SCALE or 0 < ratio < 1 / SCALE:
+            others_are = f"{ratio:.2g} times that of the others"
+            message = f"the EMG of {name} is {others_are}: is it in {own[0].unit}?"
+            yield Finding("warning", "scale", own[0].clip_id, "emg_unit", message)
 
 
 def _duplicates(clip: Clip, split: str, digests: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
@@ -356,7 +459,8 @@ def _swapped_channels(courses: Courses) -> Iterator[Finding]:
     """Subjects in whom two channels look exchanged.
 
     A channel's typical time course is the mean over the other subjects' clips of the same action.
-    Two channels look exchanged if each correlates better with the typical course of the other.
+    Two channels look exchanged if each correlates well, and better, with the typical course of the
+    other.
     Where two muscles work alike (left and right of a symmetric lift) an exchange cannot be
     detected.
 
@@ -378,7 +482,7 @@ def _swapped_channels(courses: Courses) -> Iterator[Finding]:
             for a, b in itertools.combinations(sorted(own), 2):
                 kept = _cosine(own[a], typical[a]) + _cosine(own[b], typical[b])
                 exchanged = _cosine(own[a], typical[b]) + _cosine(own[b], typical[a])
-                if exchanged - kept > 2 * SWAPPED:
+                if exchanged - kept > 2 * SWAPPED and exchanged > 2 * MATCH:
                     clip_id = next(i for s, i, _ in courses[action, a] if s == subject)
                     message = (
                         f"{subject}, {action}: {a} and {b} look exchanged (r with other subjects' "

@@ -9,6 +9,8 @@ from video2emg.core.errors import UserError
 
 _RATE = 50.0  # Hz, at which the two signals are compared
 _BLOCK = 1.0  # s, length of the bootstrap's blocks
+_FARTHEST = 30.0  # s: shifts beyond those asked for are looked at up to here, to warn of them
+_CLEARLY = 0.25  # by which a correlation beyond the search must be larger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,26 +91,21 @@ def estimate_offset(
       seed: of the bootstrap.
 
     Raises:
-      UserError: a signal is constant, or they overlap for less than two blocks at every shift.
+      UserError: a signal is constant or not finite, they overlap for less than two blocks at every
+        shift, or they fit clearly better at a shift beyond `largest`.
     """
     grid = np.arange(motion_time[0], motion_time[-1], 1 / _RATE)
+    _standardise(motion, "motion energy")
     x = _standardise(np.interp(grid, motion_time, motion), "motion energy")
     e = _standardise(envelope, "EMG envelope")
     lags = np.arange(-largest, largest + 0.5 / _RATE, 1 / _RATE)
-    # [L, G]: the envelope on the video's clock after each shift; NaN beyond its ends.
-    shifted = np.stack([np.interp(grid - lag, envelope_time, e, np.nan, np.nan) for lag in lags])
-    size = round(_BLOCK * _RATE)
-    blocks = len(grid) // size
-    y = shifted[:, : blocks * size].reshape(len(lags), blocks, size)
-    overlap = np.isfinite(y)
-    if blocks < 2 or overlap.any(2).sum(1).max() < 2:
+    blocks = len(grid) // round(_BLOCK * _RATE)
+    sums = _block_sums(x, e, grid, envelope_time, lags)
+    if blocks < 2 or (sums[0] > 0).sum(1).max() < 2:
         raise UserError(f"too short to compare: the signals overlap for less than {2 * _BLOCK:g} s")
-    y = np.where(overlap, y, 0.0)
-    z = np.where(overlap, x[: blocks * size].reshape(1, blocks, size), 0.0)
-    # [6, L, blocks]
-    sums = np.stack([values.sum(2) for values in (overlap, y, z, y * y, z * z, y * z)])
-    least = 0.5 * overlap.sum((1, 2)).max()
+    least = 0.5 * sums[0].sum(1).max()
     lag, correlation = _peak(sums.sum(2)[:, None], lags, least)
+    _refuse_better_beyond(x, e, grid, envelope_time, largest, least, float(correlation[0]))
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), samples)
     resampled, _ = _peak(np.einsum("slb,wb->swl", sums, weights), lags, least)
@@ -116,8 +113,50 @@ def estimate_offset(
     return Offset(float(lag[0]), float(low), float(high), float(correlation[0]))
 
 
+def _refuse_better_beyond(
+    x: np.ndarray,
+    e: np.ndarray,
+    grid: np.ndarray,
+    envelope_time: np.ndarray,
+    largest: float,
+    least: float,
+    within: float,
+) -> None:
+    """Refuses if a shift beyond `largest` s gives a clearly larger correlation than `within`."""
+    far = np.arange(largest, min(_FARTHEST, 0.5 * (grid[-1] - grid[0])), 5 / _RATE)
+    if len(far) < 3:
+        return
+    lags = np.concatenate([-far[::-1], far])
+    sums = _block_sums(x, e, grid, envelope_time, lags)
+    lag, correlation = (float(a[0]) for a in _peak(sums.sum(2)[:, None], lags, least))
+    if correlation > within + _CLEARLY:
+        raise UserError(
+            f"cannot synchronise: nothing fits within ±{largest:g} s (r = {within:.2f}), but the "
+            f"signals fit at about {lag:+.1f} s (r = {correlation:.2f}): search further "
+            f"(largest={np.ceil(abs(lag) + 1):g})"
+        )
+
+
+def _block_sums(
+    x: np.ndarray, e: np.ndarray, grid: np.ndarray, envelope_time: np.ndarray, lags: np.ndarray
+) -> np.ndarray:
+    """[6, L, blocks] sums of `_peak`, of each block of the motion and the envelope at each lag."""
+    size = round(_BLOCK * _RATE)
+    blocks = len(grid) // size
+    # [L, G]: the envelope on the video's clock after each shift; NaN beyond its ends.
+    shifted = np.stack([np.interp(grid - lag, envelope_time, e, np.nan, np.nan) for lag in lags])
+    y = shifted[:, : blocks * size].reshape(len(lags), blocks, size)
+    overlap = np.isfinite(y)
+    y = np.where(overlap, y, 0.0)
+    z = np.where(overlap, x[: blocks * size].reshape(1, blocks, size), 0.0)
+    return np.stack([values.sum(2) for values in (overlap, y, z, y * y, z * z, y * z)])
+
+
 def _standardise(values: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values, np.float64)
+    if not np.isfinite(values).all():
+        first = int((~np.isfinite(values)).argmax())
+        raise UserError(f"cannot synchronise: the {name} is not finite at sample {first + 1}")
     deviation = values.std()
     if not deviation > 0:
         raise UserError(f"cannot synchronise: the {name} is constant")

@@ -193,6 +193,11 @@ def _check_inputs(config: Config, extra_inputs: tuple[str, ...], encoder: Encode
 
 
 def _check_rate(config: Config, frames: int, frame_rate: float, emg_rate: float) -> None:
+    if emg_rate % frame_rate:
+        raise UserError(
+            f"config.data: emg_rate {emg_rate:g} Hz must be a multiple of frame_rate "
+            f"{frame_rate:g} Hz"
+        )
     rate = config.pose_network.rate
     samples, instants = emg_rate / rate, frames * rate / frame_rate
     if samples != round(samples) or abs(instants - round(instants)) > 1e-6:

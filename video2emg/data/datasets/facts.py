@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from video2emg.core import vocabulary
+from video2emg.core import strict_yaml, vocabulary
 from video2emg.core.errors import UserError
 from video2emg.data.readers.text import decode
 
@@ -23,10 +21,7 @@ def read_facts(path: Path, kind: type[T]) -> T:
     """
     if not path.exists():
         return kind()
-    try:
-        facts = yaml.safe_load(decode(path.read_bytes(), path)) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())[:120]})") from None
+    facts = strict_yaml.load(decode(path.read_bytes(), path), str(path)) or {}
     known = typing.get_type_hints(kind)
     if not isinstance(facts, dict) or set(facts) - known.keys():
         wrong = sorted(set(facts) - known.keys(), key=str)[0] if isinstance(facts, dict) else facts

@@ -5,13 +5,14 @@ imported when they are needed: `pip install "video2emg[recordings]"`.
 """
 
 import importlib
+import math
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from video2emg.core.errors import UserError
-from video2emg.data.readers.channel import Channel
+from video2emg.data.readers.channel import Channel, select
 
 # File ending → module that reads it.
 _MODULES = {
@@ -32,8 +33,13 @@ _MODULES = {
 KNOWN = tuple(_MODULES)
 
 
-def read(path: str | Path) -> list[Channel]:
-    """Reads every numeric channel of a file.
+def read(path: str | Path, rate: float = math.nan) -> list[Channel]:
+    """Reads every numeric channel of a file; `select` picks some and refuses those with a fault.
+
+    Args:
+      path: of the file.
+      rate: Hz, as its user says; read with times that are coarse or come in packets. NaN if
+        unknown.
 
     Raises:
       UserError: unknown ending, missing library, or a file that is not what its ending says.
@@ -48,7 +54,7 @@ def read(path: str | Path) -> list[Channel]:
         raise UserError(f"{path}: no such file")
     module = importlib.import_module(f"{__name__}.{_MODULES[path.suffix.lower()]}")
     try:
-        channels = module.read(path)
+        channels = module.read(path, rate)
     except UserError:
         raise
     except Exception as error:  # parsers raise all kinds of errors on damaged files
@@ -90,4 +96,4 @@ def library(name: str, path: Path) -> ModuleType:
         ) from None
 
 
-__all__ = ["KNOWN", "Channel", "library", "read", "readings"]
+__all__ = ["KNOWN", "Channel", "library", "read", "readings", "select"]

@@ -1,5 +1,6 @@
 """C3D files (c3d.org), read with ezc3d in another process, because damaged files can crash it."""
 
+import math
 import struct
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from video2emg.data.readers.channel import Channel
 _TIMEOUT_S = 60.0  # a recording of a whole session takes a few seconds
 
 
-def read(path: Path) -> list[Channel]:
+def read(path: Path, rate: float = math.nan) -> list[Channel]:
     """Analog channels in their units, then marker coordinates `name_x`, `_y`, `_z` in metres."""
+    del rate  # the file always says it
     readers.library("ezc3d", path)
     try:
         return workers.call(_read, path, timeout=_TIMEOUT_S)
@@ -33,14 +35,17 @@ def _read(path: Path) -> list[Channel]:
     values = np.asarray(file["data"]["analogs"], np.float64)[0]
     rate = float(analog["RATE"]["value"][0]) if len(values) else 0.0
     points = np.asarray(file["data"]["points"], np.float64)
-    _check_whole(path, points.shape[-1])
+    first = _first_frame(path, points.shape[-1])
     point_rate = float(point["RATE"]["value"][0]) if points.shape[1] else 0.0
     if (len(values) and rate <= 0) or (points.shape[1] and point_rate <= 0):
         raise UserError(f"{path}: rates of {rate:g} Hz (analog) and {point_rate:g} Hz (markers)")
+    # Frame 1 is at 0 s; a trial that was cut out of a longer one begins at a later frame.
+    frame_rate = float(point["RATE"]["value"][0])
+    start = first / frame_rate if frame_rate > 0 else 0.0
     if max(values.shape[-1] if len(values) else 0, points.shape[-1]) == 0:
         raise UserError(f"{path}: the file has no samples")
     channels = [
-        Channel(name, values[i], rate, unit=units[i] if i < len(units) else "")
+        Channel(name, values[i], rate, start, units[i] if i < len(units) else "")
         for i, name in enumerate(names[: len(values)])
     ]
     lengths = [str(unit).strip().lower() for unit in point.get("UNITS", {}).get("value", [])]
@@ -49,12 +54,12 @@ def _read(path: Path) -> list[Channel]:
         raise UserError(f"{path}: marker unit {lengths[0]!r} is not mm, cm or m")
     for i, name in enumerate(_names(point)[: points.shape[1]]):
         for a, axis in enumerate("xyz"):
-            channels.append(Channel(f"{name}_{axis}", scale * points[a, i], point_rate, unit="m"))
+            channels.append(Channel(f"{name}_{axis}", scale * points[a, i], point_rate, start, "m"))
     return channels
 
 
-def _check_whole(path: Path, frames: int) -> None:
-    """Refuses a truncated file, of which ezc3d returns the frames that are left.
+def _first_frame(path: Path, frames: int) -> int:
+    """Number of frames before the first; refuses a truncated file, of which ezc3d returns the rest.
 
     The header's words 4 and 5 are the numbers of the first and the last frame (https://www.c3d.org).
     They say nothing about files with more frames than fit into 16 bits.
@@ -66,6 +71,7 @@ def _check_whole(path: Path, frames: int) -> None:
     first, last = struct.unpack(f"{order}2H", header[6:10])
     if frames < last - first + 1 < 0xFFFF:
         raise UserError(f"{path}: cut off: {frames} of {last - first + 1} frames are in it")
+    return max(first - 1, 0)
 
 
 def _names(group: dict) -> list[str]:

@@ -82,7 +82,8 @@ def read(path: Path, largest: bool = False) -> Keypoints:
 
 
 def _openpose(folder: Path) -> Iterator[tuple[int, Any, str]]:
-    files = sorted(folder.glob("*.json"))
+    # Names that begin with a dot are the notes of macOS beside each file.
+    files = sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
     if not files:
         raise UserError(f"{folder}: no JSON files in it; OpenPose writes one per frame")
     numbers: dict[int, Path] = {}
@@ -99,9 +100,12 @@ def _openpose(folder: Path) -> Iterator[tuple[int, Any, str]]:
         if not isinstance(people, list):
             raise UserError(f"{file}: not a file of OpenPose (no list `people`)")
         for person in people:
+            if person is None:
+                continue
             if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
                 raise UserError(f"{file}: a person without `pose_keypoints_2d`")
-            yield number, person["pose_keypoints_2d"], str(file)
+            if person["pose_keypoints_2d"] is not None:
+                yield number, person["pose_keypoints_2d"], str(file)
 
 
 def _coco(path: Path) -> Iterator[tuple[int, Any, str]]:
@@ -115,12 +119,14 @@ def _coco(path: Path) -> Iterator[tuple[int, Any, str]]:
         for image in content["images"]:
             if not isinstance(image, dict) or not isinstance(image.get("id"), int | str):
                 raise UserError(f"{path}: an image without an id")
-            name = str(image.get("file_name", image["id"])).replace("\\", "/")
-            pictures[image["id"]] = _number(Path(name).stem, f"{path}, image {name!r}"[:200])
+            name = str(image.get("file_name", image["id"]))
+            pictures[image["id"]] = _number(_stem(name), f"{path}, image {name!r}"[:200])
     people = content["annotations"] if isinstance(content, dict) else content
     if not isinstance(people, list):
         raise UserError(f"{path}: neither COCO's results nor its annotations")
     for i, person in enumerate(people):
+        if person is None:
+            continue
         where = f"{path}, person {i}"
         if not isinstance(person, dict) or "keypoints" not in person or "image_id" not in person:
             raise UserError(f"{where}: expected `image_id` and `keypoints`")
@@ -128,10 +134,15 @@ def _coco(path: Path) -> Iterator[tuple[int, Any, str]]:
         if pictures and (not isinstance(image, int | str) or image not in pictures):
             raise UserError(f"{where}: image_id {str(image)[:40]!r} is not among the images")
         yield (
-            pictures[image] if pictures else _number(str(image), where),
+            pictures[image] if pictures else _number(_stem(str(image)), where),
             person["keypoints"],
             where,
         )
+
+
+def _stem(name: str) -> str:
+    """The name of a picture without folders and ending."""
+    return Path(name.replace("\\", "/")).stem
 
 
 def _number(name: str, where: str) -> int:
@@ -151,7 +162,7 @@ def _load(path: Path) -> Any:
 
 
 def _points(numbers: Any, where: str) -> np.ndarray:
-    """[K, 3]; NaN for points that were not found: at the origin, or with zero confidence."""
+    """[K, 3]; NaN for points that were not found: null, at the origin, or with zero confidence."""
     try:
         points = np.array(numbers, np.float64).reshape(-1, 3)
     except (TypeError, ValueError, OverflowError):
@@ -160,6 +171,7 @@ def _points(numbers: Any, where: str) -> np.ndarray:
         raise UserError(
             f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and COCO's 17"
         )
+    points[np.isnan(points).any(1)] = 0.0
     if not np.isfinite(points).all() or (points[:, 2] < 0).any():
         raise UserError(f"{where}: keypoints must be finite, and confidences not negative")
     # COCO's annotations have 1 (hidden) or 2 (visible) in place of a confidence.

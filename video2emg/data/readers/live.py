@@ -73,6 +73,7 @@ def live_frames(source: str) -> Iterator[LiveFrame]:
             if not container.streams.video:
                 raise UserError(f"--camera {source}: no video stream in it")
             stream = container.streams.video[0]
+            aspect = float(stream.sample_aspect_ratio or 1)
             stream.thread_type = "SLICE"  # threads by frame would delay each frame
             for frame in _decode_packets(container, stream):
                 received = clock.perf_counter()
@@ -84,7 +85,7 @@ def live_frames(source: str) -> Iterator[LiveFrame]:
                 elif taken <= last:
                     continue
                 last = taken
-                yield LiveFrame(received, taken - first, functools.partial(upright, frame))
+                yield LiveFrame(received, taken - first, functools.partial(upright, frame, aspect))
     except av.error.FFmpegError as error:
         if first is not None and last is not None:
             raise UserError(

@@ -1,28 +1,38 @@
 """CSV and TSV files of loggers, and tables written by hand.
 
-Handles separators (comma, semicolon, tab), decimal commas (with another separator), UTF-8 with or
-without byte-order mark, UTF-16 and Latin-1, lines of text above the header, and tables in which
-each signal has its own time column (as exported by Delsys) and its own length.
+Handles separators (comma, semicolon, tab, blanks), decimal commas (with another separator, or in
+quotes), UTF-8 with or without byte-order mark, UTF-16 and Latin-1, several lines of header, columns
+of text, tables in which each signal has its own time column (as exported by Delsys) and its own
+length, and several tables in one file, with an empty line between (as exported by Vicon).
 """
 
 import csv
 import io
+import itertools
+import math
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from video2emg.core.errors import UserError
-from video2emg.data.readers.channel import Channel, rate_of
+from video2emg.data.readers import columns as columns_lib
+from video2emg.data.readers.channel import Channel
+from video2emg.data.readers.columns import Column
+from video2emg.data.readers.header import read_header
 
-_TIME = re.compile(r"(^|[^a-z])(time|x)\s*[\[(]?\s*(s|sec|seconds|ms)?\s*[\])]?\s*(\.\d+)?$", re.I)
-_UNIT = re.compile(r"[\[(]\s*([^\])\d]{1,8}?)\s*[\])]\s*$")
 _LONGEST_HEADER = 400  # lines; Delsys writes some hundred if there are many sensors
+_SHORT_RUN = 8  # rows of numbers that may stand above the names
+_SAMPLE = 40  # lines from which the separator is guessed
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "-")
+
+Rows = list[list[str]]
 
 
-def read(path: Path) -> list[Channel]:
-    """Reads the columns of a table; see the module."""
-    return parse(decode(path.read_bytes(), path), str(path))
+def read(path: Path, rate: float = math.nan) -> list[Channel]:
+    """Reads the columns of a table; see the module and `readers.read`."""
+    return parse(decode(path.read_bytes(), path), str(path), rate)
 
 
 def decode(content: bytes, path: Path | str) -> str:
@@ -44,13 +54,13 @@ def decode(content: bytes, path: Path | str) -> str:
         return content.decode("latin-1")
 
 
-def parse(text: str, where: str) -> list[Channel]:
-    """Table → channels.
-
-    A column named `time` (or `X`, by Delsys) holds the times of the columns after it, up to the
-    next such column. Columns before the first have an unknown rate.
-    """
-    return _columns(*_table(text, where), where)
+def parse(text: str, where: str, rate: float = math.nan) -> list[Channel]:
+    """Text → channels; `columns.to_channels` says which columns are clocks of which others."""
+    return [
+        channel
+        for table in _tables(text, where)
+        for channel in columns_lib.to_channels(table, where, rate)
+    ]
 
 
 def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
@@ -59,133 +69,198 @@ def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
     Raises:
       UserError: no table, no column named `time`, or times that do not increase.
     """
-    names, units, table = _table(decode(path.read_bytes(), path), str(path))
     channels, time = [], None
-    for c, name in enumerate(names):
-        label, unit = _label(name, units[c])
-        if _TIME.search(name):
-            time = table[:, c] * (1e-3 if unit.lower() == "ms" else 1.0)
+    for column in next(_tables(decode(path.read_bytes(), path), str(path))):
+        if columns_lib.is_clock(column):
+            if column.fault:
+                raise UserError(column.fault)
+            time = columns_lib.seconds(column)
             continue
         if time is None:
-            raise UserError(f"{path}: no column `time` (s) before {name!r}")
-        filled = np.isfinite(table[:, c]) & np.isfinite(time)
-        if filled.any() and not (np.diff(time[filled]) > 0).all():
-            raise UserError(f"{path}, column {name!r}: times must increase")
+            raise UserError(f"{path}: no column `time` (s) before {column.name!r}")
+        length = min(len(time), len(column.values))
+        filled = np.isfinite(column.values[:length]) & np.isfinite(time[:length])
+        entries = time[:length][filled]
+        if (np.diff(entries) <= 0).any():
+            raise UserError(f"{path}, column {column.name!r}: times must increase")
         if filled.any():
-            channels.append((Channel(label, table[filled, c], unit=unit), time[filled]))
-    return channels
-
-
-def _table(text: str, where: str) -> tuple[list[str], list[str], np.ndarray]:
-    """Names, units and [rows, columns] numbers (NaN where empty)."""
-    separator = _separator(text.splitlines())
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    first = _first_row_of_numbers(rows, separator)
-    if first is None:
-        raise UserError(f"{where}: no rows of numbers in the first {_LONGEST_HEADER} lines")
-    width = len(rows[first])
-    names, units = _header(rows[:first], width)
-    table = np.full((len(rows) - first, width), np.nan)
-    for r, row in enumerate(rows[first:]):
-        if not any(cell.strip() for cell in row):
-            continue
-        numbers = _numbers(row, separator)
-        if numbers is None or (len(row) > width and any(cell.strip() for cell in row[width:])):
-            raise UserError(
-                f"{where}, line {first + r + 1}: expected {width} numbers, found "
-                f"{separator.join(row)[:60]!r}"
+            values = column.values[:length][filled]
+            channel = Channel(
+                column.name, values, unit=column.unit, aliases=column.aliases, fault=column.fault
             )
-        table[r, : min(len(numbers), width)] = numbers[:width]
-    return names, units, table
-
-
-def _first_row_of_numbers(rows: list[list[str]], separator: str) -> int | None:
-    """Index of the first row of numbers with another one after it; a single one may be a remark."""
-    previous = None
-    for i, row in enumerate(rows[: _LONGEST_HEADER + 1]):
-        if not any(cell.strip() for cell in row):
-            continue
-        if _numbers(row, separator) is None:
-            previous = None
-        elif previous is not None:
-            return previous
-        else:
-            previous = i
-    return previous
-
-
-def _header(above: list[list[str]], width: int) -> tuple[list[str], list[str]]:
-    """Names and units of the columns.
-
-    The names are the nearest row above the numbers whose cells differ. Some programs write a row of
-    units, which are all the same, between names and numbers.
-    """
-    units = [""] * width
-    for row in reversed(above):
-        cells = [cell.strip() for cell in row[:width]] + [""] * (width - len(row))
-        filled = [cell for cell in cells if cell]
-        if 2 * len(filled) < width:
-            continue
-        if len(filled) == 1 or 2 * len(set(filled)) > len(filled):
-            names = [cell or f"column {i + 1}" for i, cell in enumerate(cells)]
-            return names, units
-        units = cells
-    return [f"column {i + 1}" for i in range(width)], units
-
-
-def _separator(lines: list[str]) -> str:
-    """Tab or semicolon if most lines contain it, else comma, as commas may be decimal points."""
-    sample = lines[:_LONGEST_HEADER]
-    for mark in ("\t", ";"):
-        if sum(mark in line for line in sample) > 0.5 * sum(bool(line.strip()) for line in sample):
-            return mark
-    return ","
-
-
-def _numbers(row: list[str], separator: str) -> list[float] | None:
-    """The row as numbers, NaN for empty cells; None if a cell is not a number or all are empty."""
-    numbers = []
-    for cell in row:
-        cell = cell.strip()
-        if separator != "," and cell.count(",") == 1:
-            cell = cell.replace(",", ".")
-        if not cell or cell.lower() in ("nan", "na", "null"):
-            numbers.append(np.nan)
-            continue
-        try:
-            numbers.append(float(cell))
-        except ValueError:
-            return None
-    return numbers if np.isfinite(numbers).any() else None
-
-
-def _label(name: str, unit: str) -> tuple[str, str]:
-    """Splits `EMG 1 [mV]` into name and unit; without brackets the unit is `unit`."""
-    brackets = _UNIT.search(name)
-    if not brackets:
-        return name, unit
-    return name[: brackets.start()].strip() or name, brackets[1]
-
-
-def _columns(names: list[str], units: list[str], table: np.ndarray, where: str) -> list[Channel]:
-    channels: list[Channel] = []
-    time: np.ndarray | None = None
-    for c, name in enumerate(names):
-        column = table[:, c]
-        filled = np.flatnonzero(np.isfinite(column))
-        if not len(filled):
-            continue
-        label, unit = _label(name, units[c])
-        if _TIME.search(name):
-            scale = 1e-3 if unit.lower() == "ms" else 1.0
-            time = column[: filled[-1] + 1] * scale
-            continue
-        length = filled[-1] + 1
-        if time is None:
-            channels.append(Channel(label, column[:length], unit=unit))
-            continue
-        # Times and values may end at different rows.
-        length = min(length, len(time))
-        rate = rate_of(time[:length], f"{where}, column {name!r}")
-        channels.append(Channel(label, column[:length], rate, float(time[0]), unit))
+            channels.append((channel, entries))
     return channels
+
+
+def _tables(text: str, where: str) -> Iterator[list[Column]]:
+    """The tables of a file, each as its columns of numbers."""
+    lines = text.splitlines()
+    rows = _split(text, lines)
+    begin, tables = 0, 0
+    while (first := _first_row(rows, begin)) is not None:
+        end = _end(rows, first)
+        tables += 1
+        yield _columns(rows, begin, first, end, where)
+        begin = end
+    if not tables:
+        look = next(
+            (line.strip() for line in reversed(lines[:_LONGEST_HEADER]) if line.strip()), ""
+        )
+        seen = f"; its lines look like {look[:60]!r}" if look else ""
+        raise UserError(f"{where}: no rows of numbers in the first {_LONGEST_HEADER} lines{seen}")
+
+
+def _split(text: str, lines: list[str]) -> Rows:
+    """The cells of each line, with the separator that gives most numbers."""
+    filled = [line for line in lines[: _LONGEST_HEADER + _SAMPLE] if line.strip()][-_SAMPLE:]
+    best = max(("\t", ";", ",", " "), key=lambda mark: _numbers_gained(_cells(filled, mark)))
+    return _cells(io.StringIO(text, newline="") if best != " " else lines, best)
+
+
+def _cells(lines: list[str] | io.StringIO, separator: str) -> Rows:
+    if separator == " ":
+        return [line.split() for line in lines]
+    try:
+        return list(csv.reader(lines, delimiter=separator))
+    except csv.Error:  # a cell of more than 128 kB
+        return []
+
+
+def _numbers_gained(rows: Rows) -> int:
+    """Cells that are numbers, less those that are not; lines of text count nothing."""
+    total = 0
+    for row in rows:
+        numbers = [_number(cell) for cell in row if cell.strip()]
+        text = numbers.count(None)
+        total += max(len(numbers) - 2 * text, 0)
+    return total
+
+
+def _number(cell: str) -> float | None:
+    """A cell's number, perhaps with a decimal comma; NaN if it is empty; None if it is text."""
+    cell = cell.strip()
+    if cell.lower() in _MISSING:
+        return math.nan
+    if cell.count(",") == 1 and "." not in cell:
+        cell = cell.replace(",", ".")
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _has_numbers(row: Sequence[str]) -> bool:
+    """Whether at least half of the filled cells are numbers."""
+    numbers = [_number(cell) for cell in row if cell.strip()]
+    text = numbers.count(None)
+    return 2 * text <= len(numbers) and any(x is not None and math.isfinite(x) for x in numbers)
+
+
+def _first_row(rows: Rows, begin: int) -> int | None:
+    """Index of the first row of numbers from `begin` on.
+
+    A few rows of numbers right above a line of text belong to the header, and a single one may be a
+    remark.
+    """
+    run: list[int] = []
+    longest: list[int] = []
+    for i in range(begin, min(begin + _LONGEST_HEADER + 1, len(rows))):
+        if _has_numbers(rows[i]):
+            run.append(i)
+        elif any(cell.strip() for cell in rows[i]):
+            above_text = run and run[-1] == i - 1 and len(run) <= _SHORT_RUN
+            if len(run) > 1 and not above_text:
+                break
+            longest, run = max(longest, run, key=len), []
+    if len(run) < 2:
+        run = max(run, longest, key=len)
+    return run[0] if run else None
+
+
+def _end(rows: Rows, first: int) -> int:
+    """Index after a table's last row: an empty line with something else than numbers after it."""
+    empty = None
+    for i in range(first, len(rows)):
+        if not any(rows[i]):
+            empty = i if empty is None else empty
+        elif empty is not None:
+            if not any(_number(cell) is not None for cell in rows[i] if cell.strip()):
+                return empty
+            empty = None
+    return len(rows)
+
+
+def _columns(rows: Rows, begin: int, first: int, end: int, where: str) -> list[Column]:
+    """The columns of numbers of one table; those of text alone are left out."""
+    numbered = _is_numbered_header(rows[first:end])
+    start = first + numbered
+    # Lines that are really empty are no samples; those of separators are.
+    lines = [i for i in range(start, end) if rows[i]]
+    body = [rows[i] for i in lines]
+    width = max(len(row) for row in rows[max(start - 1, begin) : start + 1])
+    if max(map(len, body)) > width:
+        _refuse_long_rows(body, lines, width, where)
+    header = read_header(rows[begin:start], width, numbered)
+    columns = []
+    for c, cells in enumerate(itertools.islice(itertools.zip_longest(*body, fillvalue=""), width)):
+        values, text = _values(cells)
+        if not len(values):
+            continue
+        fault = ""
+        if text is not None:
+            fault = (
+                f"{where}, line {lines[text] + 1}: expected a number in column "
+                f"{header.names[c]!r}, found {cells[text][:60]!r}"
+            )
+        columns.append(
+            Column(
+                header.names[c], header.units[c], values, header.rates[c], header.aliases[c], fault
+            )
+        )
+    return columns
+
+
+def _is_numbered_header(rows: Rows) -> bool:
+    """Whether the first row is the column numbers that pandas writes for a table without names."""
+    if len(rows) < 2:
+        return False
+    names = [cell.strip() for cell in rows[0]]
+    numbers = names if names[0] else names[1:]
+    counted = [[str(i + begin) for i in range(len(numbers))] for begin in (0, 1)]
+    if not numbers or numbers not in counted:
+        return False
+    following = [cell.strip() for row in rows[1:4] for cell in row[len(names) - len(numbers) :]]
+    decimals = any(re.fullmatch(r"[-+]?\d*[.,]\d+.*", cell) for cell in following)
+    return decimals or (len(numbers) > 2 and rows[1][0].strip() != str(int(numbers[0]) + 1))
+
+
+def _refuse_long_rows(body: Rows, lines: list[int], width: int, where: str) -> None:
+    for row, line in zip(body, lines, strict=True):
+        if any(cell.strip() for cell in row[width:]):
+            raise UserError(
+                f"{where}, line {line + 1}: expected {width} cells, found {' '.join(row)[:60]!r}"
+            )
+
+
+def _values(cells: Sequence[str]) -> tuple[np.ndarray, int | None]:
+    """Numbers up to the last one, NaN where there is none; index of the first text, or None.
+
+    There are no numbers if more cells are text.
+    """
+    count = len(cells)
+    while count and not cells[count - 1]:
+        count -= 1
+    cells = cells[:count]
+    if cells and "," in cells[0]:
+        cells = [cell.replace(",", ".") if cell.count(",") == 1 else cell for cell in cells]
+    try:
+        values, text = np.fromiter(map(float, cells), float, count), None
+    except ValueError:
+        numbers = [_number(cell) for cell in cells]
+        texts = [i for i, number in enumerate(numbers) if number is None]
+        text = texts[0] if texts else None
+        values = np.array([math.nan if x is None else x for x in numbers], float)
+        if 2 * len(texts) > np.isfinite(values).sum() + len(texts):
+            return np.zeros(0), None
+    filled = np.flatnonzero(np.isfinite(values))
+    return (values[: filled[-1] + 1], text) if len(filled) else (np.zeros(0), None)

@@ -17,7 +17,7 @@ import yaml
 
 from video2emg.core import emg as emg_lib
 from video2emg.core import skeleton as pose_lib
-from video2emg.core import vocabulary
+from video2emg.core import units, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.core.files import new_folder, write_atomically, write_text
@@ -136,8 +136,8 @@ class _Writer:
         names = pose_lib.OPENPOSE_25
         missing = np.isnan(pose).any((0, 2))
         self._missing.add(tuple(names[j] for j in np.flatnonzero(missing)))
-        scale = 1e6 * emg_lib.VOLTS_PER_UNIT.get(clip.emg_unit.lower(), 1e-6)
-        self._units.add("uV" if clip.emg_unit.lower() in emg_lib.VOLTS_PER_UNIT else clip.emg_unit)
+        scale = 1e6 * (units.volts(clip.emg_unit) or 1e-6)
+        self._units.add("uV" if units.volts(clip.emg_unit) else clip.emg_unit)
         self._simulated.add(bool(clip.provenance.get("simulated", False)))
         envelope = scale * emg_lib.clip_envelope(clip).astype(np.float64)
         for times in windows(clip):

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from video2emg.core import skeleton as pose_lib
+from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
 from video2emg.data import readers, sync
 from video2emg.data.datasets.recordings.table import Rate, Row
 from video2emg.data.readers import film, keypoints
-from video2emg.data.readers.channel import Channel
+from video2emg.data.readers.channel import SAME_RATE, Channel
 
 FPS = 10.0  # most frames per second that are kept
 SIZE = 112  # of the square frames, px
+_SINCE_1970 = 1e8  # s; a recording that starts later than three years counts from 1970
 _STALE = 30.0  # s before or after the clip, beyond which a reading of a heart rate does not count
 
 
@@ -77,7 +79,11 @@ def _subject(row: Row) -> dict:
 
 def _videos(row: Row, fps: float, size: int) -> dict:
     frames, view, time = [], [], []
+    # Beside a folder of pictures, the rate is that of the folder.
+    of_films = row.video_rate > 0 and not any(path.is_dir() for path in row.videos.values())
     for v, path in enumerate(row.videos.values()):
+        if of_films:
+            film.check_rate(path, row.video_rate)
         jpegs, times = film.encode_frames(
             path, fps=fps, size=size, start=row.start, end=row.end, rate=row.video_rate
         )
@@ -94,29 +100,22 @@ def _videos(row: Row, fps: float, size: int) -> dict:
 
 def _emg(row: Row, path: Path) -> dict:
     where = f"{row.where}: {path.name}"
-    channels = _select(readers.read(path), list(row.emg_channels), where)
+    channels = readers.select(readers.read(path, row.emg_rate), list(row.emg_channels), where)
     rates, starts = {round(c.rate, 3) for c in channels}, {round(c.start, 6) for c in channels}
     if (len(rates) > 1 and not all(math.isnan(rate) for rate in rates)) or len(starts) > 1:
         raise UserError(
             f"{where}: the chosen channels have different rates or starts ({sorted(rates)} Hz); a "
             "clip's EMG needs one clock"
         )
-    rate = row.emg_rate if math.isnan(channels[0].rate) else channels[0].rate
-    if math.isnan(rate):
-        raise UserError(f"{row.where}, emg_rate: {path.name} does not say its rate; give it in Hz")
-    if not math.isnan(row.emg_rate) and abs(row.emg_rate / rate - 1) > 0.01:
-        raise UserError(
-            f"{row.where}, emg_rate: {row.emg_rate:g} Hz, but {path.name} says {rate:g}"
-        )
-    unit = channels[0].unit or row.emg_unit
-    if not unit:
-        raise UserError(
-            f"{row.where}, emg_unit: {path.name} does not say its unit; give it (mV, …)"
-        )
+    rate = _common_rate(channels[0].rate, row.emg_rate, f"{row.where}, emg_rate", path)
+    channel_units = [_emg_unit(channel, row, path) for channel in channels]
+    unit = channel_units[0]
     length = min(len(channel.values) for channel in channels)
-    values = np.stack([channel.values[:length] for channel in channels], axis=1)
+    scales = np.array([units.factor(other, unit, where) for other in channel_units])
+    values = scales * np.stack([channel.values[:length] for channel in channels], axis=1)
     clock = sync.Clock(row.emg_offset, row.emg_drift)
-    time = clock.to_video(channels[0].start + np.arange(length) / rate)
+    start = _relative(channels[0].start, row.emg_offset)
+    time = clock.to_video(start + np.arange(length) / rate)
     inside = (time >= row.start - 0.5 / rate) & (time <= row.end)
     if inside.sum() < 2:
         raise UserError(
@@ -135,14 +134,53 @@ def _emg(row: Row, path: Path) -> dict:
     unknown = set(row.emg_max) - set(muscles)
     if unknown:
         raise UserError(f"{row.where}, emg_max: {sorted(unknown)[0]!r} is not in emg_channels")
+    largest = np.array([row.emg_max.get(m, math.nan) for m in muscles])
     return {
         "muscles": muscles,
         "emg": values.astype(np.float32),
         "emg_unit": unit,
         "emg_rate": clock.rate(rate),
         "emg_start": float(time[0] - row.start),
-        "emg_max": np.array([row.emg_max.get(m, math.nan) for m in muscles], np.float32),
+        "emg_max": (scales * largest).astype(np.float32),
     }
+
+
+def _common_rate(of_file: float, of_row: float, where: str, path: Path) -> float:
+    """The rate, Hz, that file and table agree upon."""
+    if math.isnan(of_file) and math.isnan(of_row):
+        raise UserError(f"{where}: {path.name} does not say its rate; give it in Hz")
+    if abs(of_row / of_file - 1) > SAME_RATE:
+        raise UserError(f"{where}: {of_row:g} Hz, but {path.name} says {of_file:.7g}")
+    return of_row if math.isnan(of_file) else of_file
+
+
+def _emg_unit(channel: Channel, row: Row, path: Path) -> str:
+    """The unit that file and table agree upon."""
+    if not (channel.unit or row.emg_unit):
+        raise UserError(
+            f"{row.where}, emg_unit: {path.name} does not say its unit; give it (mV, …)"
+        )
+    stated = units.find(channel.unit)
+    unit = units.canonical(channel.unit if stated else row.emg_unit or channel.unit)
+    if stated and row.emg_unit and unit != units.canonical(row.emg_unit):
+        raise UserError(
+            f"{row.where}, emg_unit: {row.emg_unit}, but {path.name} says {channel.unit} for "
+            f"{channel.name!r}"
+        )
+    if units.find(unit) is None:
+        raise UserError(
+            f"{row.where}, emg_unit: {path.name} gives the unit of {channel.name!r} as {unit!r}, "
+            "which is not known; say it in emg_unit (V, mV, uV, nV; adc, fraction, %)"
+        )
+    return unit
+
+
+def _relative(start: float, offset: float) -> float:
+    """Start on a clock that counts from the first sample if the file counts from 1970.
+
+    A row with an offset as large means the file's own clock.
+    """
+    return 0.0 if start > _SINCE_1970 > abs(offset) else start
 
 
 def _pose(row: Row, path: Path) -> dict:
@@ -162,14 +200,14 @@ def _pose(row: Row, path: Path) -> dict:
         )
     markers = row.pose_joints or {joint: (joint,) for joint in joints}
     names = [f"{m}_{axis}" for group in markers.values() for m in group for axis in "xyz"]
-    channels = _select(readers.read(path), names, where)
-    rate = row.pose_rate if math.isnan(channels[0].rate) else channels[0].rate
-    if math.isnan(rate):
-        raise UserError(f"{row.where}, pose_rate: {path.name} does not say its rate; give it in Hz")
+    channels = readers.select(readers.read(path, row.pose_rate), names, where)
+    rate = _common_rate(channels[0].rate, row.pose_rate, f"{row.where}, pose_rate", path)
     length = min(len(channel.values) for channel in channels)
-    scale = {"mm": 1e-3, "cm": 1e-2}.get(channels[0].unit.lower(), 1.0)
+    scale = np.array([units.factor(channel.unit or "m", "m", where) for channel in channels])
     values = scale * np.stack([channel.values[:length] for channel in channels], axis=1)
-    time = row.pose_offset + channels[0].start + np.arange(length) / rate
+    values = _without_lost_markers(values)
+    start = _relative(channels[0].start, row.pose_offset)
+    time = row.pose_offset + start + np.arange(length) / rate
     inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
     if not inside.any():
         raise UserError(f"{where} has no complete pose between {row.start:g} and {row.end:g} s")
@@ -183,6 +221,17 @@ def _pose(row: Row, path: Path) -> dict:
     if missing:
         raise UserError(f"{where} has nothing for {', '.join(missing)}")
     return {"joints": target, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _without_lost_markers(values: np.ndarray) -> np.ndarray:
+    """[T, 3 K] with NaN where a marker was lost, which most programs write as 0 0 0.
+
+    A marker that never leaves the origin is the origin of the coordinates.
+    """
+    points = values.reshape(len(values), -1, 3)
+    lost = (points == 0).all(-1)
+    lost &= ~lost.all(0)
+    return np.where(lost[..., None], np.nan, points).reshape(values.shape)
 
 
 def _axes(text: str, where: str) -> np.ndarray:
@@ -238,16 +287,16 @@ def _rate(row: Row, kind: str, rate: Rate | None, end: float) -> dict:
     if rate.file is None:
         values, time = np.array([rate.value]), np.zeros(1)
     else:
-        log = {channel.name: (channel, time) for channel, time in readers.readings(rate.file)}
-        known = ", ".join(map(repr, log))
+        log = readers.readings(rate.file)
+        channels = [channel for channel, _ in log]
         if not rate.channel and len(log) > 1:
+            known = ", ".join(repr(channel.name) for channel in channels)
             raise UserError(f"{row.where}, {kind}_channel: which of {known}?")
-        if rate.channel and rate.channel not in log:
-            raise UserError(
-                f"{row.where}, {kind}_channel: {rate.file.name} has no {rate.channel!r}, but "
-                f"{known}"
-            )
-        channel, time = log[rate.channel] if rate.channel else next(iter(log.values()))
+        name = rate.channel or channels[0].name
+        [channel] = readers.select(
+            channels, [name], f"{row.where}, {kind}_channel: {rate.file.name}"
+        )
+        time = next(time for other, time in log if other is channel)
         time = time + rate.offset - row.start
         near = (time >= -_STALE) & (time <= end + _STALE) & np.isfinite(channel.values)
         if not near.any():
@@ -262,14 +311,3 @@ def _rate(row: Row, kind: str, rate: Rate | None, end: float) -> dict:
         if channel.unit.lower() == "hz":
             values = 60 * values
     return {f"{kind}_rate": values.astype(np.float32), f"{kind}_time": time}
-
-
-def _select(channels: list[Channel], names: list[str], where: str) -> list[Channel]:
-    """The channels with these names, in this order."""
-    by_name = {channel.name: channel for channel in channels}
-    missing = [name for name in names if name not in by_name]
-    if missing:
-        known = ", ".join(repr(name) for name in list(by_name)[:12])
-        more = " …" if len(by_name) > 12 else ""
-        raise UserError(f"{where}: no channel {missing[0]!r}; it has {known}{more}")
-    return [by_name[name] for name in names]

@@ -14,9 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from video2emg.core import vocabulary
+from video2emg.core import strict_yaml, units, vocabulary
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.splits import SPLITS
 from video2emg.data.readers.text import decode
@@ -171,6 +169,7 @@ def _csv(text: str, table: Path) -> list[tuple[str, dict[str, str]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     records = []
     try:
+        _refuse_repeated([name.strip() for name in reader.fieldnames or []], f"{table}, line 1")
         for record in reader:
             if None in record:
                 raise UserError(f"{table}, line {reader.line_num}: more cells than columns")
@@ -182,11 +181,17 @@ def _csv(text: str, table: Path) -> list[tuple[str, dict[str, str]]]:
     return records
 
 
+def _refuse_repeated(columns: list[str], where: str) -> None:
+    for i, name in enumerate(columns):
+        first = columns.index(name)
+        if name and first < i:
+            raise UserError(
+                f"{where}: column {name!r} is there twice: as number {first + 1} and {i + 1}"
+            )
+
+
 def _yaml(text: str, table: Path) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        items = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{table}: not YAML ({' '.join(str(error).split())[:160]})") from None
+    items = strict_yaml.load(text, str(table), texts=True)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UserError(f"{table}: expected a list of mappings, one per repetition")
     return [(f"item {i + 1}", {str(k): v for k, v in item.items()}) for i, item in enumerate(items)]
@@ -275,6 +280,11 @@ class _Record:
             key, sign, right = part.partition("=")
             if part.strip() and not sign:
                 raise self.error(column, f"{part.strip()!r} is not name=value")
+            if sign and key.strip() in pairs:
+                raise self.error(
+                    column,
+                    f"{key.strip()!r} is there twice: as {pairs[key.strip()]} and {right.strip()}",
+                )
             if sign:
                 pairs[key.strip()] = right.strip()
         return pairs
@@ -407,6 +417,10 @@ def _check(record: _Record, row: Row) -> None:
         raise record.error("end", f"{row.end:g} s is not after start {row.start:g} s")
     if not (math.isnan(row.score) or 0 <= row.score <= 100):
         raise record.error("score", f"{row.score:g} is not within 0-100")
+    if row.emg_unit and units.find(row.emg_unit) is None:
+        raise record.error(
+            "emg_unit", f"{row.emg_unit!r} is not known: V, mV, uV, nV, or adc, fraction, %"
+        )
     for column, (least, most, unit) in _RANGES.items():
         value = getattr(row, column)
         if not (math.isnan(value) or least <= value <= most):
