@@ -382,8 +382,9 @@ def check_dataset(
             findings += _duplicates(clip, split, digests)
             if clip.muscles and not any(finding.severity == "error" for finding in notes):
                 sizes.append(_Size(clip.subject, clip.clip_id, clip.emg_unit, _rms(clip)))
-                for name, course in zip(clip.muscles, _time_courses(clip), strict=True):
-                    courses[clip.action, name].append((clip.subject, clip.clip_id, course))
+                if clip.repetitions is None:  # sets have no common time course
+                    for name, course in zip(clip.muscles, _time_courses(clip), strict=True):
+                        courses[clip.action, name].append((clip.subject, clip.clip_id, course))
     return Report(clips, [*findings, *_other_units(sizes), *_swapped_channels(courses)])
 
 

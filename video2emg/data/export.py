@@ -37,7 +37,7 @@ def write(dataset: Dataset, layout: str, out: str | Path) -> int:
 
 
 def _prime_muscles(clips: Clips) -> Iterator[Clip]:
-    """Clips with two muscles on each side, as the layouts have; those that name none as they are."""
+    """Clips with two muscles on each side; those that name no prime muscles as they are."""
     named = len(clips) and clips[0].provenance.get("prime_muscles")
     return iter(Montage(clips, "flex") if named else (clips[i] for i in range(len(clips))))
 
