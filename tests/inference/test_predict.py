@@ -18,6 +18,7 @@ from video2emg.cli import predict
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data import video as video_lib
+from video2emg.data.examples import Examples
 from video2emg.data.readers import film
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate
@@ -31,6 +32,8 @@ from video2emg.inference.video_input import VideoInput, assign_views
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
+from video2emg.sim import record as sim
+from video2emg.sim.trials import plan_trials
 from video2emg.train.step import predict_step
 
 
@@ -44,10 +47,19 @@ def aqa_predictor(aqa_dir):
     return video2emg.load(aqa_dir)
 
 
-def test_emg_equals_that_of_the_evaluation(predictor, run_dir, tiny_dir, test_split, tmp_path):
-    """Also where both scale the stored pictures to the size of the model."""
+@pytest.mark.parametrize("whole_sets", [False, True])
+def test_emg_equals_that_of_the_evaluation(predictor, run_dir, tiny_dir, tmp_path, whole_sets):
+    """In one window, and in the overlapping windows of a set filmed at the model's frame rate.
+
+    Both scale the stored pictures to the size of the model.
+    """
     config = read_config(run_dir)
-    examples = setup.load_splits(config, open_dataset("gymsim/tiny", tiny_dir))[0]["test"]
+    dataset = open_dataset("gymsim/tiny", tiny_dir)
+    examples = setup.load_splits(config, dataset, cut=not whole_sets)[0]["test"]
+    if whole_sets:
+        studio = sim.Studio(size=48, fps=predictor.run.window.frame_rate)
+        clips = [sim.record(trial, studio) for trial in plan_trials(1, 1, 4)[:2]]
+        examples = Examples(clips, examples.window, examples.chain, examples.normalisation)
     step, mesh = jax.jit(predict_step(predictor.run.model)), mesh_lib.make_mesh()
     params = jax.device_get(predictor.run.params)  # from one device to all
     assert predictor.run.window.size != 48  # px, of the stored frames and the videos
@@ -58,6 +70,10 @@ def test_emg_equals_that_of_the_evaluation(predictor, run_dir, tiny_dir, test_sp
         prediction = predictor.predict(videos, action=clip.action)
         n = min(len(prediction.emg), len(expected[index]))
         assert n > 0.9 * len(expected[index])
+        if whole_sets:  # the last window ends with the EMG here, and with the film there
+            starts = examples.window_starts(index)
+            assert len(starts) > 3
+            n = int(starts[-2] * examples.window.emg_rate)
         order = [prediction.muscles.index(m) for m in clip.muscles]
         np.testing.assert_allclose(prediction.emg[:n, order], expected[index][:n], atol=1e-5)
         assert np.ptp(prediction.emg, axis=0).min() > 0

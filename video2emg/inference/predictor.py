@@ -17,11 +17,10 @@ from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.inference.run import Run, TrainedAQAHead, open_run
+from video2emg.inference.spool import Spool
 from video2emg.inference.video_input import VideoInput, assign_views
-from video2emg.inference.windows import Spool, cross_fade
 
 BATCH = 8  # windows at a time
-_FADE_S = 0.1  # of the cross-fade from sliding windows to the window of a repetition
 Progress = Callable[[str], None]
 Span = tuple[float, float]  # start and end, s
 
@@ -112,7 +111,7 @@ class Predictor:
         progress(f"{name}: {video.seconds:.1f} s, predicting overlapping windows")
         emg_and_mae, spans, window_features = self._predict_sliding(video, len(time), load)
         progress(f"{name}: {len(spans)} repetitions, predicting each")
-        features, head_inputs = self._predict_spans(video, spans, load, time, emg_and_mae)
+        features, head_inputs = self._predict_spans(video, spans, load)
         ood_scores = {
             span: run.ood_detector.score(
                 features[span]
@@ -191,12 +190,10 @@ class Predictor:
         video: VideoInput,
         spans: Sequence[Span],
         load: float | None,
-        time: np.ndarray,
-        emg_and_mae: np.ndarray,
     ) -> tuple[dict[Span, EncoderFeatures], Spool]:
-        """Predicts a window for each repetition, and puts its EMG into `emg_and_mae`, in place.
+        """Predicts a window for each repetition, as action quality was learned.
 
-        Repetitions that are longer than the window are left as they are.
+        Repetitions that are longer than the window are left out.
 
         Returns:
           Encoder features by span; and, in the order of the spans, (inputs of the AQA head,
@@ -209,7 +206,6 @@ class Predictor:
             features[span] = outputs.encoder_features
             predicted_load = None if outputs.load is None else float(outputs.load[0])
             head_inputs.append((outputs.aqa_inputs, predicted_load))
-            cross_fade(emg_and_mae, _emg_and_mae(outputs), time, span, _FADE_S)
         return features, head_inputs
 
     def _run_windows(

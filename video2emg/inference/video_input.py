@@ -120,9 +120,9 @@ class VideoInput:
 
     @property
     def window_starts(self) -> list[float]:
-        """Starts of windows that cover all frames and overlap by half, s."""
-        length, period = self.window.seconds, 1 / self.window.frame_rate
-        starts = window_starts(self.seconds, length, length / 2)
+        """Starts of windows that cover all frames, s: on frames, as far apart as in evaluation."""
+        window, period = self.window, 1 / self.window.frame_rate
+        starts = window_starts(self.seconds, window.seconds, window.stride or window.seconds)
         return [round(start / period) * period for start in starts]
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
