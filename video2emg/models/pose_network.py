@@ -226,7 +226,9 @@ class PoseNetwork(nn.Module):
 
         poses = jnp.stack([pose, mirrored_pose(pose, self.joints)], 1).reshape(b, 2, t, -1)
         place = resample((poses, both(known)), weight)
-        first, second = derivatives(instants, self.rate, self.ahead)
+        # Only the context looks ahead, so that the two do not add.
+        ahead = None if self.ahead is None else 0
+        first, second = derivatives(instants, self.rate, ahead)
         parts = [place, resample(place, first), resample(place, second / 10)]
         values, knowns = zip(*parts, strict=True)
         return jnp.concatenate(values, -1), jnp.concatenate([x[..., ::3] for x in knowns], -1)
