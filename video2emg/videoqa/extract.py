@@ -37,9 +37,8 @@ _NEGATIONS = frozenset(
     }
 )
 _CLAUSE_END = re.compile(r"[.!?;:\n]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECASE)
-_NUMBER = re.compile(
-    r"(?<![\w.,/–-])(?<![–-]\s)\d{1,3}(?:\.\d+)?(?![\w/]|[.,]\d|\s*(?:[–-]|to|or)\s*\d)"
-)
+_NUMBER = re.compile(r"(?<![\w.,/–-])\d{1,3}(?:\.\d+)?(?![\w/]|[.,]\d)")
+_RANGE = re.compile(r"\d+(?:\.\d+)?\s*(?:[–-]|\bto\b|\bor\b)\s*\d+(?:\.\d+)?")
 _OUT_OF_100 = re.compile(
     r"(?<![\w.,/-])(\d{1,3}(?:\.\d+)?)\s*(?:/|out of|of)\s*100(?!\d)", re.IGNORECASE
 )
@@ -119,9 +118,9 @@ def _begins_with(answer: str, option: str) -> bool:
 def number(text: str) -> float | None:
     """A score from 0 to 100; None if there is none or more than one.
 
-    A number out of 100 counts first, then what is called the score.
+    A number out of 100 counts first, then what is called the score. A range is no score.
     """
-    answer = final_answer(text)
+    answer = _RANGE.sub(" ", final_answer(text))
     numbers = {float(value) for value in _OUT_OF_100.findall(answer)}
     numbers = numbers or {float(value) for value in _SCORE.findall(answer)[-1:]}
     numbers = numbers or {float(value) for value in _NUMBER.findall(answer)}
