@@ -106,6 +106,7 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def _is_unit_row(cells: Sequence[str]) -> bool:
+    cells = [cell for cell in cells if cell.lower() not in ("unit", "units")]
     known = sum(units.find(_bare(cell)) is not None for cell in cells)
     return 2 * known > len(cells)
 
