@@ -85,7 +85,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         layers=2,
         # Positions and velocities of the joints, given or predicted → features of both sides.
         pose_network=dict(
-            rate=12.5,  # Hz, of the features
+            rate=25.0,  # Hz, of the features
             dim=192,
             width=32,  # features of an instant that its neighbours see
             context_s=1.0,  # they see so far to both sides
@@ -136,6 +136,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.frame_rate = 25.0
         config.data.views, config.augment.cameras = (), ()
         config.model.encoder.name = "pose"
+        config.model.pose_network.rate = 12.5  # half the cost
         config.augment.pose.update(ESTIMATOR)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)

@@ -198,6 +198,36 @@ def test_numpys_own_text_and_blanks_for_separators(tmp_path):
     np.testing.assert_allclose(one(channels, "B").values, VALUES[:, 1])
 
 
+@pytest.mark.parametrize(
+    "content, rate, unit",
+    [
+        ("Zeit;A\ns;mV\n;2000,0 Hz\n0,0000;0,5\n0,0005;0,25\n0,0010;0,5\n", 2000, "mV"),
+        ("Time\tA\n[s]\t[mV]\n0.000\t0.5\n0.001\t0.25\n0.002\t0.5\n", 1000, "mV"),
+        ("Channel,A\nUnit,mV\nFrequency,1000\n0,0.5\n1,0.25\n2,0.5\n", 1000, "mV"),
+        ("millis,A [mV]\n0,0.5\n1,0.25\n2,0.5\n", 1000, "mV"),
+        ("% Sampling Rate: 2 kHz\n% A,B\n0.5,1\n0.25,1\n0.5,1\n", 2000, ""),
+        ("time,A\n\n0.000,0.5\n\n0.001,0.25\n\n0.002,0.5\n\n", 1000, ""),
+        ("time,A\n0.000,0.5\n0.001,0.25\n0.002,0.5\nEnd of file\n", 1000, ""),
+        ("Time,Timestamp,A\n0,9,0.5\n0.001,9.5,0.25\n0.002,10,0.5\n", 1000, ""),
+    ],
+)
+def test_headers_and_ends_of_other_programs(content, rate, unit):
+    channel = one(text.parse(content, "t.csv"), "A")
+    assert channel.rate == pytest.approx(rate) and channel.unit == unit and channel.start == 0
+    assert list(channel.values) == [0.5, 0.25, 0.5]
+
+
+def test_a_time_of_day_beside_one_signal():
+    rows = [f"10:00:00.{i:03},{v}" for i, v in enumerate(VALUES[:, 0])]
+    np.testing.assert_allclose(one(parse("Time,A", rows=rows), "A").values, VALUES[:, 0])
+
+
+def test_one_column_with_decimal_commas():
+    rows = [f"{v}".replace(".", ",") for v in VALUES[:, 0]]
+    [channel] = parse("A [mV]", rows=rows)
+    np.testing.assert_allclose(channel.values, VALUES[:, 0])
+
+
 def test_lines_that_are_no_table_are_shown():
     with pytest.raises(UserError, match=r"its lines look like '10:00:00\.000 -> 512'"):
         text.parse("10:00:00.000 -> 512\n" * 20, "t.txt")

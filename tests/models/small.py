@@ -25,7 +25,7 @@ def config(encoder=None, **settings):
     """`config.model` of the default configuration with small layers, and `settings` changed."""
     config = v2emg.get_config().model
     config.update(dim=16, heads=2, layers=1, predicted_mae=False)
-    config.pose_network.update(rate=25.0, dim=16, width=8, contexts=3, context_s=0.4, depth=1)
+    config.pose_network.update(rate=50.0, dim=16, width=8, contexts=3, context_s=0.4, depth=1)
     config.encoder = ml_collections.ConfigDict(encoder or CNN)
     config.update(settings)
     return config

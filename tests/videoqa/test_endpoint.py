@@ -96,6 +96,24 @@ def test_a_refusal_is_an_answer_and_is_cached(behaviour, text, tmp_path):
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "reply, problem",
+    [
+        (srv.answers("", finish_reason="length"), "cut off at max_tokens: raise --answer_tokens"),
+        (srv.answers("<think>It is A. But", finish_reason="length"), "cut off at max_tokens"),
+        (srv.answers(None, tool_calls=[{"id": "1"}]), "called a tool"),
+        (srv.answers(None), "an empty reply"),
+    ],
+)
+def test_a_reply_without_an_answer_is_not_kept(reply, problem, tmp_path):
+    with ChatServer(lambda n, body: reply) as server:
+        endpoint = make_endpoint(server.url, tmp_path)
+        assert problem in endpoint.complete(HELLO, 8).problem
+        server.behave = lambda n, body: "B"
+        assert endpoint.complete(HELLO, 8) == endpoint.complete(HELLO, 8)
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize("code", [401, 403, 404])
 def test_a_refusal_of_all_requests_stops_the_run(code, tmp_path):
     with ChatServer(lambda n, body: srv.status(code, f"Incorrect key {SECRET}")) as server:

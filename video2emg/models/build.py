@@ -164,10 +164,11 @@ def _check_causal(config: Config, encoder: Encoder | None, frames: int, frame_ra
             f"config.model.causal: the encoder {config.encoder.name} looks ahead; use cnn, vit, or "
             "tubelet with stride 1"
         )
-    if config.causal and config.pose_network.rate < frame_rate:
+    if config.causal and (config.pose_network.rate % frame_rate):
         raise UserError(
-            f"config.model.pose_network.rate: {config.pose_network.rate:g} Hz is less than "
-            f"config.data.frame_rate {frame_rate:g} Hz; a mean of several frames is not causal"
+            f"config.model.pose_network.rate: {config.pose_network.rate:g} Hz must be a multiple "
+            f"of config.data.frame_rate {frame_rate:g} Hz in a causal model, so that every frame "
+            "of a live video is treated alike"
         )
     delay = config.lookahead_s * frame_rate  # frames
     valid = config.causal and abs(delay - round(delay)) < 1e-6 and 0 < delay < frames

@@ -107,7 +107,8 @@ def context_filters(
       ahead: how many later instants may be seen; None for no limit.
 
     Returns:
-      K filters. Row i of a filter holds the weights of all instants for instant i.
+      K filters. Row i of a filter holds the weights of all instants for instant i. Their number
+      does not depend on `ahead`; those that see nothing are zero.
     """
     distances = np.unique(np.round(np.geomspace(1, max(seconds * rate, 2), count)))
     widths = np.diff(distances, append=2 * distances[-1] - distances[-2])
@@ -123,8 +124,7 @@ def context_filters(
             if ahead is None:
                 inside[:, 0] += before.sum(1)
                 inside[:, -1] += after.sum(1)
-            if inside.any():
-                filters.append(inside)
+            filters.append(inside)
     return np.stack(filters).astype(np.float32)
 
 
@@ -226,7 +226,9 @@ class PoseNetwork(nn.Module):
 
         poses = jnp.stack([pose, mirrored_pose(pose, self.joints)], 1).reshape(b, 2, t, -1)
         place = resample((poses, both(known)), weight)
-        first, second = derivatives(instants, self.rate, self.ahead)
+        # Only the context looks ahead, so that the two do not add.
+        ahead = None if self.ahead is None else 0
+        first, second = derivatives(instants, self.rate, ahead)
         parts = [place, resample(place, first), resample(place, second / 10)]
         values, knowns = zip(*parts, strict=True)
         return jnp.concatenate(values, -1), jnp.concatenate([x[..., ::3] for x in knowns], -1)

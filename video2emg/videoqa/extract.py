@@ -5,6 +5,7 @@ answer that cannot be read. Text is only searched, never executed.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from video2emg.fkg.graph import Graph
@@ -36,27 +37,70 @@ _NEGATIONS = frozenset(
     }
 )
 _CLAUSE_END = re.compile(r"[.!?;:\n]|\bbut\b|\bhowever\b|\balthough\b", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d+)?(?![\w/]|[.,]\d)")
+_NUMBER = re.compile(r"(?<![\w.,/–-])\d{1,3}(?:\.\d+)?(?![\w/]|[.,]\d)")
+_RANGE = re.compile(r"\d+(?:\.\d+)?\s*(?:[–-]|\bto\b|\bor\b)\s*\d+(?:\.\d+)?")
 _OUT_OF_100 = re.compile(
     r"(?<![\w.,/-])(\d{1,3}(?:\.\d+)?)\s*(?:/|out of|of)\s*100(?!\d)", re.IGNORECASE
+)
+_SCORE = re.compile(rf"\bscore\s*(?:is|:|=)?\s*({_NUMBER.pattern})", re.IGNORECASE)
+
+# What models print before their answer: `<think>…</think>` and the like, and gpt-oss's channels.
+_THOUGHT = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
+_CLOSED_THOUGHT = re.compile(rf"<({_THOUGHT})>.*?</\1>", re.IGNORECASE | re.DOTALL)
+_END_OF_THOUGHT = re.compile(rf".*</(?:{_THOUGHT})>", re.IGNORECASE | re.DOTALL)
+_OPEN_THOUGHT = re.compile(rf"<(?:{_THOUGHT})>.*", re.IGNORECASE | re.DOTALL)
+_FINAL_CHANNEL = re.compile(r".*<\|channel\|>\s*final\s*<\|message\|>", re.DOTALL)
+# What they put around it.
+_MARKED = re.compile(
+    r"\\boxed\{(?:\\text\{)?([^{}]*)\}|<(?:answer|score|choice)>(.*?)</(?:answer|score|choice)>"
+    r"|\"(?:answer|score|choice)\"\s*:\s*\"?([^\",}\n]*)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
 def final_answer(text: str) -> str:
-    """The answer without the reasoning that some models print before it."""
-    return text[:MAX_CHARACTERS].rpartition("</think>")[2].strip()
+    r"""The answer without the reasoning around it; empty if the reasoning was cut off.
+
+    If the text marks its answer, as `\boxed{B}`, `<answer>B</answer>` or `{"answer": "B"}`, only
+    what it marks last. Letters of full width become plain ones.
+    """
+    text = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS])
+    if "<|channel|>" in text:
+        final = _FINAL_CHANNEL.match(text)
+        text = text[final.end() :].partition("<|")[0] if final else ""
+    text = _END_OF_THOUGHT.sub("", _CLOSED_THOUGHT.sub("", text))
+    text = _OPEN_THOUGHT.sub("", text).strip()
+    marked = [
+        next(part for part in match.groups() if part is not None)
+        for match in _MARKED.finditer(text)
+    ]
+    return marked[-1].strip() if marked else text
 
 
 def choice(text: str, options: Sequence[str]) -> int | None:
-    """Index of the option that an answer names by letter or text; None if none or several."""
+    """Index of the option that an answer names by letter or text; None if none or several.
+
+    What the text declares to be its answer (`the answer is C`) counts before options that it only
+    mentions; then an option at its beginning; then the only option that it names.
+    """
     answer = re.sub(r"[*_`“”\"]", "", final_answer(text)).strip()
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(options)]
-    letter_only = re.fullmatch(rf"\(?([{letters}{letters.lower()}])\)?[.:]?", answer)
+    either = letters + letters.lower()
+    letter_only = re.fullmatch(rf"[(\[]?([{either}])[)\]]?[.:]?", answer)
     if letter_only:
         return letters.index(letter_only[1].upper())
-    first_letter = re.match(rf"\(?([{letters}])[).:]\s", answer + " ")
-    keyword = r"\b(?i:answer|option|choice)\s*(?:is|:)?\s*"
-    named = re.findall(rf"{keyword}\(?([{letters}])\b", answer)
+    end = r"(?=[)\]]?\s*(?:[.,;:!\n]|$))"
+    keyword = r"\b(?i:answer|option|choice)\s*(?:is|:|=)?\s*[(\[]?"
+    colon = r"\s*(?:is|:|=|是|为)\s*[(\[]?"
+    for declaration in (r"\b(?i:final answer)", r"(?:\b(?i:answer)|答案)"):
+        declared = set(re.findall(rf"{declaration}{colon}([{either}]){end}", answer))
+        if len(declared) == 1:
+            return letters.index(declared.pop().upper())
+    beginning = [i for i, option in enumerate(options) if _begins_with(answer, option)]
+    if len(beginning) == 1:
+        return beginning[0]
+    first_letter = re.match(rf"[(\[]?([{letters}])[).:\]]\s", answer + " ")
+    named = re.findall(rf"{keyword}([{letters}])\b(?!\s+[a-z])", answer)
     named += [first_letter[1]] if first_letter else []
     if len(set(named)) == 1:
         return letters.index(named[0])
@@ -66,11 +110,20 @@ def choice(text: str, options: Sequence[str]) -> int | None:
     return matches[0] if len(matches) == 1 and not named else None
 
 
+def _begins_with(answer: str, option: str) -> bool:
+    """Whether an answer begins with the text of an option as a clause of its own."""
+    return bool(re.match(rf"{re.escape(option)}\s*(?:[.,;:!\n]|$)", answer, re.IGNORECASE))
+
+
 def number(text: str) -> float | None:
-    """A score from 0 to 100; None if there is none or more than one."""
-    answer = final_answer(text)
-    out_of_100 = {float(value) for value in _OUT_OF_100.findall(answer)}
-    numbers = out_of_100 or {float(value) for value in _NUMBER.findall(answer)}
+    """A score from 0 to 100; None if there is none or more than one.
+
+    A number out of 100 counts first, then what is called the score. A range is no score.
+    """
+    answer = _RANGE.sub(" ", final_answer(text))
+    numbers = {float(value) for value in _OUT_OF_100.findall(answer)}
+    numbers = numbers or {float(value) for value in _SCORE.findall(answer)[-1:]}
+    numbers = numbers or {float(value) for value in _NUMBER.findall(answer)}
     if len(numbers) != 1:
         return None
     value = numbers.pop()

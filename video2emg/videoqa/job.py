@@ -57,8 +57,10 @@ def run(options: Options, place: Place, aqa_config: Callable[[], Config]) -> dic
         submission = _ask(options.model, respondent, chosen)
     else:
         submission = _ask_language_model(options, place, dataset, chosen)
-    failed = sum(bool(answer.problem) for answer in submission.answers.values())
-    log(f"{submission.name}: {len(submission.answers)} questions, {failed} without an answer")
+    problems = [answer.problem for answer in submission.answers.values() if answer.problem]
+    reason = f" ({max(problems, key=problems.count)})" if problems else ""
+    count = len(submission.answers)
+    log(f"{submission.name}: {count} questions, {len(problems)} without an answer{reason}")
     submission.write(place.out / "answers" / leaderboard.file_name(submission.name))
     return _publish(options, place, graph, questions, chosen, baselines)
 

@@ -125,7 +125,7 @@ def rate_of(time: Float[np.ndarray, " N"], where: str, nominal: float = float("n
 def _line(index: np.ndarray, time: np.ndarray) -> tuple[float, np.ndarray]:
     """Slope of the line through the times by least squares, and the distances from it."""
     x, y = index - index.mean(), time - time.mean()
-    slope = float(x @ y / (x @ x))
+    slope = float(np.sum(x * y) / np.sum(x * x))
     return slope, y - slope * x
 
 

@@ -11,7 +11,8 @@ from video2emg.core import units
 from video2emg.core.errors import UserError
 from video2emg.data.readers.channel import Channel, rate_of
 
-_CLOCK_WORDS = frozenset({"time", "timestamp", "timestamps", "times", "zeit"})
+_ARDUINO = {"millis": "ms", "micros": "us"}  # its clocks
+_CLOCK_WORDS = frozenset({"time", "timestamp", "timestamps", "times", "zeit", *_ARDUINO})
 _CLOCK_NAMES = frozenset({"t", "x"})  # X is Delsys's; as a name it needs the values of a clock
 # Brackets, a comma, or an underscore before the unit; pandas adds .1 to a name it meets again.
 _BRACKETS = re.compile(r"(.*?)\s*[\[(]\s*((?:[^\[\]()]|\([^()]*\))+)\s*[\])]\s*(?:\.\d+)?")
@@ -45,6 +46,8 @@ class Column:
 def split_unit(text: str) -> tuple[str, str]:
     """Name and unit of `EMG 1 [mV]`, `EMG 1,uV` or `timestamp_ms`; the unit may be empty."""
     text = text.strip()
+    if text.lower() in _ARDUINO:
+        return text, _ARDUINO[text.lower()]
     for pattern in (_BRACKETS, _COMMA):
         match = pattern.fullmatch(text)
         if match and units.find(match[2]):
@@ -99,7 +102,7 @@ def to_channels(columns: Sequence[Column], where: str, nominal: float) -> list[C
     """Gives every column its clock.
 
     A clock is that of the columns after it, up to the next clock. If it is the only one, it is also
-    that of the columns before it.
+    that of the columns before it. Of several clocks side by side, the first counts.
 
     Args:
       columns: of one table.
@@ -110,10 +113,13 @@ def to_channels(columns: Sequence[Column], where: str, nominal: float) -> list[C
     clock = clocks[0] if len(clocks) == 1 else None
     fitted: dict[tuple[int, int], tuple[float, float, str]] = {}
     channels = []
+    after_clock = False
     for column in columns:
         if any(column is other for other in clocks):
-            clock = column
+            clock = clock if after_clock else column
+            after_clock = True
             continue
+        after_clock = False
         rate = nominal if np.isnan(column.rate) else column.rate
         values, start, fault = column.values, 0.0, column.fault
         if clock is not None:

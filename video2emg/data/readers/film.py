@@ -125,8 +125,8 @@ def upright(frame, aspect: float = 1.0) -> Image.Image:
     matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
     if matrix is None:
         return picture
-    a, b, _, c, d = np.frombuffer(bytes(matrix), "<i4")[:5]
-    turn = _TURNS.get(tuple(int(np.sign(x)) for x in (a, b, c, d)))
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(matrix), "<i4")[:5]).tolist()
+    turn = _TURNS.get((a, b, c, d))
     if turn is not None:
         return picture.transpose(turn)
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from video2emg.core import units
 from video2emg.data.readers.columns import split_unit
 
-_RATE = re.compile(r"([\d.]+(?:e[+-]?\d+)?)\s*(k?)hz", re.I)
-_PERIOD = re.compile(r"([\d.]+(?:e[+-]?\d+)?)\s*(s|ms|us|µs)", re.I)
+_RATE = re.compile(r"([\d.,]+(?:e[+-]?\d+)?)\s*(k?)hz", re.I)
+_PERIOD = re.compile(r"([\d.,]+(?:e[+-]?\d+)?)\s*(s|ms|us|µs)", re.I)
 _STATED_RATE = re.compile(
     r"(?:sampl\w*[ _-]*(?:rate|freq\w*)|abtastrate|\bfs\b)\D{0,20}?([\d.]+(?:e[+-]?\d+)?)\s*(k?)",
     re.I,
 )
+_FREQUENCY = re.compile(r"freq|\brate\b|\bfs\b|\bhz\b", re.I)
 _FORMATS = frozenset({"cal", "uncal", "raw", "float", "double", "int", "string"})
 _SERIAL = re.compile(r"\s*\(\d+\)$")
 
@@ -62,8 +63,10 @@ def read_header(above: Sequence[Sequence[str]], width: int, numbered: bool = Fal
         elif _all(_PERIOD, filled):
             periods = [_period(cell) for cell in row]
             rates = [p if math.isnan(r) else r for r, p in zip(rates, periods, strict=True)]
+        elif _is_rate_row(row):
+            rates = [math.nan, *(_float(cell) for cell in row[1:])]
         elif _is_unit_row(filled):
-            unit_row = row
+            unit_row = [_bare(cell) for cell in row]
         elif {cell.lower() for cell in filled} <= _FORMATS or 2 * len(filled) < width:
             continue
         elif (numbered and last == len(rows) - 1) or not _all_numbers(filled):
@@ -72,7 +75,7 @@ def read_header(above: Sequence[Sequence[str]], width: int, numbered: bool = Fal
     rates = [stated if math.isnan(rate) else rate for rate in rates]
     names = names or _json_names(above, width)
     if names is None:
-        return Header(_places(width), unit_row, rates, [()] * width)
+        return Header([f"column {c + 1}" for c in range(width)], unit_row, rates, [()] * width)
     split = [split_unit(name) for name in names]
     labels = [name for name, _ in split]
     found = [inline or below for (_, inline), below in zip(split, unit_row, strict=True)]
@@ -83,10 +86,6 @@ def read_header(above: Sequence[Sequence[str]], width: int, numbered: bool = Fal
     full = _with_sensors(labels, rows[:last])
     names = [name or f"column {c + 1}" for c, name in enumerate(full)]
     return Header(names, found, rates, aliases)
-
-
-def _places(width: int) -> list[str]:
-    return [f"column {c + 1}" for c in range(width)]
 
 
 def _cells(row: Sequence[str], width: int) -> list[str]:
@@ -107,20 +106,40 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def _is_unit_row(cells: Sequence[str]) -> bool:
-    known = sum(units.find(cell.strip("[]()")) is not None for cell in cells)
+    cells = [cell for cell in cells if cell.lower() not in ("unit", "units")]
+    known = sum(units.find(_bare(cell)) is not None for cell in cells)
     return 2 * known > len(cells)
+
+
+def _bare(cell: str) -> str:
+    """A unit without brackets around it."""
+    return cell[1:-1] if cell[:1] + cell[-1:] in ("[]", "()") else cell
 
 
 def _rate(cell: str) -> float:
     match = _RATE.fullmatch(cell)
-    return float(match[1]) * (1e3 if match[2] else 1.0) if match else math.nan
+    return _float(match[1]) * (1e3 if match[2] else 1.0) if match else math.nan
 
 
 def _period(cell: str) -> float:
     """Hz of a period."""
     match = _PERIOD.fullmatch(cell)
     unit = units.find(match[2]) if match else None
-    return 1 / (float(match[1]) * unit.scale) if match and unit and float(match[1]) else math.nan
+    seconds = _float(match[1]) * unit.scale if match and unit else 0.0
+    return 1 / seconds if seconds > 0 else math.nan
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return math.nan
+
+
+def _is_rate_row(row: Sequence[str]) -> bool:
+    """`Frequency`, and a number for each column."""
+    label, *others = row
+    return bool(_FREQUENCY.search(label)) and _all_numbers([cell for cell in others if cell])
 
 
 def _stated_rate(above: Sequence[Sequence[str]]) -> float:
@@ -145,10 +164,11 @@ def _json_names(above: Sequence[Sequence[str]], width: int) -> list[str] | None:
             devices = json.loads(text[text.index("{") :])
         except ValueError:
             continue
-        for device in devices.values() if isinstance(devices, dict) else []:
-            names = device.get("column") if isinstance(device, dict) else None
-            if isinstance(names, list):
-                return _cells([str(name) for name in names], width)
+        parts = devices.values() if isinstance(devices, dict) else []
+        lists = [part.get("column") for part in parts if isinstance(part, dict)]
+        names = [str(name) for names in lists if isinstance(names, list) for name in names]
+        if names:
+            return _cells(names, width)
     return None
 
 

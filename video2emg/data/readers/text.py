@@ -113,8 +113,19 @@ def _tables(text: str, where: str) -> Iterator[list[Column]]:
 def _split(text: str, lines: list[str]) -> Rows:
     """The cells of each line, with the separator that gives most numbers."""
     filled = [line for line in lines[: _LONGEST_HEADER + _SAMPLE] if line.strip()][-_SAMPLE:]
+    if _is_one_column(filled, lines[:_LONGEST_HEADER]):
+        return [[line] for line in lines]
     best = max(("\t", ";", ",", " "), key=lambda mark: _numbers_gained(_cells(filled, mark)))
     return _cells(io.StringIO(text, newline="") if best != " " else lines, best)
+
+
+def _is_one_column(sample: list[str], lines: list[str]) -> bool:
+    """Whether the lines are numbers with a decimal comma, under a name without one."""
+    number = re.compile(r"\s*[-+]?\d+,\d+\s*")
+    if not sample or not number.fullmatch(sample[-1]):
+        return False
+    texts = [line for line in lines if line.strip() and not number.fullmatch(line)]
+    return bool(texts) and not any("," in line for line in texts)
 
 
 def _cells(lines: list[str] | io.StringIO, separator: str) -> Rows:
@@ -126,14 +137,18 @@ def _cells(lines: list[str] | io.StringIO, separator: str) -> Rows:
         return []
 
 
-def _numbers_gained(rows: Rows) -> int:
-    """Cells that are numbers, less those that are not; lines of text count nothing."""
-    total = 0
+def _numbers_gained(rows: Rows) -> tuple[int, float]:
+    """How well a separator fits: numbers less texts, of lines with more numbers.
+
+    If no line has more numbers, their ratio decides: a line may be one number and one time of day.
+    """
+    total, numbers, texts = 0, 0, 1
     for row in rows:
-        numbers = [_number(cell) for cell in row if cell.strip()]
-        text = numbers.count(None)
-        total += max(len(numbers) - 2 * text, 0)
-    return total
+        values = [_number(cell) for cell in row if cell.strip()]
+        text = values.count(None)
+        total += max(len(values) - 2 * text, 0)
+        numbers, texts = numbers + len(values) - text, texts + text
+    return total, 0.0 if total else numbers / texts
 
 
 def _number(cell: str) -> float | None:
@@ -174,7 +189,15 @@ def _first_row(rows: Rows, begin: int) -> int | None:
             longest, run = max(longest, run, key=len), []
     if len(run) < 2:
         run = max(run, longest, key=len)
+    # `Frequency, 1000, 1000` above rows that begin with a number is a line of the header.
+    while len(run) > 1 and _number(rows[run[0]][0]) is None and _is_number(rows[run[1]][0]):
+        run = run[1:]
     return run[0] if run else None
+
+
+def _is_number(cell: str) -> bool:
+    number = _number(cell)
+    return number is not None and math.isfinite(number)
 
 
 def _end(rows: Rows, first: int) -> int:
@@ -196,8 +219,10 @@ def _columns(rows: Rows, begin: int, first: int, end: int, where: str) -> list[C
     start = first + numbered
     # Lines that are really empty are no samples; those of separators are.
     lines = [i for i in range(start, end) if rows[i]]
-    body = [rows[i] for i in lines]
     width = max(len(row) for row in rows[max(start - 1, begin) : start + 1])
+    while width > 1 and len(lines) > 1 and _is_remark(rows[lines[-1]]):
+        lines.pop()
+    body = [rows[i] for i in lines]
     if max(map(len, body)) > width:
         _refuse_long_rows(body, lines, width, where)
     header = read_header(rows[begin:start], width, numbered)
@@ -218,6 +243,12 @@ def _columns(rows: Rows, begin: int, first: int, end: int, where: str) -> list[C
             )
         )
     return columns
+
+
+def _is_remark(row: Sequence[str]) -> bool:
+    """Whether a row is one cell of text, as some programs write after the table."""
+    filled = [cell for cell in row if cell.strip()]
+    return len(filled) == 1 and _number(filled[0]) is None
 
 
 def _is_numbered_header(rows: Rows) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from video2emg.core.files import write_text
+from video2emg.videoqa import extract
 from video2emg.videoqa.items import Answer
 
 _FORMAT = 1
@@ -49,3 +50,10 @@ class AnswerCache:
         """Stores an answer atomically."""
         value = {"format": _FORMAT} | dataclasses.asdict(answer)
         write_text(self.path(request), json.dumps(value, ensure_ascii=False))
+
+
+def why_no_answer(text: str, cut_off: bool = False) -> str:
+    """Why a model's text is no answer, so that it is not kept; empty if it is one."""
+    if extract.final_answer(text):
+        return ""
+    return "cut off at max_tokens: raise --answer_tokens" if cut_off else "an empty reply"

@@ -15,7 +15,7 @@ from typing import Any
 
 from video2emg.core.errors import UserError
 from video2emg.videoqa.items import Answer
-from video2emg.videoqa.respondents.answer_cache import AnswerCache
+from video2emg.videoqa.respondents.answer_cache import AnswerCache, why_no_answer
 
 KEY = "OPENAI_API_KEY"  # environment variable of the key; it is read from nowhere else
 HOSTED = "https://api.openai.com/v1"
@@ -116,8 +116,9 @@ class Endpoint:
     def complete(self, messages: list[dict[str, Any]], max_tokens: int) -> Answer:
         """The answer to a conversation.
 
-        Transient failures are retried. If all attempts fail, `Answer.problem` says why, and the
-        answer is not cached, so that the next run asks again. A refusal is an answer and is cached.
+        Transient failures are retried. If all attempts fail, or the reply holds no answer,
+        `Answer.problem` says why, and the answer is not cached, so that the next run asks again. A
+        refusal is an answer and is cached.
 
         Args:
           messages: as in the protocol.
@@ -132,7 +133,7 @@ class Endpoint:
         body = {"model": settings.model, "messages": messages} | fields
         request = {"base_url": settings.base_url, "body": body}  # without the key
         cached = self._cache.get(request)
-        if cached is not None:
+        if cached is not None and (cached.problem or not why_no_answer(cached.text)):
             return cached
         failure = ""
         for attempt in range(settings.attempts):
@@ -159,7 +160,8 @@ class Endpoint:
                 failure = self._to_line(error)
             else:
                 answer = dataclasses.replace(answer, text=self._redact(answer.text))
-                self._cache.put(request, answer)
+                if answer.problem in ("", REFUSED):
+                    self._cache.put(request, answer)
                 return answer
         return Answer("", f"{settings.attempts} attempts failed; the last: {failure}")
 
@@ -210,15 +212,24 @@ def _to_answer(response: Any) -> Answer:
         content = "".join(text for text in texts if isinstance(text, str))
     if not isinstance(content, str | None) or not isinstance(refusal, str | None):
         raise TransientError("the response is no chat completion")
-    filtered = choice.get("finish_reason") == "content_filter"
     usage = response.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Answer(
         text=content or refusal or "",
-        problem=REFUSED if filtered or (refusal and not content) else "",
+        problem=_problem(choice, content or "", refusal or ""),
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
     )
+
+
+def _problem(choice: Mapping[str, Any], content: str, refusal: str) -> str:
+    """Why a reply is no answer; empty if it is one."""
+    reason = choice.get("finish_reason")
+    if reason == "content_filter" or (refusal and not content):
+        return REFUSED
+    if choice["message"].get("tool_calls") and not content:
+        return "called a tool instead of answering"
+    return why_no_answer(content, cut_off=reason == "length")
 
 
 def _count(value: Any) -> int:

@@ -13,7 +13,7 @@ from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.videoqa import prompt
 from video2emg.videoqa.items import Answer, Question, dialogues
-from video2emg.videoqa.respondents.answer_cache import AnswerCache
+from video2emg.videoqa.respondents.answer_cache import AnswerCache, why_no_answer
 from video2emg.videoqa.respondents.chat import MAX_TOKENS
 
 
@@ -85,9 +85,10 @@ class LocalRespondent:
             max_tokens = self._max_tokens or MAX_TOKENS[question.form]
             request = {"model": self._name, "content": content, "max_tokens": max_tokens}
             answer = self._cache.get(request)
-            if answer is None:
+            if answer is None or why_no_answer(answer.text):
                 answer = self._generate(messages, max_tokens)
-                self._cache.put(request, answer)
+                if not answer.problem:
+                    self._cache.put(request, answer)
             answers[question.id] = answer
             text = answer.text or "(no answer)"
             content.append([text])
@@ -107,7 +108,8 @@ class LocalRespondent:
             tokens = self._model.generate(**inputs, max_new_tokens=max_tokens, do_sample=False)
         completion = tokens[0, prompt_tokens:]
         text = self._processor.decode(completion, skip_special_tokens=True).strip()
-        return Answer(text, prompt_tokens=prompt_tokens, completion_tokens=len(completion))
+        problem = why_no_answer(text, cut_off=len(completion) >= max_tokens)
+        return Answer(text, problem, prompt_tokens, len(completion))
 
 
 def _content(part: prompt.Part) -> dict[str, Any]:
