@@ -139,3 +139,15 @@ def test_too_heavy_a_load_is_made_lighter(monkeypatch):
     with pytest.raises(UserError, match="cannot do dumbbell_curl"):
         sim.record(trial, STUDIO)
     assert sim.attempt_trial(trial, 4).load < first.load
+
+
+def test_repetitions_of_different_manners_join_without_a_jump():
+    """The two manners turn the wrists by rotations whose quaternions differ in sign."""
+    trials = plan_trials(10, 1, 0, ("dumbbell_incline_press",), (2, 4))
+    trial = dataclasses.replace(
+        trials[1], repetitions=((("over_face", 0.4),), ()), load=6.0, seed=trials[1].seed
+    )
+    performance = sim.attempt_trial(trial, 0)
+    assert performance.solution.relative_residual < sim.MAX_RESIDUAL
+    speed = np.linalg.norm(np.diff(performance.motion.joints, axis=0), axis=-1) * POSE_RATE
+    assert speed.max() < 3.0

@@ -4,6 +4,7 @@ import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 
+import mujoco
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
@@ -157,7 +158,7 @@ def perform(
         member = np.array([[e == manner for e in errors] for manner in manners], float)
         weights = member @ tempo.weights()
     solved = [posture.solve(pose, lifter, subject) for pose in poses]
-    qpos = dynamics.low_pass(np.einsum("kt,ktq->tq", weights, np.stack(solved)), POSE_RATE)
+    qpos = dynamics.low_pass(_blend(lifter.model, solved, weights), POSE_RATE)
     motion = dynamics.inverse_dynamics(
         lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
     )
@@ -186,6 +187,25 @@ def perform(
         intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
         time_in_set=time_in_set,
     )
+
+
+def _blend(
+    model: mujoco.MjModel, solved: Sequence[np.ndarray], weights: Float[np.ndarray, "K T"]
+) -> Float[np.ndarray, "T Q"]:
+    """Weighted mean of the coordinates of K manners of doing the same set."""
+    first, blended = solved[0], np.zeros_like(solved[0])
+    starts = [
+        int(model.jnt_qposadr[j]) + (3 if kind == mujoco.mjtJoint.mjJNT_FREE else 0)
+        for j, kind in enumerate(model.jnt_type)
+        if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
+    ]
+    for weight, qpos in zip(weights, solved, strict=True):
+        qpos = qpos.copy()
+        for start in starts:  # q and -q are the same rotation, but their mean is none
+            part = slice(start, start + 4)
+            qpos[:, part] *= np.sign((qpos[:, part] * first[:, part]).sum()) or 1.0
+        blended += weight[:, None] * qpos
+    return blended
 
 
 def _phase_scale(exercise: Exercise, errors: Mapping[str, float]) -> tuple[float, float]:
