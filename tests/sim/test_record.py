@@ -142,7 +142,7 @@ def test_too_heavy_a_load_is_made_lighter(monkeypatch):
 
 
 def test_repetitions_of_different_manners_join_without_a_jump():
-    """The two manners turn the wrists by rotations whose quaternions differ in sign."""
+    """One manner turns the wrists once more than the other, which is the same posture."""
     trials = plan_trials(10, 1, 0, ("dumbbell_incline_press",), (2, 4))
     trial = dataclasses.replace(
         trials[1], repetitions=((("over_face", 0.4),), ()), load=6.0, seed=trials[1].seed

@@ -192,16 +192,21 @@ def perform(
 def _blend(
     model: mujoco.MjModel, solved: Sequence[np.ndarray], weights: Float[np.ndarray, "K T"]
 ) -> Float[np.ndarray, "T Q"]:
-    """Weighted mean of the coordinates of K manners of doing the same set."""
+    """Weighted mean of the coordinates of K manners of doing the same set.
+
+    An angle and the same angle plus 2π are one rotation, as are a quaternion and its negative, but
+    their means are none. So all manners take the turn and the sign of the first.
+    """
     first, blended = solved[0], np.zeros_like(solved[0])
-    starts = [
-        int(model.jnt_qposadr[j]) + (3 if kind == mujoco.mjtJoint.mjJNT_FREE else 0)
-        for j, kind in enumerate(model.jnt_type)
-        if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
-    ]
+    address = model.jnt_qposadr.astype(int)
+    hinges = address[model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE]
+    balls = address[model.jnt_type == mujoco.mjtJoint.mjJNT_BALL]
+    free = address[model.jnt_type == mujoco.mjtJoint.mjJNT_FREE] + 3
     for weight, qpos in zip(weights, solved, strict=True):
         qpos = qpos.copy()
-        for start in starts:  # q and -q are the same rotation, but their mean is none
+        turns = np.round((first - qpos)[:, hinges].mean(0) / (2 * np.pi))
+        qpos[:, hinges] += 2 * np.pi * turns
+        for start in (*free, *balls):
             part = slice(start, start + 4)
             qpos[:, part] *= np.sign((qpos[:, part] * first[:, part]).sum()) or 1.0
         blended += weight[:, None] * qpos
