@@ -61,3 +61,21 @@ def test_motion_energy_is_change_per_second():
     energy, time = sync.motion_energy(video, np.array([0, 0.1, 0.2, 0.4, 0.5]))
     np.testing.assert_allclose(energy, [10, 10, 5, 10])
     np.testing.assert_allclose(time, [0.05, 0.15, 0.3, 0.45])
+
+
+def test_a_better_fit_beyond_the_search_is_said():
+    time = np.arange(0, 40, 0.02)
+    with pytest.raises(UserError, match=r"nothing fits within ±5 s .* about \+8\.0 s"):
+        sync.estimate_offset(effort(time), time, effort(time + 8), time)
+    found = sync.estimate_offset(effort(time), time, effort(time + 8), time, largest=10)
+    assert found.seconds == pytest.approx(8, abs=0.02)
+
+
+def test_a_missing_sample_is_named():
+    time = np.arange(0, 30, 0.02)
+    broken = effort(time)
+    broken[4] = np.nan
+    with pytest.raises(UserError, match="motion energy is not finite at sample 5"):
+        sync.estimate_offset(broken, time, effort(time), time)
+    with pytest.raises(UserError, match="EMG envelope is not finite at sample 5"):
+        sync.estimate_offset(effort(time), time, broken, time)
