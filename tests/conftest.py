@@ -1,6 +1,7 @@
 """Eight fake CPU devices, small clips, and one tiny dataset and run for all tests."""
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.metadata
 import io
@@ -83,6 +84,14 @@ def jpeg(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
+
+
+def one_window(clip: "Clip") -> "Clip":
+    """The first 3.9 s of a set, as a clip of a single repetition."""
+    from video2emg.core.clip import Repetition
+    from video2emg.data.repetitions import cut
+
+    return cut(dataclasses.replace(clip, repetitions=(Repetition(start=0.5, end=3.4),)), 0)
 
 
 def make_clip(

@@ -212,7 +212,7 @@ def test_a_graph_becomes_pictures_and_files(tmp_path, capsys):
 def test_a_dataset_is_prepared_and_exported(tiny_dir, tmp_path, capsys):
     flags = ("--dataset", "gymsim/tiny", "--data_dir", tiny_dir)
     assert launch("prepare-data", *flags) == 0
-    assert capsys.readouterr().out.startswith("gymsim/tiny 1.")
+    assert capsys.readouterr().out.startswith("gymsim/tiny 2.")
     assert launch("export-data", *flags, "--layout", "mia", "--out", tmp_path / "mia") == 0
     assert capsys.readouterr().out.endswith(f"clips in {tmp_path / 'mia'}\n")
     assert list((tmp_path / "mia").rglob("*.npy"))

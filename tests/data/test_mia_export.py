@@ -7,14 +7,12 @@ import pytest
 import yaml
 
 from configs import v2emg
-from tests.conftest import make_clip
+from tests.conftest import make_clip, one_window
 from video2emg.core import emg
-from video2emg.core.clip import Repetition
 from video2emg.core.errors import UserError
 from video2emg.data import check, store
 from video2emg.data.datasets.mia import Builder
 from video2emg.data.datasets.mia.write import columns_of, to_mia, windows
-from video2emg.data.repetitions import cut
 from video2emg.data.select import Montage
 
 from .mia_tree import clips_of, grow, hips_of, read, write_clip
@@ -24,11 +22,6 @@ from .presets import check_preset
 @pytest.fixture
 def tree(tmp_path):
     return grow(tmp_path)
-
-
-def one_window(clip):
-    """The beginning of a set, long enough for one window."""
-    return cut(dataclasses.replace(clip, repetitions=(Repetition(start=0.5, end=3.4),)), 0)
 
 
 @pytest.fixture(scope="module")

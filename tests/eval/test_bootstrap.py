@@ -25,7 +25,8 @@ def table(predictions=MODEL):
 
 def test_intervals_are_seeded_and_hold_the_score():
     scored = scores.bootstrap_scores(table(), samples=200).with_intervals()
-    assert scored == scores.bootstrap_scores(table(), samples=200).with_intervals()
+    again = scores.bootstrap_scores(table(), samples=200).with_intervals()
+    np.testing.assert_equal(scored, again)  # one muscle has no specificity: NaN
     for name in ("skill", "pcc", "rmse", "mae", "r2"):
         low, high = scored[f"{name}_ci95"]
         assert low < scored[name] < high

@@ -178,7 +178,8 @@ def test_a_damaged_file_loads_or_gives_a_message(tmp_path, data):
 
 def test_gymsim_is_complete():
     graph = load("gymsim")
-    assert set(graph.actions) == set(EXERCISES)
+    labelled = {name for name, exercise in EXERCISES.items() if exercise.errors}
+    assert set(graph.actions) == labelled
     used = set()
     for action in graph.actions.values():
         exercise = EXERCISES[action.id]

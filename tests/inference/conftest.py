@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import one_window
 from video2emg.data import video as video_lib
 from video2emg.data.store import open_dataset
 from video2emg.inference import predictor, stream
@@ -29,8 +30,14 @@ def _open_each_run_once():
 
 
 @pytest.fixture(scope="session")
-def test_split(tiny_dir):
+def test_sets(tiny_dir):
     return open_dataset("gymsim/tiny", tiny_dir).splits["test"]
+
+
+@pytest.fixture(scope="session")
+def test_split(test_sets):
+    """Clips of one window."""
+    return [one_window(clip) for clip in test_sets]
 
 
 @pytest.fixture(scope="session")

@@ -211,7 +211,7 @@ def test_a_model_with_lookahead_uses_so_many_frames_and_no_more():
 
 
 def test_a_causal_model_uses_time_differences_only():
-    """Four missing frames in front only shift the predictions, which are a whole number of instants."""
+    """Missing frames in front, a whole number of instants, only shift the predictions."""
     model, params = build(causal=True)
     inputs = batch()
     late = inputs | {

@@ -109,7 +109,7 @@ def consistency(model, params, fields):
 @pytest.fixture(scope="module")
 def with_moment_arms():
     """A model, its parameters, and the loss with its gradient."""
-    model, params = build(shape=SHAPE | {"dofs": D}, moment_arms=True)
+    model, params = build(shape=SHAPE | {"dofs": vocabulary.DOFS}, moment_arms=True)
     return params, jax.jit(jax.value_and_grad(functools.partial(consistency, model)))
 
 

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.videoqa import synthetic
 from video2emg.core import emg as emg_lib
+from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import open_dataset
 from video2emg.fkg.feedback import feedback
 from video2emg.videoqa import extract, repetition_records, wording
@@ -191,8 +192,7 @@ def test_graph_respondent_with_records_of_another_exercise(graph, repetitions, i
 
 
 def test_records_of_simulated_clips(graph, tiny_dir):
-    clips = open_dataset("gymsim/tiny", tiny_dir).splits["train"]
-    for clip in clips:
+    for clip in Repetitions(open_dataset("gymsim/tiny", tiny_dir).splits["train"]):
         record = repetition_records.from_clip(clip, graph, emg_lib.Normalisation("mvc"))
         present = {pair for pair in record.severity if record.has_error(pair)}
         assert present == {(step, error) for step, error, _ in clip.errors}

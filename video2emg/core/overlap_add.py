@@ -6,15 +6,20 @@ import numpy as np
 from jaxtyping import Float
 
 
-def window_starts(seconds: float, length: float, stride: float) -> list[float]:
+def window_starts(
+    seconds: float, length: float, stride: float, tolerance: float = 0.0
+) -> list[float]:
     """Starts of windows that cover a recording; the last window ends with it.
 
     Args:
       seconds: duration of the recording, s.
       length: of a window, s. A shorter recording gets one window, from 0 on.
       stride: from one window to the next, s; the last may be nearer.
+      tolerance: a recording that is so much longer than a window still gets one only, s.
     """
-    latest = max(seconds - length, 0.0)
+    latest = seconds - length
+    if latest <= tolerance + 1e-6:
+        return [0.0]
     return [k * stride for k in range(math.ceil(latest / stride - 1e-9))] + [latest]
 
 

@@ -272,9 +272,8 @@ class Examples:
           stride: from one window to the next, s; by default that of the window.
         """
         clip, length, end = self.clip(index), self.window.seconds, self.end(index)
-        if end - length <= 1 / self.window.frame_rate + 1e-6:
-            return [0.0]
-        starts = window_starts(end, length, stride or self.window.stride or length)
+        stride = stride or self.window.stride or length
+        starts = window_starts(end, length, stride, tolerance=1 / self.window.frame_rate)
         return [start and video_lib.align_to_frames(clip, start) for start in starts]
 
     def end(self, index: int) -> float:

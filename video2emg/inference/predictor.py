@@ -231,7 +231,7 @@ class Predictor:
     def _segment(self, video: VideoInput, movement: np.ndarray) -> list[Span]:
         """Start and end of each repetition, s, rounded to the model's frames."""
         window = self.run.window
-        if video.seconds <= window.seconds + 1e-6:  # as long as a training clip: one repetition
+        if len(video.window_starts) == 1:  # as long as a training clip: one repetition
             return [(0.0, video.seconds)]
 
         def round_to_frame(time: float) -> float:

@@ -122,7 +122,8 @@ class VideoInput:
     def window_starts(self) -> list[float]:
         """Starts of windows that cover all frames, s: on frames, as far apart as in evaluation."""
         window, period = self.window, 1 / self.window.frame_rate
-        starts = window_starts(self.seconds, window.seconds, window.stride or window.seconds)
+        stride = window.stride or window.seconds
+        starts = window_starts(self.seconds, window.seconds, stride, tolerance=period)
         return [round(start / period) * period for start in starts]
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
