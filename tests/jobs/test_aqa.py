@@ -61,8 +61,8 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
     for row in written["test"]["sources"].values():
         for name in ("mae", "map", "ece", "boundary_ms", "relative_l2"):
             assert np.isfinite(row[name]), name
-    # One repetition per action: no ranks, and the file says so.
-    assert written["test"]["sources"]["predicted"]["srcc"] is None
+    # Two repetitions per action: the ranks of each agree or do not.
+    assert -1 <= written["test"]["sources"]["predicted"]["srcc"] <= 1
     assert written["provenance"]["simulated"] is True
     assert {"video2emg", "predicted", "none, model.score=relative"} <= {
         path.name for path in (tmp_path / "table").iterdir()

@@ -52,6 +52,8 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
         "train_mean": "nothing",
         "action_mean": "exercise",
         "template": "exercise, phase",
+        "clock": "exercise, time in the window",
+        "kinematic": "pose",
         "subject_mean": "test EMG",
         "nearest_neighbour": "video",
     }
