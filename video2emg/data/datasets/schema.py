@@ -82,8 +82,9 @@ def from_example(example: dict[str, Any]) -> Clip:
 def _repetitions(rows: list[dict[str, Any]] | None) -> tuple[Repetition, ...] | None:
     if rows is None:
         return None
-    names = ("phases", "errors")
-    return tuple(Repetition(**row | {name: _tuples(row[name]) for name in names}) for row in rows)
+    for row in rows:
+        row |= {name: _tuples(row[name]) for name in ("phases", "errors")}
+    return tuple(Repetition(**row) for row in rows)
 
 
 def _tuples(rows: list[list[Any]]) -> tuple[tuple[Any, ...], ...]:
