@@ -4,9 +4,9 @@
 
 Presets (after a colon):
 
-- none: twenty exercises, a quarter of an hour of training on two CPU cores;
+- none: twenty exercises, ten minutes of training on two CPU cores;
 - `debug`: checks the machinery in under a minute;
-- `six`: six exercises, a third of the time;
+- `six`: six exercises, two thirds of the time;
 - `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
 - `pose`: reads the 3-D pose of any skeleton or estimator, no video (docs/datasets.md);
 - `causal`: for live video, 0.4 s late (docs/predict.md);
@@ -106,7 +106,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.train = dict(
         seed=0,
-        steps=2700,  # a quarter of an hour on two cores
+        steps=1200,  # about ten minutes on two cores
         batch_size=16,
         accumulate=1,  # parts of a batch that are computed in sequence, to save memory
         optimiser="muon",
@@ -138,6 +138,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.model.encoder.name = "pose"
         config.model.pose_network.rate = 12.5  # half the cost
         config.augment.pose.update(ESTIMATOR)
+        config.train.update(steps=1500, batch_size=32)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
         config.augment.hide.views = 0.3  # live video comes from one camera
