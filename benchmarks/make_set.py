@@ -8,16 +8,14 @@ Writes `<view>.mp4`, `emg.csv` (measured envelopes as a fraction of MVC, 50 Hz) 
 
 import argparse
 import dataclasses
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from video2emg.core import emg as emg_lib
 from video2emg.core.clip import Clip
 from video2emg.core.files import write_json, write_text
+from video2emg.data import video as video_lib
 from video2emg.inference.output import video
 from video2emg.sim import record as sim
 from video2emg.sim import subject as subjects
@@ -39,18 +37,11 @@ def record_set(exercise: str, repetitions: int, studio: sim.Studio) -> Clip:
     return sim.record(Trial(0, subject, exercise, load, tuple(errors), SEED), studio)
 
 
-def film(clip: Clip, view: str) -> Iterator[tuple[float, Image.Image]]:
-    """(s, picture) of one camera."""
-    for frame in np.flatnonzero(clip.frame_view == clip.views.index(view)):
-        with Image.open(io.BytesIO(clip.frames[frame])) as picture:
-            yield float(clip.frame_time[frame]), picture.convert("RGB")
-
-
 def make(out: Path, exercise: str, repetitions: int, size: int, fps: float) -> Clip:
     """Records and writes a set."""
     clip = record_set(exercise, repetitions, sim.Studio(size=size, fps=fps))
     for view in clip.views:
-        video.write(out / f"{view}.mp4", film(clip, view), rate=fps)
+        video.write(out / f"{view}.mp4", video_lib.pictures(clip, view), rate=fps)
     time = np.arange(int(clip.emg_time[-1] * RATE) + 1) / RATE
     emg, _ = emg_lib.resample(emg_lib.clip_envelope(clip), clip.emg_time, time)
     lines = [",".join(["time [s]", *clip.muscles])]

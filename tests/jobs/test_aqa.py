@@ -74,9 +74,9 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
     run = open_run(joint)  # its own OOD detector belongs to the jointly trained encoder
     assert run.aqa_head is not None and run.ood_detector.about["simulated"] is True
     said = report.load(joint / "aqa_predictions.npz")
-    assert set(said) == {"validation", "test"} and len(said["test"].score) == 6
+    assert set(said) == {"validation", "test"} and len(said["test"].score) == 12
     words = json.loads((joint / "feedback.json").read_text())
-    assert len(words) == 6 and {w["graph"] for w in words} == {"gymsim 1.0"}
+    assert len(words) == 12 and {w["graph"] for w in words} == {"gymsim 1.0"}
     for w in words:
         lost = [found["penalty"] for found in w["findings"]]
         assert lost == sorted(lost, reverse=True) and all(f["advice"] for f in w["findings"])

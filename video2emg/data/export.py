@@ -30,10 +30,14 @@ def write(dataset: Dataset, layout: str, out: str | Path) -> int:
       How many clips were written.
     """
     splits = {
-        split: tqdm.tqdm(_CLIPS[layout](clips), desc=split)
+        split: _with_progress(_CLIPS[layout](clips), split)
         for split, clips in dataset.splits.items()
     }
     return LAYOUTS[layout](splits, Path(out).expanduser())
+
+
+def _with_progress(clips: Iterator[Clip], split: str) -> Iterator[Clip]:
+    yield from tqdm.tqdm(clips, desc=split, unit="clip")
 
 
 def _prime_muscles(clips: Clips) -> Iterator[Clip]:

@@ -1,6 +1,7 @@
 """The frames of a clip: by time, and as pixels."""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -85,3 +86,10 @@ def align_to_frames(clip: Clip, time: float) -> float:
         return time
     interval = float(np.median(np.diff(instants)))
     return float(instants[0]) + round((time - float(instants[0])) / interval) * interval
+
+
+def pictures(clip: Clip, view: str) -> Iterator[tuple[float, Image.Image]]:
+    """The film of one camera: (s on the clip's clock, RGB picture) of each frame."""
+    for frame in np.flatnonzero(clip.frame_view == clip.views.index(view)):
+        with Image.open(io.BytesIO(clip.frames[frame])) as picture:
+            yield float(clip.frame_time[frame]), picture.convert("RGB")
