@@ -72,8 +72,10 @@ def jumps(points: Float[np.ndarray, "Q K 2"], time: Float[np.ndarray, " Q"]) -> 
     if not both.any():
         return np.zeros(0, int)
     size = np.full(len(points), np.nan)
-    found = np.isfinite(points).all(-1).sum(-1) >= 2
-    size[found] = np.linalg.norm(np.nanmax(points[found], 1) - np.nanmin(points[found], 1), axis=-1)
+    visible = np.isfinite(points).all(-1).sum(-1) >= 2
+    size[visible] = np.linalg.norm(
+        np.nanmax(points[visible], 1) - np.nanmin(points[visible], 1), axis=-1
+    )
     moved = np.full(len(step), 0.0)
     moved[both] = np.nanmedian(step[both], axis=1)
     near = np.diff(time) <= JUMP_S

@@ -136,8 +136,8 @@ class PoseNoise:
             jitter = _slow(rng, pose.shape, rate, _JITTER_HZ)
             pose = pose + lasting.uniform(0, self.jitter) * jitter
         if lasting.random() < self.stand_ins:
-            found = [j for j, joint in enumerate(joints) if joint not in ("chest", "neck")]
-            pose = skeleton.arrange(pose[:, found], [joints[j] for j in found], joints)
+            kept = [j for j, joint in enumerate(joints) if joint not in ("chest", "neck")]
+            pose = skeleton.arrange(pose[:, kept], [joints[j] for j in kept], joints)
         if rng.random() < self.exchange:
             _exchange(joints, pose, rate, rng)
         self._lose(joints, pose, rng)

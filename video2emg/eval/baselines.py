@@ -56,12 +56,12 @@ class _Curves:
             for c, name in enumerate(muscles):
                 own = np.stack([part[:, c] for part in parts])
                 sums[action, name] = sums.get((action, name), 0.0) + own
-        points, found = np.arange(self._points), {}
+        points, curves = np.arange(self._points), {}
         for key, (total, count) in sums.items():
             known = count > 0
             if known.any():
-                found[key] = np.interp(points, points[known], total[known] / count[known])
-        return found
+                curves[key] = np.interp(points, points[known], total[known] / count[known])
+        return curves
 
 
 class Template(Baseline):

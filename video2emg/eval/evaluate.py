@@ -245,7 +245,7 @@ def shift_r(
             starts = np.arange(first, last + 1e-6, length)
             windows += [(index, float(start)) for start in starts]
     still, moved = (_curves(predict_fn, params, examples, windows, batch, mesh) for windows in both)
-    found = []
+    correlations = []
     for index in still:
         target, _ = examples.target(index)
         seen = still[index].covered & moved[index].covered
@@ -257,6 +257,6 @@ def shift_r(
         flat = (pair.m2_target == 0) | (pair.m2_prediction == 0)
         r = np.where(flat, 0.0, metrics.pcc(pair))
         active = np.where(np.isfinite(target), target, -np.inf).max(0) >= metrics.QUIET
-        found.append(r[active])
-    found = np.concatenate(found) if found else np.zeros(0)
-    return float(found.mean()) if len(found) else float("nan")
+        correlations.append(r[active])
+    correlations = np.concatenate(correlations) if correlations else np.zeros(0)
+    return float(correlations.mean()) if len(correlations) else float("nan")

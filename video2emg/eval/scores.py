@@ -223,8 +223,8 @@ def _onset_errors(
     for rows in clip.repetitions:
         time, mask = clip.time[rows], clip.mask[rows]
         true = metrics.onset(time, clip.target[rows], mask)
-        found = metrics.onset(time, prediction[rows], mask)
-        off = np.abs(found - true)
+        predicted = metrics.onset(time, prediction[rows], mask)
+        off = np.abs(predicted - true)
         error += np.nan_to_num(off)
         both += np.isfinite(off)
         onsets += np.isfinite(true)

@@ -172,10 +172,10 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     hosts.main_only(lambda: init_workdir(workdir, config))
     finished = workdir / "results.json"
     if finished.exists():
-        found = results.read_results(finished)
-        hosts.main_only(lambda: print(results.format_table(found)))
+        previous = results.read_results(finished)
+        hosts.main_only(lambda: print(results.format_table(previous)))
         log(f"finished before; results are in {finished}. To run again, choose another --workdir")
-        return found
+        return previous
 
     dataset = _open_dataset(config)
     splits, normalisation = setup.load_splits(config, dataset)
@@ -275,8 +275,8 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
 
     def validate(params: Any) -> dict[str, float]:
         predictions, _ = task.predict(params, task.splits["validation"])
-        found = scores.score(scores.tabulate(task.validation, predictions, expected))
-        return {name: found[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
+        scored = scores.score(scores.tabulate(task.validation, predictions, expected))
+        return {name: scored[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
 
     def data(step: int) -> Iterable[Any]:
         return train_batches(

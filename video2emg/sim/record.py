@@ -39,7 +39,6 @@ class Studio:
       fps: frames per second; frame times are rounded to the samples of the pose.
       emg_rate: Hz.
       jpeg_quality: 1-95.
-      camera_seed: of the exact camera positions; None draws new ones for each trial.
       varied_cameras: whether places, heights and lenses of the cameras vary widely.
       montage: muscles with an electrode on either side.
       motor_units: whether the EMG is made of motor-unit pulses instead of Gaussian noise.
@@ -50,7 +49,6 @@ class Studio:
     fps: float = 10.0
     emg_rate: float = 1000.0
     jpeg_quality: int = 90
-    camera_seed: int | None = None
     varied_cameras: bool = False
     montage: tuple[str, ...] = semg.MONTAGE
     motor_units: bool = False
@@ -153,12 +151,9 @@ def perform(
         )
         for e in manners
     ]
-    weights = np.ones((1, len(tempo.time)))
-    if len(manners) > 1:
-        member = np.array([[e == manner for e in errors] for manner in manners], float)
-        weights = member @ tempo.weights()
     solved = [posture.solve(pose, lifter, subject) for pose in poses]
-    qpos = dynamics.low_pass(_blend(lifter.model, solved, weights), POSE_RATE)
+    blended = _blend(lifter.model, solved, _weights(manners, errors, tempo))
+    qpos = dynamics.low_pass(blended, POSE_RATE)
     motion = dynamics.inverse_dynamics(
         lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
     )
@@ -187,6 +182,16 @@ def perform(
         intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
         time_in_set=time_in_set,
     )
+
+
+def _weights(
+    manners: Sequence[Mapping[str, float]], errors: Sequence[Mapping[str, float]], tempo: Tempo
+) -> Float[np.ndarray, "K T"]:
+    """How much each manner counts at each sample: as much as the repetitions done in it."""
+    if len(manners) == 1:
+        return np.ones((1, len(tempo.time)))
+    same = np.array([[e == manner for e in errors] for manner in manners], float)
+    return same @ tempo.weights()
 
 
 def _blend(
@@ -322,8 +327,7 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
     subject, motion = trial.subject, performance.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
     emg = surface_emg(performance, subject, studio, rng)
-    camera_rng = rng if studio.camera_seed is None else np.random.default_rng(studio.camera_seed)
-    frames, frame_view, frame_time = _film(performance, studio, camera_rng)
+    frames, frame_view, frame_time = _film(performance, studio, rng)
     to_subject = kinematics.rotation("z", -performance.heading)
     vitals = fatigue.vital_signs(
         subject,

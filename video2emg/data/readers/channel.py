@@ -57,17 +57,19 @@ def select(channels: Sequence[Channel], names: Sequence[str], where: str) -> lis
 
 def _find(channels: Sequence[Channel], name: str, where: str) -> Channel:
     places = [f"channel {i + 1}" for i in range(len(channels))]
-    found = [i for i, channel in enumerate(channels) if channel.name == name]
-    found = found or [i for i, channel in enumerate(channels) if name in channel.aliases]
-    found = found or [i for i, place in enumerate(places) if place == name]
-    if not found:
+    matches = [i for i, channel in enumerate(channels) if channel.name == name]
+    matches = matches or [i for i, channel in enumerate(channels) if name in channel.aliases]
+    matches = matches or [i for i, place in enumerate(places) if place == name]
+    if not matches:
         known = ", ".join(repr(channel.name) for channel in channels[:12])
         more = " …" if len(channels) > 12 else ""
         raise UserError(f"{where}: no channel {name!r}; it has {known}{more}")
-    if len(found) > 1:
-        options = ", ".join(f"`{(channels[i].aliases or (places[i],))[-1]}`" for i in found)
-        raise UserError(f"{where}: {len(found)} channels are called {name!r}; say which: {options}")
-    channel = channels[found[0]]
+    if len(matches) > 1:
+        options = ", ".join(f"`{(channels[i].aliases or (places[i],))[-1]}`" for i in matches)
+        raise UserError(
+            f"{where}: {len(matches)} channels are called {name!r}; say which: {options}"
+        )
+    channel = channels[matches[0]]
     if channel.fault:
         raise UserError(channel.fault)
     return channel

@@ -56,10 +56,10 @@ def read(path: Path, rate: float = math.nan) -> list[Channel]:
     header = _header(content, path)
     counts = [int(signal["samples"]) for signal in header.signals]
     size = header.width * sum(counts)
-    found = (len(content) - header.size) // size if size else 0
-    if found < max(header.records, 1):
-        raise UserError(f"{path}: cut off: {found} of {header.records} records are in it")
-    records = found if header.records < 0 else header.records
+    complete = (len(content) - header.size) // size if size else 0
+    if complete < max(header.records, 1):
+        raise UserError(f"{path}: cut off: {complete} of {header.records} records are in it")
+    records = complete if header.records < 0 else header.records
     body = np.frombuffer(content, np.uint8, records * size, header.size).reshape(records, size)
     ends = header.width * np.cumsum(counts)
     parts = np.split(body, ends[:-1], axis=1)

@@ -78,14 +78,14 @@ def read_header(above: Sequence[Sequence[str]], width: int, numbered: bool = Fal
         return Header([f"column {c + 1}" for c in range(width)], unit_row, rates, [()] * width)
     split = [split_unit(name) for name in names]
     labels = [name for name, _ in split]
-    found = [inline or below for (_, inline), below in zip(split, unit_row, strict=True)]
+    units = [inline or below for (_, inline), below in zip(split, unit_row, strict=True)]
     aliases = [
         tuple(dict.fromkeys(_aliases([row[c] for row in rows[max(last - 4, 0) : last + 1]], c)))
         for c in range(width)
     ]
     full = _with_sensors(labels, rows[:last])
     names = [name or f"column {c + 1}" for c, name in enumerate(full)]
-    return Header(names, found, rates, aliases)
+    return Header(names, units, rates, aliases)
 
 
 def _cells(row: Sequence[str], width: int) -> list[str]:
