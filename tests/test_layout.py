@@ -14,6 +14,7 @@ FOLDERS = (
     "core",  # what everything speaks of: clips, EMG, skeletons, names, files, errors
     "parallel",  # devices and processes
     "fkg",  # knowledge graph, score, feedback
+    "physics",  # mechanics of the body as layers, and its anatomy as a table
     "sim",  # the simulated gym
     "data",  # recordings in, batches out
     "models",  # Linen modules

@@ -1,10 +1,9 @@
 """The lifter as an MJCF model: segments, joints, appearance, and equipment.
 
-Segment lengths after Drillis & Contini (in Winter, Biomechanics and Motor Control), masses after de
-Leva, J. Biomech. 29 (1996). x points forward, y to the left, z up. Shoulders and hips are ball
-joints (Euler hinges lock at 90° of abduction). The shoulder girdle has a clavicle that elevates and
-a scapula that rotates about the glenohumeral centre. Without the scapula, the deltoid would have no
-moment arm overhead.
+Lengths and masses of the segments are those of the anatomy `simulated`. x points forward, y to the
+left, z up. Shoulders and hips are ball joints (Euler hinges lock at 90° of abduction). The shoulder
+girdle has a clavicle that elevates and a scapula that rotates about the glenohumeral centre.
+Without the scapula, the deltoid would have no moment arm overhead.
 """
 
 import dataclasses
@@ -16,39 +15,13 @@ from video2emg.sim import equipment as gear
 from video2emg.sim import mjcf, muscles
 from video2emg.sim.bench import Bench
 from video2emg.sim.equipment import Equipment
+from video2emg.sim.muscles import ANATOMY
 from video2emg.sim.subject import Subject
 
-LENGTH = dict(
-    upper_arm=0.186,
-    forearm=0.146,
-    hand=0.060,
-    thigh=0.245,
-    shank=0.246,
-    foot_height=0.039,
-    foot=0.152,
-    shoulder=0.118,
-    hip=0.052,
-    lumbar=0.075,
-    abdomen=0.0486,
-    trunk=0.200,
-    neck=0.065,
-    head=0.105,
-)  # fraction of height
-MASS = dict(
-    head=0.0694,
-    chest=0.1596,
-    abdomen=0.1633,
-    pelvis=0.1117,
-    upper_arm=0.0271,
-    forearm=0.0162,
-    hand=0.0061,
-    thigh=0.1416,
-    shank=0.0433,
-    foot=0.0137,
-)  # fraction of body mass
-GIRDLE_MASS = 0.2  # kg per side, taken from the chest
-CLAVICLE = 0.02  # m from the midline to the joint at the sternum, for a body of 1.75 m
-YOUNG_ADULT = 1.5  # force of young adults over that of the cadavers that gave the muscle data
+LENGTH, MASS = ANATOMY.lengths, ANATOMY.masses  # fractions of height and of body mass
+GIRDLE_MASS = ANATOMY.girdle_mass
+CLAVICLE = ANATOMY.clavicle
+YOUNG_ADULT = ANATOMY.young_adult
 GRIP = 0.75  # of the hand's length
 SIDES = {"right": -1, "left": 1}
 

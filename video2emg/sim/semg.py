@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
 from video2emg.core import emg, vocabulary
+from video2emg.sim.muscles import ANATOMY
 from video2emg.sim.subject import Subject
 
 
@@ -22,94 +24,42 @@ class Site:
       joint: the joint of `vocabulary.FLEX_21` (without side) whose acceleration shakes the cable.
     """
 
-    muscles: dict[str, float]
+    muscles: Mapping[str, float]
     crosstalk: dict[str, float]
     amplitude: float
     joint: str
 
 
-SITES = {
-    "biceps_brachii": Site(
-        {"biceps_long": 0.5, "biceps_short": 0.5},
-        {"brachialis": 0.10, "triceps_long": 0.03},
-        0.90,
-        "elbow",
-    ),
-    "triceps_brachii": Site(
-        {"triceps_long": 0.45, "triceps_short": 0.55},
-        {"biceps_long": 0.03, "posterior_deltoid": 0.04},
-        0.75,
-        "elbow",
-    ),
-    "anterior_deltoid": Site(
-        {"anterior_deltoid": 1.0},
-        {"pectoralis_clavicular": 0.08, "medial_deltoid": 0.10},
-        0.70,
-        "elbow",
-    ),
-    "medial_deltoid": Site(
-        {"medial_deltoid": 1.0},
-        {"anterior_deltoid": 0.08, "posterior_deltoid": 0.06},
-        0.70,
-        "elbow",
-    ),
-    "upper_trapezius": Site({"upper_trapezius": 1.0}, {"supraspinatus": 0.12}, 0.50, "shoulder"),
-    "erector_spinae": Site(
-        {"erector_lumbar": 0.6, "erector_thoracic": 0.4}, {"quadratus_lumborum": 0.06}, 0.22, "hip"
-    ),
-    "vastus_lateralis": Site(
-        {"vastus_lateralis": 1.0},
-        {"rectus_femoris": 0.08, "biceps_femoris_long": 0.03},
-        0.40,
-        "knee",
-    ),
-    "biceps_femoris": Site(
-        {"biceps_femoris_long": 0.8, "biceps_femoris_short": 0.2},
-        {"semitendinosus": 0.10, "vastus_lateralis": 0.03},
-        0.35,
-        "knee",
-    ),
-    "gluteus_maximus": Site({"gluteus_maximus": 1.0}, {"gluteus_medius": 0.07}, 0.25, "hip"),
-    "pectoralis_major": Site(
-        {"pectoralis_clavicular": 0.6, "pectoralis_sternal": 0.4},
-        {"anterior_deltoid": 0.08},
-        0.45,
-        "shoulder",
-    ),
-    "latissimus_dorsi": Site(
-        {"latissimus_dorsi": 1.0}, {"teres_major": 0.08, "erector_thoracic": 0.05}, 0.30, "shoulder"
-    ),
-    "posterior_deltoid": Site(
-        {"posterior_deltoid": 1.0},
+_SITES: dict[str, tuple[dict[str, float], float, str]] = {  # crosstalk, amplitude, joint
+    "biceps_brachii": ({"brachialis": 0.1, "triceps_long": 0.03}, 0.9, "elbow"),
+    "triceps_brachii": ({"biceps_long": 0.03, "posterior_deltoid": 0.04}, 0.75, "elbow"),
+    "anterior_deltoid": ({"pectoralis_clavicular": 0.08, "medial_deltoid": 0.1}, 0.7, "elbow"),
+    "medial_deltoid": ({"anterior_deltoid": 0.08, "posterior_deltoid": 0.06}, 0.7, "elbow"),
+    "upper_trapezius": ({"supraspinatus": 0.12}, 0.5, "shoulder"),
+    "erector_spinae": ({"quadratus_lumborum": 0.06}, 0.22, "hip"),
+    "vastus_lateralis": ({"rectus_femoris": 0.08, "biceps_femoris_long": 0.03}, 0.4, "knee"),
+    "biceps_femoris": ({"semitendinosus": 0.1, "vastus_lateralis": 0.03}, 0.35, "knee"),
+    "gluteus_maximus": ({"gluteus_medius": 0.07}, 0.25, "hip"),
+    "pectoralis_major": ({"anterior_deltoid": 0.08}, 0.45, "shoulder"),
+    "latissimus_dorsi": ({"teres_major": 0.08, "erector_thoracic": 0.05}, 0.3, "shoulder"),
+    "posterior_deltoid": (
         {"medial_deltoid": 0.08, "infraspinatus": 0.06, "triceps_long": 0.03},
-        0.50,
+        0.5,
         "elbow",
     ),
-    "brachioradialis": Site({"brachioradialis": 1.0}, {"biceps_short": 0.05}, 0.55, "wrist"),
-    "rectus_abdominis": Site({"rectus_abdominis": 1.0}, {"external_oblique": 0.06}, 0.20, "hip"),
-    "external_oblique": Site(
-        {"external_oblique": 0.8, "internal_oblique": 0.2}, {"rectus_abdominis": 0.06}, 0.22, "hip"
-    ),
-    "gluteus_medius": Site({"gluteus_medius": 1.0}, {"gluteus_maximus": 0.08}, 0.25, "hip"),
-    "rectus_femoris": Site(
-        {"rectus_femoris": 1.0}, {"vastus_lateralis": 0.08, "vastus_medialis": 0.05}, 0.35, "knee"
-    ),
-    "vastus_medialis": Site(
-        {"vastus_medialis": 1.0}, {"rectus_femoris": 0.06, "adductor_magnus": 0.03}, 0.42, "knee"
-    ),
-    "semitendinosus": Site(
-        {"semitendinosus": 1.0},
-        {"biceps_femoris_long": 0.08, "adductor_magnus": 0.05},
-        0.33,
-        "knee",
-    ),
-    "adductor_magnus": Site(
-        {"adductor_magnus": 0.7, "adductor_longus": 0.3}, {"semitendinosus": 0.08}, 0.20, "hip"
-    ),
-    "tibialis_anterior": Site({"tibialis_anterior": 1.0}, {"peroneus": 0.06}, 0.45, "ankle"),
-    "gastrocnemius": Site({"gastrocnemius": 1.0}, {"soleus": 0.10}, 0.35, "ankle"),
-    "soleus": Site({"soleus": 1.0}, {"gastrocnemius": 0.12, "peroneus": 0.05}, 0.30, "ankle"),
+    "brachioradialis": ({"biceps_short": 0.05}, 0.55, "wrist"),
+    "rectus_abdominis": ({"external_oblique": 0.06}, 0.2, "hip"),
+    "external_oblique": ({"rectus_abdominis": 0.06}, 0.22, "hip"),
+    "gluteus_medius": ({"gluteus_maximus": 0.08}, 0.25, "hip"),
+    "rectus_femoris": ({"vastus_lateralis": 0.08, "vastus_medialis": 0.05}, 0.35, "knee"),
+    "vastus_medialis": ({"rectus_femoris": 0.06, "adductor_magnus": 0.03}, 0.42, "knee"),
+    "semitendinosus": ({"biceps_femoris_long": 0.08, "adductor_magnus": 0.05}, 0.33, "knee"),
+    "adductor_magnus": ({"semitendinosus": 0.08}, 0.2, "hip"),
+    "tibialis_anterior": ({"peroneus": 0.06}, 0.45, "ankle"),
+    "gastrocnemius": ({"soleus": 0.1}, 0.35, "ankle"),
+    "soleus": ({"gastrocnemius": 0.12, "peroneus": 0.05}, 0.3, "ankle"),
 }
+SITES = {name: Site(ANATOMY.electrodes[name], *site) for name, site in _SITES.items()}
 
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
 _LOW, _HIGH = 60.0, 120.0

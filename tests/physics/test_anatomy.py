@@ -1,0 +1,47 @@
+import pytest
+
+from video2emg.core.errors import UserError
+from video2emg.physics import anatomy
+from video2emg.sim import semg
+
+
+@pytest.mark.parametrize("name", anatomy.names())
+def test_every_anatomy_has_all_muscles_under_the_electrodes(name):
+    table = anatomy.load(name)
+    assert set(table.electrodes) == set(semg.MONTAGE)
+    groups = [table.group(group) for group in anatomy.GROUPS]
+    assert sorted(sum(groups, ())) == sorted(table.muscles)
+
+
+GOOD = (anatomy.FOLDER / "simulated.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("force: 1100", "force: -1", "anterior_deltoid.force: must be positive"),
+        ("around: humeral_head", "around: moon", "unknown surface moon"),
+        ("anterior_deltoid: 1}", "anterior_deltoid: 0.5}", "do not add up to 1"),
+        ("{biceps_long: 0.5", "{biceps_wide: 0.5", "no muscle biceps_wide"),
+        ("segment: shank", "segment: hand", "not within one of the groups"),
+        ("young_adult: 1.5", "young_adult: many", "expected the fields"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path, old, new, message):
+    path = tmp_path / "own.yaml"
+    path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        anatomy.load(str(path))
+
+
+def test_an_unknown_anatomy_is_refused():
+    with pytest.raises(UserError, match="simulated"):
+        anatomy.load("moon")
+
+
+def test_a_path_may_not_begin_on_a_surface(tmp_path):
+    path = tmp_path / "own.yaml"
+    point = "- {segment: scapula, at: [0.04, -0.008, 0.034]}"
+    path.write_text(GOOD.replace(point, "", 1), encoding="utf-8")
+    with pytest.raises(UserError, match="before and after"):
+        anatomy.load(str(path))

@@ -1,0 +1,1 @@
+"""Mechanics of the body as differentiable layers: joints → torques → muscle activations."""

@@ -1,0 +1,202 @@
+"""Anatomies: segments, muscles and electrodes as a table, shared by the layers and the simulator.
+
+A table is a YAML file of `anatomies/`, or a file of the user in the same form. Points are forward,
+to the side (away from the midline), and up, in m for a body of 1.75 m.
+"""
+
+import dataclasses
+import functools
+import itertools
+import pathlib
+import typing
+from collections.abc import Mapping
+
+from video2emg.core import strict_yaml
+from video2emg.core.errors import UserError
+
+HEIGHT = 1.75  # m, of the body to which the points of a table belong
+FOLDER = pathlib.Path(__file__).parent / "anatomies"
+
+Point = tuple[float, float, float]
+Group = typing.Literal["arm", "leg", "trunk"]
+# Segments whose muscles are solved together. A muscle that crosses two groups would couple them.
+GROUPS: dict[Group, tuple[str, ...]] = {
+    "trunk": ("pelvis", "abdomen", "chest"),
+    "arm": ("chest", "clavicle", "scapula", "upper_arm", "forearm"),
+    "leg": ("pelvis", "thigh", "shank", "foot"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Surface:
+    """A surface that muscles wrap around. Cylinders lie along the lateral axis of the segment.
+
+    Attributes:
+      segment: in whose frame the surface is.
+      shape: of the surface.
+      centre: m.
+      radius: m.
+    """
+
+    segment: str
+    shape: typing.Literal["sphere", "cylinder"]
+    centre: Point
+    radius: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Waypoint:
+    """A point of a muscle's path, or a surface that the path wraps around.
+
+    Attributes:
+      segment: in whose frame the point is.
+      at: the point, m; for a surface, a point on the side on which the path passes.
+      around: name of the surface, or None.
+    """
+
+    segment: str
+    at: Point
+    around: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Muscle:
+    """One muscle of a side of the body.
+
+    Attributes:
+      force: maximal isometric force, N.
+      path: from origin to insertion.
+    """
+
+    force: float
+    path: tuple[Waypoint, ...]
+
+    @property
+    def group(self) -> Group:
+        """The smallest group of segments that the path belongs to."""
+        segments = {waypoint.segment for waypoint in self.path}
+        return next(name for name, group in GROUPS.items() if segments <= set(group))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # hashed by identity, as a key of caches
+class Anatomy:
+    """A body of which everything scales with height and mass.
+
+    Attributes:
+      name: of the table.
+      lengths: of segments and distances, fractions of body height.
+      masses: of segments, fractions of body mass.
+      girdle_mass: of one side of the shoulder girdle, taken from the chest, kg.
+      clavicle: distance of its inner joint from the midline, m.
+      young_adult: force of a young adult over that of the table.
+      surfaces: by name.
+      muscles: of one side, by name.
+      electrodes: by muscle of `core.vocabulary`, the share of each muscle in the signal.
+    """
+
+    name: str
+    lengths: Mapping[str, float]
+    masses: Mapping[str, float]
+    girdle_mass: float
+    clavicle: float
+    young_adult: float
+    surfaces: Mapping[str, Surface]
+    muscles: Mapping[str, Muscle]
+    electrodes: Mapping[str, Mapping[str, float]]
+
+    def group(self, name: Group) -> tuple[str, ...]:
+        """Names of the muscles of a group, in the order of the table."""
+        return tuple(muscle for muscle, is_in in self.muscles.items() if is_in.group == name)
+
+
+def names() -> list[str]:
+    """The anatomies that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@functools.cache
+def load(name: str = "simulated") -> Anatomy:
+    """Reads an anatomy.
+
+    Args:
+      name: one of `names()`, or the path of a YAML file.
+
+    Raises:
+      UserError: there is no such table, or one of its entries cannot be used.
+    """
+    path = pathlib.Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(f"anatomy {name!r}: not a YAML file, nor one of {', '.join(names())}")
+    table = strict_yaml.load(path.read_text(encoding="utf-8"), str(path))
+    try:
+        anatomy = _anatomy(table)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: {type(error).__name__} {error}; expected the fields of anatomies/"
+            "simulated.yaml"
+        ) from None
+    _check(anatomy, str(path))
+    return anatomy
+
+
+def _anatomy(table: Mapping) -> Anatomy:
+    surfaces = {
+        name: Surface(s["segment"], s["shape"], _point(s["centre"]), float(s["radius"]))
+        for name, s in table["surfaces"].items()
+    }
+    muscles = {
+        name: Muscle(
+            float(muscle["force"]),
+            tuple(Waypoint(w["segment"], _point(w["at"]), w.get("around")) for w in muscle["path"]),
+        )
+        for name, muscle in table["muscles"].items()
+    }
+    electrodes = {
+        name: {muscle: float(share) for muscle, share in shares.items()}
+        for name, shares in table["electrodes"].items()
+    }
+    return Anatomy(
+        name=str(table["name"]),
+        lengths={name: float(value) for name, value in table["lengths"].items()},
+        masses={name: float(value) for name, value in table["masses"].items()},
+        girdle_mass=float(table["girdle_mass"]),
+        clavicle=float(table["clavicle"]),
+        young_adult=float(table["young_adult"]),
+        surfaces=surfaces,
+        muscles=muscles,
+        electrodes=electrodes,
+    )
+
+
+def _point(values) -> Point:
+    x, y, z = map(float, values)
+    return x, y, z
+
+
+def _check(anatomy: Anatomy, where: str) -> None:
+    """Refuses paths that no layer can follow, and electrodes over muscles that are not there."""
+    for name, muscle in anatomy.muscles.items():
+        segments = {waypoint.segment for waypoint in muscle.path}
+        if not any(segments <= set(group) for group in GROUPS.values()):
+            raise UserError(
+                f"{where}, muscles.{name}: {sorted(segments)} are not within one of the groups "
+                f"{'; '.join(', '.join(group) for group in GROUPS.values())}"
+            )
+        if not muscle.force > 0:
+            raise UserError(f"{where}, muscles.{name}.force: must be positive, not {muscle.force}")
+        around = [i for i, waypoint in enumerate(muscle.path) if waypoint.around is not None]
+        surfaces = [str(muscle.path[i].around) for i in around]
+        unknown = [surface for surface in surfaces if surface not in anatomy.surfaces]
+        if unknown:
+            raise UserError(f"{where}, muscles.{name}: unknown surface {', '.join(unknown)}")
+        ends = {0, len(muscle.path) - 1} & set(around)
+        if len(muscle.path) < 2 or ends or any(b - a == 1 for a, b in itertools.pairwise(around)):
+            raise UserError(
+                f"{where}, muscles.{name}.path: needs a point before and after each surface"
+            )
+    for name, shares in anatomy.electrodes.items():
+        missing = [muscle for muscle in shares if muscle not in anatomy.muscles]
+        if missing:
+            raise UserError(f"{where}, electrodes.{name}: no muscle {', '.join(missing)}")
+        if abs(sum(shares.values()) - 1) > 1e-6:
+            raise UserError(f"{where}, electrodes.{name}: the shares do not add up to 1")

@@ -1,0 +1,97 @@
+"""The range of muscle lengths in daily postures, from which optimal lengths follow."""
+
+import functools
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from video2emg.physics import paths, skeleton
+from video2emg.physics import vectors as v
+from video2emg.physics.anatomy import HEIGHT, Anatomy, Group
+from video2emg.physics.skeleton import OUTWARD, Segments
+
+_POSTURES = 1000
+_RANGE = {
+    "lumbar_flexion": (-0.4, 0.9),
+    "lumbar_bend": (-0.3, 0.3),
+    "lumbar_turn": (-0.3, 0.3),
+    "thorax": (-0.2, 0.3),
+    "clavicle": (-0.1, 0.5),
+    "shoulder_abduction": (-0.2, 1.8),
+    "shoulder_flexion": (-0.8, 1.8),
+    "shoulder_turn": (-0.6, 0.6),
+    "elbow": (0, 2.5),
+    "hip_abduction": (-0.3, 0.5),
+    "hip_flexion": (-0.3, 1.9),
+    "hip_turn": (-0.4, 0.4),
+    "knee": (0, 2.2),
+    "ankle": (-0.6, 0.5),
+}  # rad
+
+
+@functools.lru_cache(maxsize=32)
+def length_range(
+    anatomy: Anatomy, group: Group
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """First and 99th percentile of muscle lengths in random postures, m, at 1.75 m height."""
+    rng = np.random.default_rng(0)
+    angle = {
+        name: rng.uniform(low, high, (2, 1, _POSTURES)).astype(np.float32)
+        for name, (low, high) in _RANGE.items()
+    }
+    with jax.ensure_compile_time_eval():
+        length = np.asarray(jax.jit(_lengths, static_argnums=(0, 1))(anatomy, group, angle))
+    return tuple(np.percentile(length, p, axis=(0, 1, 2)).astype(np.float32) for p in (1, 99))  # pyright: ignore
+
+
+def _lengths(anatomy: Anatomy, group: Group, angle: dict[str, jax.Array]) -> jax.Array:
+    height = np.full(1, HEIGHT, np.float32)
+    body = _posture(anatomy, angle)
+    axes = {
+        "trunk": skeleton.trunk_axes,
+        "arm": skeleton.arm_axes,
+        "leg": skeleton.leg_axes,
+    }[group](body)
+    return paths.muscle_paths(body, axes, group, anatomy, jax.numpy.asarray(height)).length
+
+
+def _posture(anatomy: Anatomy, angle: dict[str, jax.Array]) -> Segments:
+    """Segments of bodies in the given postures; both sides are independent."""
+    trunk = {name: angle[name][:1] for name in _RANGE}
+    about = v.about
+    pelvis = about("z", 0.0 * trunk["thorax"])
+    abdomen = (
+        about("y", trunk["lumbar_flexion"])
+        @ about("x", trunk["lumbar_bend"])
+        @ about("z", trunk["lumbar_turn"])
+    )
+    chest = abdomen @ about("y", trunk["thorax"])
+    clavicle = chest @ about("x", OUTWARD * angle["clavicle"])
+    upper = clavicle @ _ball(angle, "shoulder")
+    thigh = pelvis @ _ball(angle, "hip")
+    shank = thigh @ about("y", angle["knee"])
+    forearm = upper @ about("y", -angle["elbow"])
+    rotation = {
+        "pelvis": pelvis,
+        "abdomen": abdomen,
+        "chest": chest,
+        "head": chest,
+        "clavicle": clavicle,
+        "scapula": clavicle,
+        "upper_arm": upper,
+        "forearm": forearm,
+        "hand": forearm,
+        "thigh": thigh,
+        "shank": shank,
+        "foot": shank @ about("y", -angle["ankle"]),
+    }
+    hips = 0.0 * pelvis[..., 0]
+    return Segments(
+        rotation, skeleton.origins(rotation, hips, HEIGHT + 0.0 * hips[..., 0], anatomy)
+    )
+
+
+def _ball(angle: dict[str, jax.Array], joint: str) -> jax.Array:
+    abduction, flexion, turn = (angle[f"{joint}_{way}"] for way in ("abduction", "flexion", "turn"))
+    return v.from_vector(jax.numpy.stack([OUTWARD * abduction, -flexion, OUTWARD * turn], -1))
