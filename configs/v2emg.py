@@ -92,6 +92,14 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             contexts=6,  # filters on each side
             depth=2,
         ),
+        # Mechanics of the body as a starting point (docs/mechanics.md).
+        mechanics=dict(
+            anatomy="simulated",  # table of muscles (video2emg/physics/anatomies); "": without
+            cutoff=0.0,  # Hz, low-pass of the joints before accelerations; 0: none
+            force_error=0.3,  # relative errors of forces and moment arms, drawn in training
+            lever_error=0.2,
+            hide_pose=0.0,  # share of training examples in which only the mechanics see the pose
+        ),
         dropout=0.1,
         causal=False,  # for live video: predictions use no later frames,
         lookahead_s=0.0,  # except those of so many seconds; the output is late by this time
@@ -141,6 +149,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.train.update(steps=1500, batch_size=32)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
+        config.model.mechanics.anatomy = ""  # it looks ahead
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)

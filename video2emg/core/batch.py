@@ -125,6 +125,10 @@ FIELDS = {
     "torque_mask": Field(("T", "D"), np.bool_, "torques that are known"),
     "load": Field((), np.float32, "weight that is lifted, kg"),
     "load_mask": Field((), np.bool_, "whether it is known"),
+    "held": Field((5,), np.float32, "share of the load at each of equipment.PLACES"),
+    "held_mask": Field((), np.bool_, "whether the place of the load is known"),
+    "height": Field((), np.float32, "of the body, from the lengths of its segments, m"),
+    "height_mask": Field((), np.bool_, "whether it is known"),
     "vitals": Field((2,), np.float32, "heart and breath rate, 1/min"),
     "vitals_mask": Field((2,), np.bool_, "which are known"),
     "traits": Field((3,), np.float32, "height, m; mass, kg; sex, 1 for female"),
@@ -152,7 +156,11 @@ INPUT_FIELDS = (
     "emg_mask",
     "pose",
     "pose_mask",
-    *(name for field in ("load", "vitals", "traits") for name in (field, f"{field}_mask")),
+    *(
+        name
+        for field in ("load", "held", "height", "vitals", "traits")
+        for name in (field, f"{field}_mask")
+    ),
 )
 
 

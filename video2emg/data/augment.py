@@ -9,9 +9,12 @@ from PIL import Image
 
 from video2emg.core import vocabulary
 from video2emg.core.batch import Example, drop_inputs
+from video2emg.core.equipment import PLACES
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import INPUTS
 from video2emg.data.pose_noise import PoseNoise
+
+_MIRRORED_PLACES = np.array(vocabulary.mirror_order(PLACES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +26,9 @@ class Augmentation:
       shift: largest translation, fraction of the frame size, drawn per view.
       colour: largest relative change of brightness, contrast and channel gain.
       time: largest shift of the window against the clip, s (used where windows are read).
-      repeat: probability that the window shows the repetition several times in a row, from a random
-        instant on, as in live video of a set. Examples with labels stay as they are, because the
-        labels describe a single repetition.
+      repeat: probability that a window that is longer than its clip shows the repetition several
+        times in a row, from a random instant on, as in a set. Examples with labels stay as they
+        are, because the labels describe a single repetition.
       hide: probability of dropping each view (`views`) and each input (`INPUTS`), independently, so
         that one model works with every subset of them. A dropped input is not a target either. At
         least one view or the pose always stays.
@@ -120,6 +123,7 @@ class Mirror:
                 "side": 1 - example["side"],
                 "pose": pose,
                 "pose_mask": example["pose_mask"][:, self._joints],
+                "held": example["held"][_MIRRORED_PLACES],
                 "torque": example["torque"][:, self._dofs] * self._sign,
                 "torque_mask": example["torque_mask"][:, self._dofs],
             }
@@ -131,7 +135,7 @@ def _repeated(example: Example, rng: np.random.Generator) -> Example:
     known = example["video_mask"].any(0) if len(example["video"]) else example["pose_mask"].any(1)
     count, samples = len(known), len(example["emg"])
     recorded = np.flatnonzero(known)
-    if len(recorded) < 2 or samples % count:
+    if len(recorded) < 2 or len(recorded) == count or samples % count:
         return {}
     first, length = recorded[0], recorded[-1] + 1 - recorded[0]
     frame = first + (rng.integers(length) + np.arange(count)) % length

@@ -22,7 +22,7 @@ from video2emg.data import statics
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Mirror
 from video2emg.data.labels import Labels
-from video2emg.data.person import person_fields
+from video2emg.data.person import body_fields, person_fields
 from video2emg.data.pose_noise import PoseNoise
 
 
@@ -124,7 +124,7 @@ class Examples:
                 f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
             )
         if self.pose_noise is not None:
-            pose, pose_mask = self.pose(clip, frame_time, rng)
+            pose, pose_mask, height = self._seen_pose(clip, frame_time, rng)
         labels = {} if self.labels is None else self.labels(clip, start)
         example = labels | {
             "video": video,
@@ -140,6 +140,7 @@ class Examples:
             "index": np.int32(index),
             "start": np.float32(start),
             **person_fields(clip, start, start + window.seconds),
+            **body_fields(clip, height),
         }
         if not self.dropped:
             return example
@@ -156,6 +157,12 @@ class Examples:
         """The same clips and cache, as other cameras show them."""
         other = copy.copy(self)
         other.window = dataclasses.replace(self.window, views=tuple(views))
+        return other
+
+    def with_pose_only(self, rate: float) -> "Examples":
+        """The same clips and cache without cameras, with the pose at `rate` Hz."""
+        other = copy.copy(self)
+        other.window = dataclasses.replace(self.window, views=(), frame_rate=rate)
         return other
 
     def with_pose_noise(self, noise: PoseNoise) -> "Examples":
@@ -215,16 +222,22 @@ class Examples:
         The instants are one window: it has one heading and one scale. Joints that the source lacks,
         and instants outside its recording, are zero and masked. `rng` as in `read_window`.
         """
+        return self._seen_pose(clip, times, rng)[:2]
+
+    def _seen_pose(
+        self, clip: Clip, times: np.ndarray, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """As `pose`, with the height of the body in the unit of the clip."""
         noise = self.pose_noise
         if noise is None or len(times) < 2:
-            return self._canonical(clip, times)[:2]
+            return self._canonical(clip, times)
         rate = (len(times) - 1) / float(times[-1] - times[0])
         key = zlib.crc32(clip.clip_id.encode())
         lasting = rng or np.random.default_rng([key, 0])
         varying = rng or np.random.default_rng([key, 1, round(1e3 * times[0]) % 2**32])
         return self._canonical(
             clip, times, lambda pose: noise(clip.joints, pose, rate, varying, lasting)
-        )[:2]
+        )
 
     def _canonical(
         self,

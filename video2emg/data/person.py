@@ -4,6 +4,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from video2emg.core.clip import Clip
+from video2emg.core.equipment import PLACES, load_shares
+
+_LEAST_HEIGHT, _LARGEST_HEIGHT = 1.0, 2.3  # m
 
 
 def person_fields(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]:
@@ -15,6 +18,24 @@ def person_fields(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]
         "vitals_mask": vital_mask,
         "traits": trait,
         "traits_mask": trait_mask,
+    }
+
+
+def body_fields(clip: Clip, height: float) -> dict[str, np.ndarray]:
+    """Size of the body and place of the load, and what of it is known.
+
+    Args:
+      clip: its exercise or equipment says where the load is.
+      height: from the lengths of the segments, in the unit of the clip's pose; a height that nobody
+        has means that the unit is not the metre.
+    """
+    shares = load_shares(clip.action, str(clip.provenance.get("equipment", "")))
+    plausible = _LEAST_HEIGHT < height < _LARGEST_HEIGHT
+    return {
+        "held": np.zeros(len(PLACES), np.float32) if shares is None else shares,
+        "held_mask": np.bool_(shares is not None),
+        "height": np.float32(height if plausible else 0.0),
+        "height_mask": np.bool_(plausible),
     }
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from video2emg.core import skeleton as pose_lib
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip
+from video2emg.core.equipment import PLACES, load_shares
 from video2emg.data.person import traits
 
 GRAVITY = 9.81  # m/s²
@@ -48,31 +49,32 @@ _LUMBAR = 0.26  # place of the lumbar joint from the hips (0) to the shoulders (
 _GRIP = 0.75  # place of the grip from the wrist (0) to the fingers (1)
 _ARM, _LEG = _LIMBS[:3], _LIMBS[3:]
 
-_IN_EACH_HAND = ("dumbbell", "kettlebell")
-_SOMEWHERE = ("one_arm", "single_arm", "free_")  # names that do not say where the load is
-# Barbell exercises in which the bar lies on the shoulders, or on the hips, and not in the hands.
-_ON_SHOULDERS = ("squat", "good_morning", "lunge", "split_squat", "calf_raise")
 _BEHIND_M = 0.07  # the bar behind the line of the shoulders
-_ON_HIPS = ("hip_thrust", "glute_bridge")
 
 
 def static_torque(
-    pose: Float[np.ndarray, "P J 3"], joints: Sequence[str], action: str, load: float, mass: float
+    pose: Float[np.ndarray, "P J 3"],
+    joints: Sequence[str],
+    action: str,
+    load: float,
+    mass: float,
+    equipment: str = "",
 ) -> Float[np.ndarray, "P D"]:
     """Torques that the muscles must exert to hold each posture.
 
     Args:
       pose: m, z up, relative to any point.
       joints: their names; missing ones are replaced as by `skeleton.arrange`.
-      action: the exercise. A barbell is lifted by both arms, or lies on the body; a dumbbell is
-        held in each hand. Other names do not say where the load is.
+      action: the exercise, whose name may say where the load is (`equipment.load_shares`).
       load: kg; total for barbells, per hand for dumbbells.
       mass: of the body, kg; `ADULT_KG` if it is not finite.
+      equipment: what is lifted, if known.
 
     Returns:
       float32, N·m, in the order of `vocabulary.DOFS`; NaN if unknown.
     """
-    posture = _Posture(pose, joints, action, load, mass if np.isfinite(mass) else ADULT_KG)
+    mass = mass if np.isfinite(mass) else ADULT_KG
+    posture = _Posture(pose, joints, action, equipment, load, mass)
     torques = {"lumbar_extension": posture.lumbar()}
     for side in vocabulary.SIDES:
         torques |= {f"{side}_{name}": value for name, value in posture.arm(side).items()}
@@ -90,7 +92,8 @@ def clip_torque(
     (_, mass, _), (_, mass_known, _) = traits(clip)
     mass = float(mass) if mass_known else np.nan
     pose = np.where(mask[..., None], pose, np.nan)
-    torque = static_torque(pose, joints, clip.action, clip.load, mass)
+    equipment = str(clip.provenance.get("equipment", ""))
+    torque = static_torque(pose, joints, clip.action, clip.load, mass, equipment)
     known = np.isfinite(torque)
     return np.where(known, torque, 0), known
 
@@ -98,7 +101,7 @@ def clip_torque(
 class _Posture:
     """Centres of mass of all body segments and of the load; vectors are [P, 3] m."""
 
-    def __init__(self, pose, joints, action, load, mass):
+    def __init__(self, pose, joints, action, equipment, load, mass):
         names = ["head", *(f"{side}_{part}" for side in vocabulary.SIDES for part in _PARTS)]
         placed = pose_lib.arrange(np.asarray(pose, np.float64), joints, names)
         self.position = dict(zip(names, placed.swapaxes(0, 1), strict=True))
@@ -108,7 +111,7 @@ class _Posture:
         self.chest = _axes(self.shoulders - self.hips, left - right)
         left, right = (self.position[f"{side}_hip"] for side in vocabulary.SIDES)
         self.pelvis = _axes(self.shoulders - self.hips, left - right)
-        self._place_load(action, load)
+        self._place_load(action, equipment, load)
         every = self._above_legs() + self._limb("left", _LEG) + self._limb("right", _LEG)
         self.total = sum(kg for _, kg in every)
         self.centre = sum((place * kg for place, kg in every), np.zeros(3)) / self.total
@@ -119,23 +122,21 @@ class _Posture:
         stands = (ahead > -BEYOND_FEET_M) & (ahead < length + BEYOND_FEET_M)
         self.standing = self.known + np.where(stands, 0.0, np.nan)
 
-    def _place_load(self, action: str, load: float) -> None:
+    def _place_load(self, action: str, equipment: str, load: float) -> None:
         """Puts the load into the hands or onto the trunk.
 
         Sets `known` to zero, or to NaN if the place of the load is unknown. It is added to every
         torque that depends on the load.
         """
-        barbell, load_known = "barbell" in action, np.isfinite(load)
-        placed = barbell or any(name in action for name in _IN_EACH_HAND)
-        placed = placed and not any(name in action for name in _SOMEWHERE)
-        self.known = 0.0 if load_known and placed else np.nan
-        load = load if load_known else 0.0
-        on_hips = barbell and action.endswith(_ON_HIPS)
-        self.on_trunk: list[tuple[np.ndarray, float]] = []
-        self.in_hands = load / 2 if barbell else load  # kg per hand
-        if on_hips or (barbell and action.endswith(_ON_SHOULDERS)):
-            back = self.shoulders - _BEHIND_M * self.chest[:, 0]
-            self.in_hands, self.on_trunk = 0.0, [(self.hips if on_hips else back, load)]
+        shares = load_shares(action, equipment)
+        load_known = np.isfinite(load) or (shares is not None and not shares.any())
+        self.known = 0.0 if load_known and shares is not None else np.nan
+        kg = np.zeros(len(PLACES)) if shares is None else shares * np.nan_to_num(load)
+        held = dict(zip(PLACES, map(float, kg), strict=True))
+        back = self.shoulders - _BEHIND_M * self.chest[:, 0]
+        places = (("back", back), ("hips", self.hips))
+        self.on_trunk = [(place, held[name]) for name, place in places if held[name]]
+        self.in_hand = {side: held[f"{side}_hand"] for side in vocabulary.SIDES}
 
     def _middle(self, part: str) -> np.ndarray:
         return (self.position[f"left_{part}"] + self.position[f"right_{part}"]) / 2
@@ -151,7 +152,7 @@ class _Posture:
     def _arm(self, side: str) -> list[tuple[np.ndarray, float]]:
         wrist, hand = self.position[f"{side}_wrist"], self.position[f"{side}_hand"]
         grip = wrist + _GRIP * (hand - wrist)
-        return [*self._limb(side, _ARM), (grip, self.in_hands)]
+        return [*self._limb(side, _ARM), (grip, self.in_hand[side])]
 
     def _above_legs(self, from_pelvis: bool = True) -> list[tuple[np.ndarray, float]]:
         weights = [weight for side in vocabulary.SIDES for weight in self._arm(side)]

@@ -219,6 +219,43 @@ class Kinematic(Baseline):
         return out
 
 
+class Physics(Baseline):
+    """Mechanics of the pose with nothing fitted: joint torques, shared between the muscles.
+
+    It is told the pose, where the load is and how heavy, and nothing of any EMG. Where the muscle's
+    joints are unknown, or its anatomy lacks it, the muscle's training mean is predicted.
+    """
+
+    name = "physics"
+
+    def fit(self, train: Sequence[ClipSeries]) -> "Baseline":
+        """Fits what is predicted where mechanics know nothing."""
+        self._mean = TrainMean()
+        self._mean.fit(train)
+        return self
+
+    def predict(self, series: ClipSeries) -> Float[np.ndarray, "N C"]:
+        """Excitation of the muscles under each electrode, as a fraction of the maximum."""
+        level = constant(series, [self._mean.level(name) for name in series.muscles])
+        values = (series.mechanics or {}).get(self.name)
+        if values is None:
+            self._fall_back_for(series, "has no mechanics")
+            return level
+        return np.where(np.isfinite(values), values, level).astype(np.float32)
+
+
+class PhysicsTypicalLoad(Physics):
+    """`physics` that is not told how heavy the load is: typical of the equipment."""
+
+    name = "physics_typical_load"
+
+
+class PhysicsOtherAnatomy(Physics):
+    """`physics` with an anatomy that is not the simulator's."""
+
+    name = "physics_other_anatomy"
+
+
 class NearestNeighbour(Baseline):
     """The envelopes of the training repetition whose video descriptor is nearest, by phase.
 
@@ -293,6 +330,9 @@ REGISTRY: Mapping[str, type[Baseline]] = {
         Clock,
         Kinematic,
         Template,
+        Physics,
+        PhysicsTypicalLoad,
+        PhysicsOtherAnatomy,
         NearestNeighbour,
         SubjectMean,
     )
@@ -308,7 +348,7 @@ def predict_baselines(
       train: training series.
       test: series of other subjects.
       names: which of `REGISTRY`; by default all that the data allow (`nearest_neighbour` needs
-        descriptors, `kinematic` joint angles, `clock` windows).
+        descriptors, `kinematic` joint angles, `clock` windows, `physics` mechanics).
 
     Returns:
       name -> list of [N, C], parallel to `test`.
@@ -323,6 +363,10 @@ def predict_baselines(
             and any(clip.repetitions for clip in train),
             Kinematic.name: any(clip.angles is not None for clip in train),
             Clock.name: all(clip.starts is not None for clip in clips),
+            **{
+                kind.name: any(kind.name in (clip.mechanics or {}) for clip in test)
+                for kind in (Physics, PhysicsTypicalLoad, PhysicsOtherAnatomy)
+            },
         }
         names = [name for name in REGISTRY if possible.get(name, True)]
     unknown = sorted(set(names) - REGISTRY.keys())

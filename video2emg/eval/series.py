@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -39,6 +39,7 @@ class ClipSeries:
         None if there are none.
       window: length of these windows, s.
       angles: [N, A], `joint_angles.ANGLES` in degrees, NaN where unknown; None without a pose.
+      mechanics: [N, C] by name, what mechanics predict, NaN where they know nothing; None without.
       descriptor: [R, K], a fixed-length summary of the video of each repetition for the
         nearest-neighbour baseline; None if there is none.
     """
@@ -57,6 +58,7 @@ class ClipSeries:
     starts: Float[np.ndarray, " W"] | None = None
     window: float = float("nan")
     angles: Float[np.ndarray, "N A"] | None = None
+    mechanics: Mapping[str, Float[np.ndarray, "N C"]] | None = None
     descriptor: Float[np.ndarray, "R K"] | None = None
 
     def __post_init__(self) -> None:

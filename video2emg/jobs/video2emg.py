@@ -21,6 +21,7 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import baselines, comparison, forward, intervals, results, scores
 from video2emg.eval import evaluate as evaluate_lib
 from video2emg.eval.baselines import Template
+from video2emg.eval.mechanics import with_mechanics
 from video2emg.eval.series import ClipSeries
 from video2emg.jobs import Options, Row
 from video2emg.models.finetune import Model
@@ -46,6 +47,9 @@ _TRIVIAL = {
     "clock": "exercise, time in the window",
     "kinematic": "pose",
     "template": "exercise, phase",
+    "physics": "pose, load",
+    "physics_typical_load": "pose, equipment",
+    "physics_other_anatomy": "pose, load",
     "subject_mean": "test EMG",
     "nearest_neighbour": "video",
 }
@@ -304,6 +308,7 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
 def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluation:
     """Predicts the clips of a split and scores them beside the baselines."""
     series = evaluate_lib.series_of(examples, descriptors=True, angles=True)
+    series = with_mechanics(series, examples, task.config.eval.batch_size, task.mesh)
     predictions = task.predict(params, examples)
     tables = results.tables(task.train_series, series, predictions[0])
     part = results.evaluate(tables, {train.subject for train in task.train_series})

@@ -12,12 +12,14 @@ from video2emg.core.errors import UserError
 from video2emg.models import auxiliary, encoders
 from video2emg.models.blocks import REMAT
 from video2emg.models.encoders import Encoder
+from video2emg.models.mechanics_prior import MechanicsPrior
 from video2emg.models.pose_network import PoseNetwork
 from video2emg.models.published import pose_to_emg
 from video2emg.models.published.i3d import I3D
 from video2emg.models.published.videoprism import VideoPrism
 from video2emg.models.published.vit import VideoMAE, ViT
 from video2emg.models.video2emg import Video2EMG
+from video2emg.physics import anatomy
 
 ENCODERS = {
     "cnn": encoders.FrameCNN,
@@ -73,6 +75,8 @@ def build(
     return Video2EMG(
         encoder=encoder,
         pose_network=_build_pose_network(config, tuple(joints) if has_pose else (), frame_rate),
+        mechanics=_build_mechanics(config, tuple(joints) if has_pose else (), frame_rate, emg_rate),
+        hide_pose=config.mechanics.hide_pose,
         dim=config.dim,
         heads=config.heads,
         layers=config.layers,
@@ -142,6 +146,31 @@ def _build_pose_network(config: Config, joints: tuple[str, ...], frame_rate: flo
         delay=delay,
         ahead=ahead,
         **config.pose_network,
+    )
+
+
+def _build_mechanics(
+    config: Config, joints: tuple[str, ...], frame_rate: float, emg_rate: float
+) -> MechanicsPrior | None:
+    """Mechanics of the pose, if `config.mechanics.anatomy` names one and there is a pose."""
+    settings = {name: value for name, value in config.mechanics.items() if name != "hide_pose"}
+    if not settings["anatomy"]:
+        return None
+    anatomy.load(settings["anatomy"])
+    if config.causal:
+        raise UserError(
+            "config.model.mechanics.anatomy: mechanics look ahead, which a causal model cannot; "
+            "set it to ''"
+        )
+    if not joints:
+        return None
+    return MechanicsPrior(
+        joints=joints,
+        frame_rate=frame_rate,
+        rate=config.pose_network.rate,
+        emg_rate=emg_rate,
+        load="load" in config.extra_inputs,
+        **settings,
     )
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from video2emg.core import vocabulary
 from video2emg.models.blocks import MLP, Dtype
+from video2emg.models.mechanics_prior import Prior
 
 # Values for each side at the times of the frames or at the instants, and which are known.
 Frames = tuple[Float[Array, "B S K F"], Bool[Array, "B #S K #F"]]
@@ -171,6 +172,7 @@ class PoseNetwork(nn.Module):
         known: Bool[Array, "B T J"],
         video: Frames | None = None,
         constant: Float[Array, "B D"] | None = None,
+        prior: Prior | None = None,
         *,
         train: bool,
     ) -> Float[Array, "B S I D"]:
@@ -181,6 +183,7 @@ class PoseNetwork(nn.Module):
           known: which joints are known.
           video: features of the video; K divides T.
           constant: features of the whole window, e.g. of the load.
+          prior: what mechanics expects.
           train: whether dropout is active.
         """
         frames = pose.shape[1]
@@ -192,6 +195,8 @@ class PoseNetwork(nn.Module):
                 frames // stride, self.frame_rate / stride, instants, self.rate, self.delay
             )
             signals.append(resample(video, weight))
+        if prior is not None:
+            signals.append((prior.features, prior.known))
         parts = [part for values, known in signals for part in (values, known)]
         sides = (pose.shape[0], len(vocabulary.SIDES), instants)
         x = [jnp.broadcast_to(part, (*sides, part.shape[-1])) for part in parts]

@@ -16,6 +16,7 @@ from video2emg.core import vocabulary
 from video2emg.models.auxiliary import AuxiliaryInputs
 from video2emg.models.blocks import Block, Dtype
 from video2emg.models.encoders import Encoder
+from video2emg.models.mechanics_prior import MechanicsPrior, Prior, start
 from video2emg.models.moment_arms import MomentArms
 from video2emg.models.outputs import Outputs
 from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
@@ -36,6 +37,9 @@ class MuscleReadout(nn.Module):
       samples: EMG samples per instant of the features.
       predicted_mae: whether the mean absolute error of the EMG is predicted too.
       output_scale: initial value of the learned scale of the output.
+
+    With a prior of mechanics, the output starts there: a learned trust decides, at each instant and
+    for each muscle, how much of the prior remains.
     """
 
     samples: int
@@ -44,7 +48,11 @@ class MuscleReadout(nn.Module):
 
     @nn.compact
     def __call__(
-        self, features: Float[Array, "B S I D"], muscle: Int[Array, "B M"], side: Int[Array, "B M"]
+        self,
+        features: Float[Array, "B S I D"],
+        muscle: Int[Array, "B M"],
+        side: Int[Array, "B M"],
+        prior: Prior | None = None,
     ) -> tuple[Float[Array, "B N M"], Float[Array, "B N M"] | None]:
         """Reads the EMG of each (muscle, side) pair.
 
@@ -52,6 +60,7 @@ class MuscleReadout(nn.Module):
           features: of the left and of the right side.
           muscle: index in `vocabulary.MUSCLES`.
           side: index in `vocabulary.SIDES`.
+          prior: what mechanics expects.
 
         Returns:
           The EMG, N = I · `samples`, and its expected mean absolute error if that is predicted.
@@ -61,22 +70,43 @@ class MuscleReadout(nn.Module):
         channel = side * vocabulary.ROOM_MUSCLES + muscle
         chosen = jax.nn.one_hot(channel, len(vocabulary.SIDES) * vocabulary.ROOM_MUSCLES)
         scale = self.param("output_scale", nn.initializers.constant(self.output_scale), ())
-        emg = scale * self._signal("samples", features, chosen)
+        level = self._level("samples", features, chosen)
+        if prior is not None:
+            level = level + self._start(prior, features, chosen, scale)
+        emg = scale * nn.softplus(level)
         if not self.predicted_mae:
             return emg, None
         # No gradient to the rest of the model: predicting the error must not change the EMG.
         features = jax.lax.stop_gradient(features)
-        return emg, 0.1 * self._signal("predicted_mae", features, chosen) + 1e-3
+        return emg, 0.1 * nn.softplus(self._level("predicted_mae", features, chosen)) + 1e-3
 
-    def _signal(
+    def _start(
+        self,
+        prior: Prior,
+        features: Float[Array, "B S I D"],
+        chosen: Float[Array, "B M C"],
+        scale: Float[Array, ""],
+    ) -> Float[Array, "B N M"]:
+        """The level of the prior, as far as it is trusted; all of it before training."""
+        rows = nn.Dense(vocabulary.ROOM_MUSCLES, kernel_init=nn.initializers.zeros, name="trust")(
+            features
+        )
+        rows = jnp.repeat(jnp.clip(1 + rows, 0.0, 1.5), self.samples, 2)
+        level = jnp.where(prior.trusted, start(prior.excitation, scale), 0.0)
+        missing = vocabulary.ROOM_MUSCLES - level.shape[-1]
+        level = jnp.pad(level, ((0, 0), (0, 0), (0, 0), (0, missing)))
+        level = level * rows.transpose(0, 2, 1, 3)
+        return jnp.einsum("bnc,bmc->bnm", level.reshape(*level.shape[:2], -1), chosen)
+
+    def _level(
         self, name: str, features: Float[Array, "B S I D"], chosen: Float[Array, "B M C"]
     ) -> Float[Array, "B N M"]:
-        """Positive samples of the chosen channels, out of the C = S · `ROOM_MUSCLES` possible."""
+        """Samples of the chosen channels, out of the C = S · `ROOM_MUSCLES` possible."""
         b, s, i, _ = features.shape
         y = nn.Dense(vocabulary.ROOM_MUSCLES * self.samples, name=name)(features)
         y = y.reshape(b, s, i, vocabulary.ROOM_MUSCLES, self.samples).transpose(0, 2, 4, 1, 3)
         y = y.reshape(b, i * self.samples, s * vocabulary.ROOM_MUSCLES)
-        return nn.softplus(jnp.einsum("bnc,bmc->bnm", y, chosen))
+        return jnp.einsum("bnc,bmc->bnm", y, chosen)
 
 
 class Video2EMG(nn.Module):
@@ -85,6 +115,9 @@ class Video2EMG(nn.Module):
     Attributes:
       encoder: a module of `build.ENCODERS`, shared by all views; None if the pose is the input.
       pose_network: makes features of the pose and of the tokens.
+      mechanics: what the muscles must do by mechanics, see `mechanics_prior`; None: without.
+      hide_pose: share of the training examples in which only the mechanics see the pose, so that
+        the model can do without its own reading of a pose that is novel.
       dim, heads, layers: of the transformer over the tokens of all views and times.
       frame_rate, emg_rate: of the window, Hz.
       dofs: names of the joint torques that are predicted.
@@ -106,6 +139,8 @@ class Video2EMG(nn.Module):
 
     encoder: Encoder | None
     pose_network: PoseNetwork
+    mechanics: MechanicsPrior | None
+    hide_pose: float
     dim: int
     heads: int
     layers: int
@@ -151,7 +186,11 @@ class Video2EMG(nn.Module):
             pose, known = self._best_pose(predictions.get("pose"), arrays, train=train)
             video = self._of_sides(tokens, mirror)
         constant = self._constant(arrays, train=train)
-        features = self.pose_network(pose, known, video, constant, train=train)
+        prior = None
+        if self.mechanics is not None:
+            prior = self.mechanics(pose, known, arrays, train=train)
+            known = self._shown(known, train=train)
+        features = self.pose_network(pose, known, video, constant, prior, train=train)
         frames = pose.shape[1]
         at_frames = features[:, :, np.arange(frames) * features.shape[2] // frames]
         if self.encoder is None:
@@ -165,7 +204,7 @@ class Video2EMG(nn.Module):
             samples=round(self.emg_rate / self.pose_network.rate),
             predicted_mae=self.predicted_mae,
             name="decoder",
-        )(features, arrays["muscle"], arrays["side"])
+        )(features, arrays["muscle"], arrays["side"], prior)
         if self.moment_arms:
             predictions["explained"] = self._explained(emg, arrays, frames)
         return Outputs(emg=emg, predicted_mae=predicted_mae, **predictions), tensors
@@ -274,6 +313,13 @@ class Video2EMG(nn.Module):
         else:
             return pose, known
         return jnp.where(given[..., None], batch["pose"], pose), known | given
+
+    def _shown(self, known: Bool[Array, "B T J"], *, train: bool) -> Bool[Array, "B T J"]:
+        """Joints that the pose network may see."""
+        if not (train and self.hide_pose):
+            return known
+        hidden = jax.random.bernoulli(self.make_rng("dropout"), self.hide_pose, (len(known), 1, 1))
+        return known & ~hidden
 
     def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Frames:
         """Features of the video for the left and for the right side."""

@@ -21,8 +21,6 @@ from video2emg.physics.skeleton import Axes, Segments
 from video2emg.physics.vectors import AnyArray
 
 GRAVITY = 9.81  # m/s²
-# Where a load can be, in the order of `held`.
-PLACES = ("left_hand", "right_hand", "back", "hips", "feet")
 _GRIP = 0.75  # of the hand's length
 _BEHIND, _IN_FRONT = -0.105, 0.105  # m, of a bar on the back and on the hips, from the midline
 _DUMBBELL = 0.08  # m, from the grip to each head, along the x axis of the hand
@@ -102,7 +100,7 @@ def inverse_dynamics(
       accelerate: takes T positions to the accelerations at the K instants, 1/s².
       height: of the body, m.
       mass: of the body, kg.
-      held: load at each of `PLACES`, kg.
+      held: load at each of `core.equipment.PLACES`, kg.
       anatomy: proportions of the segments.
     """
     gravity = jnp.array([0.0, 0.0, GRAVITY])

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from video2emg.core import skeleton as skeletons
 from video2emg.core import vocabulary
 from video2emg.core.body_frame import HEIGHT
+from video2emg.core.equipment import PLACES
 from video2emg.core.errors import UserError
 from video2emg.physics import anatomy as anatomies
 from video2emg.physics import dynamics, paths, skeleton
@@ -105,9 +106,7 @@ class Mechanics:
                 f"mechanics: {self.muscle_rate:g} Hz of the muscles does not divide the pose's "
                 f"{self.rate:g} Hz"
             )
-        needed = {f"{side}_{p}" for side in vocabulary.SIDES for g in _NEEDS.values() for p in g}
-        missing = sorted(needed - set(self.joints))
-        if missing:
+        if missing := missing_joints(self.joints):
             raise UserError(f"mechanics: joints that make no body; missing {', '.join(missing)}")
 
     def __call__(
@@ -127,14 +126,14 @@ class Mechanics:
           known: joints that are known.
           height: of the body, m.
           mass: of the body, kg; by default that of `BMI`.
-          held: load at each of `dynamics.PLACES`, kg; none by default.
+          held: load at each of `equipment.PLACES`, kg; none by default.
           strength: factor on all forces; by default that of the mass.
           key: for errors of forces and moment arms, the same on both sides.
         """
         anatomy = anatomies.load(self.anatomy)
         pose, known, height = jnp.asarray(pose), jnp.asarray(known), jnp.asarray(height)
         mass = BMI * height**2 if mass is None else jnp.asarray(mass)
-        nothing = jnp.zeros((len(pose), len(dynamics.PLACES)))
+        nothing = jnp.zeros((len(pose), len(PLACES)))
         held = nothing if held is None else jnp.asarray(held)
         strength = STRENGTH * (mass / 75) ** 0.67 if strength is None else strength
         joints = self._joints(pose, known, height)
@@ -233,6 +232,12 @@ class Mechanics:
         """
         weights = lead_interpolation(excitation.shape[1], self.muscle_rate, count, rate)
         return jnp.einsum("nk,bk...->bn...", weights, excitation)
+
+
+def missing_joints(joints: Sequence[str]) -> list[str]:
+    """Joints without which there is no body; `core.skeleton` replaces the others."""
+    needed = {f"{side}_{p}" for side in vocabulary.SIDES for g in _NEEDS.values() for p in g}
+    return sorted(needed - set(joints))
 
 
 def _standing() -> Float[np.ndarray, "N 3"]:

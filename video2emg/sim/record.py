@@ -61,6 +61,7 @@ class Performance:
     Attributes:
       tempo: when its repetitions happen.
       load: lifted, kg.
+      equipment: what is lifted, and on which side.
       errors: severity by name, of each repetition.
       lifter: the model, with the muscle strength of a rested body.
       qpos: [T, Q] its coordinates at `POSE_RATE`.
@@ -77,6 +78,7 @@ class Performance:
 
     tempo: Tempo
     load: float
+    equipment: str
     errors: tuple[Mapping[str, float], ...]
     lifter: body.Lifter
     qpos: np.ndarray
@@ -167,6 +169,7 @@ def perform(
     return Performance(
         tempo=tempo,
         load=load,
+        equipment=equipment,
         errors=tuple(errors),
         lifter=lifter,
         qpos=qpos,
@@ -470,6 +473,7 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
         "gain_mv": [semg.electrode(subject, c).gain for c in performance.channels],
         "prime_muscles": exercise.muscles,
         "family": exercise.family or exercise.name,
+        "equipment": performance.equipment,
         "time_in_set_s": trial.time_in_set,
         "force_lost": _force_lost(performance),
         "racked": performance.tempo.racked,

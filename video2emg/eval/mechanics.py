@@ -1,0 +1,74 @@
+"""What mechanics alone predict for the clips of a split: the `physics` baselines."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from video2emg.data.examples import Examples
+from video2emg.eval import baselines
+from video2emg.eval.evaluate import predict
+from video2emg.eval.series import ClipSeries
+from video2emg.models.mechanics_prior import MechanicsOnly, MechanicsPrior
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.physics.mechanics import LEAST_RATE, missing_joints
+
+# Baseline: anatomy, and whether the load is told.
+_KINDS: dict[str, tuple[str, bool]] = {
+    baselines.Physics.name: ("simulated", True),
+    baselines.PhysicsTypicalLoad.name: ("simulated", False),
+    baselines.PhysicsOtherAnatomy.name: ("literature", True),
+}
+
+
+def with_mechanics(
+    series: Sequence[ClipSeries], examples: Examples, batch: int, mesh: jax.sharding.Mesh
+) -> list[ClipSeries]:
+    """The series with what mechanics predict from the pose of each clip.
+
+    Args:
+      series: of the clips of `examples`.
+      examples: the split; without a pose that makes a body the series stay as they are.
+      batch: windows at a time; a multiple of the number of devices.
+      mesh: the devices.
+    """
+    window = examples.window
+    if missing_joints(window.joints) or not any(
+        len(examples.clip(i).pose_time) for i in range(len(examples))
+    ):
+        return list(series)
+    posed = examples.with_pose_only(LEAST_RATE)
+    predictions = {
+        name: _predict(posed, anatomy, told, batch, mesh)
+        for name, (anatomy, told) in _KINDS.items()
+    }
+    return [
+        dataclasses.replace(one, mechanics={name: p[i] for name, p in predictions.items()})
+        for i, one in enumerate(series)
+    ]
+
+
+def _predict(
+    examples: Examples, anatomy: str, told: bool, batch: int, mesh: jax.sharding.Mesh
+) -> list[np.ndarray]:
+    window = examples.window
+    model = MechanicsOnly(
+        MechanicsPrior(
+            joints=window.joints,
+            frame_rate=window.frame_rate,
+            rate=window.frame_rate / 2,
+            emg_rate=window.emg_rate,
+            load=told,
+            anatomy=anatomy,
+            cutoff=0.0,
+            force_error=0.0,
+            lever_error=0.0,
+        )
+    )
+
+    def forward(_, batch):
+        return model.apply({}, batch)
+
+    step = jax.jit(forward, out_shardings=mesh_lib.replicated(mesh))
+    return predict(step, {}, examples, batch, mesh)

@@ -1,0 +1,198 @@
+"""The muscle excitations that mechanics expects, as input and starting point of the model.
+
+Axes as in `pose_network`: S sides, T frames, I instants, N EMG samples, E muscles.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from scipy import interpolate
+
+from video2emg.core import vocabulary
+from video2emg.core.body_frame import HEIGHT
+from video2emg.models.outputs import Outputs
+from video2emg.physics import anatomy as anatomies
+from video2emg.physics.mechanics import LEAST_RATE, Mechanics
+
+# kg, where the load is unknown: of a dumbbell in each hand, and of a barbell.
+TYPICAL_DUMBBELL, TYPICAL_BARBELL = 6.0, 30.0
+_LEAST = 0.005  # excitation below which nothing is told apart
+_MUSCLE_RATE = 12.5  # Hz
+
+
+class Prior(NamedTuple):
+    """What mechanics expects.
+
+    Attributes:
+      excitation: [B, N, S, E] 0-1, at the EMG rate.
+      features: [B, S, I, F] the same at the instants of the pose network, own side first.
+      known: [B, S, I, 1] whether anything is known.
+      trusted: [B, N, S, E] whether the muscle's joints are known.
+    """
+
+    excitation: Float[Array, "B N S E"]
+    features: Float[Array, "B S I F"]
+    known: Bool[Array, "B S I 1"]
+    trusted: Bool[Array, "B N S E"]
+
+
+class MechanicsPrior(nn.Module):
+    """Mechanics of the pose; it has no parameters.
+
+    Attributes:
+      joints: names of the J joints.
+      frame_rate: of the pose, Hz; a slower one is interpolated.
+      rate: of the instants, Hz.
+      emg_rate: Hz.
+      load: whether the model is told the load.
+      anatomy: name of an anatomy, or the path of its table.
+      cutoff: low-pass of the positions, Hz; 0 for none.
+      force_error, lever_error: relative errors of forces and moment arms in training.
+    """
+
+    joints: Sequence[str]
+    frame_rate: float
+    rate: float
+    emg_rate: float
+    load: bool
+    anatomy: str
+    cutoff: float
+    force_error: float
+    lever_error: float
+
+    def __call__(
+        self,
+        pose: Float[Array, "B T J 3"],
+        known: Bool[Array, "B T J"],
+        batch: Mapping[str, jax.Array],
+        *,
+        train: bool,
+    ) -> Prior:
+        """Computes the prior.
+
+        Args:
+          pose: in the canonical frame, m of a body of `HEIGHT`.
+          known: joints that are known.
+          batch: the fields load, held, height and traits, and their masks.
+          train: whether forces and moment arms have random errors.
+        """
+        frames = pose.shape[1]
+        faster = max(1, -(-int(LEAST_RATE) // round(self.frame_rate)))
+        if faster > 1:
+            pose = jnp.einsum("ut,btjx->bujx", _finer(frames, faster), pose)
+            known = jnp.repeat(known, faster, 1)
+        rate = self.frame_rate * faster
+        layers = Mechanics(
+            tuple(self.joints),
+            rate=rate,
+            muscle_rate=_MUSCLE_RATE if rate % _MUSCLE_RATE == 0 else rate,
+            cutoff=self.cutoff,
+            anatomy=self.anatomy,
+            force_error=self.force_error,
+            lever_error=self.lever_error,
+        )
+        height, mass, held = body_and_load(batch, told=self.load)
+        errors = train and (self.force_error or self.lever_error)
+        solution = layers(
+            pose * (height / HEIGHT)[:, None, None, None],
+            known,
+            height,
+            mass,
+            held,
+            key=self.make_rng("dropout") if errors else None,
+        )
+        seconds = frames / self.frame_rate
+        instants, samples = round(seconds * self.rate), round(seconds * self.emg_rate)
+        near = layers.sample(solution.excitation, instants, self.rate)
+        trusted = layers.sample(solution.known.astype(jnp.float32), samples, self.emg_rate)
+        at_instants = layers.sample(solution.known.astype(jnp.float32), instants, self.rate)
+        residual = layers.sample(solution.residual, instants, self.rate)
+        return Prior(
+            layers.sample(solution.excitation, samples, self.emg_rate),
+            _features(near, residual, batch, np.array(_muscles(self.anatomy))),
+            jnp.moveaxis((at_instants > 0.5).any(-1), 1, 2)[..., None],
+            trusted > 0.5,
+        )
+
+
+class MechanicsOnly(nn.Module):
+    """Mechanics as a Video→EMG model that is not trained; NaN where nothing is known.
+
+    Attributes:
+      prior: the mechanics.
+    """
+
+    prior: MechanicsPrior
+
+    @nn.compact
+    def __call__(
+        self, batch: Mapping[str, jax.typing.ArrayLike], *, train: bool = False
+    ) -> Outputs:
+        """Predicts the EMG of the channels of a batch from its pose."""
+        arrays = {name: jnp.asarray(value) for name, value in batch.items()}
+        prior = self.prior(arrays["pose"], arrays["pose_mask"], arrays, train=train)
+        values = jnp.where(prior.trusted, prior.excitation, jnp.nan)
+        batch_row = jnp.arange(len(values))[:, None]
+        emg = values[batch_row, :, arrays["side"], arrays["muscle"]]
+        return Outputs(emg=jnp.moveaxis(emg, 1, 2))
+
+
+def body_and_load(
+    batch: Mapping[str, jax.Array], *, told: bool
+) -> tuple[Float[Array, " B"], Float[Array, " B"], Float[Array, "B 5"]]:
+    """Height (m) and mass (kg) of the body, and the load at each place (kg).
+
+    The height is that of the joints, else what was told, else `HEIGHT`. The mass is what was told,
+    else that of an average build. The load is what was told, else typical of the equipment.
+    """
+    traits, known = batch["traits"], batch["traits_mask"]
+    height = jnp.where(known[:, 0], traits[:, 0], HEIGHT)
+    height = jnp.where(batch["height_mask"], batch["height"], height)
+    height = jnp.clip(height, 1.2, 2.2)
+    mass = jnp.where(known[:, 1], traits[:, 1], 23.7 * height**2)
+    shares = jnp.where(batch["held_mask"][:, None], batch["held"], 0.0)
+    single = shares.max(-1) < 0.75  # half of a barbell in each hand
+    on_trunk = shares[:, 2:].any(-1)
+    typical = jnp.where(single | on_trunk, TYPICAL_BARBELL, TYPICAL_DUMBBELL)
+    load = jnp.where(batch["load_mask"] & told, batch["load"], typical)
+    return height, jnp.clip(mass, 30.0, 180.0), shares * load[:, None]
+
+
+def start(excitation: Float[Array, "*A"], scale: Float[Array, ""]) -> Float[Array, "*A"]:
+    """The value before the output `scale · softplus` that gives an excitation."""
+    value = jnp.maximum(excitation, _LEAST) / scale
+    return value + jnp.log(-jnp.expm1(-value))
+
+
+def _features(
+    excitation: jax.Array, residual: jax.Array, batch: Mapping[str, jax.Array], muscles: np.ndarray
+) -> Float[Array, "B S I F"]:
+    """Excitations of the own and of the other side, their logarithms, and how far to trust them."""
+    values = jnp.moveaxis(excitation[..., muscles], 1, 2)
+    both = jnp.concatenate([values, values[:, ::-1]], -1)
+    shape = (*both.shape[:3], 1)
+    told = jnp.stack([batch["load_mask"], batch["held_mask"]], -1).astype(jnp.float32)
+    parts = [
+        3 * both,
+        jnp.log(both + 0.01) / 3 + 1,
+        jnp.broadcast_to(jnp.minimum(10 * residual, 2.0)[:, None, :, None], shape),
+        jnp.broadcast_to(told[:, None, None], (*shape[:3], 2)),
+    ]
+    return jnp.concatenate(parts, -1)
+
+
+def _muscles(anatomy: str) -> list[int]:
+    """Indices of the muscles that the anatomy knows."""
+    electrodes = anatomies.load(anatomy).electrodes
+    return [i for i, name in enumerate(vocabulary.MUSCLES) if name in electrodes]
+
+
+def _finer(frames: int, times: int) -> Float[np.ndarray, "U T"]:
+    """Weights of T frames in values at `times` their rate: cubic splines, constant at the end."""
+    clock = np.minimum(np.arange(frames * times) / times, frames - 1)
+    return interpolate.CubicSpline(np.arange(frames), np.eye(frames))(clock).astype(np.float32)
