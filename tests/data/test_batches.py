@@ -105,5 +105,6 @@ def test_training_windows_start_anywhere_in_a_set():
 
 
 def test_too_large_a_batch_is_refused(clips):
-    with pytest.raises(UserError, match="batch_size"):
-        train_batches(examples(clips), NO_AUGMENTATION, batch=13, seed=0)
+    for field in ("config.train.batch_size", "config.eval.batch_size"):
+        with pytest.raises(UserError, match=f"{field} 13 is larger than the training split"):
+            train_batches(examples(clips), NO_AUGMENTATION, batch=13, seed=0, field=field)

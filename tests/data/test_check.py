@@ -205,7 +205,7 @@ def test_hum_is_the_share_of_power_at_the_mains():
 def test_the_command_writes_table_file_and_pictures(tmp_path, capsys, monkeypatch):
     clip, _ = with_defect("flat")
     monkeypatch.setattr(store, "source_clips", lambda *_: {"train": [clean(1), clip]})
-    assert check_data.run(check_data.Options("some/thing", out=str(tmp_path))) == 1
+    assert check_data.run(check_data.Options("gymsim/tiny", out=str(tmp_path))) == 1
     assert "error   flat" in capsys.readouterr().out
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.json", f"{clip.clip_id}.png"}

@@ -13,8 +13,10 @@ from configs import v2emg
 from tests.conftest import make_clip
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
-from video2emg.data import store
+from video2emg.data import check, export, store
 from video2emg.data.datasets.flex import Builder, layout
+from video2emg.data.datasets.flex.load import load_clip
+from video2emg.data.datasets.flex.people import read_subjects
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.repetitions import cut
 from video2emg.data.select import Montage
@@ -68,6 +70,7 @@ def test_written_clips_are_read_again(exported):
         again = clips[clip.subject, clip.action]
         np.testing.assert_array_equal(again.emg, clip.emg)
         assert again.muscles == clip.muscles and again.emg_rate == clip.emg_rate
+        assert again.emg_unit == clip.emg_unit == "mV" and again.views == clip.views
         assert again.load == clip.load and again.score == pytest.approx(clip.score)
         assert again.joints == vocabulary.FLEX_21
         # 103 rows over the clip: a pose in between may differ by what moves within a row.
@@ -146,6 +149,12 @@ def test_two_columns_are_one_muscle_left_and_right(tree):
         ("flex.yaml", "muscles: {A01: [left_tongue]}", r"flex\.yaml, muscles, A01: unknown"),
         ("subjects.csv", "action,sample,subject\nA01,1,x\n", r"23 samples have no row"),
         ("subjects.csv", "who\nx\n", r"subjects\.csv: expected the columns"),
+        ("flex.yaml", "frame_rate: -60", r"flex\.yaml, frame_rate: -60"),
+        ("flex.yaml", "emg_kind: rms", r"flex\.yaml, emg_kind: 'rms' is not raw or envelope"),
+        ("flex.yaml", "pose_axes: x y", r"flex\.yaml, pose_axes: 'x y': expected the file's axes"),
+        ("flex.yaml", "actions: {A1: squat}", r"flex\.yaml, actions: 'A1' is not a code"),
+        ("flex.yaml", "muscles: {A1: [left_soleus]}", r"flex\.yaml, muscles: 'A1' is not a code"),
+        ("flex.yaml", "views: {View-1: a, View-2: a}", "views: two folders have the same name"),
     ],
 )
 def test_wrong_files_are_named(tree, path, content, message):
@@ -185,3 +194,320 @@ def test_clips_that_do_not_fit_the_layout_are_refused(tmp_path):
     )
     with pytest.raises(UserError, match="1 EMG channels"):
         to_flex({"train": [one_channel]}, tmp_path / "new")
+
+
+# The columns of EMG.csv that the authors' code reads for the left and for the right side. It takes
+# the largest mean |EMG| of the columns of a side (datasets/SevenPair.py, commit 02737ef).
+COLUMNS = (
+    dict.fromkeys((1, 2, 4, 5, 14, 16), ([0], [2]))
+    | dict.fromkeys((3, 6, 15, 20), ([1], [3]))
+    | dict.fromkeys((7, 17, 18, 19), ([0], [1]))
+    | dict.fromkeys((8, 9, 10, 11, 12, 13), ([0, 1], [2, 3]))
+)
+
+
+def left_share(root, code):
+    emg = np.loadtxt(root / f"EMG/A{code:02d}/001/EMG.csv", delimiter=",")
+    left, right = (np.abs(emg[:, columns]).mean(1).max() for columns in COLUMNS[code])
+    return left / (left + right)
+
+
+def of_action(action, muscles, sizes):
+    """A clip whose channels are as large as `sizes`; the sign changes with each sample."""
+    clip = make_clip(action=action, views=())
+    sign = np.where(np.arange(len(clip.emg)) % 2, 1, -1)[:, None]
+    emg, largest = (sign * sizes).astype(np.float32), np.ones(len(sizes), np.float32)
+    drive = np.zeros((0, 0))
+    return dataclasses.replace(clip, muscles=muscles, emg=emg, emg_max=largest, drive=drive)
+
+
+FOUR = tuple(f"{side}_{name}" for side in ("left", "right") for name in ("soleus", "gastrocnemius"))
+TWO = ("left_soleus", "right_soleus")
+
+
+def test_the_authors_code_reads_the_left_share_of_every_action(tmp_path):
+    mixed = (FOUR[2], FOUR[0], FOUR[3], FOUR[1])  # a table may list the right side first
+    clips = [of_action(f"move{i}", FOUR, [3, 3, 1, 1]) for i in range(10)]
+    clips += [of_action(f"move{i + 10}", mixed, [1, 3, 1, 3]) for i in range(10)]
+    to_flex({"train": clips, "test": clips}, tmp_path / "tree")
+    assert {code: left_share(tmp_path / "tree", code) for code in COLUMNS} == dict.fromkeys(
+        COLUMNS, 0.75
+    )
+    for clip in clips_of(tmp_path / "tree", "official"):
+        sizes = dict(zip(clip.muscles, np.abs(clip.emg).max(0), strict=True))
+        assert sizes == dict(zip(FOUR, [3, 3, 1, 1], strict=True))
+
+
+def test_actions_with_one_muscle_get_the_codes_of_one_muscle(tmp_path):
+    clips = [of_action("squat", FOUR, [3, 3, 1, 1])]
+    clips += [of_action(f"raise{i}", TWO, [3, 1]) for i in range(4)]
+    to_flex({"train": clips, "test": clips}, tmp_path / "tree")
+    facts = yaml.safe_load((tmp_path / "tree/flex.yaml").read_text())
+    assert sorted(facts["actions"]) == ["A01", "A07", "A17", "A18", "A19"]
+    assert [left_share(tmp_path / "tree", code) for code in (1, 7, 17, 18, 19)] == [0.75] * 5
+    fifth = [*clips, of_action("raise4", TWO, [3, 1])]
+    with pytest.raises(UserError, match="more than 4 actions with two EMG channels"):
+        to_flex({"train": fifth, "test": clips}, tmp_path / "fifth")
+    odd = of_action("squat", ("left_soleus", "right_gastrocnemius"), [3, 1])
+    with pytest.raises(UserError, match="FLEX has one or two muscles, left and right"):
+        to_flex({"train": [odd], "test": [odd]}, tmp_path / "odd")
+
+
+def test_actions_keep_the_code_that_is_their_name(tmp_path):
+    clips = [of_action(code, FOUR, [3, 3, 1, 1]) for code in ("A16", "A03")]
+    to_flex({"train": clips, "test": clips}, tmp_path / "tree")
+    assert yaml.safe_load((tmp_path / "tree/flex.yaml").read_text())["actions"] == {
+        "A03": "A03",
+        "A16": "A16",
+    }
+
+
+def test_names_of_views_units_and_kinds_come_back(tmp_path):
+    clip = dataclasses.replace(
+        make_clip(views=("left", "front")), emg_unit="uV", provenance={"emg_kind": "envelope"}
+    )
+    to_flex({"train": [clip], "test": [clip]}, tmp_path / "tree")
+    [again, _] = [
+        c for c in clips_of(tmp_path / "tree", "official") if not isinstance(c, UserError)
+    ]
+    assert again.views == ("front", "left") and again.emg_unit == "uV" and again.emg_is_envelope
+    for name in ("front", "left"):
+        shown = [
+            {part.frames[i] for i in np.flatnonzero(part.frame_view == part.views.index(name))}
+            for part in (clip, again)
+        ]
+        assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(score=np.nan), "field score: nan; FLEX's lists"),
+        (dict(emg_unit="V"), "its emg_unit is V, but mV in others"),
+        (dict(emg_rate=500.0), "its emg_rate is 500.0, but 1000.0 in others"),
+    ],
+)
+def test_what_the_layout_holds_once_must_be_the_same_for_all(tmp_path, change, message):
+    other = dataclasses.replace(make_clip(1), **change)
+    with pytest.raises(UserError, match=message):
+        to_flex({"train": [make_clip()], "test": [other]}, tmp_path / "tree")
+    assert not list(tmp_path.iterdir())
+
+
+class Source(store.ClipSource):
+    """Clips of a split."""
+
+    def __init__(self, clips):
+        self._clips = clips
+
+    def __len__(self):
+        return len(self._clips)
+
+    def __getitem__(self, index):
+        return self._clips[index]
+
+
+@pytest.mark.parametrize("name", ["flex", "mia"])
+def test_scores_and_splits_are_checked_before_anything_is_written(tmp_path, name, monkeypatch):
+    def opened(**splits):
+        return store.Dataset("1", {k: Source(v) for k, v in splits.items()}, False, "x")
+
+    monkeypatch.setitem(export.LAYOUTS, name, lambda *_: pytest.fail("it writes"))
+    good, bad = make_clip(), dataclasses.replace(make_clip(1), score=np.nan)
+    with pytest.raises(UserError, match=f"no clip in test: code for {name.upper()} needs both"):
+        export.write(opened(train=[good], validation=[], test=[]), name, tmp_path / "x")
+    if name == "flex":
+        with pytest.raises(UserError, match=f"clip '{bad.clip_id}', field score: nan"):
+            export.write(opened(train=[good], validation=[], test=[bad]), name, tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ("A01,1,anna,52.5kg", r"line 2, load: '52\.5kg' is not a number of kg"),
+        ("A01,1,anna,inf", r"line 2, load: 'inf' is not a number of kg"),
+        ("A01,1,anna,-5", r"line 2, load: '-5' is not a number"),
+        ("A01,1, ,5", "line 2, subject: is empty"),
+        (
+            "A01,1,anna,5\nA01,2,anna,5\nA01,1,ben,5",
+            "line 4: A01/001 is there twice; first in line 2",
+        ),
+        ("A01,1,anna,5\nA01,2,Anna,5", "line 3, subject: 'Anna' and 'anna': one person?"),
+        ("A21,1,anna,5", "line 2, action: 'A21' is not a code"),
+        ("A01,1.5,anna,5", r"line 2, sample: '1\.5' is not a whole number"),
+        ("A01,1,anna", "line 2: 3 cells, the header has 4"),
+    ],
+)
+def test_wrong_rows_of_subjects_are_named(tmp_path, rows, message):
+    (tmp_path / "subjects.csv").write_text(f"action,sample,subject,load\n{rows}\n")
+    with pytest.raises(UserError, match=f"subjects\\.csv, {message}"):
+        read_subjects(tmp_path)
+
+
+def test_white_space_makes_no_other_person(tmp_path):
+    (tmp_path / "subjects.csv").write_text(
+        'action, sample,subject ,load\nA01,1,s001 , 52.5\n A01,002,s001,"7,5"\n\n'
+    )
+    people = read_subjects(tmp_path)
+    assert {key: (p.subject, p.load) for key, p in people.items()} == {
+        ("A01", 1): ("s001", 52.5),
+        ("A01", 2): ("s001", 7.5),
+    }
+
+
+def findings_of(root):
+    """The first repetition, and what a check finds in it."""
+    try:
+        clip = load_clip(root, layout.Sample("A01", 1, 50.0), layout.read_facts(root))
+    except UserError as error:
+        return error, []
+    return clip, [(f.code, f.message) for f in check.check_clip(clip)]
+
+
+def test_pictures_have_the_place_of_their_number(tree):
+    view = tree / "A01/001/View-1"
+    before, found = findings_of(tree)
+    assert found == []
+    for number in (10, 11, 103):
+        (view / f"img_{number:05d}.JPG").unlink()
+    after, found = findings_of(tree)
+    kept = np.setdiff1d(np.arange(103), [9, 10, 102])
+    own = after.frame_view == 0
+    np.testing.assert_allclose(after.frame_time[own], before.frame_time[:103][kept])
+    assert [after.frames[i] for i in np.flatnonzero(own)] == [before.frames[i] for i in kept]
+    assert found == [
+        ("files", "View-1: 2 pictures are missing, first number 10"),
+        ("files", "View-1: the pictures end at number 102 of 103"),
+    ]
+
+
+def test_pictures_without_zeros_in_their_names_are_in_order(tree):
+    before, _ = findings_of(tree)
+    for file in sorted((tree / "A01/001/View-1").iterdir()):
+        file.rename(file.with_name(f"img_{int(file.stem[4:])}.JPG"))
+    after, found = findings_of(tree)
+    assert after.frames == before.frames
+    assert found == [("files", "View-1: img_1.JPG is not called as FLEX's pictures, img_00001.JPG")]
+
+
+def test_other_files_and_folders_are_left_out_and_said(tree):
+    before, _ = findings_of(tree)
+    view = tree / "A01/001/View-1"
+    shutil.copytree(view, tree / "A01/001/View-1_old")
+    shutil.copy(view / "img_00005.JPG", view / "img_00005 (1).JPG")
+    shutil.copy(view / "img_00006.JPG", view / "img_00006.jpeg")
+    shutil.copy(view / "img_00005.JPG", view / "._img_00005.JPG")
+    after, found = findings_of(tree)
+    assert after.frames == before.frames and after.views == before.views
+    assert [message for _, message in found] == [
+        "View-1: 1 files are not called img_<number>.JPG and left out, first img_00005 (1).JPG",
+        "View-1: img_00006.jpeg has the number of img_00006.JPG, and is left out",
+        "View-1_old: left out; views are called View-1, View-2 …",
+    ]
+    for file in view.iterdir():
+        file.rename(file.with_suffix(".png"))
+    after, found = findings_of(tree)
+    assert after.views == before.views[1:]
+    assert "View-1: no picture called img_<number>.JPG" in [message for _, message in found]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", None])
+def test_a_broken_picture_in_the_middle_is_found(tree, content):
+    path = tree / "A01/001/View-1/img_00050.JPG"
+    path.write_bytes(path.read_bytes()[:300] if content is None else content)
+    _, found = findings_of(tree)
+    assert [code for code, _ in found] == ["picture"] and "frame 49: damaged image" in found[0][1]
+
+
+def skeleton_of(tree):
+    path = tree / "Skeleton/A01/001/skeleton_points.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+
+    def write(lines):
+        path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+
+    return rows, write
+
+
+def test_the_header_of_a_skeleton_is_no_pose_and_a_pose_no_header(tree):
+    before, _ = findings_of(tree)
+    rows, write = skeleton_of(tree)
+    order = np.random.default_rng(0).permutation(63)
+    write([[row[i] for i in order] for row in rows])
+    again, found = findings_of(tree)
+    np.testing.assert_array_equal(again.pose, before.pose)
+    assert found[0][0] == "files" and "in another order than FLEX's" in found[0][1]
+    write(rows[1:])
+    again, found = findings_of(tree)
+    np.testing.assert_array_equal(again.pose, before.pose)
+    assert "no header: the first row of numbers" in found[0][1]
+    write([range(63), *rows[1:]])  # as pandas writes a table without names
+    again, found = findings_of(tree)
+    np.testing.assert_array_equal(again.pose, before.pose)
+    assert not found
+    write([["head_x", *rows[0][:62]], *rows[1:]])
+    error, _ = findings_of(tree)
+    assert "skeleton_points.csv, header: 'head_x' is there 2 times" in str(error)
+
+
+def test_other_lengths_scales_and_directions_of_skeletons_are_found(tree):
+    before, _ = findings_of(tree)
+    rows, write = skeleton_of(tree)
+    values = np.array(rows[1:], float)
+    write(rows[:60])
+    cut, found = findings_of(tree)
+    np.testing.assert_array_equal(cut.pose, before.pose[:59])
+    np.testing.assert_array_equal(cut.pose_time, before.pose_time[:59])
+    assert ("files", "skeleton_points.csv: 59 poses, expected 103") in found
+    write([rows[0], *np.repeat(values, 2, axis=0)])
+    long, found = findings_of(tree)
+    np.testing.assert_allclose(long.pose_time[::2], before.pose_time)
+    assert ("files", "skeleton_points.csv: 206 poses, expected 103") in found
+    write([rows[0], *(1000 * values)])
+    _, [(code, message)] = findings_of(tree)
+    assert code == "pose_size" and "set pose_scale: 0.001 in flex.yaml" in message
+    write([rows[0], *(values * np.tile([1, -1, -1], 21))])
+    _, [(code, message)] = findings_of(tree)
+    assert code == "pose_up" and "pose_axes in flex.yaml" in message
+    facts = yaml.safe_load((tree / "flex.yaml").read_text()) | {"pose_axes": "x -y -z"}
+    (tree / "flex.yaml").write_text(yaml.safe_dump(facts))
+    [turned] = [c for c in clips_of(tree) if c.clip_id == "flex_A01_001"]
+    np.testing.assert_allclose(turned.pose, before.pose, atol=1e-6)
+
+
+def test_a_joint_at_the_origin_was_not_found(tree):
+    rows, write = skeleton_of(tree)
+    for row in rows[11:31]:
+        row[:3] = ["0", "0", "0"]
+    write(rows)
+    clip, [(code, message)] = findings_of(tree)
+    assert code == "files" and "20 poses with a joint at 0 0 0" in message
+    assert np.isnan(clip.pose[10:30, 0]).all() and np.isfinite(clip.pose[30:]).all()
+
+
+def test_emg_that_is_cut_or_of_another_rate_is_found(tree):
+    path = tree / "EMG/A01/003/EMG.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+    report = check.check_dataset(Builder.source(tree, "cross_subject"))
+    assert [(f.code, f.clip_id) for f in report.findings] == [("emg_length", "flex_A01_003")]
+    assert "usually last" in report.findings[0].message
+    facts = yaml.safe_load((tree / "flex.yaml").read_text())
+    (tree / "flex.yaml").write_text(yaml.safe_dump(facts | {"emg_rate": facts["emg_rate"] / 10}))
+    report = check.check_dataset(Builder.source(tree, "cross_subject"))
+    odd = [f.message for f in report.findings if f.code == "emg_length"]
+    assert len(odd) == 24 and "is the rate right?" in odd[-1]
+
+
+def test_people_in_several_splits_are_one_warning_if_the_protocol_says_so(exported):
+    parts = {k: list(v) for k, v in Builder.source(exported[0], "official").items()}
+    people = {c.subject for c in parts["train"]} & {c.subject for c in parts["validation"]}
+    report = check.check_dataset(parts, same_people=True)
+    assert [(f.severity, f.code) for f in report.findings] == [("warning", "same_people")]
+    assert report.findings[0].message.startswith(f"{len(people)} of 4 people")
+    report = check.check_dataset(parts)
+    assert [f.code for f in report.findings] == ["subject_in_two_splits"] * len(people)
+    assert store.same_people("flex/official") and not store.same_people("flex/cross_subject")
+    assert store.same_people("mia/official") and store.same_people("mia/exercise_Squat")
+    assert not store.same_people("mia/subject_0") and not store.same_people("gymsim/tiny")
+    assert store.same_people("recordings/within_subject")

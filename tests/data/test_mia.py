@@ -72,8 +72,15 @@ def test_minutes_are_held_out_as_blocks(tree, capsys):
     without = keys(tree, "official_without_subject0")
     for folder in tree.glob("MIADatasetOfficial/train/*/*/1[0-2]"):
         shutil.rmtree(folder)
-    with pytest.raises(UserError, match="nothing for validation when val is held out"):
+    with pytest.raises(UserError, match="nothing for validation when val is held out") as caught:
         keys(tree, "official")  # one clip of each is left, for training
+    assert "of each person and exercise, of which train has one each (9 in all)" in str(
+        caught.value
+    )
+    assert "mia/cross_subject holds people out" in str(caught.value)
+    shutil.rmtree(tree / "MIADatasetOfficial/val")
+    with pytest.raises(UserError, match="nothing for validation and test"):
+        keys(tree, "official")
     assert len(without["test"]) == 12 and without["train"] == parts["train"]
     assert "LEAKS" in str(Builder.builder_configs["official"].description)
 

@@ -126,6 +126,11 @@ def test_clips_that_do_not_fit_the_layout_are_refused_without_traces(tmp_path):
         assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="no clip has 3 s"):
         to_mia({"train": [make_clip(seconds=2.0)]}, tmp_path / "new")
+    with pytest.raises(UserError, match="no clip for val: MIA's code needs both trees"):
+        to_mia({"train": [long]}, tmp_path / "new")
+    volts = dataclasses.replace(long, emg_unit="fraction")
+    with pytest.raises(UserError, match="its emg_unit is fraction, but uV in others"):
+        to_mia({"train": [long], "test": [volts]}, tmp_path / "new")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
     with pytest.raises(UserError, match="not empty"):

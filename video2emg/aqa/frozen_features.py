@@ -127,6 +127,7 @@ class FrozenFeatures:
                 batch,
                 seed=0,
                 threads=self.main.data.threads,
+                field="config.eval.batch_size",
             )
         )
         count = self._copies * len(examples) // batch

@@ -13,7 +13,7 @@ from video2emg.core.errors import UserError
 
 if TYPE_CHECKING:
     from video2emg.core.clip import Clip
-    from video2emg.data.check import Finding
+    from video2emg.data.findings import Finding
 
 _MOST_PICTURES = 20
 
@@ -59,7 +59,7 @@ def run(options: Options) -> int:
         split: tqdm.tqdm(clips, desc=f"checking {split}", unit="clip", file=sys.stderr)
         for split, clips in sources.items()
     }
-    report = check.check_dataset(splits, show)
+    report = check.check_dataset(splits, show, store.same_people(options.dataset))
     write_json(folder / "report.json", report.to_json())
     print(report.table())
     print(f"report: {folder / 'report.json'}{f'; pictures: {drawn}' if drawn else ''}")

@@ -79,6 +79,7 @@ def train_batches(
     start: int = 0,
     threads: int = _THREADS,
     same_action: int = 1,
+    field: str = "config.train.batch_size",
 ) -> grain.IterDataset:
     """Endless shuffled batches of augmented windows, see `stream`.
 
@@ -91,6 +92,7 @@ def train_batches(
       start: the first batch.
       threads: that decode.
       same_action: how many clips of one action stand next to each other; divides the batch.
+      field: of the config that says B, for the message.
 
     Raises:
       UserError: fewer clips than B, fewer clips of an action than `same_action`, or fewer cameras
@@ -98,8 +100,7 @@ def train_batches(
     """
     if len(examples) < batch:
         raise UserError(
-            f"config.train.batch_size {batch} is larger than the training split "
-            f"({len(examples)} clips)"
+            f"{field} {batch} is larger than the training split ({len(examples)} clips)"
         )
 
     cameras = list(augmentation.cameras)

@@ -5,11 +5,8 @@ keeps a few hundred bytes per clip. Limits are named constants with their reason
 """
 
 import collections
-import dataclasses
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +14,9 @@ from video2emg.core import emg as emg_lib
 from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
-from video2emg.data import check_pose
+from video2emg.data import check_between, check_pose
 from video2emg.data import video as video_lib
-
-Severity = Literal["error", "warning"]
+from video2emg.data.findings import Finding, Report
 
 LOWEST_RATE = 100.0  # Hz; below, nothing of the 20-450 Hz band is left after Nyquist
 HIGHEST_RATE = 50e3  # Hz; no amplifier for surface EMG samples faster: was it given in mHz?
@@ -32,74 +28,7 @@ RAIL = 0.005  # share of samples at the largest or smallest value: the amplifier
 HUM = 0.2  # share of the power within ± 1 Hz of the mains' harmonics up to 450 Hz
 SHORT = 0.25  # s by which EMG and video may differ without a warning
 VOLTS = (1e-7, 1e-2)  # V: RMS of surface EMG lies between noise (0.1 µV) and 10 mV
-SWAPPED = 0.2  # by how much two channels must correlate better with each other's time courses
-MATCH = 0.3  # and how well at least
 MVC = (0.005, 2.0)  # a trial's peak as a share of the maximal voluntary contraction
-SCALE = 100.0  # times that a person's EMG may be larger or smaller than that of the others
-_PHASES = 20  # points of a channel's time course
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One problem.
-
-    Attributes:
-      severity: `error`: cannot be trained on, or only wrongly; `warning`: needs a look.
-      code: short name of the check.
-      clip_id: empty if it concerns the whole dataset.
-      field: of the Clip, with the channel or view if it concerns one.
-      message: what was measured and what was expected.
-    """
-
-    severity: Severity
-    code: str
-    clip_id: str
-    field: str
-    message: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """All findings, and how many clips were checked.
-
-    Attributes:
-      clips: number per split.
-      findings: in the order of the clips.
-    """
-
-    clips: dict[str, int]
-    findings: list[Finding]
-
-    @property
-    def errors(self) -> int:
-        """Number of findings that are errors."""
-        return sum(finding.severity == "error" for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """A copy that can be written as JSON; `schema` is the name of its format."""
-        return {
-            "schema": "video2emg.check/1",
-            "clips": self.clips,
-            "errors": self.errors,
-            "warnings": len(self.findings) - self.errors,
-            "findings": [dataclasses.asdict(finding) for finding in self.findings],
-        }
-
-    def table(self) -> str:
-        """One line per kind of finding, errors first, with an example."""
-        groups = collections.defaultdict(list)
-        for finding in self.findings:
-            groups[finding.severity, finding.code].append(finding)
-        counts = ", ".join(f"{count} in {split}" for split, count in self.clips.items())
-        lines = [f"clips: {counts}"]
-        for (severity, code), findings in sorted(groups.items()):
-            first = findings[0]
-            lines.append(
-                f"{severity:8s}{code:22s}{len(findings):5d}   e.g. {first.clip_id} {first.field}: "
-                f"{first.message}"
-            )
-        lines.append(f"{self.errors} errors, {len(self.findings) - self.errors} warnings")
-        return "\n".join(lines)
 
 
 class _Notes(list[Finding]):
@@ -140,6 +69,8 @@ def check_clip(clip: Clip) -> list[Finding]:
                 f"{rate.min():g} to {rate.max():g} per minute; people have {low:g} to {high:g}"
             )
             notes.error(f"{kind}_rate", f"{kind}_rate", message)
+    for doubt in clip.provenance.get("doubts", ()):
+        notes.warning("files", "", doubt)
     if clip.load < 0:
         notes.error("load", "load", f"{clip.load:g} kg is not a load; leave it out if unknown")
     _check_phases(clip, notes)
@@ -302,7 +233,8 @@ def _check_video(clip: Clip, notes: _Notes) -> None:
         spans[name] = (times[0], times[-1])
         if len(times) > 2:
             _check_frame_times(f"frames/{name}", times, notes)
-        for frame in frames[[0, -1]]:
+        cut_off = [i for i in frames if not _is_whole(clip.frames[i])]
+        for frame in [*cut_off, *frames[[0, -1]]]:
             try:
                 video_lib.decode(clip, int(frame), 8)
             except UserError as error:
@@ -333,6 +265,11 @@ def _check_video(clip: Clip, notes: _Notes) -> None:
         notes.warning("views", "frames", f"the views differ in length: {text}")
 
 
+def _is_whole(frame: bytes) -> bool:
+    """Whether a JPEG file has its start and its end; decoding every picture would take hours."""
+    return frame.startswith(b"\xff\xd8") and b"\xff\xd9" in frame[-1024:]
+
+
 def _check_frame_times(field: str, times: np.ndarray, notes: _Notes) -> None:
     steps = np.diff(times)
     fps = 1 / float(np.median(steps))
@@ -350,19 +287,22 @@ def _check_frame_times(field: str, times: np.ndarray, notes: _Notes) -> None:
 def check_dataset(
     splits: Mapping[str, Iterable[Clip | UserError]],
     show: Callable[[Clip, list[Finding]], None] = lambda clip, findings: None,
+    same_people: bool = False,
 ) -> Report:
     """Checks every clip, and what only shows between clips and between splits.
 
     Args:
       splits: clips, or the errors of those that could not be read.
       show: called with every clip that has findings.
+      same_people: the dataset's protocol tests on people of the training; said once, as a warning.
     """
     findings: list[Finding] = []
     clips = dict.fromkeys(splits, 0)
     digests: dict[bytes, tuple[str, str]] = {}  # (clip_id, split) of the first clip with a digest
-    subjects: dict[str, str] = {}  # the split in which a subject was met last
+    subjects = collections.defaultdict(dict)  # first clip of each split, by subject
     courses = collections.defaultdict(list)
-    sizes: list[_Size] = []
+    sizes: list[check_between.Size] = []
+    lengths: list[check_between.Length] = []
     for split, source in splits.items():
         for clip in source:
             clips[split] += 1
@@ -373,58 +313,31 @@ def check_dataset(
             findings += notes
             if notes:
                 show(clip, notes)
-            if subjects.setdefault(clip.subject, split) != split:
-                message = f"{clip.subject} is also in {subjects[clip.subject]}"
-                findings.append(
-                    Finding("error", "subject_in_two_splits", clip.clip_id, "subject", message)
-                )
-                subjects[clip.subject] = split
+            subjects[clip.subject].setdefault(split, clip.clip_id)
             findings += _duplicates(clip, split, digests)
+            if clip.muscles and _takes_length_of_emg(clip):
+                seconds = len(clip.emg) / clip.emg_rate
+                lengths.append(
+                    check_between.Length(clip.subject, clip.action, clip.clip_id, seconds)
+                )
             if clip.muscles and not any(finding.severity == "error" for finding in notes):
-                sizes.append(_Size(clip.subject, clip.clip_id, clip.emg_unit, _rms(clip)))
+                sizes.append(check_between.size_of(clip))
                 if clip.repetitions is None:  # sets have no common time course
-                    for name, course in zip(clip.muscles, _time_courses(clip), strict=True):
+                    for name, course in zip(
+                        clip.muscles, check_between.time_courses(clip), strict=True
+                    ):
                         courses[clip.action, name].append((clip.subject, clip.clip_id, course))
-    return Report(clips, [*findings, *_other_units(sizes), *_swapped_channels(courses)])
+    findings += check_between.in_two_splits(subjects, same_people)
+    findings += check_between.odd_lengths(lengths)
+    return Report(
+        clips,
+        [*findings, *check_between.other_units(sizes), *check_between.swapped_channels(courses)],
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Size:
-    """How large the EMG of a clip is: its RMS in V, or in its unit if that is no voltage."""
-
-    subject: str
-    clip_id: str
-    unit: str
-    rms: float
-
-
-def _rms(clip: Clip) -> float:
-    return (units.volts(clip.emg_unit) or 1.0) * float(np.sqrt(np.mean(clip.emg.var(0))))
-
-
-def _other_units(sizes: list[_Size]) -> Iterator[Finding]:
-    """Clips whose EMG cannot be compared with the others', or is far larger or smaller."""
-    for size in sizes:
-        first = sizes[0]
-        voltage = units.volts(size.unit) is not None, units.volts(first.unit) is not None
-        if units.canonical(size.unit) != units.canonical(first.unit) and voltage != (True, True):
-            message = (
-                f"{size.unit}, but clip {first.clip_id} is in {first.unit}: use "
-                "--config.data.normalisation=subject"
-            )
-            yield Finding("warning", "units", size.clip_id, "emg_unit", message)
-            return
-    by_subject = collections.defaultdict(list)
-    for size in sizes:
-        by_subject[size.subject].append(size)
-    typical = {name: np.median([s.rms for s in own]) for name, own in by_subject.items()}
-    for name, own in by_subject.items():
-        others = [rms for other, rms in typical.items() if other != name]
-        ratio = typical[name] / np.median(others) if len(others) > 1 else 1.0
-        if ratio > SCALE or 0 < ratio < 1 / SCALE:
-            others_are = f"{ratio:.2g} times that of the others"
-            message = f"the EMG of {name} is {others_are}: is it in {own[0].unit}?"
-            yield Finding("warning", "scale", own[0].clip_id, "emg_unit", message)
+def _takes_length_of_emg(clip: Clip) -> bool:
+    """Whether pictures and poses are spread over the EMG, so that they show no wrong length."""
+    return clip.provenance.get("assumed", {}).get("frame_rate_hz", 0.0) is None
 
 
 def _duplicates(clip: Clip, split: str, digests: dict[bytes, tuple[str, str]]) -> Iterator[Finding]:
@@ -438,60 +351,3 @@ def _duplicates(clip: Clip, split: str, digests: dict[bytes, tuple[str, str]]) -
             severity, where = ("warning", "the same split") if other == split else ("error", other)
             message = f"the same {field} as clip {clip_id}, in {where}"
             yield Finding(severity, "duplicate", clip.clip_id, field, message)
-
-
-def _time_courses(clip: Clip) -> np.ndarray:
-    """[C, _PHASES] envelope over the clip, zero mean and unit length; zero if flat or too short."""
-    try:
-        envelope = emg_lib.clip_envelope(clip)
-    except UserError:
-        return np.zeros((len(clip.muscles), _PHASES), np.float32)
-    points = np.linspace(0, len(envelope) - 1, _PHASES)
-    course = np.stack([np.interp(points, np.arange(len(envelope)), x) for x in envelope.T])
-    course = course - course.mean(1, keepdims=True)
-    size = np.linalg.norm(course, axis=1, keepdims=True)
-    return (course / np.where(size > 0, size, 1)).astype(np.float32)
-
-
-Courses = Mapping[tuple[str, str], list[tuple[str, str, np.ndarray]]]
-
-
-def _swapped_channels(courses: Courses) -> Iterator[Finding]:
-    """Subjects in whom two channels look exchanged.
-
-    A channel's typical time course is the mean over the other subjects' clips of the same action.
-    Two channels look exchanged if each correlates well, and better, with the typical course of the
-    other.
-    Where two muscles work alike (left and right of a symmetric lift) an exchange cannot be
-    detected.
-
-    Args:
-      courses: (subject, clip_id, time course) by (action, channel).
-    """
-    for action in dict.fromkeys(action for action, _ in courses):
-        names = [name for a, name in courses if a == action]
-        subjects = {subject for name in names for subject, _, _ in courses[action, name]}
-        if len(subjects) < 3 or len(names) < 2:
-            continue
-        for subject in sorted(subjects):
-            typical, own = {}, {}
-            for name in names:
-                others = [c for s, _, c in courses[action, name] if s != subject]
-                mine = [c for s, _, c in courses[action, name] if s == subject]
-                if others and mine:
-                    typical[name], own[name] = np.mean(others, 0), np.mean(mine, 0)
-            for a, b in itertools.combinations(sorted(own), 2):
-                kept = _cosine(own[a], typical[a]) + _cosine(own[b], typical[b])
-                exchanged = _cosine(own[a], typical[b]) + _cosine(own[b], typical[a])
-                if exchanged - kept > 2 * SWAPPED and exchanged > 2 * MATCH:
-                    clip_id = next(i for s, i, _ in courses[action, a] if s == subject)
-                    message = (
-                        f"{subject}, {action}: {a} and {b} look exchanged (r with other subjects' "
-                        f"courses {kept / 2:.2f}, exchanged {exchanged / 2:.2f})"
-                    )
-                    yield Finding("warning", "swapped", clip_id, f"emg/{a}", message)
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / size if size > 0 else 0.0

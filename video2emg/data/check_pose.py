@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core import units
 from video2emg.core.clip import Clip
 
 BODY = (0.3, 4.0)  # m: the diagonal of the box around a body, from a crouch to raised arms
@@ -30,17 +31,17 @@ def check_pose(clip: Clip, error: Note, warning: Note) -> None:
     size = float(np.median(np.linalg.norm(np.ptp(body, axis=1), axis=-1)))
     if not BODY[0] <= size <= BODY[1]:
         factor = next((unit for unit, f in (("mm", 1e-3), ("cm", 1e-2)) if _fits(size * f)), "")
-        hint = (
-            f"; are they in {factor}? Then name the columns `head_x [{factor}]`" if factor else ""
-        )
+        hint = f"; are they in {factor}? {_hint(clip, factor)}".rstrip() if factor else ""
         error("pose_size", "pose", f"the body measures {size:.3g} m by its coordinates{hint}")
         return
     height = dict(zip(joints, body[..., 2].mean(0), strict=True))
     feet = [height[name] for name in ("left_ankle", "right_ankle") if name in height]
     if "head" in height and feet and height["head"] < np.mean(feet) - 0.25 * size:
         lower = float(np.mean(feet) - height["head"])
+        place = " in flex.yaml" if clip.dataset == "flex" else ""
         message = (
-            f"the head is {lower:.2f} m below the feet: do pose_axes name the axis that is up?"
+            f"the head is {lower:.2f} m below the feet: do pose_axes{place} name the axis that is "
+            "up?"
         )
         warning("pose_up", "pose", message)
     lost = (body == 0).all(-1)
@@ -56,6 +57,15 @@ def check_pose(clip: Clip, error: Note, warning: Note) -> None:
     if len(step) > 1 and step.max() > GAP * np.median(step):
         message = f"no pose for {step.max():.2f} s after {clip.pose_time[step.argmax()]:.2f} s"
         warning("gap", "pose", message)
+
+
+def _hint(clip: Clip, unit: str) -> str:
+    """How to say the unit of the poses, where a dataset lets its user say it."""
+    hints = {
+        "recordings": f"Then name the columns `head_x [{unit}]`",
+        "flex": f"Then set pose_scale: {units.factor(unit, 'm', ''):g} in flex.yaml",
+    }
+    return hints.get(clip.dataset, "")
 
 
 def _fits(size: float) -> bool:

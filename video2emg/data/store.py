@@ -97,6 +97,12 @@ def source_clips(
     return open_dataset(name, data_dir, manual_dir).splits
 
 
+def same_people(name: str) -> bool:
+    """Whether a dataset tests on people of the training, as its protocol says."""
+    builder, config = _builder(name)
+    return getattr(builder.builder_configs[config], "same_people", False)
+
+
 def _builder(name: str) -> tuple[Any, str]:
     """Builder class and configuration of a dataset `builder/config`."""
     builder_name, _, config = name.partition("/")

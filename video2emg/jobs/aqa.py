@@ -269,6 +269,7 @@ def _train_jointly(
             train.seed,
             start=step,
             threads=features.main.data.threads,
+            field="config.joint.batch_size",
         ),
         lambda params: _validate(validation, predictions(params, "validation")),
         mesh,

@@ -6,7 +6,7 @@ import numpy as np
 
 from video2emg.core.clip import Clip
 from video2emg.data import video as video_lib
-from video2emg.data.check import Finding
+from video2emg.data.findings import Finding
 from video2emg.viz import style
 
 _STRIP = 6  # frames

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 import typing
 from pathlib import Path
 
@@ -14,7 +13,10 @@ from video2emg.core.errors import UserError
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.flex import layout
 from video2emg.data.datasets.flex.load import load_clip
+from video2emg.data.datasets.flex.people import SUBJECTS, Person, read_subjects
 from video2emg.data.datasets.splits import SPLITS, VALIDATION_SHARE, deal_subjects
+
+People = dict[tuple[str, int], Person]
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -26,6 +28,11 @@ class FlexConfig(tfds.core.BuilderConfig):
     """
 
     official: bool = False
+
+    @property
+    def same_people(self) -> bool:
+        """Whether the people of the test are also in training."""
+        return self.official
 
 
 class Builder(ClipBuilder):
@@ -53,21 +60,20 @@ class Builder(ClipBuilder):
         lists = layout.read_lists(manual_dir)
         if cls.builder_configs[config].official:
             return _official(lists)
-        people = layout.read_subjects(manual_dir)
+        people = read_subjects(manual_dir)
         return _by_subject([*lists["train"], *lists["test"]], people, manual_dir)
 
     @classmethod
     def maker(cls, manual_dir: Path | None, config: str) -> Maker:
         """Reads a sample's files."""
         assert manual_dir is not None
-        facts, people = layout.read_facts(manual_dir), layout.read_subjects(manual_dir)
+        facts, people = layout.read_facts(manual_dir), read_subjects(manual_dir)
         return functools.partial(_load, manual_dir, facts, people)
 
 
-def _load(root: Path, facts: layout.Facts, people: dict, sample: layout.Sample) -> Clip:
-    row = people.get((sample.action, sample.number), {})
-    subject, load = row.get("subject") or "unknown", float(row.get("load") or math.nan)
-    return load_clip(root, sample, facts, subject, load)
+def _load(root: Path, facts: layout.Facts, people: People, sample: layout.Sample) -> Clip:
+    known = people.get((sample.action, sample.number), Person("unknown"))
+    return load_clip(root, sample, facts, known)
 
 
 def _official(lists: dict[str, list[layout.Sample]]) -> dict[str, list[layout.Sample]]:
@@ -83,9 +89,9 @@ def _official(lists: dict[str, list[layout.Sample]]) -> dict[str, list[layout.Sa
 
 
 def _by_subject(
-    samples: list[layout.Sample], people: dict, root: Path
+    samples: list[layout.Sample], people: People, root: Path
 ) -> dict[str, list[layout.Sample]]:
-    path = root / layout.SUBJECTS
+    path = root / SUBJECTS
     if not people:
         raise UserError(
             f"{path}: no such file; without it nobody can be held out. Write one (action, sample, "
@@ -95,7 +101,7 @@ def _by_subject(
     if unknown:
         first = unknown[0]
         raise UserError(f"{path}: {len(unknown)} samples have no row, first {first.folder}")
-    subject_of = {s: people[s.action, s.number]["subject"] for s in samples}
+    subject_of = {s: people[s.action, s.number].subject for s in samples}
     subjects = sorted(set(subject_of.values()))
     if len(subjects) < 3:
         raise UserError(f"{path}: {len(subjects)} subjects; three are needed")

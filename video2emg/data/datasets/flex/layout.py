@@ -5,27 +5,28 @@
     Skeleton/A<nn>/<nnn>/skeleton_points.csv     header, 103 rows × 63 (21 joints)
     EMG/A<nn>/<nnn>/EMG.csv                      no header, 4 columns, or 2 (A07, A17-A19)
 
-The user may add two files: `flex.yaml` (see `Facts`) and `subjects.csv`.
+The authors' code reads the columns of a repetition by its action: two muscles of the left and the
+same two of the right side, or one muscle left and right where there are two columns.
+
+The user may add two files: `flex.yaml` (see `Facts`) and `subjects.csv` (see `people`).
 """
 
-import csv
 import dataclasses
-import io
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.io
 
 from video2emg.core.errors import UserError
 from video2emg.data.datasets import facts as facts_lib
-from video2emg.data.readers.text import decode
+from video2emg.data.datasets import poses
 
 ROWS = 103
 ACTIONS = tuple(f"A{n:02d}" for n in range(1, 21))
+ONE_MUSCLE = ("A07", "A17", "A18", "A19")  # the authors' code reads columns 0 and 1 of these
 LISTS = {"train": "consolidated_train_list", "test": "consolidated_test_list"}
-FACTS, SUBJECTS = "flex.yaml", "subjects.csv"
+FACTS = "flex.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +38,12 @@ class Facts:
     Attributes:
       emg_rate: Hz; the paper's page says 2000, the authors' code 200, a plot about 1000.
       emg_unit: not published.
+      emg_kind: `raw`, or `envelope` if the files hold a rectified and smoothed signal.
       frame_rate: of the 103 frames, Hz; None spreads them evenly over the EMG's duration. The
         cameras ran at 60 Hz (inferred), but each repetition was resampled to 103 frames.
       pose_scale: m per unit of the skeleton files; not published.
+      pose_axes: the skeleton files' axes that point forward, left and up; not published.
+      views: name by folder; of the cameras only the front one's place is published.
       actions: name by code; most are not published.
       muscles: channel names in the order of EMG.csv, by code; not published. Without them, channels
         are numbered.
@@ -48,8 +52,11 @@ class Facts:
 
     emg_rate: float = 200.0
     emg_unit: str = "unknown"
+    emg_kind: str = "raw"
     frame_rate: float | None = None
     pose_scale: float = 1.0
+    pose_axes: str = "x y z"
+    views: dict[str, str] = dataclasses.field(default_factory=lambda: {"View-1": "front"})
     actions: dict[str, str] = dataclasses.field(default_factory=dict)
     muscles: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     simulated: bool = False
@@ -73,10 +80,18 @@ def read_facts(root: Path) -> Facts:
     """Reads `flex.yaml`; the defaults if there is none."""
     path = root / FACTS
     facts = facts_lib.read_facts(path, Facts)
-    for key in ("emg_rate", "pose_scale"):
+    for key in ("emg_rate", "pose_scale", "frame_rate"):
         value = getattr(facts, key)
-        if not isinstance(value, int | float) or not 0 < value < math.inf:
+        if value is not None and not 0 < value < math.inf:
             raise UserError(f"{path}, {key}: {value!r} is not a positive number")
+    if facts.emg_kind not in ("raw", "envelope"):
+        raise UserError(f"{path}, emg_kind: {facts.emg_kind!r} is not raw or envelope")
+    poses.axes(facts.pose_axes, f"{path}, pose_axes")
+    for key in ("actions", "muscles"):
+        if unknown := sorted(set(getattr(facts, key)) - set(ACTIONS)):
+            raise UserError(f"{path}, {key}: {unknown[0]!r} is not a code, A01 to A20")
+    if len(set(facts.views.values())) < len(facts.views):
+        raise UserError(f"{path}, views: two folders have the same name")
     facts_lib.check_muscles(path, facts.muscles)
     return facts
 
@@ -118,45 +133,3 @@ def read_lists(root: Path) -> dict[str, list[Sample]]:
             listed.add(key)
             lists[split].append(sample)
     return lists
-
-
-def read_subjects(root: Path) -> dict[tuple[str, int], dict[str, str]]:
-    """Rows of `subjects.csv` by action and sample; empty without the file.
-
-    Its columns are action, sample, subject, and optionally load (kg).
-    """
-    path = root / SUBJECTS
-    if not path.exists():
-        return {}
-    reader = csv.DictReader(io.StringIO(decode(path.read_bytes(), path)))
-    if not {"action", "sample", "subject"} <= set(reader.fieldnames or ()):
-        raise UserError(f"{path}: expected the columns action, sample, subject (and load)")
-    table = {}
-    for row in reader:
-        try:
-            table[row["action"], int(row["sample"])] = row
-        except (TypeError, ValueError):
-            raise UserError(f"{path}, line {reader.line_num}: sample is not a number") from None
-    return table
-
-
-def read_csv(path: Path, header: bool, widths: tuple[int, ...]) -> np.ndarray | None:
-    """A table of numbers, [N, one of `widths`]; None if the file is missing."""
-    if not path.is_file():
-        return None
-    lines = decode(path.read_bytes(), path).splitlines()[1 if header else 0 :]
-    rows: list[Any] = []
-    for i, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            rows.append([float(cell) for cell in line.split(",")])
-        except ValueError:
-            rows.append([])
-        if len(rows[-1]) not in widths or len(rows[-1]) != len(rows[0]):
-            expected = " or ".join(map(str, widths))
-            line_number = i + 1 + header
-            raise UserError(f"{path}, line {line_number}: expected {expected} numbers in each row")
-    if len(rows) < 2:
-        raise UserError(f"{path}: fewer than two rows of numbers")
-    return np.array(rows)

@@ -1,77 +1,100 @@
 """One repetition of FLEX → one Clip."""
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
-from video2emg.data.datasets.flex.layout import Facts, Sample, read_csv
+from video2emg.data.datasets import poses
+from video2emg.data.datasets.flex import tables
+from video2emg.data.datasets.flex.layout import ROWS, Facts, Sample
+from video2emg.data.datasets.flex.people import Person
+from video2emg.data.datasets.flex.views import View, find_views
 
-# View-1 is the front camera; of the others only "the four corners" is published.
-_VIEWS = {"View-1": "front"}
+_NOBODY = Person("unknown")
 
 
-def load_clip(
-    root: Path, sample: Sample, facts: Facts, subject: str = "unknown", load: float = math.nan
-) -> Clip:
+def load_clip(root: Path, sample: Sample, facts: Facts, person: Person = _NOBODY) -> Clip:
     """Reads a repetition; a missing view or modality stays empty.
+
+    What is unusual about the files and could still be read is in the provenance, as `doubts`.
 
     Raises:
       UserError: a file is not as expected, or there is none at all; the message names it.
     """
-    emg = read_csv(root / "EMG" / sample.folder / "EMG.csv", False, (2, 4))
-    pose = read_csv(root / "Skeleton" / sample.folder / "skeleton_points.csv", True, (63,))
-    views = sorted(p for p in (root / sample.folder).glob("View-*") if p.is_dir())
+    emg = tables.read_emg(root / "EMG" / sample.folder / "EMG.csv")
+    pose, doubts = tables.read_skeleton(root / "Skeleton" / sample.folder / "skeleton_points.csv")
+    views, view_doubts = find_views(root / sample.folder)
     if emg is None and pose is None and not views:
         raise UserError(
             f"{root / sample.folder}: listed in Split_4, but neither frames nor "
             "skeleton nor EMG are there"
         )
+    doubts = [f"skeleton_points.csv: {doubt}" for doubt in doubts] + view_doubts
+    rows = max([ROWS, *(view.numbers[-1] for view in views)])
+    doubts += [
+        f"{view.folder}: the pictures end at number {view.numbers[-1]} of {rows}"
+        for view in views
+        if view.numbers[-1] < rows
+    ]
+    if rows > ROWS:
+        doubts.append(f"{rows} pictures; FLEX has {ROWS}")
+    if pose is not None and len(pose) != rows:
+        doubts.append(f"skeleton_points.csv: {len(pose)} poses, expected {rows}")
     fields = {} if emg is None else _emg(root, sample, facts, emg)
-
-    def times(count: int) -> np.ndarray:
-        if facts.frame_rate:
-            return np.arange(count) / facts.frame_rate
-        if emg is None:
-            raise UserError(
-                f"{root / sample.folder}: without EMG.csv the duration is unknown; set "
-                "frame_rate in flex.yaml"
-            )
-        return np.arange(count) * (len(emg) / facts.emg_rate) / count
-
+    if facts.frame_rate:
+        step = 1 / facts.frame_rate
+    elif emg is not None:
+        step = len(emg) / facts.emg_rate / rows
+    else:
+        raise UserError(
+            f"{root / sample.folder}: without EMG.csv the duration is unknown; set "
+            "frame_rate in flex.yaml"
+        )
     if pose is not None:
-        joints = facts.pose_scale * pose.reshape(-1, 21, 3)
-        fields["joints"], fields["pose"] = vocabulary.FLEX_21, joints.astype(np.float32)
-        fields["pose_time"] = times(len(pose))
+        fields["joints"] = vocabulary.FLEX_21
+        pose = poses.without_lost(pose)
+        lost = np.isnan(pose).any((1, 2)).sum()
+        if lost:
+            doubts.append(
+                f"skeleton_points.csv: {lost} poses with a joint at 0 0 0, not found there"
+            )
+        pose = facts.pose_scale * pose @ poses.axes(facts.pose_axes, "flex.yaml, pose_axes")
+        fields["pose"] = pose.astype(np.float32)
+        # Fewer poses than pictures: the file is cut off. More: they were taken at another rate.
+        spread = rows / len(pose) if len(pose) > rows and not facts.frame_rate else 1.0
+        fields["pose_time"] = np.arange(len(pose)) * step * spread
     return validate(
         Clip(
             clip_id=f"flex_{sample.action}_{sample.number:03d}",
             dataset="flex",
-            subject=subject,
+            subject=person.subject,
             action=facts.actions.get(sample.action, sample.action),
             score=sample.score,
-            load=load,
+            load=person.load,
             provenance={
                 "simulated": facts.simulated,
+                "emg_kind": facts.emg_kind,
                 "assumed": {
                     "emg_rate_hz": facts.emg_rate,
                     "frame_rate_hz": facts.frame_rate,
                     "pose_scale_m": facts.pose_scale,
+                    "pose_axes": facts.pose_axes,
                 },
                 "muscles_named": sample.action in facts.muscles,
+                "doubts": doubts,
             },
             **fields,
-            **_frames(views, times),
+            **_frames(views, step, facts.views),
         )
     )
 
 
-def _emg(root: Path, sample: Sample, facts: Facts, emg: np.ndarray) -> dict[str, Any]:
+def _emg(root: Path, sample: Sample, facts: Facts, emg: Float[np.ndarray, "N C"]) -> dict[str, Any]:
     names = facts.muscles.get(sample.action) or _numbered(emg.shape[1])
     if len(names) != emg.shape[1]:
         raise UserError(
@@ -87,24 +110,25 @@ def _emg(root: Path, sample: Sample, facts: Facts, emg: np.ndarray) -> dict[str,
     }
 
 
-def _frames(folders: list[Path], times: Callable[[int], np.ndarray]) -> dict[str, Any]:
-    """The fields of all views; `times` gives the times of a number of frames."""
-    frames, frame_view, frame_time, names = [], [], [], []
-    for folder in folders:
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
-        if not files:
-            continue
-        frames += [path.read_bytes() for path in files]
-        frame_view.append(np.full(len(files), len(names), np.int32))
-        frame_time.append(times(len(files)))
-        names.append(_VIEWS.get(folder.name, folder.name.lower().replace("-", "_")))
-    if not frames:
+def _frames(views: list[View], step: float, names: dict[str, str]) -> dict[str, Any]:
+    """The fields of all views.
+
+    Args:
+      views: with at least one picture each.
+      step: s between pictures of neighbouring numbers.
+      names: of views by folder.
+    """
+    if not views:
         return {}
     return {
-        "views": tuple(names),
-        "frames": frames,
-        "frame_view": np.concatenate(frame_view),
-        "frame_time": np.concatenate(frame_time),
+        "views": tuple(
+            names.get(view.folder, view.folder.lower().replace("-", "_")) for view in views
+        ),
+        "frames": [file.read_bytes() for view in views for file in view.files],
+        "frame_view": np.repeat(
+            np.arange(len(views), dtype=np.int32), [len(view.files) for view in views]
+        ),
+        "frame_time": np.concatenate([(np.array(view.numbers) - 1) * step for view in views]),
     }
 
 

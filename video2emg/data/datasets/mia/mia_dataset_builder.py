@@ -23,6 +23,11 @@ class MiaConfig(tfds.core.BuilderConfig):
 
     protocol: splits.Protocol = splits.CROSS_SUBJECT
 
+    @property
+    def same_people(self) -> bool:
+        """Whether the people of the test are also in training."""
+        return self.protocol.by in ("minutes", "exercise")
+
 
 _LEAKS = "LEAKS: the same people are in training and test"
 

@@ -97,13 +97,27 @@ def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
     parts = {"train": train, "validation": validation, "test": test}
     empty = [name for name, part in parts.items() if not part]
     if empty:
-        held = protocol.held or "val"
         raise UserError(
-            f"{root}: nothing for {' and '.join(empty)} when {held} is held out; the "
-            f"tree has {_names(s.subject for s in samples)} doing "
-            f"{_names(s.exercise for s in samples)}"
+            f"{root}: nothing for {' and '.join(empty)} when {protocol.held or 'val'} is held out; "
+            f"{_why_empty(empty, train, samples, protocol)}"
         )
     return parts
+
+
+def _why_empty(
+    empty: list[str], train: list[Sample], samples: list[Sample], protocol: Protocol
+) -> str:
+    if empty == ["validation"] and protocol.by == "minutes":
+        return (
+            f"it is the last {VALIDATION_SHARE:.0%} of the clips of each person and exercise, of "
+            f"which train has one each ({len(train)} in all); mia/cross_subject holds people out"
+        )
+    if empty == ["test"] and not any(s.tree == "val" for s in samples):
+        return "the tree has no val; mia/cross_subject does without"
+    return (
+        f"the tree has {_names(s.subject for s in samples)} doing "
+        f"{_names(s.exercise for s in samples)}"
+    )
 
 
 def _from_trees(samples: list[Sample], protocol: Protocol) -> tuple[list[Sample], list[Sample]]:

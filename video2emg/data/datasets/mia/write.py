@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -81,9 +82,7 @@ class _Writer:
         self._people: dict[str, str] = {}
         self._muscles: dict[str, list[str | None]] = {}
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
-        self._units: set[str] = set()
-        self._missing: set[tuple[str, ...]] = set()
-        self._simulated: set[bool] = set()
+        self._common: dict[str, Any] = {}  # what the layout holds once, by key of mia.yaml
 
     def write(self, splits: Mapping[str, Iterable[Clip]]) -> int:
         lists: dict[str, list[str]] = {tree: [] for tree in layout.TREES}
@@ -98,22 +97,17 @@ class _Writer:
             raise UserError(f"no clip has {layout.FRAMES / layout.RATE:g} s of pose and EMG")
         if too_short:
             print(f"{too_short} clips are too short for a window and left out", file=sys.stderr)
-        for values, what in (
-            (self._units, "units of EMG"),
-            (self._missing, "joints"),
-            (self._simulated, "origins"),
-        ):
-            if len(values) > 1:
-                raise UserError(f"the clips differ in {what}; the layout holds one kind")
+        if empty := [tree for tree, keys in lists.items() if not keys]:
+            raise UserError(f"no clip for {empty[0]}: MIA's code needs both trees")
         for name, tree in (("train", "train"), ("val", "val"), ("valold", "val")):
             lines = [f"{layout.FOLDER}/{key}\n" for key in lists[tree]]
             write_text(self._root / "datasetsplits" / f"{name}.txt", "".join(lines))
         facts = {
-            "emg_unit": self._units.pop(),
-            "simulated": self._simulated.pop(),
+            "emg_unit": self._common["emg_unit"],
+            "simulated": self._common["simulated"],
             "subjects": {folder: name for name, folder in self._people.items() if folder != name},
             "muscles": {a: m for a, m in self._muscles.items() if m != list(layout.MUSCLES)},
-            "missing_joints": list(self._missing.pop()),
+            "missing_joints": list(self._common["missing_joints"]),
         }
         write_text(self._root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
         write_text(self._root / "README.txt", _README)
@@ -135,10 +129,17 @@ class _Writer:
         pose = (pose - pose[:, hips].mean(1, keepdims=True)) @ layout.AXES
         names = pose_lib.OPENPOSE_25
         missing = np.isnan(pose).any((0, 2))
-        self._missing.add(tuple(names[j] for j in np.flatnonzero(missing)))
         scale = 1e6 * (units.volts(clip.emg_unit) or 1e-6)
-        self._units.add("uV" if units.volts(clip.emg_unit) else clip.emg_unit)
-        self._simulated.add(bool(clip.provenance.get("simulated", False)))
+        for key, value in (
+            ("missing_joints", tuple(names[j] for j in np.flatnonzero(missing))),
+            ("emg_unit", "uV" if units.volts(clip.emg_unit) else clip.emg_unit),
+            ("simulated", bool(clip.provenance.get("simulated", False))),
+        ):
+            if self._common.setdefault(key, value) != value:
+                raise UserError(
+                    f"{where}: its {key} is {value}, but {self._common[key]} in others; the layout "
+                    "holds one for all"
+                )
         envelope = scale * emg_lib.clip_envelope(clip).astype(np.float64)
         for times in windows(clip):
             emg = np.zeros((layout.FRAMES, layout.CHANNELS))

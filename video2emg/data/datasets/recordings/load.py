@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
 from video2emg.data import readers, sync
+from video2emg.data.datasets import poses
 from video2emg.data.datasets.recordings.table import Rate, Row
 from video2emg.data.readers import film, keypoints
 from video2emg.data.readers.channel import SAME_RATE, Channel
@@ -190,7 +190,7 @@ def _pose(row: Row, path: Path) -> dict:
             f"{row.where}, pose: {path.name}: keypoints of one picture have no depth and no "
             "metres; name them in keypoints_<view>"
         )
-    axes = _axes(row.pose_axes, f"{row.where}, pose_axes")
+    axes = poses.axes(row.pose_axes, f"{row.where}, pose_axes")
     joints = pose_lib.skeleton(row.pose_skeleton, f"{row.where}, pose_skeleton")
     unknown = set(row.pose_joints) - set(joints)
     if unknown:
@@ -205,7 +205,7 @@ def _pose(row: Row, path: Path) -> dict:
     length = min(len(channel.values) for channel in channels)
     scale = np.array([units.factor(channel.unit or "m", "m", where) for channel in channels])
     values = scale * np.stack([channel.values[:length] for channel in channels], axis=1)
-    values = _without_lost_markers(values)
+    values = poses.without_lost(values.reshape(length, -1, 3)).reshape(values.shape)
     start = _relative(channels[0].start, row.pose_offset)
     time = row.pose_offset + start + np.arange(length) / rate
     inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).all(1)
@@ -221,33 +221,6 @@ def _pose(row: Row, path: Path) -> dict:
     if missing:
         raise UserError(f"{where} has nothing for {', '.join(missing)}")
     return {"joints": target, "pose": values, "pose_time": time[inside] - row.start}
-
-
-def _without_lost_markers(values: np.ndarray) -> np.ndarray:
-    """[T, 3 K] with NaN where a marker was lost, which most programs write as 0 0 0.
-
-    A marker that never leaves the origin is the origin of the coordinates.
-    """
-    points = values.reshape(len(values), -1, 3)
-    lost = (points == 0).all(-1)
-    lost &= ~lost.all(0)
-    return np.where(lost[..., None], np.nan, points).reshape(values.shape)
-
-
-def _axes(text: str, where: str) -> np.ndarray:
-    """[3, 3]: coordinates of the file @ matrix = forward, left, up."""
-    matrix = np.zeros((3, 3), np.float32)
-    words = text.split()
-    if len(words) == 3 and all(re.fullmatch(r"[+-]?[xyz]", word) for word in words):
-        for column, word in enumerate(words):
-            matrix["xyz".index(word[-1]), column] = -1 if word[0] == "-" else 1
-    # A determinant of -1 would exchange left and right.
-    if round(float(np.linalg.det(matrix))) != 1:
-        raise UserError(
-            f"{where}: {text!r}: expected the file's axes that point forward, left and up, as a "
-            "right-handed system, e.g. `x -z y`"
-        )
-    return matrix
 
 
 def _keypoints(row: Row) -> dict:

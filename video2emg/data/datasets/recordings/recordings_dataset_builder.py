@@ -31,6 +31,11 @@ class RecordingsConfig(tfds.core.BuilderConfig):
     size: int = SIZE
     within_subject: bool = False
 
+    @property
+    def same_people(self) -> bool:
+        """Whether the people of the test are also in training."""
+        return self.within_subject
+
 
 class Builder(ClipBuilder):
     """Recordings of a folder (`config.data.manual_dir`)."""
