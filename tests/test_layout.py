@@ -15,6 +15,7 @@ FOLDERS = (
     "parallel",  # devices and processes
     "fkg",  # knowledge graph, score, feedback
     "sim",  # the simulated gym
+    "pose",  # from pictures of a person to a 3-D pose
     "data",  # recordings in, batches out
     "models",  # Linen modules
     "train",  # one loop
@@ -33,6 +34,7 @@ FOLDERS = (
 NEVER = {
     "core": ("jax", "flax"),
     "sim": ("jax", "flax", "video2emg.parallel"),
+    "pose": ("jax", "flax", "video2emg.parallel", "video2emg.fkg", "video2emg.sim"),
     "data": ("jax", "flax", "video2emg.parallel"),
     "models": ("video2emg.data", "video2emg.sim"),
     "train": ("video2emg.data", "video2emg.sim"),
@@ -40,7 +42,12 @@ NEVER = {
     "viz": ("video2emg.sim", "video2emg.train"),
 }
 # Where a library may be used.
-HOMES = {"mujoco": "sim/", "orbax": "train/checkpoint.py", "tensorflow": "nowhere"}
+HOMES = {
+    "mujoco": "sim/",
+    "ai_edge_litert": "pose/nets.py",
+    "orbax": "train/checkpoint.py",
+    "tensorflow": "nowhere",
+}
 
 
 def imports(path: pathlib.Path) -> set[str]:
