@@ -27,7 +27,7 @@ def test_the_one_who_squats_is_chosen_of_two():
     assert [person.number for person in found] == [1, 2]
     chosen, why = people.choose(found)
     assert chosen.number == 2
-    assert chosen.movement == pytest.approx(120, abs=15)
+    assert chosen.movement == pytest.approx(30, abs=3)  # 120° of two of eight angles
     assert "person 2 of 2" in why and "person 1 moves by 0°" in why
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -13,8 +14,11 @@ from video2emg.core.skeleton import BLAZEPOSE_33
 from video2emg.pose import people, weights
 from video2emg.pose.blazepose import BlazePose, Detection, Landmarks, Region, nearest
 
+_Item = TypeVar("_Item")
+
 SIZE = 640  # px of the longer edge, at which pictures are searched
-SEARCH_S, SEARCH_HZ = 20.0, 4.0  # of the film's beginning, in which people are compared
+# The film's beginning, in which people are compared: pictures per second until a time, s.
+SEARCH = ((6.0, 4.0), (2.0, 16.0))
 
 _PRESENT = 0.5  # least presence of a person in the region
 _LOST = 0.6  # difference of regions at which it is not the same person, plus 1 per second
@@ -66,7 +70,7 @@ def estimate(
     """
     pictures = [Image.fromarray(f) if isinstance(f, np.ndarray) else f for f in frames]
     timed = list(zip(times.tolist(), pictures, strict=True))
-    found = people.find_people(shrunk(thinned(timed, SEARCH_HZ, SEARCH_S)), model)
+    found = people.find_people(shrunk(searched(timed)), model)
     chosen = people.choose(found, person)[0] if found else None
     return watch(timed, model, chosen).track
 
@@ -75,6 +79,7 @@ def watch(
     pictures: Iterable[tuple[float, Image.Image]],
     model: BlazePose,
     person: people.Person | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Watched:
     """Follows one person through all pictures.
 
@@ -83,14 +88,16 @@ def watch(
       model: from `load`.
       person: from `people.find_people` of the pictures `shrunk`; else the one with the largest
         region is followed.
+      size: width and height of the film, px, if the pictures are shrunk.
     """
     follower = Follower(model, person)
     cut = _Cuts()
     times, seen, cuts, light = [], [], [], []
-    size, scale = (0, 0), 1.0
+    full, scale = size or (0, 0), 1.0
     for time, picture in pictures:
-        size, scale = picture.size, max(picture.size) / SIZE
         small = shrink(picture)
+        full = size or picture.size
+        scale = max(full) / max(small.size)
         if cut(small):
             cuts.append(time)
             follower.forget()
@@ -98,7 +105,7 @@ def watch(
         times.append(time)
         seen.append(landmarks)
         if landmarks is not None:
-            light.append(_brightness(small, landmarks.region))
+            light.append(people.brightness(small, landmarks.region))
     blank = np.full((33, 2), np.nan)
     points = np.array([blank if s is None else s.points for s in seen]).reshape(-1, 33, 2)
     world = np.array([np.full((33, 3), np.nan) if s is None else s.world for s in seen])
@@ -108,10 +115,10 @@ def watch(
         times=np.array(times, float),
         joints=world.reshape(-1, 33, 3),
         confidence=visible.reshape(-1, 33),
-        points_2d=points * max(scale, 1.0),
+        points_2d=points * scale,
         source="BlazePose",
     )
-    return Watched(track, tuple(cuts), size, float(np.mean(light)) if light else math.nan)
+    return Watched(track, tuple(cuts), full, float(np.mean(light)) if light else math.nan)
 
 
 class Follower:
@@ -198,9 +205,9 @@ def shrunk(pictures: Iterable[tuple[float, Image.Image]]) -> Iterator[tuple[floa
 
 
 def thinned(
-    timed: Iterable[tuple[float, Image.Image]], rate: float, seconds: float = math.inf
-) -> Iterator[tuple[float, Image.Image]]:
-    """The pictures of the first seconds, at most `rate` Hz."""
+    timed: Iterable[tuple[float, _Item]], rate: float, seconds: float = math.inf
+) -> Iterator[tuple[float, _Item]]:
+    """What comes in the first seconds, at most `rate` Hz."""
     due = -math.inf
     for time, picture in timed:
         if time > seconds:
@@ -210,20 +217,16 @@ def thinned(
             yield time, picture
 
 
-def _brightness(picture: Image.Image, region: Region) -> float:
-    half = region.size / 2
-    box = (region.x - half, region.y - half, region.x + half, region.y + half)
-    within = (
-        max(box[0], 0),
-        max(box[1], 0),
-        min(box[2], picture.width),
-        min(box[3], picture.height),
-    )
-    left, top, right, bottom = map(round, within)
-    if right <= left or bottom <= top:
-        return math.nan
-    small = picture.crop((left, top, right, bottom)).convert("L").resize((8, 8))
-    return float(np.asarray(small).mean() / 255)
+def searched(timed: Iterable[tuple[float, _Item]]) -> Iterator[tuple[float, _Item]]:
+    """What is searched for people: more at first, so that short films show enough."""
+    due = -math.inf
+    for time, item in timed:
+        rate = next((rate for rate, until in SEARCH if time <= until), None)
+        if rate is None:
+            return
+        if time >= due - 5e-4:
+            due = max(due + 1 / rate, time + 0.5 / rate)
+            yield time, item
 
 
 class _Cuts:

@@ -5,15 +5,17 @@ each of these pictures, so that people can be compared by how they move.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from video2emg.core.errors import UserError
+from video2emg.core.pose_track import PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
-from video2emg.core.vocabulary import SIDES
 from video2emg.pose.angles import KINDS, limb_angles
 from video2emg.pose.blazepose import BlazePose, Landmarks, Region
 
@@ -21,8 +23,9 @@ _SAME = 0.6  # regions that differ by less are the same person, see `Region.dist
 _MOST_PEOPLE = 5  # in a picture; the largest count
 _PRESENT = 0.5
 _FEWEST = 3  # pictures in which somebody must be seen to count
-_ALIKE = 0.8  # correlation of the movements of a person and the reflection in a mirror
-_MOVES = 12.0  # degrees by which the limbs of a person at rest seem to move
+# A reflection: least correlation with the person's movements, in at least so many pictures.
+_ALIKE, _COMMON = 0.85, 12
+_MOVES = 8.0  # degrees by which the limbs of a person at rest seem to move
 _DRIFT = 0.25  # of the person's size: who moves farther than this walks through the picture
 
 
@@ -35,12 +38,15 @@ class Person:
       seen: joints in them.
       number: from the left of the picture, from 1.
       reflection: whether this is probably the chosen person in a mirror.
+      brightness: mean of the region around the person, 0 to 1.
     """
 
     times: list[float]
     seen: list[Landmarks]
     number: int = 0
     reflection: bool = False
+    brightness: float = 1.0
+    names: ClassVar[tuple[str, ...]] = BLAZEPOSE_33
 
     @property
     def regions(self) -> list[Region]:
@@ -65,6 +71,17 @@ class Person:
         third = max(len(x) // 3, 1)
         return abs(float(np.median(x[-third:]) - np.median(x[:third]))) / self.size
 
+    def track(self) -> PoseTrack:
+        """In the camera's axes, at the searched pictures."""
+        return PoseTrack(
+            names=self.names,
+            times=np.array(self.times),
+            joints=np.stack([landmarks.world for landmarks in self.seen]),
+            confidence=np.stack([landmarks.visibility for landmarks in self.seen]),
+            points_2d=np.stack([landmarks.points for landmarks in self.seen]),
+            source="BlazePose",
+        )
+
     def angles(self) -> Float[np.ndarray, "T A"]:
         """Limb angles, without single outliers, degrees."""
         world = np.stack([landmarks.world for landmarks in self.seen])
@@ -74,9 +91,9 @@ class Person:
 
     @property
     def movement(self) -> float:
-        """Range of the limb angle that moves most, as the mean of both sides, degrees."""
+        """Range of the angles of knees, hips, elbows and shoulders, in the mean, degrees."""
         low, high = np.nanpercentile(self.angles(), [10, 90], axis=0)
-        return float(np.nanmax((high - low).reshape(len(SIDES), len(KINDS)).mean(0)))
+        return float(np.nanmean(high - low))
 
 
 def find_people(pictures: Iterable[tuple[float, Image.Image]], model: BlazePose) -> list[Person]:
@@ -103,6 +120,7 @@ def find_people(pictures: Iterable[tuple[float, Image.Image]], model: BlazePose)
             else:
                 i = len(people)
                 people.append(Person([time], [landmarks]))
+                people[i].brightness = brightness(picture, landmarks.region)
             taken.add(i)
     people = sorted((p for p in people if len(p.times) >= _FEWEST), key=lambda p: p.place)
     for number, person in enumerate(people, 1):
@@ -159,11 +177,12 @@ def _describe(person: Person) -> str:
 def _moves_alike(other: Person, chosen: Person) -> bool:
     """Whether the angles change together, with left and right exchanged or not."""
     common, a, b = np.intersect1d(other.times, chosen.times, return_indices=True)
-    if len(common) < 2 * _FEWEST or other.size > chosen.size:
+    if len(common) < _COMMON or other.size > chosen.size:
         return False
     mine, theirs = chosen.angles()[b], other.angles()[a]
-    moving = np.argsort(-np.ptp(mine, axis=0))[:2]
-    if np.ptp(mine[:, moving], axis=0).min() < _MOVES:
+    moving = np.argsort(-np.ptp(mine, axis=0))[:3]
+    moving = moving[np.ptp(mine[:, moving], axis=0) >= _MOVES]
+    if len(moving) < 2:
         return False
     half = len(KINDS)
     crossed = (moving + half) % (2 * half)
@@ -175,3 +194,15 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a - a.mean(0), b - b.mean(0)
     norm = np.sqrt((a**2).sum(0) * (b**2).sum(0))
     return float(((a * b).sum(0) / np.maximum(norm, 1e-9)).mean())
+
+
+def brightness(picture: Image.Image, region: Region) -> float:
+    """Mean of a region, 0 to 1; NaN if it lies outside of the picture."""
+    half = region.size / 2
+    left, top = max(round(region.x - half), 0), max(round(region.y - half), 0)
+    right = min(round(region.x + half), picture.width)
+    bottom = min(round(region.y + half), picture.height)
+    if right <= left or bottom <= top:
+        return math.nan
+    small = picture.crop((left, top, right, bottom)).convert("L").resize((8, 8))
+    return float(np.asarray(small).mean() / 255)
