@@ -80,6 +80,19 @@ def test_left_and_right_are_exchanged_back(share, facing):
     np.testing.assert_allclose(found.joints, track.joints)
 
 
+def test_a_net_that_wavers_does_not_confuse():
+    track, _ = filmed(KNEE)
+    wrong = (track.times > 2) & (track.times < 4)
+    swapped = cleaning.swapped(track, wrong)
+    joints, points = swapped.joints.copy(), swapped.points_2d.copy()
+    for edge in (int(wrong.argmax()), int(np.flatnonzero(wrong)[-1])):
+        joints[edge] = (track.joints[edge] + cleaning.swapped(track, ~wrong).joints[edge]) / 2
+        points[edge] = joints[edge, :, :2]
+    wavering = dataclasses.replace(swapped, joints=joints, points_2d=points)
+    exchanged = cleaning.undo_exchanges(wavering)[1]
+    assert (exchanged != wrong).sum() <= 2
+
+
 def test_who_turns_around_is_not_exchanged():
     turns = np.linspace(0, 360, len(KNEE))
     parts = [filmed(KNEE[i : i + 1], facing=turn)[0] for i, turn in enumerate(turns)]

@@ -16,6 +16,8 @@ GAP_S = 0.3  # longest gap that is filled
 _MOST_CUTOFF = 0.8  # of the highest frequency that the rate of the film allows
 _FEWEST = 12  # instants that the filter needs
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_LAGS = 6  # instants before, with which an instant is compared
+_RARE = 0.01  # m per joint, the price of an instant that is exchanged
 _TIE = 0.01  # m per joint that a frame must be better with left and right exchanged
 
 
@@ -78,7 +80,7 @@ def undo_exchanges(
     """Finds instants at which left and right are exchanged, and exchanges them back.
 
     A net may take a back for a front: the names of all limbs then jump to the other side. The most
-    even course over time is found, in the picture and in space (Viterbi). Which of its two namings
+    even course over time is found, in the picture and in space. Which of its two namings
     is the right one is decided by the majority, within each of the `spans`.
 
     Returns:
@@ -116,15 +118,47 @@ def _positions(
 
 
 def _steadiest(positions: Float[np.ndarray, "t P 2 D"]) -> Bool[np.ndarray, " t"]:
-    """[t] whether to exchange the two of each pair, with the least movement from time to time."""
-    before, after = positions[:-1], positions[1:]
-    keep = np.nanmean(np.linalg.norm(after - before, axis=-1), (1, 2))
-    cross = np.nanmean(np.linalg.norm(after[:, :, ::-1] - before, axis=-1), (1, 2))
-    keep, cross = np.nan_to_num(keep), np.nan_to_num(cross) + _TIE
-    # The cost of a step depends only on whether the state changes, so that the cheapest course
-    # changes its state wherever crossing is cheaper.
-    changes = cross < keep
-    return np.r_[False, np.logical_xor.accumulate(changes)]
+    """[t] whether to exchange the two of each pair, with the least movement over time.
+
+    Each instant is compared with the `_LAGS` instants before it, since a net may waver for one or
+    two pictures while it changes its mind. The course with the least sum is found exactly; a state
+    is what was decided at these instants, one bit each, the last one lowest.
+    """
+    count, states = len(positions), 2**_LAGS
+    bits = (np.arange(states)[:, None] >> np.arange(_LAGS)) & 1  # [S, L], lag 1 first
+    gain = np.zeros((count, _LAGS))  # what an exchange between two instants costs
+    for lag in range(1, min(_LAGS, count - 1) + 1):
+        before, after = positions[:-lag], positions[lag:]
+        keep = _mean_distance(after, before)
+        cross = _mean_distance(after[:, :, ::-1], before) + _TIE
+        gain[lag:, lag - 1] = (cross - keep) / lag
+    rare = _RARE * (np.arange(states) & 1)
+    cost = np.where(np.arange(states) == 0, 0.0, np.inf)  # nothing is exchanged before the first
+    came_from = np.zeros((count, states), np.int8)
+    upper = np.arange(states) >> 1
+    for t in range(count):
+        # The state after t has the decision of t as its lowest bit; the oldest one may be either.
+        # An exchange relative to each earlier instant costs its gain.
+        options = []
+        for oldest in (0, 1):
+            old = upper | (oldest << (_LAGS - 1))
+            differs = bits[old] != (np.arange(states) & 1)[:, None]
+            options.append(cost[old] + differs @ gain[t])
+        came_from[t] = options[1] < options[0]
+        cost = np.minimum(*options) + rare
+    state = int(cost.argmin())
+    exchanged = np.zeros(count, bool)
+    for t in range(count - 1, -1, -1):
+        exchanged[t] = state & 1
+        state = (state >> 1) | (int(came_from[t, state]) << (_LAGS - 1))
+    return exchanged
+
+
+def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[t] mean over the joints of two courses; 0 where none is known."""
+    distance = np.linalg.norm(a - b, axis=-1)
+    known = np.isfinite(distance)
+    return np.where(known, distance, 0).sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)
 
 
 def swapped(track: PoseTrack, instants: Bool[np.ndarray, " T"]) -> PoseTrack:
