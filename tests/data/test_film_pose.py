@@ -12,10 +12,13 @@ from PIL import Image
 from tests.cli.command import launch
 from tests.data.test_recordings import write_video
 from tests.pose.films import model, video
+from tests.pose.squats import SIZE, bends, filmed
 from video2emg.core.errors import UserError
 from video2emg.data import film_pose
 from video2emg.data.film_pose import FilmOptions, film_to_pose
 from video2emg.data.readers import film
+from video2emg.inference.output import pose_files
+from video2emg.pose.body import to_body
 
 
 @pytest.fixture
@@ -108,3 +111,13 @@ def test_times_that_step_back_are_left_out(monkeypatch):
     monkeypatch.setattr(film, "read_frames", lambda *args: iter(frames))
     found = film_pose._increasing(Path("film"), FilmOptions())
     assert [time for time, _ in itertools.islice(found, 5)] == [0.0, 0.1, 0.2]
+
+
+def test_what_another_program_found(tmp_path, capfd):
+    track, _ = filmed(bends(8, 15))
+    pose_files.write_csv(to_body(track, SIZE).track, tmp_path / "pose.csv")
+    out = tmp_path / "out"
+    assert launch("pose", "--track", tmp_path / "pose.csv", "--out", out) == 0
+    assert "3 repetitions" in capfd.readouterr().err
+    assert {file.name for file in out.iterdir()} == {"pose.csv", "pose.trc", "pose.json"}
+    assert launch("pose", "--track", tmp_path / "pose.csv", "--video", "v.mp4") == 2

@@ -17,6 +17,8 @@ from video2emg.pose.blazepose import BlazePose
 from video2emg.pose.body import BodyOptions
 from video2emg.pose.gravity import View
 
+_ASSUMED = "the height of the person is unknown: 1.75 m is assumed (--height)"
+
 VERSION = 1  # of the whole way from pictures to poses; a change makes kept poses worthless
 
 
@@ -72,7 +74,7 @@ class FilmPose:
         the person, but for left and right, which are exchanged back where they were exchanged.
       verdict: refused times and, if so, why the whole film is refused.
       view: of the first camera; NaN with a calibration.
-      films: what was seen in each.
+      films: what was seen in each; none if another program saw it.
       remarks: sentences for the user.
     """
 
@@ -146,8 +148,21 @@ def assemble(
             body = dataclasses.replace(body, track=middle)
     verdict = gates.judge(seen, body, first.cuts)
     if math.isnan(options.body.height):
-        remarks.append("the height of the person is unknown: 1.75 m is assumed (--height)")
+        remarks.append(_ASSUMED)
     return FilmPose(verdict.track, mended[0], verdict, body.view, tuple(films), tuple(remarks))
+
+
+def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmPose:
+    """As `film_to_pose`, of what another program saw (`data.readers.poses.read_pose`).
+
+    Raises:
+      UserError: the track has no depth.
+    """
+    options = options or BodyOptions()
+    body = body_lib.to_body(track, None, (), options)
+    verdict = gates.judge(track, body)
+    remarks = (_ASSUMED,) if math.isnan(options.height) else ()
+    return FilmPose(verdict.track, track, verdict, body.view, (), remarks)
 
 
 def watch_film(

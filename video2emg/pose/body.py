@@ -9,6 +9,7 @@ from jaxtyping import Bool
 
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, PoseTrack
+from video2emg.core.vocabulary import SIDES
 from video2emg.pose import cleaning, gravity, lengths
 from video2emg.pose.cameras import interpolate
 from video2emg.pose.gravity import View
@@ -71,7 +72,7 @@ def to_body(
             f"{track.source}: points of one camera have no depth; use a 3-D estimator, or give the "
             "films of several cameras with their calibration"
         )
-    track, exchanged = cleaning.undo_exchanges(track, cuts)
+    track, exchanged = cleaning.undo_exchanges(_complete(track), cuts)
     smooth = cleaning.smooth(track, cuts)
     placed = smooth
     pitch, roll = math.nan, math.nan
@@ -86,6 +87,23 @@ def to_body(
     body = lengths.with_lengths(body, _known(options.height, lengths.HEIGHT))
     body = body.masked(cleaning.steady_confidence(smooth) >= SEEN)
     return Body(body, smooth, View(pitch, roll, faces), exchanged)
+
+
+def _complete(track: PoseTrack) -> PoseTrack:
+    """The track with the joints of all limbs; those that it does not have are unseen."""
+    parts = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    missing = [n for side in SIDES for part in parts if (n := f"{side}_{part}") not in track.names]
+    if not missing:
+        return track
+    more = ((0, 0), (0, len(missing)))
+    points = track.points_2d
+    return dataclasses.replace(
+        track,
+        names=(*track.names, *missing),
+        joints=np.pad(track.joints, (*more, (0, 0)), constant_values=np.nan),
+        confidence=np.pad(track.confidence, more),
+        points_2d=None if points is None else np.pad(points, (*more, (0, 0))),
+    )
 
 
 def _known(given: float, estimated: float) -> float:

@@ -21,10 +21,11 @@ _FEET = ("ankle", "heel", "toe")
 
 
 def write(pose: FilmPose, folder: Path) -> None:
-    """Writes `pose.csv`, `pose.trc`, `points.csv` and `pose.json`."""
+    """Writes `pose.csv`, `pose.trc`, `pose.json` and, of a film, `points.csv`."""
     write_csv(pose.track, folder / CSV)
     write_trc(pose.track, folder / TRC)
-    write_points(pose.seen, folder / POINTS)
+    if pose.seen.points_2d is not None:
+        write_points(pose.seen, folder / POINTS)
     write_json(folder / JSON, describe(pose))
 
 
