@@ -16,6 +16,7 @@ FOLDERS = (
     "fkg",  # knowledge graph, score, feedback
     "physics",  # mechanics of the body as layers, and its anatomy as a table
     "sim",  # the simulated gym
+    "pose",  # from pictures of a person to a 3-D pose
     "data",  # recordings in, batches out
     "models",  # Linen modules
     "train",  # one loop
@@ -34,6 +35,7 @@ FOLDERS = (
 NEVER = {
     "core": ("jax", "flax"),
     "sim": ("jax", "flax", "video2emg.parallel"),
+    "pose": ("jax", "flax", "video2emg.parallel", "video2emg.fkg", "video2emg.sim"),
     "data": ("jax", "flax", "video2emg.parallel"),
     "models": ("video2emg.data", "video2emg.sim"),
     "train": ("video2emg.data", "video2emg.sim"),
@@ -41,7 +43,12 @@ NEVER = {
     "viz": ("video2emg.sim", "video2emg.train"),
 }
 # Where a library may be used.
-HOMES = {"mujoco": "sim/", "orbax": "train/checkpoint.py", "tensorflow": "nowhere"}
+HOMES = {
+    "mujoco": "sim/",
+    "ai_edge_litert": "pose/nets.py",
+    "orbax": "train/checkpoint.py",
+    "tensorflow": "nowhere",
+}
 
 
 def imports(path: pathlib.Path) -> set[str]:

@@ -27,6 +27,8 @@ COMMANDS = {
     "train": "train, evaluate and report what a config describes (the default command)",
     "evaluate": "score a finished run again, with other views, clips or splits",
     "predict": "videos or a camera to EMG and, with an assessment run, to score and feedback",
+    "pose": "the 3-D pose of the person who exercises in a film",
+    "fetch-pose": "download the weights of the pose estimator, once",
     "check-data": "say what is wrong with a dataset before anybody trains on it",
     "prepare-data": "build a dataset without training",
     "export-data": "write a dataset in the folder layout of FLEX or Muscles in Action",

@@ -57,6 +57,13 @@ COCO_17 = vocabulary.names(
     """
 )
 
+# Halpe's 26 of AlphaPose and RTMPose (Fang et al. 2022): COCO's, then head, neck, pelvis and feet.
+HALPE_26 = COCO_17 + vocabulary.names(
+    """
+    head neck pelvis left_toe right_toe left_small_toe right_small_toe left_heel right_heel
+    """
+)
+
 # BlazePose / MediaPipe Pose (Bazarevsky et al. 2020); its foot index is the tip of the foot.
 BLAZEPOSE_33 = vocabulary.names(
     """
@@ -75,6 +82,7 @@ SKELETONS = {
     "openpose_25": OPENPOSE_25,
     "smpl_24": SMPL_24,
     "coco_17": COCO_17,
+    "halpe_26": HALPE_26,
     "blazepose_33": BLAZEPOSE_33,
 }
 

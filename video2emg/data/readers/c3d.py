@@ -2,9 +2,12 @@
 
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from video2emg.core.errors import UserError
 from video2emg.data import readers, workers
@@ -16,9 +19,24 @@ _TIMEOUT_S = 60.0  # a recording of a whole session takes a few seconds
 def read(path: Path, rate: float = math.nan) -> list[Channel]:
     """Analog channels in their units, then marker coordinates `name_x`, `_y`, `_z` in metres."""
     del rate  # the file always says it
+    return _call(_read, path)
+
+
+def read_segments(
+    path: Path,
+) -> tuple[tuple[str, ...], Float[np.ndarray, "T N 3"], float, float] | None:
+    """Names and origins of segments whose poses Theia3D writes, rate (Hz) and start (s).
+
+    None if the file has no poses of segments. The unit is that of the file.
+    """
+    return _call(_read_segments, path)
+
+
+def _call(function: Callable[[Path], Any], path: Path) -> Any:
+    """The result of a function that reads the file in another process."""
     readers.library("ezc3d", path)
     try:
-        return workers.call(_read, path, timeout=_TIMEOUT_S)
+        return workers.call(function, path, timeout=_TIMEOUT_S)
     except workers.WorkerError:
         raise UserError(f"{path}: damaged C3D file (its reader crashed)") from None
     except TimeoutError:
@@ -56,6 +74,21 @@ def _read(path: Path) -> list[Channel]:
         for a, axis in enumerate("xyz"):
             channels.append(Channel(f"{name}_{axis}", scale * points[a, i], point_rate, start, "m"))
     return channels
+
+
+def _read_segments(path: Path) -> Any:
+    import ezc3d
+
+    file = ezc3d.c3d(str(path))
+    rotation = file["parameters"].get("ROTATION")
+    poses = np.asarray(file["data"].get("rotations", []), np.float64)
+    if rotation is None or poses.ndim != 4 or not poses.shape[2] or not poses.shape[3]:
+        return None
+    names = tuple(_names(rotation)[: poses.shape[2]])
+    rate = float(np.ravel(rotation["RATE"]["value"])[0])
+    if not rate > 0:
+        raise UserError(f"{path}: a rate of {rate:g} Hz of its segments")
+    return names, np.moveaxis(poses[:3, 3], -1, 0).transpose(0, 2, 1)[:, : len(names)], rate, 0.0
 
 
 def _first_frame(path: Path, frames: int) -> int:

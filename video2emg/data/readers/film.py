@@ -39,13 +39,17 @@ _TURNS = {
 Decode = Callable[[], Image.Image]
 
 
-def read_frames(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Decode]]:
+def read_frames(
+    path: Path, rate: float = math.nan, longest: int = 0
+) -> Iterator[tuple[float, Decode]]:
     """Yields (seconds from the first frame, function that returns the upright picture), in order.
 
     Args:
       path: any file that FFmpeg opens, or a folder of pictures in the order of their numbers.
       rate: of a folder, or of a raw stream without presentation times, Hz; other videos carry their
         own times.
+      longest: of the edges of the pictures of a video, px; larger ones are shrunk while they are
+        converted. 0 keeps their size.
 
     Raises:
       UserError: the file is damaged or has no frames, or a folder has no rate.
@@ -61,12 +65,12 @@ def read_frames(path: Path, rate: float = math.nan) -> Iterator[tuple[float, Dec
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserError(f"{path}: no video stream in it")
-            yield from _decode(container, path, rate)
+            yield from _decode(container, path, rate, longest)
     except av.error.FFmpegError as error:
         raise UserError(f"{path}: damaged, or not a video ({error.strerror})") from error
 
 
-def _decode(container, path: Path, rate: float) -> Iterator[tuple[float, Decode]]:
+def _decode(container, path: Path, rate: float, longest: int) -> Iterator[tuple[float, Decode]]:
     stream = container.streams.video[0]
     aspect = float(stream.sample_aspect_ratio or 1)
     first, end, count = None, 0.0, 0
@@ -79,9 +83,9 @@ def _decode(container, path: Path, rate: float) -> Iterator[tuple[float, Decode]
             end = time + float((frame.duration or 0) * frame.time_base)
             if first is None:
                 first = time
-            yield time - first, functools.partial(upright, frame, aspect)
+            yield time - first, functools.partial(upright, frame, aspect, longest)
         else:
-            yield (count - 1) / rate, functools.partial(upright, frame, aspect)
+            yield (count - 1) / rate, functools.partial(upright, frame, aspect, longest)
     if not count:
         raise UserError(f"{path}: no frame in it")
     if first is None and not rate > 0:
@@ -109,14 +113,20 @@ def _stated_end(container, stream) -> float:
     return math.nan
 
 
-def upright(frame, aspect: float = 1.0) -> Image.Image:
+def upright(frame, aspect: float = 1.0, longest: int = 0) -> Image.Image:
     """A decoded frame as an RGB picture, as players show it.
 
     Args:
       frame: of PyAV.
       aspect: width of a stored pixel by its height.
+      longest: of the edges, px; a larger picture is shrunk. 0 keeps its size.
     """
-    picture = frame.to_image()
+    factor = longest / max(frame.width, frame.height)
+    if 0 < factor < 1:
+        width, height = (max(1, round(edge * factor)) for edge in (frame.width, frame.height))
+        picture = frame.to_image(width=width, height=height, interpolation="AREA")
+    else:
+        picture = frame.to_image()
     if aspect > 1:
         picture = picture.resize((round(picture.width * aspect), picture.height))
     elif 0 < aspect < 1:

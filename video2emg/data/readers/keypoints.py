@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from video2emg.core.errors import UserError
-from video2emg.core.skeleton import COCO_17, OPENPOSE_25
+from video2emg.core.skeleton import COCO_17, HALPE_26, OPENPOSE_25
 
+_SKELETONS = {len(skeleton): skeleton for skeleton in (OPENPOSE_25, COCO_17, HALPE_26)}
 _MOST_BYTES = 1 << 30  # of one JSON file; a larger file does not hold the keypoints of a video
 _MOST_FRAMES = 10_000_000  # 23 hours at 120 Hz; a larger number in a name is a date
 
@@ -26,7 +27,7 @@ class Keypoints:
     """The keypoints of one person in a video.
 
     Attributes:
-      joints: K names, of OpenPose's BODY_25 or COCO's 17.
+      joints: K names, of OpenPose's BODY_25, COCO's 17 or Halpe's 26.
       frame: [Q] number of the frame as in the files, increasing.
       points: [Q, K, 3] x to the right and y down, px of the upright picture (NaN if not found), and
         confidence in [0, 1].
@@ -76,9 +77,7 @@ def read(path: Path, largest: bool = False) -> Keypoints:
             f"{path}: coordinates up to {np.nanmax(points[..., :2]):.2f} are not "
             "pixels; export them unscaled"
         )
-    return Keypoints(
-        {len(s): s for s in (OPENPOSE_25, COCO_17)}[width], np.array(sorted(people)), points
-    )
+    return Keypoints(_SKELETONS[width], np.array(sorted(people)), points)
 
 
 def _openpose(folder: Path) -> Iterator[tuple[int, Any, str]]:
@@ -167,9 +166,10 @@ def _points(numbers: Any, where: str) -> np.ndarray:
         points = np.array(numbers, np.float64).reshape(-1, 3)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: keypoints must be numbers x, y, confidence in turn") from None
-    if len(points) not in (len(OPENPOSE_25), len(COCO_17)):
+    if len(points) not in _SKELETONS:
         raise UserError(
-            f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25 and COCO's 17"
+            f"{where}: {len(points)} keypoints; known are OpenPose's BODY_25, COCO's 17 and "
+            "Halpe's 26"
         )
     points[np.isnan(points).any(1)] = 0.0
     if not np.isfinite(points).all() or (points[:, 2] < 0).any():

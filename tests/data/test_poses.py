@@ -1,0 +1,279 @@
+"""Poses of other programs, written as these programs write them, and read back."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from tests.pose.squats import NAMES, bends, filmed, to_skeleton
+from video2emg.core.errors import UserError
+from video2emg.core.pose_track import CAMERA, UPRIGHT
+from video2emg.core.skeleton import BLAZEPOSE_33, COCO_17, HALPE_26, OPENPOSE_25
+from video2emg.data.readers.pose_names import joint_of
+from video2emg.data.readers.poses import read_pose
+from video2emg.pose.angles import LIMB_ANGLES, limb_angles
+from video2emg.pose.body import to_body
+from video2emg.pose.opensim_angles import joints_from_angles
+
+RATE = 30.0
+KNEE = bends(4, RATE, 1)
+SEEN, TRUTH = filmed(KNEE, RATE, facing=30, pitch=8)
+ANGLES = limb_angles(TRUTH, NAMES)
+WORLD = to_skeleton(SEEN.joints, BLAZEPOSE_33)  # camera axes, m, hips in the middle
+MARKERS = to_skeleton(TRUTH, BLAZEPOSE_33)  # z up
+# MediaPipe's own names.
+MEDIAPIPE = [
+    "NOSE",
+    *(f"{s}_EYE{p}" for s in ("LEFT", "RIGHT") for p in ("_INNER", "", "_OUTER")),
+    *("LEFT_EAR", "RIGHT_EAR", "MOUTH_LEFT", "MOUTH_RIGHT"),
+    *(
+        f"{s}_{p}"
+        for p in (
+            *("SHOULDER", "ELBOW", "WRIST", "PINKY", "INDEX", "THUMB"),
+            *("HIP", "KNEE", "ANKLE", "HEEL", "FOOT_INDEX"),
+        )
+        for s in ("LEFT", "RIGHT")
+    ),
+]
+
+
+def same_movement(track, tolerance=0.5):
+    """Angles of the limbs are those of the body that was filmed."""
+    found = limb_angles(track.joints, track.names)
+    np.testing.assert_allclose(found, ANGLES[: len(found)], atol=tolerance)
+    np.testing.assert_allclose(np.diff(track.times), 1 / RATE, atol=1e-3)
+    body = to_body(track).track
+    knee = limb_angles(body.joints, body.names)[:, LIMB_ANGLES.index("left_knee")]
+    assert np.abs(knee - ANGLES[: len(knee), 0]).max() < 6
+    assert np.nanmedian(body.at("left_toe")[:, 0] - body.at("left_heel")[:, 0]) > 0.1
+    assert np.nanmin(body.at("left_shoulder")[:, 2]) > 0
+
+
+def numbers(values):
+    """JSON has no NaN."""
+    return [float(x) if np.isfinite(x) else 0.0 for x in values]
+
+
+def test_every_name_of_mediapipe_is_known():
+    assert [joint_of(name) for name in MEDIAPIPE] == list(BLAZEPOSE_33)
+    assert [joint_of(f"landmark_{i}") for i in range(33)] == list(BLAZEPOSE_33)
+    assert [joint_of(name) for name in BLAZEPOSE_33] == list(BLAZEPOSE_33)
+    assert joint_of("RHip") == "right_hip" and joint_of("LBigToe") == "left_toe"
+    assert joint_of("r_shoulder_study") == "right_shoulder" and joint_of("midHip") == "pelvis"
+    assert joint_of("l_thigh_4X4") == "left_hip" and joint_of("l_larm_4X4") == "left_elbow"
+    assert not joint_of("torso") and not joint_of("marker 7a") and not joint_of("")
+
+
+@pytest.mark.parametrize("style", ["names", "numbers", "letters first"])
+def test_mediapipe_wide_table(tmp_path, style):
+    path = tmp_path / "pose.csv"
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        names = MEDIAPIPE if style == "names" else range(33)
+        columns = (
+            [f"{a}{n}" for n in names for a in "xyzv"]
+            if style == "letters first"
+            else [f"{n}_{a}" for n in names for a in ("x", "y", "z", "visibility")]
+        )
+        table.writerow(["time", *columns])
+        for i, frame in enumerate(WORLD):
+            cells = [x for joint in frame for x in (*numbers(joint), 0.9)]
+            table.writerow([f"{i / RATE:.5f}", *cells])
+    track = read_pose(path)
+    assert track.axes == CAMERA and np.nanmax(track.confidence) == 0.9
+    same_movement(track)
+
+
+def test_mediapipe_long_table(tmp_path):
+    path = tmp_path / "pose.csv"
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["frame", "landmark", "x", "y", "z", "visibility"])
+        for i, frame in enumerate(WORLD):
+            for name, joint in zip(MEDIAPIPE, frame, strict=True):
+                table.writerow([i, name, *numbers(joint), 0.8])
+    same_movement(read_pose(path, RATE))
+    with pytest.raises(UserError, match="rate"):
+        read_pose(path)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_mediapipe_json(tmp_path, nested):
+    frames = []
+    for i, frame in enumerate(WORLD):
+        points = [dict(zip("xyz", numbers(joint), strict=True), visibility=0.7) for joint in frame]
+        normal = [{"x": 0.5, "y": 0.5, "z": 0.0, "visibility": 0.7}] * 33
+        frames.append(
+            {
+                "timestamp_ms": 1000 * i / RATE,
+                "poseLandmarks": [normal] if nested else normal,
+                "poseWorldLandmarks": [points] if nested else points,
+            }
+        )
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps({"frames": frames} if nested else frames))
+    same_movement(read_pose(path))
+
+
+def test_landmarks_as_fractions_need_the_size(tmp_path):
+    width, height = 640, 480
+    pixels = to_skeleton(
+        np.concatenate([SEEN.points_2d, 160 * SEEN.joints[..., 2:]], -1), BLAZEPOSE_33
+    )
+    normal = pixels / [width, height, width]
+    frames = [[numbers(p) for p in frame] for frame in normal]
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps(frames))
+    with pytest.raises(UserError, match="fractions"):
+        read_pose(path, RATE)
+    track = read_pose(path, RATE, (width, height))
+    np.testing.assert_allclose(track.points_2d[:, 23], pixels[:, 23, :2], atol=1e-6)
+    found = limb_angles(track.joints, track.names)
+    assert np.abs(found - ANGLES).max() < 25  # of a weak perspective
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+@pytest.mark.parametrize("unit", ["m", "mm"])
+def test_opensim_markers(tmp_path, up, unit):
+    names = ["RHip", "LHip", "RKnee", "LKnee", "RAnkle", "LAnkle", "RShoulder", "LShoulder"]
+    names += ["RElbow", "LElbow", "RWrist", "LWrist", "RHeel", "LHeel", "RBigToe", "LBigToe"]
+    values = MARKERS[:, [BLAZEPOSE_33.index(joint_of(name)) for name in names]]
+    if up == "y":
+        values = values[..., [0, 2, 1]] * [1, 1, -1]
+    values = values * (1000 if unit == "mm" else 1)
+    lines = ["PathFileType\t4\t(X/Y/Z)\tx.trc", "DataRate\tNumMarkers\tUnits"]
+    lines += [f"{RATE:g}\t{len(names)}\t{unit}", "Frame#\tTime\t" + "\t\t\t".join(names), ""]
+    for i, frame in enumerate(values):
+        lines.append(
+            "\t".join([str(i + 1), f"{i / RATE:.6f}", *(f"{x:.6f}" for x in frame.ravel())])
+        )
+    path = tmp_path / "x.trc"
+    path.write_text("\n".join(lines) + "\n")
+    track = read_pose(path)
+    assert track.axes == UPRIGHT
+    same_movement(track)
+
+
+def test_freemocap(tmp_path):
+    turned = MARKERS @ Rotation.from_euler("z", 70, degrees=True).as_matrix().T
+    more = np.concatenate([1000 * turned, np.zeros((len(turned), 42, 3))], 1)
+    np.save(tmp_path / "mediapipe_body_3d_xyz.npy", more)
+    same_movement(read_pose(tmp_path / "mediapipe_body_3d_xyz.npy", RATE))
+    with pytest.raises(UserError, match="rate"):
+        read_pose(tmp_path / "mediapipe_body_3d_xyz.npy")
+
+
+def test_theia_segments(tmp_path):
+    ezc3d = pytest.importorskip("ezc3d")
+    segments = {
+        "hip": "thigh",
+        "knee": "shank",
+        "ankle": "foot",
+        "toe": "toes",
+        "shoulder": "uarm",
+        "elbow": "larm",
+        "wrist": "hand",
+    }
+    file = ezc3d.c3d()
+    labels = [f"{s}_{segment}_4X4" for s in "lr" for segment in segments.values()]
+    joints = [f"{side}_{joint}" for side in ("left", "right") for joint in segments]
+    poses = np.tile(np.eye(4)[:, :, None, None], (1, 1, len(labels), len(MARKERS)))
+    places = MARKERS[:, [BLAZEPOSE_33.index(joint) for joint in joints]]
+    poses[:3, 3] = np.moveaxis(1000 * places, -1, 0).transpose(0, 2, 1)
+    file["parameters"]["POINT"]["RATE"]["value"] = [RATE]
+    file["parameters"]["POINT"]["LABELS"]["value"] = ["none"]
+    file["data"]["points"] = np.zeros((4, 1, len(MARKERS)))
+    file.add_parameter("ROTATION", "LABELS", labels)
+    file.add_parameter("ROTATION", "RATE", [RATE])
+    file["data"]["rotations"] = poses
+    path = tmp_path / "theia.c3d"
+    file.write(str(path))
+    track = read_pose(path)
+    found = limb_angles(track.joints, track.names)
+    np.testing.assert_allclose(found, ANGLES, atol=0.5)
+    assert track.rate == pytest.approx(RATE) and track.axes == UPRIGHT
+
+
+def test_joint_angles_of_opensim():
+    zeros = np.zeros(4)
+    angles = {f"{name}_{s}": zeros for name in ("hip_flexion", "knee_angle") for s in "rl"}
+    angles |= {"knee_angle_r": np.array([0, 30, 60, 90.0]), "elbow_flex_l": np.full(4, 40.0)}
+    angles |= {"hip_flexion_r": np.full(4, 50.0), "arm_flex_r": np.full(4, 80.0)}
+    joints = joints_from_angles(angles, "test")
+    from video2emg.pose.opensim_angles import NAMES as names
+
+    found = dict(zip(LIMB_ANGLES, limb_angles(joints, names).T, strict=True))
+    np.testing.assert_allclose(found["right_knee"], [0, 30, 60, 90], atol=1e-4)
+    np.testing.assert_allclose(found["left_elbow"], 40, atol=1e-4)
+    np.testing.assert_allclose(found["right_shoulder"], 80, atol=1e-4)
+    at = {name: joints[:, i] for i, name in enumerate(names)}
+    assert (at["right_knee"][:, 0] > at["right_hip"][:, 0] + 0.3).all()  # the thigh is in front
+    assert at["right_ankle"][3, 0] < at["right_knee"][3, 0]  # the knee bends backwards
+    assert (at["right_elbow"][:, 0] > 0.25).all() and (at["left_wrist"][:, 0] > 0.1).all()
+    assert (at["left_hip"][:, 1] > 0).all() and (at["left_toe"][:, 0] > at["left_heel"][:, 0]).all()
+    old = {name: -x if name.startswith("knee") else x for name, x in angles.items()}
+    np.testing.assert_allclose(joints_from_angles(old, "test"), joints)
+    with pytest.raises(UserError, match="hip_flexion_r"):
+        joints_from_angles({"knee_angle_r": zeros}, "test")
+
+
+def test_squats_of_opencap():
+    from tests.pose.films import VIDEOS
+
+    path = VIDEOS.parent / "opencap_processing" / "squats1_videoAndMocap.mot"
+    if not path.is_file():
+        pytest.skip(f"{path} is not on this machine")
+    track = read_pose(path)
+    found = limb_angles(track.joints, track.names)[:, LIMB_ANGLES.index("right_knee")]
+    header, *rows = path.read_text().split("endheader\n")[1].splitlines()
+    column = header.split().index("knee_angle_r")
+    np.testing.assert_allclose(found, np.abs([float(r.split()[column]) for r in rows]), atol=0.01)
+    from video2emg.pose.repetitions import repeated
+
+    assert repeated(to_body(track).track).is_exercise
+
+
+@pytest.mark.parametrize("skeleton", [OPENPOSE_25, COCO_17, HALPE_26], ids=len)
+def test_two_dimensions(tmp_path, skeleton):
+    points = to_skeleton(np.concatenate([SEEN.points_2d, SEEN.points_2d[..., :1]], -1), skeleton)
+    for i, frame in enumerate(points[:20]):
+        flat = [
+            x for p in frame for x in ((*numbers(p[:2]), 0.9) if np.isfinite(p[0]) else (0, 0, 0))
+        ]
+        content = {"people": [{"pose_keypoints_2d": flat}]}
+        (tmp_path / f"a_{i:012d}_keypoints.json").write_text(json.dumps(content))
+    track = read_pose(tmp_path, RATE)
+    assert track.names == skeleton and not np.isfinite(track.joints).any()
+    hip = track.names.index("left_hip")
+    np.testing.assert_allclose(track.points_2d[:, hip], points[:20, hip, :2], atol=1e-6)
+    with pytest.raises(UserError, match="no depth"):
+        to_body(track)
+
+
+def test_files_that_are_none(tmp_path):
+    for name, content, words in (
+        ("a.csv", "time,a_x,a_y,a_z\n" + "0.1,1,2,3\n0.2,1,2,3\n" * 9, "times|left shoulder"),
+        ("g.csv", "q_x,q_y,q_z\n" + "".join(f"{i},2,3\n" for i in range(30)), "no left shoulder"),
+        ("b.csv", "frame,landmark,x,y,z\n0,NOSE,1,2\n", "5 columns"),
+        ("c.npy", "no", "not an array"),
+        ("d.json", "[]", "nobody"),
+        ("e.json", "{", "not JSON"),
+        ("f.txt", "x", "cannot read"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(UserError, match=words):
+            read_pose(tmp_path / name, RATE)
+    with pytest.raises(UserError, match="no such file"):
+        read_pose(tmp_path / "none.trc")
+
+
+@given(st.text(max_size=200), st.sampled_from([".csv", ".json", ".trc", ".mot", ".npy"]))
+def test_any_text_is_refused_in_one_line(tmp_path_factory, text, suffix):
+    path = tmp_path_factory.mktemp("pose") / f"p{suffix}"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(UserError):
+        read_pose(path, RATE)

@@ -1,0 +1,134 @@
+"""What cannot be trusted is refused, with a sentence; what can be is not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from tests.pose.squats import NAMES, SIZE, bends, filmed
+from video2emg.core.pose_track import PoseTrack
+from video2emg.pose import body as body_lib
+from video2emg.pose import gates
+from video2emg.pose.blazepose import Landmarks, Region
+from video2emg.pose.gates import Verdict
+from video2emg.pose.people import Person
+
+KNEE = bends(10, 15)
+
+
+def verdict(track: PoseTrack, cuts=()) -> Verdict:
+    return gates.judge(track, body_lib.to_body(track, SIZE, cuts), cuts)
+
+
+def test_a_good_film_is_used():
+    found = verdict(filmed(KNEE)[0])
+    assert not found.refused and not found.spans
+    assert len(found.repeated.turns) == 3 and found.track.seen.all()
+
+
+def test_lying_is_refused():
+    track, _ = filmed(KNEE, facing=90)
+    turned = track.joints @ Rotation.from_euler("z", 90, degrees=True).as_matrix().T
+    found = verdict(dataclasses.replace(track, joints=turned))
+    assert "lies" in found.refused and "upright" in found.refused
+    assert not found.track.seen.any()
+
+
+def test_limbs_that_change_their_length_are_refused():
+    track, _ = filmed(KNEE)
+    rng = np.random.default_rng(0)
+    slow = np.cumsum(rng.normal(0, 0.06, track.joints.shape), axis=0)
+    found = verdict(dataclasses.replace(track, joints=track.joints + slow, points_2d=None))
+    assert "length" in found.refused
+
+
+def test_a_bad_time_is_refused_and_the_rest_is_used():
+    track, _ = filmed(KNEE)
+    confidence = track.confidence.copy()
+    late = track.times > 8.9
+    confidence[late] = 0.2
+    found = verdict(dataclasses.replace(track, confidence=confidence))
+    assert not found.refused
+    [span] = found.spans
+    assert "hidden" in span.reason and span.start == pytest.approx(8.9, abs=1.5)
+    assert not found.track.seen[track.times > 9.5].any() and found.track.seen[:100].all()
+    assert str(span).startswith(f"{span.start:.1f}-{span.end:.1f} s: ")
+
+
+def test_a_limb_that_is_noise_is_masked_alone():
+    track, _ = filmed(KNEE)
+    joints = track.joints.copy()
+    wrist = NAMES.index("left_wrist")
+    joints[:, wrist] += 0.35 * np.sin(track.times * 3)[:, None]
+    found = verdict(dataclasses.replace(track, joints=joints, points_2d=None))
+    assert not found.refused
+    assert found.track.seen[:, wrist].mean() < 0.5
+    assert found.track.seen[:, NAMES.index("right_wrist")].all()
+
+
+def test_the_time_around_a_cut_is_refused():
+    track, _ = filmed(KNEE)
+    found = verdict(track, [5.0])
+    assert [s.reason for s in found.spans] == ["the scene changes"]
+    assert not found.track.seen[np.abs(track.times - 5) < 0.2].any()
+
+
+def test_somebody_who_leaves_is_missed():
+    track, _ = filmed(KNEE)
+    there = np.broadcast_to((track.times < 3)[:, None], track.confidence.shape)
+    assert "nobody is seen" in verdict(track.masked(there)).refused
+    none = np.zeros_like(there)
+    assert "nobody was found" in verdict(track.masked(none)).refused
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2, 20])
+def test_short_films_are_refused(frames):
+    found = verdict(filmed(np.full(frames + 1, 5.0))[0]) if frames else None
+    assert found is None or "lasts" in found.refused
+
+
+def test_standing_is_refused():
+    assert "repeated" in verdict(filmed(np.full(90, 5.0))[0]).refused
+
+
+def test_walking_through_is_refused():
+    track, _ = filmed(KNEE)
+    moved = track.points_2d + np.stack([60 * track.times, 0 * track.times], 1)[:, None]
+    assert "walks through" in verdict(dataclasses.replace(track, points_2d=moved)).refused
+
+
+def person(x=320.0, y=240.0, size=250.0, *, facing=0.0, pitch=0.0, light=0.5) -> Person:
+    """Somebody who stands at a place, as the search sees it."""
+    full = filmed(np.full(6, 5.0), facing=facing, pitch=pitch)[0]
+    names = Person.names
+    joints = np.zeros((6, len(names), 3))
+    points = np.zeros((6, len(names), 2))
+    for i, name in enumerate(names):
+        k = NAMES.index(name) if name in NAMES else 0
+        joints[:, i] = full.joints[:, k]
+        points[:, i] = (x, y) + full.joints[:, k, :2] * size / 1.8
+    region = Region(x, y, size, 0.0)
+    seen = [
+        Landmarks(p, np.full(len(names), 0.9), w, 1.0, region)
+        for p, w in zip(points, joints, strict=True)
+    ]
+    return Person([i / 3 for i in range(6)], seen, 1, False, light)
+
+
+@pytest.mark.parametrize(
+    ("someone", "rate", "words"),
+    [
+        (person(size=380), 30, ""),
+        (None, 30, "nobody"),
+        (person(size=90), 30, "nearer"),
+        (person(y=420, size=380), 30, "feet leave"),
+        (person(size=380), 5, "few"),
+        (person(size=380, light=0.05), 30, "dark"),
+        (person(size=380, facing=88), 30, "side"),
+        (person(size=380, pitch=50), 30, "looks down"),
+    ],
+)
+def test_the_preflight_says_what_to_change(someone, rate, words):
+    said = "; ".join(gates.preflight(someone, (640, 480), rate))
+    assert words in said if words else not said

@@ -1,0 +1,69 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.pose.squats import NAMES, bends, filmed
+from video2emg.pose.repetitions import repeated
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_squats_are_counted(count):
+    knee = bends(2 + 2.5 * count, 15, count)
+    found = repeated(filmed(knee)[0])
+    assert found.is_exercise and len(found.turns) == count
+    assert found.angle in ("knee", "hip") and found.range == pytest.approx(100, abs=15)
+    np.testing.assert_allclose(found.turns, 1 + 2.5 * (np.arange(count) + 0.5), atol=0.15)
+
+
+def test_a_start_and_end_in_the_middle_are_allowed():
+    knee = 55 - 50 * np.cos(2 * np.pi * np.arange(0, 10, 1 / 15) / 2.5)
+    assert len(repeated(filmed(knee)[0]).turns) == 4
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_standing_is_no_exercise(noise):
+    track, _ = filmed(np.full(90, 5.0))
+    shaken = track.joints + np.random.default_rng(0).normal(0, noise, track.joints.shape)
+    assert not repeated(dataclasses.replace(track, joints=shaken)).is_exercise
+
+
+def test_one_way_down_is_no_repetition():
+    knee = np.interp(np.arange(90), [0, 20, 60, 90], [5, 5, 100, 100])
+    assert not repeated(filmed(knee)[0]).is_exercise
+
+
+def test_movements_that_differ_are_no_exercise():
+    rng = np.random.default_rng(3)
+    moves = [filmed(np.full(1, 5.0))[0].joints[0]]
+    for _ in range(6):
+        pose = moves[0].copy()
+        limb = [
+            i for i, name in enumerate(NAMES) if name.split("_")[-1] in ("elbow", "wrist", "knee")
+        ]
+        pose[limb] += rng.normal(0, 0.35, (len(limb), 3))
+        moves += [pose, moves[0] + rng.normal(0, 0.15, pose.shape)]
+    stack = np.stack(moves)
+    grid = np.linspace(0, len(stack) - 1, 150)
+    joints = np.stack(
+        [
+            (1 - g % 1) * stack[int(g)] + (g % 1) * stack[min(int(g) + 1, len(stack) - 1)]
+            for g in grid
+        ]
+    )
+    track = dataclasses.replace(filmed(np.full(150, 5.0))[0], joints=joints)
+    assert not repeated(track).is_exercise
+
+
+def test_a_missing_side_is_enough():
+    track, _ = filmed(bends(8, 15))
+    seen = np.ones_like(track.confidence, bool)
+    seen[:, [i for i, name in enumerate(NAMES) if name.startswith("left")]] = False
+    seen[:, NAMES.index("left_shoulder")] = seen[:, NAMES.index("left_hip")] = True
+    assert len(repeated(track.masked(seen)).turns) == 3
+
+
+def test_too_little_is_nothing():
+    track, _ = filmed(np.full(3, 5.0))
+    assert not repeated(track).is_exercise
+    assert not repeated(track.masked(np.zeros_like(track.confidence, bool))).is_exercise

@@ -1,0 +1,70 @@
+"""The movement of one person, as a pose estimator or a motion capture system saw it."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+# Axes of the joints. CAMERA: x to the right of the picture, y down, z away from the camera.
+# UPRIGHT: z up, right-handed; which way x points is not known. BODY: as UPRIGHT, and x points where
+# the person faces (mean over the track).
+CAMERA, UPRIGHT, BODY = "camera", "upright", "body"
+
+
+@dataclasses.dataclass(frozen=True)
+class PoseTrack:
+    """Joints of one person over time.
+
+    A joint that was not seen has confidence 0 and a position of NaN, in 3-D and in 2-D. A source of
+    2-D points without depth has confidences and `points_2d`, and positions of NaN.
+
+    Attributes:
+      names: J joints, see `core.skeleton`.
+      times: s, increasing.
+      joints: m; the origin is arbitrary and may move with the body.
+      confidence: 0 to 1, as the source says it; 1 from sources that do not.
+      points_2d: px of the upright picture, x to the right and y down; None without a picture.
+      source: who or what saw the person, for people to read.
+      axes: of `joints`: `CAMERA`, `UPRIGHT` or `BODY`.
+    """
+
+    names: tuple[str, ...]
+    times: Float[np.ndarray, " T"]
+    joints: Float[np.ndarray, "T J 3"]
+    confidence: Float[np.ndarray, "T J"]
+    points_2d: Float[np.ndarray, "T J 2"] | None = None
+    source: str = ""
+    axes: str = CAMERA
+
+    def __post_init__(self):
+        shape = (len(self.times), len(self.names))
+        if self.joints.shape != (*shape, 3) or self.confidence.shape != shape:
+            raise ValueError(f"{self.joints.shape} and {self.confidence.shape} of {shape} joints")
+        if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
+            raise ValueError("the times do not increase")
+        unseen = ~(self.confidence > 0)
+        for field in ("joints", "points_2d"):
+            values = getattr(self, field)
+            if values is not None:
+                object.__setattr__(self, field, np.where(unseen[..., None], np.nan, values))
+        object.__setattr__(self, "confidence", np.where(unseen, 0.0, self.confidence))
+
+    @property
+    def seen(self) -> Bool[np.ndarray, "T J"]:
+        """Which joints have a position."""
+        return (self.confidence > 0) & np.isfinite(self.joints).all(2)
+
+    @property
+    def rate(self) -> float:
+        """Hz, by the median step; NaN of fewer than two instants."""
+        return float(1 / np.median(np.diff(self.times))) if len(self.times) > 1 else float("nan")
+
+    def at(self, name: str) -> Float[np.ndarray, "T 3"]:
+        """Positions of one joint, m; NaN if the track does not have it."""
+        if name not in self.names:
+            return np.full((len(self.times), 3), np.nan)
+        return self.joints[:, self.names.index(name)]
+
+    def masked(self, keep: Bool[np.ndarray, "T J"]) -> "PoseTrack":
+        """The track without the joints that are not to be kept."""
+        return dataclasses.replace(self, confidence=np.where(keep, self.confidence, 0.0))

@@ -1,0 +1,217 @@
+"""Films of one person → the pose of the body, and what was seen, chosen and refused."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from video2emg.core.errors import UserError
+from video2emg.core.pose_track import PoseTrack
+from video2emg.data.readers import film
+from video2emg.pose import body as body_lib
+from video2emg.pose import cameras, cleaning, estimate, gates, people
+from video2emg.pose.blazepose import BlazePose
+from video2emg.pose.body import BodyOptions
+from video2emg.pose.gravity import View
+
+_ASSUMED = "the height of the person is unknown: 1.75 m is assumed (--height)"
+
+VERSION = 1  # of the whole way from pictures to poses; a change makes kept poses worthless
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmOptions:
+    """How films are read.
+
+    Attributes:
+      net: `lite`, `full` or `heavy`.
+      weights: folder of the weights; else the usual places, see `pose.weights.find`.
+      rate: pictures per second that are looked at, at most.
+      person: whom to follow, from the left, from 1; 0 to choose by movement.
+      body: what the user knows of the body and the camera.
+      calibration: of several cameras; None without.
+      folder_rate: of a folder of pictures, Hz.
+    """
+
+    net: str = "full"
+    weights: str = ""
+    rate: float = 15.0
+    person: int = 0
+    body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
+    calibration: Path | None = None
+    folder_rate: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenFilm:
+    """What was seen in one film.
+
+    Attributes:
+      path: of the film.
+      watched: of the person who was followed.
+      people: everybody, from left to right, in pictures shrunk to `estimate.SIZE`.
+      who: who was followed, and why.
+      warnings: what is wrong with the set-up, a sentence each.
+    """
+
+    path: Path
+    watched: estimate.Watched
+    people: tuple[people.Person, ...]
+    who: str
+    warnings: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmPose:
+    """The pose in one film, or in several films of one recording.
+
+    Attributes:
+      track: z up, x where the person faces, metres by height; refused times are masked.
+      seen: of the first film, in the camera's axes with points in its picture, as the estimator saw
+        the person, but for left and right, which are exchanged back where they were exchanged.
+      verdict: refused times and, if so, why the whole film is refused.
+      view: of the first camera; NaN with a calibration.
+      films: what was seen in each; none if another program saw it.
+      remarks: sentences for the user.
+    """
+
+    track: PoseTrack
+    seen: PoseTrack
+    verdict: gates.Verdict
+    view: View
+    films: tuple[SeenFilm, ...]
+    remarks: tuple[str, ...]
+
+
+def film_to_pose(
+    paths: Path | Sequence[Path],
+    options: FilmOptions | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> FilmPose:
+    """Estimates the pose of the person who exercises.
+
+    Args:
+      paths: one film, or the films of several cameras that started together.
+      options: how.
+      say: is told what is found, while it is found.
+
+    Raises:
+      UserError: no weights, a film that cannot be read, or a calibration that does not fit.
+    """
+    options = options or FilmOptions()
+    paths = [paths] if isinstance(paths, Path) else list(paths)
+    if not options.rate > 0:
+        raise UserError(f"rate {options.rate:g}: must be pictures per second")
+    calibrated = cameras.read_calibration(options.calibration) if options.calibration else None
+    if calibrated and len(calibrated) != len(paths):
+        raise UserError(
+            f"{options.calibration}: {len(calibrated)} cameras for {len(paths)} films; give one "
+            "film per camera, in the order of the file"
+        )
+    model = estimate.load(options.net, options.weights)
+    films = tuple(watch_film(path, options, model, say) for path in paths)
+    return assemble(films, options, calibrated)
+
+
+def assemble(
+    films: Sequence[SeenFilm],
+    options: FilmOptions,
+    calibrated: Sequence[cameras.Camera] | None = None,
+) -> FilmPose:
+    """The body of the person who was followed in each of the films."""
+    first = films[0].watched
+    remarks, mended = [], []
+    for film_ in films:
+        track, exchanged = cleaning.undo_exchanges(film_.watched.track, film_.watched.cuts)
+        mended.append(track)
+        if exchanged.any():
+            remarks.append(
+                f"{film_.path.name}: left and right were exchanged in {exchanged.mean():.0%} of "
+                "the pictures, and are exchanged back"
+            )
+    if calibrated:
+        sizes = [film_.watched.size for film_ in films]
+        seen, error = cameras.triangulate(mended, calibrated, sizes)
+        body = body_lib.to_body(seen, None, first.cuts, options.body)
+        remarks.append(f"triangulated: {error:.0f} px between the cameras, in the median")
+    else:
+        bodies = [
+            body_lib.to_body(track, film_.watched.size, film_.watched.cuts, options.body)
+            for track, film_ in zip(mended, films, strict=True)
+        ]
+        seen, body = mended[0], bodies[0]
+        if len(bodies) > 1:
+            middle = body_lib.median_of_views([one.track for one in bodies])
+            body = dataclasses.replace(body, track=middle)
+    verdict = gates.judge(seen, body, first.cuts)
+    if math.isnan(options.body.height):
+        remarks.append(_ASSUMED)
+    return FilmPose(verdict.track, mended[0], verdict, body.view, tuple(films), tuple(remarks))
+
+
+def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmPose:
+    """As `film_to_pose`, of what another program saw (`data.readers.poses.read_pose`).
+
+    Raises:
+      UserError: the track has no depth.
+    """
+    options = options or BodyOptions()
+    body = body_lib.to_body(track, None, (), options)
+    verdict = gates.judge(track, body)
+    remarks = (_ASSUMED,) if math.isnan(options.height) else ()
+    return FilmPose(verdict.track, track, verdict, body.view, (), remarks)
+
+
+def watch_film(
+    path: Path,
+    options: FilmOptions,
+    model: BlazePose,
+    say: Callable[[str], None] = lambda line: None,
+) -> SeenFilm:
+    """Looks for people in the first seconds of a film, then follows one through all of it."""
+    scanned = list(_decoded(estimate.searched(_increasing(path, options))))
+    found = people.find_people(scanned, model)
+    chosen, who = people.choose(found, options.person) if found else (None, "nobody was seen")
+    say(f"{path.name}: {who}")
+    size = scanned[0][1].size if scanned else (1, 1)
+    warnings = tuple(gates.preflight(chosen, size, _rate(path, options)))
+    for warning in warnings:
+        say(f"{path.name}: {warning}")
+    frames = estimate.thinned(_increasing(path, options), options.rate)
+    watched = estimate.watch(_decoded(frames), model, chosen, _size(path, options))
+    return SeenFilm(path, watched, tuple(found), who, warnings)
+
+
+def _decoded(
+    frames: Iterator[tuple[float, film.Decode]],
+) -> Iterator[tuple[float, Image.Image]]:
+    """Upright pictures, shrunk; only frames that are used are converted."""
+    return ((time, estimate.shrink(decode())) for time, decode in frames)
+
+
+def _size(path: Path, options: FilmOptions) -> tuple[int, int]:
+    """Width and height of the upright film, px."""
+    _, decode = next(film.read_frames(path, options.folder_rate))
+    return decode().size
+
+
+def _increasing(path: Path, options: FilmOptions) -> Iterator[tuple[float, film.Decode]]:
+    """All frames but those whose times step back, in damaged films."""
+    last = -math.inf
+    for time, decode in film.read_frames(path, options.folder_rate, estimate.SIZE):
+        if time > last:
+            last = time
+            yield time, decode
+
+
+def _rate(path: Path, options: FilmOptions) -> float:
+    """Pictures per second in the first second of a film, Hz."""
+    times = []
+    for time, _ in _increasing(path, options):
+        times.append(time)
+        if time > 1:
+            break
+    return float(1 / np.median(np.diff(times))) if len(times) > 1 else 0.0

@@ -1,0 +1,1 @@
+"""From pictures of a person to a 3-D pose."""

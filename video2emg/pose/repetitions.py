@@ -1,0 +1,131 @@
+"""Whether a body repeats a movement, and how often: from the angles of its limbs alone."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage, signal
+
+from video2emg.core.pose_track import PoseTrack
+from video2emg.pose.angles import KINDS, limb_angles
+
+LEAST_RANGE = 25.0  # degrees of a movement that counts
+
+_SMOOTH_S = 0.15  # standard deviation of the Gaussian filter
+_SHORTEST_S = 0.6  # between two turning points
+_PROMINENCE = 0.4  # of a turning point, as a share of the range
+_SEEN = 0.7  # share of the time that an angle must be known
+_ENDS_S = 0.5  # at both ends, which show the rest
+_REST = 0.4  # share of the range within which a single repetition begins and ends
+_MOVING = 0.5  # of the largest range, from which the other angles are compared
+_ALIKE = 0.6  # least likeness of repetitions, see `_alike`
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeated:
+    """A repeated movement.
+
+    Attributes:
+      angle: of `angles.KINDS`, which moves most; empty if none is seen.
+      range: of it, mean of the sides that are seen, degrees.
+      turns: s, of the turning points farthest from rest.
+      alike: how alike the repetitions are, 0 to 1; 1 of a single one.
+      returns: whether the recording begins and ends near rest.
+    """
+
+    angle: str
+    range: float
+    turns: tuple[float, ...]
+    alike: float
+    returns: bool
+
+    @property
+    def is_exercise(self) -> bool:
+        """Whether it is one repetition from rest to rest, or several that resemble each other."""
+        if self.range < LEAST_RANGE or not self.turns:
+            return False
+        return self.returns if len(self.turns) == 1 else self.alike >= _ALIKE
+
+
+def repeated(track: PoseTrack) -> Repeated:
+    """The movement of a track, any axes."""
+    nothing = Repeated("", 0.0, (), 0.0, False)
+    if len(track.times) < 5:
+        return nothing
+    rate = track.rate
+    times = np.arange(track.times[0], track.times[-1], 1 / rate)
+    angles = _even(limb_angles(track.joints, track.names), track.times, times)
+    courses = np.stack([_mean(angles[:, k :: len(KINDS)]) for k in range(len(KINDS))], 1)
+    known = np.isfinite(courses).mean(0) >= _SEEN
+    if not known.any() or len(times) < 5:
+        return nothing
+    smooth = np.stack([_filled(column, rate) for column in courses[:, known].T], 1)
+    low, high = np.percentile(smooth, [2, 98], axis=0)
+    leading = int((high - low).argmax())
+    extent = float((high - low)[leading])
+    depth = _from_rest(smooth[:, leading], low[leading], high[leading], rate)
+    turns, _ = signal.find_peaks(
+        np.r_[0.0, depth, 0.0],
+        prominence=max(_PROMINENCE * extent, 0.5 * LEAST_RANGE),
+        distance=max(round(_SHORTEST_S * rate), 1),
+    )
+    turns = turns - 1
+    ends = max(round(_ENDS_S * rate), 1)
+    returns = max(depth[:ends].min(), depth[-ends:].min()) < _REST * extent
+    name = [kind for kind, seen in zip(KINDS, known, strict=True) if seen][leading]
+    # Angles that hardly move are mostly noise.
+    moving = smooth[:, (high - low) >= max(_MOVING * extent, LEAST_RANGE)]
+    alike = _alike(moving, turns, depth)
+    return Repeated(name, extent, tuple(times[turns].tolist()), alike, bool(returns))
+
+
+def _even(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The value at the nearest instant, NaN if it is unknown there."""
+    right = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    nearest = np.where(wanted - times[right - 1] <= times[right] - wanted, right - 1, right)
+    return values[nearest]
+
+
+def _mean(sides: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, " T"]:
+    """Mean of both sides; of the one that is seen more often if both are seldom seen together."""
+    both = np.isfinite(sides).all(1)
+    if both.mean() >= _SEEN:
+        return sides.mean(1)
+    return sides[:, int(np.isfinite(sides).sum(0).argmax())]
+
+
+def _filled(values: Float[np.ndarray, " T"], rate: float) -> Float[np.ndarray, " T"]:
+    known = np.flatnonzero(np.isfinite(values))
+    filled = np.interp(np.arange(len(values)), known, values[known])
+    return ndimage.gaussian_filter1d(filled, _SMOOTH_S * rate, mode="nearest")
+
+
+def _from_rest(values: np.ndarray, low: float, high: float, rate: float) -> np.ndarray:
+    """Distance from rest, the end of the range at which a recording begins and ends."""
+    ends = max(round(_ENDS_S * rate), 1)
+    place = [
+        (part.mean() - low) / max(high - low, 1e-9) for part in (values[:ends], values[-ends:])
+    ]
+    middle = (np.median(values) - low) / max(high - low, 1e-9)
+    from_high = min(place) > 0.5 or (max(place) > 0.5 and middle > 0.5)
+    return high - values if from_high else values - low
+
+
+def _alike(courses: Float[np.ndarray, "T K"], turns: np.ndarray, depth: np.ndarray) -> float:
+    """1 less the deviation of the repetitions from their mean, by the mean: 1 if all are the same.
+
+    Compared is by how much all angles change from rest to the turning point and back to rest.
+    """
+    if len(turns) < 2:
+        return float(len(turns))
+    rests = [a + int(depth[a:b].argmin()) for a, b in itertools.pairwise(turns)]
+    first, last = int(depth[: turns[0] + 1].argmin()), turns[-1] + int(depth[turns[-1] :].argmin())
+    bounds = [first, *rests, last]
+    ways = [
+        np.r_[courses[turn] - courses[before], courses[turn] - courses[after]]
+        for turn, (before, after) in zip(turns, itertools.pairwise(bounds), strict=True)
+    ]
+    mean = np.mean(ways, axis=0)
+    deviation = np.sqrt(np.mean(np.sum((np.stack(ways) - mean) ** 2, axis=1)))
+    return float(max(1 - deviation / max(np.linalg.norm(mean), 1e-9), 0))
