@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "score a finished run again, with other views, clips or splits",
     "predict": "videos or a camera to EMG and, with an assessment run, to score and feedback",
     "pose": "the 3-D pose of the person who exercises in a film",
+    "mechanics": "joint torques, floor forces and muscles of a pose, without a trained model",
     "fetch-pose": "download the weights of the pose estimator, once",
     "check-data": "say what is wrong with a dataset before anybody trains on it",
     "prepare-data": "build a dataset without training",

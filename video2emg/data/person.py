@@ -1,5 +1,7 @@
 """What is known of the person in a clip: vital signs and traits, as fields of an example."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -21,7 +23,7 @@ def person_fields(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]
     }
 
 
-def body_fields(clip: Clip, height: float) -> dict[str, np.ndarray]:
+def body_fields(clip: Clip, height: float) -> dict[str, Any]:
     """Size of the body and place of the load, and what of it is known.
 
     Args:

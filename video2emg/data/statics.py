@@ -132,7 +132,7 @@ class _Posture:
         load_known = np.isfinite(load) or (shares is not None and not shares.any())
         self.known = 0.0 if load_known and shares is not None else np.nan
         kg = np.zeros(len(PLACES)) if shares is None else shares * np.nan_to_num(load)
-        held = dict(zip(PLACES, map(float, kg), strict=True))
+        held: dict[str, float] = dict(zip(PLACES, map(float, kg), strict=True))
         back = self.shoulders - _BEHIND_M * self.chest[:, 0]
         places = (("back", back), ("hips", self.hips))
         self.on_trunk = [(place, held[name]) for name, place in places if held[name]]

@@ -17,6 +17,7 @@ from video2emg.pose.lengths import HEIGHT, HIP, LIMBS, SHOULDER, TRUNK
 
 _NEEDED = tuple(f"{name}_{s}" for name in ("hip_flexion", "knee_angle") for s in "rl")
 _FOOT = (0.152, 0.039)  # length of the foot and height of the ankle, by body height
+_LUMBAR, _CHEST = 0.075, 0.124  # height of the lumbar joint and of the chest over the hips
 _HEEL = 0.25  # share of the foot that lies behind the ankle
 NAMES = (
     *(
@@ -28,6 +29,8 @@ NAMES = (
         )
     ),
     "pelvis",
+    "chest",
+    "neck",
     "head",
 )
 
@@ -59,7 +62,11 @@ def joints_from_angles(
 
     pelvis = turn("pelvis_tilt", "pelvis_list", "pelvis_rotation")
     trunk = pelvis * turn("lumbar_extension", "lumbar_bending", "lumbar_rotation")
-    at = {"pelvis": np.zeros((count, 3)), "head": along(trunk, (0, 1.48 * TRUNK, 0))}
+    # The torso turns about the lumbar joint, not about the hips.
+    lumbar = along(pelvis, (0, _LUMBAR, 0))
+    at = {"pelvis": np.zeros((count, 3))}
+    for name, fraction in (("chest", _CHEST), ("neck", 1.06 * TRUNK), ("head", 1.48 * TRUNK)):
+        at[name] = lumbar + along(trunk, (0, fraction - _LUMBAR, 0))
     # Models before 2016 count flexed knees as negative.
     bends = np.concatenate([angles["knee_angle_r"], angles["knee_angle_l"]])
     knee_sign = -1 if np.nanmedian(bends[np.argsort(np.abs(bends))[-len(bends) // 4 :]]) > 0 else 1
@@ -75,7 +82,7 @@ def joints_from_angles(
         fore = upper * turn(f"elbow_flex_{s}", "", "")
         limbs = {"hip": thigh, "knee": shank, "shoulder": upper, "elbow": fore}
         at[f"{side}_hip"] = along(pelvis, (0, 0, out * HIP))
-        at[f"{side}_shoulder"] = along(trunk, (0, TRUNK, out * SHOULDER))
+        at[f"{side}_shoulder"] = lumbar + along(trunk, (0, TRUNK - _LUMBAR, out * SHOULDER))
         for (start, end), fraction in LIMBS.items():
             at[f"{side}_{end}"] = at[f"{side}_{start}"] + along(limbs[start], (0, -fraction, 0))
         long, low = _FOOT

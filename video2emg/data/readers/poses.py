@@ -155,10 +155,10 @@ def _is_normalised(track: PoseTrack) -> bool:
     within = np.nanmin(values) > low and np.nanmax(values) < high
     hips = (track.at("left_hip") + track.at("right_hip")) / 2
     centred = np.nanmedian(np.linalg.norm(hips, axis=1)) < _CENTRED
-    down = np.nanmedian(
-        hips[:, 1] - (track.at("left_shoulder") + track.at("right_shoulder"))[:, 1] / 2
-    )
-    return bool(within and not centred and down > 0 and np.nanmin(values) > -0.5)
+    shoulders = (track.at("left_shoulder") + track.at("right_shoulder")) / 2
+    trunk = np.nanmedian(shoulders - hips, axis=0)
+    down = trunk[1] < 0 and np.abs(trunk).argmax() == 1
+    return bool(within and not centred and down and np.nanmin(values) > -0.5)
 
 
 def _upright(track: PoseTrack, path: Path) -> PoseTrack:
