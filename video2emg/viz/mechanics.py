@@ -72,8 +72,8 @@ def draw(
         style.title(figure, f"{source}: by mechanics alone, not measured", 0.1)
         _figures(figure.add_subplot(grid[0]), time, joints)
         largest = np.argsort(-np.abs(torque).max(0))[:_TORQUES]
-        names = [vocabulary.DOFS[d] for d in largest]
-        _curves(figure.add_subplot(grid[1]), time, torque[:, largest], names, "N·m")
+        torques = [vocabulary.DOFS[d] for d in largest]
+        _curves(figure.add_subplot(grid[1]), time, torque[:, largest], torques, "N·m")
         peaks = np.nan_to_num(activation).max(0)
         most = np.argsort(-peaks)[:_MUSCLES]
         muscles = [channels[c] for c in most]
