@@ -34,6 +34,7 @@ SYSTEMS = {
         leaves_as_published=True,
         skeleton_per_frame=True,
         ranges_of_whole_dataset=True,
+        scores_beyond_range=True,
     ),
     "usdl": dict(system="usdl"),
     "mlp": dict(system="mlp"),
@@ -73,7 +74,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         instants=16,  # of a repetition, at which the phase templates read the tokens,
         width=32,  # as so many features
         phase_samples=4,  # predictions of the key step per video frame
-        exemplars=5,  # scored repetitions that `relative` compares with and averages over
+        exemplars=5,  # scored repetitions that `relative` and CoRe compare with and average over
     )
     # A published system instead of our head: core | usdl | mlp; its inputs, and where CoRe follows
     # its authors' code although another method is sound.
@@ -83,8 +84,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         leaves_as_published=False,
         skeleton_per_frame=False,
         ranges_of_whole_dataset=False,
+        scores_beyond_range=False,
     )
     config.published.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
+    if arg == "core_as_published":
+        config.model.exemplars = 3  # as FLEX; CoRe takes 10
     config.train = dict(
         seed=0,
         steps=1000,

@@ -64,6 +64,20 @@ def test_exemplars_are_other_repetitions_of_the_same_action():
         assert chosen == expected
 
 
+def test_the_exemplars_of_a_repetition_are_distinct():
+    """Also where each training repetition has several augmented copies."""
+    once = fields()
+    copies = {name: np.repeat(value, 3, axis=0) for name, value in once.items()}
+    for rows, others in ((FeatureDataset(fields(4), copies), 6), (FeatureDataset(once, once), 5)):
+        votes = [list(rows.eval_batches(4, vote)) for vote in range(others)]
+        for i, row in enumerate(rows.fields["index"]):
+            chosen = {int(v[i // 4][EXEMPLAR + "index"][i % 4]) for v in votes}
+            assert len(chosen) == others
+            assert {c % 2 for c in chosen} == {row % 2}
+        again = next(rows.eval_batches(4, others))  # all were taken: in turn
+        np.testing.assert_array_equal(again[EXEMPLAR + "index"], votes[0][0][EXEMPLAR + "index"])
+
+
 def test_every_row_occurs_once():
     batches = list(FeatureDataset(fields()).eval_batches(5))
     assert [len(b["index"]) for b in batches] == [5, 5, 5]

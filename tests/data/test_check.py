@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import make_clip
 from video2emg.cli import check_data
 from video2emg.core.errors import UserError
-from video2emg.data import check, store
+from video2emg.data import check, check_between, store
 from video2emg.data.check import check_clip, check_dataset
 
 
@@ -189,6 +189,26 @@ def test_exchanged_channels_are_found_in_the_right_subject():
     assert report.findings == []
     report = check_dataset({"train": [lifter(i, exchanged=i == 3) for i in range(5)]})
     assert [(f.code, f.clip_id) for f in report.findings] == [("swapped", "clip3")]
+
+
+def test_channels_that_fit_nothing_are_not_called_exchanged():
+    """Both are far from their own typical course, but neither is the other's."""
+
+    def lifter(index, upside_down=False):
+        clip = clean(index, subject=f"s{index}")
+        rng, time = np.random.default_rng(index), clip.emg_time
+        early, late = np.exp(-((time - 0.8) ** 2) / 0.02), np.exp(-((time - 2.2) ** 2) / 0.02)
+        size = np.stack((early, late), 1)
+        size = 1.1 - size if upside_down else size
+        emg = 0.1 * size * rng.normal(size=(len(time), 2))
+        return dataclasses.replace(clip, emg=emg.astype(np.float32))
+
+    clips = [lifter(i, upside_down=i == 3) for i in range(5)]
+    left, right = ([check_between.time_courses(clip)[c] for clip in clips] for c in range(2))
+    kept = left[3] @ left[0] + right[3] @ right[0]
+    exchanged = left[3] @ right[0] + right[3] @ left[0]
+    assert exchanged - kept > 2 * check_between.SWAPPED and exchanged < 2 * check_between.MATCH
+    assert [f.code for f in check_dataset({"train": clips}).findings] == []
 
 
 def test_hum_is_the_share_of_power_at_the_mains():

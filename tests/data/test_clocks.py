@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from video2emg.core.errors import UserError
+from video2emg.data.readers import text
 from video2emg.data.readers.channel import rate_of
 
 RATES = st.sampled_from([30.0, 59.94, 60.0, 100.0, 148.148, 200.0, 1000.0, 1259.2593, 2000.0])
@@ -78,3 +79,53 @@ def test_times_without_their_digits(value):
 def test_times_that_do_not_increase(time):
     with pytest.raises(UserError, match="must be finite and increase"):
         rate_of(np.array(time, float), "here")
+
+
+def as_time_of_day(seconds, decimals, style):
+    """Text of a time in s since midnight."""
+    whole = round(seconds * 10**decimals)
+    second, digits = divmod(whole, 10**decimals)
+    hour, minute, second = second // 3600 % 24, second // 60 % 60, second % 60
+    tail = f"{minute:02d}:{second:02d}.{digits:0{decimals}d}"
+    if style == "am/pm":
+        return f"{(hour - 1) % 12 + 1}:{tail} {'PM' if hour >= 12 else 'AM'}"
+    before = {"date": "2026-03-01 ", "iso": "2026-03-01T", "plain": "", "minutes": ""}[style]
+    after = "Z" if style == "iso" else ""
+    return f"{before}{tail}" if style == "minutes" else f"{before}{hour:02d}:{tail}{after}"
+
+
+@settings(deadline=None)
+@example(rate=1000.0, start=86399.9, decimals=4, style="plain")
+@example(rate=100.0, start=43199.5, decimals=3, style="am/pm")
+@example(rate=100.0, start=3599.5, decimals=3, style="minutes")
+@given(
+    rate=st.sampled_from([30.0, 100.0, 1000.0, 1259.2593]),
+    start=st.floats(0, 86399),
+    decimals=st.integers(4, 6),
+    style=st.sampled_from(["date", "iso", "plain", "am/pm", "minutes"]),
+)
+def test_times_of_day_are_a_clock(rate, start, decimals, style):
+    time = start + np.arange(300) / rate
+    rows = [f"{as_time_of_day(t, decimals, style)},{i % 7}" for i, t in enumerate(time)]
+    [channel] = text.parse("\n".join(["clock,EMG [mV]", *rows]), "file.csv")
+    assert (channel.name, channel.unit, channel.start) == ("EMG", "mV", 0)
+    assert channel.fault == "" and len(channel.values) == 300
+    assert channel.rate == pytest.approx(rate, rel=0.01)
+
+
+def test_a_gap_between_times_of_day_is_named():
+    time = 36000 + np.delete(np.arange(300), slice(100, 130)) / 100
+    rows = [f"{as_time_of_day(t, 3, 'plain')},1.5" for t in time]
+    [channel] = text.parse("\n".join(["clock,EMG", *rows]), "file.csv")
+    assert "a gap of 0.31 s after 0.99 s" in channel.fault
+
+
+def test_a_column_of_numbers_goes_before_times_of_day():
+    """As OpenBCI writes both; whole seconds that are repeated are no clock either."""
+    rows = [f"{i / 250:.3f},10:00:{i // 250:02d},1.5" for i in range(600)]
+    [channel] = text.parse("\n".join(["Timestamp [s],Formatted,EMG", *rows]), "file.csv")
+    assert channel.rate == pytest.approx(250)
+    [channel] = text.parse(
+        "\n".join(["Formatted,EMG", *(row.partition(",")[2] for row in rows)]), "file.csv", 250.0
+    )
+    assert channel.rate == 250 and channel.fault == ""

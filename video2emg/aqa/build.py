@@ -20,7 +20,12 @@ from video2emg.models.published.flex import Choices, ScoreScale
 
 AQA_HEAD_FILE = "aqa_head.json"  # what inference needs of a run beside its parameters
 # The choices of FLEX's code that concern heads; its others concern encoders and raw EMG.
-CHOICES = ("leaves_as_published", "skeleton_per_frame", "ranges_of_whole_dataset")
+CHOICES = (
+    "leaves_as_published",
+    "skeleton_per_frame",
+    "ranges_of_whole_dataset",
+    "scores_beyond_range",
+)
 
 
 def build_head(
@@ -46,7 +51,7 @@ def build_published_head(config: Config, features: FrozenFeatures) -> published.
       UserError: the system needs a pose that the dataset does not have.
     """
     settings = config.published.to_dict()
-    choices = Choices(**{field: settings[field] for field in CHOICES})
+    choices = Choices(**{field: settings.get(field, False) for field in CHOICES})
     splits = features.splits if choices.ranges_of_whole_dataset else ("train",)
     labels = [annotations(features, split) for split in splits]
     score = np.concatenate([part.score for part in labels])

@@ -4,7 +4,7 @@ A head on top of them then trains in a minute, whatever the source of its EMG.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,14 +215,32 @@ class FeatureDataset:
         return len(self.fields["index"])
 
     def row(self, index: int, rng: np.random.Generator) -> Fields:
-        """One example."""
+        """One example, with a random exemplar."""
+        return self._with_exemplar(index, lambda allowed: int(rng.choice(allowed)))
+
+    def eval_row(self, index: int, vote: int) -> Fields:
+        """One example, with a repetition that is the exemplar of no other of its votes.
+
+        Where an action has fewer repetitions than there are votes, they are taken in turn.
+        """
+
+        def choose(allowed: np.ndarray) -> int:
+            rng = np.random.default_rng(index)
+            repetition = self.exemplars["index"][allowed]  # pyright: ignore[reportOptionalSubscript]
+            order = rng.permutation(np.unique(repetition))
+            copies = allowed[repetition == order[vote % len(order)]]
+            return int(np.random.default_rng([index, vote]).choice(copies))
+
+        return self._with_exemplar(index, choose)
+
+    def _with_exemplar(self, index: int, choose: Callable[[np.ndarray], int]) -> Fields:
         example = {name: np.asarray(value[index]) for name, value in self.fields.items()}
         if self.exemplars is None:
             return example
         allowed = self.exemplars["action"] == example["action"]
         if self.exemplars is self.fields:  # a repetition is no exemplar of itself
             allowed &= self.exemplars["index"] != example["index"]
-        chosen = int(rng.choice(np.flatnonzero(allowed)))
+        chosen = choose(np.flatnonzero(allowed))
         exemplar = {
             EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.exemplars.items()
         }
@@ -247,11 +265,15 @@ class FeatureDataset:
             threads=1,
         )
 
-    def eval_batches(self, batch: int, seed: int = 0) -> Iterator[Fields]:
-        """Every row once, in order; the last batch is padded, `_mask` is false there."""
-        rng = np.random.default_rng(seed)
+    def eval_batches(self, batch: int, vote: int = 0) -> Iterator[Fields]:
+        """Every row once, in order; the last batch is padded, `_mask` is false there.
+
+        Args:
+          batch: rows of each batch.
+          vote: number of the prediction, of which each has another exemplar; see `eval_row`.
+        """
         for first in range(0, len(self), batch):
-            rows = [self.row(i, rng) for i in range(first, min(first + batch, len(self)))]
+            rows = [self.eval_row(i, vote) for i in range(first, min(first + batch, len(self)))]
             real = len(rows)
             rows += [rows[-1]] * (batch - real)
             stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -93,12 +93,13 @@ class PublishedAQAHead(nn.Module):
         known = jnp.asarray(self.rubric.step_mask)[action][:, None]
         instants = jnp.zeros((*batch["phase"].shape, 1))
         no_errors = jnp.zeros((len(action), *self.rubric.pair_error.shape[1:]))
+        score = score / 100.0 * (high - low) + low
         outputs = AQAOutputs(
             action_logits=jax.nn.one_hot(action, len(self.rubric.actions)),
             action=action,
             error_logits=no_errors,
             severity=no_errors,
-            score=jnp.clip(score / 100.0 * (high - low) + low, 0.0, 100.0),
+            score=score if self.choices.scores_beyond_range else jnp.clip(score, 0.0, 100.0),
             phase_logits=instants + jnp.where(known, 0.0, -1e9),
             score_loss=loss,
         )

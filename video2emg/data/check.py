@@ -6,6 +6,7 @@ keeps a few hundred bytes per clip. Limits are named constants with their reason
 
 import collections
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from video2emg.core import emg as emg_lib
 from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
-from video2emg.data import check_between, check_pose
+from video2emg.data import check_between, check_lag, check_pose
 from video2emg.data import video as video_lib
 from video2emg.data.findings import Finding, Report
 
@@ -303,6 +304,7 @@ def check_dataset(
     courses = collections.defaultdict(list)
     sizes: list[check_between.Size] = []
     lengths: list[check_between.Length] = []
+    lags = collections.defaultdict(list)  # by subject
     for split, source in splits.items():
         for clip in source:
             clips[split] += 1
@@ -322,6 +324,8 @@ def check_dataset(
                 )
             if clip.muscles and not any(finding.severity == "error" for finding in notes):
                 sizes.append(check_between.size_of(clip))
+                if len(lags[clip.subject]) < check_lag.MOST and (lag := check_lag.lag_of(clip)):
+                    lags[clip.subject].append(lag)
                 if clip.repetitions is None:  # sets have no common time course
                     for name, course in zip(
                         clip.muscles, check_between.time_courses(clip), strict=True
@@ -329,6 +333,7 @@ def check_dataset(
                         courses[clip.action, name].append((clip.subject, clip.clip_id, course))
     findings += check_between.in_two_splits(subjects, same_people)
     findings += check_between.odd_lengths(lengths)
+    findings += check_lag.late_people(list(itertools.chain(*lags.values())))
     return Report(
         clips,
         [*findings, *check_between.other_units(sizes), *check_between.swapped_channels(courses)],

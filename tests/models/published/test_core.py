@@ -28,6 +28,15 @@ def published_targets(edges, difference):
     return leaf, position
 
 
+def torch_loss_both_ways(log_probability, delta, edges, differences):
+    """As FLEX's helper: the loss of the first half of the rows plus that of the second."""
+    half = len(differences) // 2
+    return sum(
+        torch_loss(log_probability[part], delta[part], edges, differences[part])
+        for part in (slice(half), slice(half, None))
+    )
+
+
 def torch_loss(log_probability, delta, edges, differences):
     rows = [published_targets(edges, d) for d in differences]
     leaf = torch.tensor([row[0] for row in rows]).argmax(1)
@@ -48,7 +57,7 @@ def edges_of(intervals):
     return list(zip(intervals.left.tolist(), intervals.right.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("batch, as_published", [(1, False), (1, True), (6, True)])
+@pytest.mark.parametrize("batch, as_published", [(1, False), (2, True), (6, True)])
 def test_tree_and_loss(batch, as_published):
     theirs, ours = randomise(TorchTree(7, 6, 4)), core.RegressionTree(4, 6)
     x = draw(batch, 7)
@@ -60,7 +69,8 @@ def test_tree_and_loss(batch, as_published):
     np.testing.assert_allclose(np.exp(got[0]).sum(1), 1, atol=1e-5)
     intervals = core.Intervals.fit(differences(), 4, as_published=as_published)
     d = draw(batch, seed=3) * 30
-    total = torch_loss(leaf, position, edges_of(intervals), np.asarray(d).tolist())
+    published = torch_loss_both_ways if as_published else torch_loss
+    total = published(leaf, position, edges_of(intervals), np.asarray(d).tolist())
     close(core.loss(*got, d, intervals), total)
 
     def loss(variables):
@@ -82,6 +92,20 @@ def test_loss_does_not_depend_on_how_many_leaves_are_hit():
     )
     published = dataclasses.replace(intervals, as_published=True)
     assert core.loss(leaf, position, d, published) > core.loss(leaf, position, d, intervals)
+
+
+def test_the_published_loss_of_a_pair_has_two_classifications():
+    """Four uniform leaves, ± 12 points, position errors of 0.5: 2 log 4 + 2 · 0.5²."""
+    intervals = core.Intervals(
+        np.array([-100.0, -10.0, 0.0, 10.0], np.float32),
+        np.array([-10.0, 0.0, 10.0, 100.0], np.float32),
+        as_published=True,
+    )
+    d = jnp.array([12.0, -12.0])
+    _, target = intervals.targets(d)
+    uniform = jnp.full((2, 4), -np.log(4.0))
+    got = core.loss(uniform, jnp.tile(target[:, None] + 0.5, 4), d, intervals)
+    np.testing.assert_allclose(got, 3.2726, atol=1e-4)
 
 
 def test_edges_are_order_statistics():

@@ -1,5 +1,6 @@
 """USDL, time-depth separable networks and pose → EMG models."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,24 +40,63 @@ def test_scores_of_distributions():
     np.testing.assert_allclose(usdl.expected_score(logits), [30, 62.5], atol=0.51)
 
 
+STAGES = (
+    dict(channels=3, width=4, blocks=1, window=5, embed=5),
+    dict(channels=2, width=3, blocks=1, window=3, embed=3, stride=2, outputs=7),
+)
+CONTEXT = (5 - 1) + (5 - 1) + (3 - 1) + 2 * (3 - 1)  # frames before an output that it depends on
+
+
 def test_tds():
-    stages = (
-        dict(channels=3, width=4, blocks=1, window=5, embed=5),
-        dict(channels=2, width=3, blocks=1, window=3, embed=3, stride=2, outputs=7),
-    )
-    theirs = randomise(TorchTDS(6, stages, 4, 9, 5))
-    ours = tds.TDS(5, 4, stages, decoder=(9,))
-    x = draw(2, 12, 6)
+    theirs = randomise(TorchTDS(6, STAGES, 1, 9, 5))
+    ours = tds.TDS(5, 1, STAGES, decoder=(9,))
+    x = draw(2, 21, 6)
     variables = imported(theirs, "tds", ours, x)
-    expected = theirs(as_torch(x))
-    close(jax.jit(ours.apply)(variables, x), expected)
+    expected = theirs(as_torch(x), CONTEXT)
+    close(jax.jit(ours.apply)(variables, x)[:, CONTEXT:], expected)
     same_gradients(
         variables,
-        lambda v: jnp.square(ours.apply(v, x)).mean(),
+        lambda v: jnp.square(ours.apply(v, x)[:, CONTEXT:]).mean(),
         theirs,
         "tds",
         expected.square().mean(),
     )
+
+
+def test_tds_does_not_see_the_future():
+    ours, x = tds.TDS(5, 2, STAGES[:1], decoder=(9,)), draw(1, 20, 6)
+    variables = ours.init(jax.random.key(0), x)
+    out = ours.apply(variables, x)
+    changed = np.asarray(ours.apply(variables, x.at[0, 12].add(3.0)) != out).any((0, 2))
+    # 40 samples from frame 0 to frame 19: those after frame 11 mix in the next frame.
+    frame = np.linspace(0, 19, 40)
+    assert not changed[frame <= 11].any() and not changed[frame >= 21 - 1].any()
+    assert changed[(frame >= 12) & (frame <= 19)].all()
+
+
+def test_a_time_block_without_weights_adds_the_newest_sample():
+    """As emg2pose's code: of 1 to 6, a kernel of three leaves 3, 4, 5, 6."""
+    block, x = tds.TimeBlock(1, 3), jnp.arange(1.0, 7.0)[None, :, None]
+    zeros = jax.tree.map(jnp.zeros_like, block.init(jax.random.key(0), x))
+
+    def without_norm(call, args, kwargs, context):
+        return args[0] if isinstance(context.module, nn.LayerNorm) else call(*args, **kwargs)
+
+    with nn.intercept_methods(without_norm):
+        np.testing.assert_array_equal(block.apply(zeros, x)[0, 2:, 0], [3, 4, 5, 6])
+        oldest = jax.tree.map(jnp.array, zeros)
+        oldest["params"]["time"]["kernel"] = oldest["params"]["time"]["kernel"].at[0, 0].set(1.0)
+        np.testing.assert_array_equal(block.apply(oldest, x)[0, :, 0], [1, 2, 4, 6, 8, 10])
+
+
+def test_values_between_strides_are_interpolated():
+    x = draw(1, 4, 2)
+    times = np.array([2, 5, 8, 11])  # the newest of 12 frames, and every third before
+    for length in (12, 36):
+        got = tds.resample(x, 12, 3, length)
+        for c in range(2):
+            expected = np.interp(np.linspace(0, 11, length), times, np.asarray(x)[0, :, c])
+            np.testing.assert_allclose(got[0, :, c], expected, atol=1e-5)
 
 
 def batch(b=2, t=10, m=4):

@@ -81,6 +81,16 @@ def test_vit_at_its_own_size_and_at_another(tmp_path):
         close(apply(variables, images), expected)
 
 
+@pytest.mark.parametrize("kind", [transformers.ViTModel, transformers.ViTForImageClassification])
+def test_the_state_of_a_vit_fits_as_its_file_does(tmp_path, kind):
+    """Files that `torch.save` wrote have the names of the modules, which transformers 5 changed."""
+    theirs = randomise(kind(transformers.ViTConfig(**THEIRS)))
+    ours, images = vit.ViT(**SHAPE, grid=(2, 2)), draw(2, 16, 16, 3)
+    of_file = saved(theirs, tmp_path, "vit", ours, images[:1])
+    of_state = imported(theirs, "vit", ours, images[:1], method="tokens")
+    jax.tree.map(np.testing.assert_array_equal, of_file, of_state)
+
+
 def test_gradients_of_videomae():
     config = transformers.VideoMAEConfig(**THEIRS, num_frames=4)
     theirs = randomise(transformers.VideoMAEModel(config))

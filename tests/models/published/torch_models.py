@@ -231,7 +231,7 @@ class TorchUSDL(nn.Module):
 class TorchEmbed(nn.Module):
     def __init__(self, inputs, outputs, window, stride):
         super().__init__()
-        conv = nn.Conv1d(inputs, outputs, window, stride, (window - 1) // 2)
+        conv = nn.Conv1d(inputs, outputs, window, stride)
         self.conv, self.norm = nn.Sequential(conv, nn.ReLU()), nn.LayerNorm(outputs)
 
     def forward(self, x):
@@ -241,12 +241,13 @@ class TorchEmbed(nn.Module):
 class TorchTime(nn.Module):
     def __init__(self, channels, width, window):
         super().__init__()
-        self.conv2d = nn.Conv2d(channels, channels, (1, window), padding=(0, window // 2))
+        self.conv2d = nn.Conv2d(channels, channels, (1, window))
         self.layer_norm, self.channels = nn.LayerNorm(channels * width), channels
 
     def forward(self, x):
         b, c, t = x.shape
-        y = F.relu(self.conv2d(x.view(b, self.channels, -1, t))).view(b, c, t) + x
+        y = F.relu(self.conv2d(x.reshape(b, self.channels, -1, t))).reshape(b, c, -1)
+        y = y + x[..., -y.shape[-1] :]  # the newest samples
         return self.layer_norm(y.transpose(1, 2)).transpose(1, 2)
 
 
@@ -295,7 +296,9 @@ class TorchTDS(nn.Module):
         )
         self.output_scale = nn.Parameter(torch.tensor(0.3))
 
-    def forward(self, x):
+    def forward(self, x, context=0):
+        """The output from frame `context` on, of which the network has seen the past."""
         y = self.network.layers(x.transpose(1, 2))
-        y = F.interpolate(y, x.shape[1] * self.samples, mode="linear", align_corners=True)
+        count = (x.shape[1] - context) * self.samples
+        y = F.interpolate(y, count, mode="linear", align_corners=True)
         return self.decoder.mlp(y.transpose(1, 2)) * self.output_scale

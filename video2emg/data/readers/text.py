@@ -2,11 +2,13 @@
 
 Handles separators (comma, semicolon, tab, blanks), decimal commas (with another separator, or in
 quotes), UTF-8 with or without byte-order mark, UTF-16 and Latin-1, several lines of header, columns
-of text, tables in which each signal has its own time column (as exported by Delsys) and its own
-length, and several tables in one file, with an empty line between (as exported by Vicon).
+of text, times of day as the clock, tables in which each signal has its own time column (as exported
+by Delsys) and its own length, and several tables in one file, with an empty line between (as
+exported by Vicon).
 """
 
 import csv
+import dataclasses
 import io
 import itertools
 import math
@@ -21,6 +23,7 @@ from video2emg.data.readers import columns as columns_lib
 from video2emg.data.readers.channel import Channel
 from video2emg.data.readers.columns import Column
 from video2emg.data.readers.header import read_header
+from video2emg.data.readers.times_of_day import times_of_day
 
 _LONGEST_HEADER = 400  # lines; Delsys writes some hundred if there are many sensors
 _SHORT_RUN = 8  # rows of numbers that may stand above the names
@@ -226,10 +229,13 @@ def _columns(rows: Rows, begin: int, first: int, end: int, where: str) -> list[C
     if max(map(len, body)) > width:
         _refuse_long_rows(body, lines, width, where)
     header = read_header(rows[begin:start], width, numbered)
-    columns = []
+    columns, of_day = [], []
     for c, cells in enumerate(itertools.islice(itertools.zip_longest(*body, fillvalue=""), width)):
         values, text = _values(cells)
         if not len(values):
+            time = times_of_day(cells[: len(cells) - _trailing_blanks(cells)])
+            if time is not None:
+                of_day.append((len(columns), Column(header.names[c], "s", time)))
             continue
         fault = ""
         if text is not None:
@@ -242,7 +248,14 @@ def _columns(rows: Rows, begin: int, first: int, end: int, where: str) -> list[C
                 header.names[c], header.units[c], values, header.rates[c], header.aliases[c], fault
             )
         )
+    if of_day and not any(map(columns_lib.is_clock, columns)):
+        place, clock = of_day[0]
+        columns.insert(place, dataclasses.replace(clock, name="time"))
     return columns
+
+
+def _trailing_blanks(cells: Sequence[str]) -> int:
+    return sum(1 for _ in itertools.takewhile(lambda cell: not cell.strip(), reversed(cells)))
 
 
 def _is_remark(row: Sequence[str]) -> bool:

@@ -218,8 +218,22 @@ def _hugging_face(prefix: str, layer: str) -> list[Rule]:
             rf"{at}\.attention\.attention\.{name}", rf"layer_\1/{name}", "into_heads", "into_heads"
         )
     ]
+    # Modules of transformers 5 are called so; its files keep the names above.
+    renamed = rf"(?:{prefix}\.)?layers\.(\d+)"
+    attention += [
+        rule
+        for letter, name in zip("qkv", _QKV, strict=True)
+        for rule in _dense(
+            rf"{renamed}\.attention\.{letter}_proj", rf"layer_\1/{name}", "into_heads", "into_heads"
+        )
+    ]
     return [
         *attention,
+        *_dense(rf"{renamed}\.attention\.o_proj", r"layer_\1/out", "out_of_heads"),
+        *_dense(rf"{renamed}\.mlp\.fc1", r"layer_\1/hidden"),
+        *_dense(rf"{renamed}\.mlp\.fc2", r"layer_\1/mlp_out"),
+        *_layer_norm(rf"{renamed}\.layernorm_before", r"layer_\1/attention_norm"),
+        *_layer_norm(rf"{renamed}\.layernorm_after", r"layer_\1/mlp_norm"),
         *_dense(rf"{at}\.attention\.output\.dense", r"layer_\1/out", "out_of_heads"),
         *_dense(rf"{at}\.intermediate\.dense", r"layer_\1/hidden"),
         *_dense(rf"{at}\.output\.dense", r"layer_\1/mlp_out"),

@@ -156,9 +156,11 @@ def loss(
 ) -> Float[Array, ""]:
     """Negative log-likelihood of the target leaf plus squared error of the position in it.
 
-    Both are means over the batch. CoRe's code averages the squared error within each leaf and sums
-    over leaves, so its weight depends on how many leaves are targets in the batch. The two agree
-    for batches of one pair, with which CoRe and FLEX train.
+    Both are means over the batch. With `as_published`, the first half of the rows are pairs and the
+    second half the same pairs the other way round; the losses of the two halves are added, and the
+    squared error is averaged within each leaf and summed over leaves, so that its weight depends
+    on how many leaves are targets in the batch. For a single pair, with which CoRe and FLEX train,
+    it is twice the mean over the two ways.
     """
     leaf, target = intervals.targets(difference)
     known = jnp.isfinite(target)
@@ -167,9 +169,11 @@ def loss(
     error = jnp.where(known, predicted - jnp.where(known, target, 0.0), 0.0) ** 2
     if not intervals.as_published:
         return error.mean() - chosen.mean()
-    inside = jax.nn.one_hot(leaf, position.shape[1]) * known[:, None]
-    per_leaf = (inside * error[:, None]).sum(0) / jnp.maximum(inside.sum(0), 1.0)
-    return per_leaf.sum() - chosen.mean()
+    inside = (jax.nn.one_hot(leaf, position.shape[1]) * known[:, None]).reshape(
+        2, len(leaf) // 2, -1
+    )
+    per_leaf = (inside * error.reshape(2, -1, 1)).sum(1) / jnp.maximum(inside.sum(1), 1.0)
+    return per_leaf.sum() - 2 * chosen.mean()
 
 
 def pair(

@@ -24,11 +24,13 @@ class Choices:
       leaves_as_published: see `core.Intervals`.
       skeleton_per_frame: see `stgcn.normalise_skeleton`.
       ranges_of_whole_dataset: the ranges that scale the scores include the test set.
+      scores_beyond_range: predicted scores may lie outside 0-100.
     """
 
     leaves_as_published: bool = False
     skeleton_per_frame: bool = False
     ranges_of_whole_dataset: bool = False
+    scores_beyond_range: bool = False
 
 
 def contribution(

@@ -1,7 +1,9 @@
 """Time-depth separable networks for pose → EMG, as in PianoKPM: emg2pose in reverse.
 
-The blocks are those of Hannun et al. 2019, the order of layers is that of emg2pose (Salter et al.
-2024).
+The blocks are those of Hannun et al. 2019; the order of layers and the direction of time are those
+of emg2pose (Salter et al. 2024): every filter ends at the present sample, and a residual connection
+adds the present sample. emg2pose drops the first outputs, for which it lacks the past; here the
+past of a window is zero in each layer, so that every instant has an output.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from video2emg.models.blocks import Dtype
 
 
 class TimeBlock(nn.Module):
-    """Convolution over time that mixes `channels` channels, the same for each of the other rows."""
+    """Convolution over the past that mixes `channels` channels, the same for the other rows."""
 
     channels: int
     window: int
@@ -27,7 +29,8 @@ class TimeBlock(nn.Module):
         """Applies convolution, residual connection and norm."""
         b, t, c = x.shape
         rows = x.reshape(b, t, self.channels, -1).transpose(0, 3, 1, 2)
-        y = nn.Conv(self.channels, (1, self.window), dtype=self.dtype, name="time")(rows)
+        past = ((0, 0), (self.window - 1, 0))
+        y = nn.Conv(self.channels, (1, self.window), 1, past, dtype=self.dtype, name="time")(rows)
         y = nn.relu(y).transpose(0, 2, 3, 1).reshape(b, t, c)
         return nn.LayerNorm(1e-5, dtype=self.dtype, name="norm")(x + y)
 
@@ -52,8 +55,9 @@ class Stage(nn.Module):
     Attributes:
       channels, width: D is their product.
       blocks: number of pairs of a time and a dense block.
-      window: kernel size of the time blocks, frames, odd.
-      embed, stride: kernel size (odd) and stride of the first convolution, frames.
+      window: kernel size of the time blocks, frames.
+      embed, stride: kernel size and stride of the first convolution, frames. Its last output ends
+        at the last frame.
       outputs: width of a last dense layer, 0 for none.
     """
 
@@ -69,12 +73,13 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T2 D"]:
         """Applies the stage."""
-        pad = (self.embed - 1) // 2
+        t = x.shape[1]
+        past = (-(-t // self.stride) - 1) * self.stride + self.embed - t
         x = nn.Conv(
             self.channels * self.width,
             (self.embed,),
             (self.stride,),
-            padding=((pad, pad),),
+            padding=((past, 0),),
             dtype=self.dtype,
             name="embed",
         )(x)
@@ -109,10 +114,11 @@ class TDS(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"], *, train: bool = False) -> Float[Array, "B N M"]:
         """Applies the network."""
-        n = x.shape[1] * self.samples
+        t, stride = x.shape[1], 1
         for i, settings in enumerate(self.stages):
-            x = Stage(**settings, name=f"stage_{i}")(x)
-        x = resample(x, n)
+            stage = Stage(**settings, name=f"stage_{i}")
+            x, stride = stage(x), stride * stage.stride
+        x = resample(x, t, stride, t * self.samples)
         for i, width in enumerate(self.decoder):
             x = nn.leaky_relu(nn.Dense(width, name=f"decoder_{2 * i}")(x))
         x = nn.Dense(self.outputs, name=f"decoder_{2 * len(self.decoder)}")(x)
@@ -120,10 +126,19 @@ class TDS(nn.Module):
         return scale * x
 
 
-def resample(x: Float[Array, "B T C"], length: int) -> Float[Array, "B N C"]:
-    """Linear interpolation over time; the first and the last time step are kept."""
+def resample(
+    x: Float[Array, "B T C"], frames: int, stride: int, length: int
+) -> Float[Array, "B N C"]:
+    """Linear interpolation over time.
+
+    Args:
+      x: a value every `stride` frames, the last at the last frame.
+      frames: length of the recording.
+      stride: frames.
+      length: N; the first sample is at the first frame, the last one at the last.
+    """
     t = x.shape[1]
-    position = jnp.linspace(0, t - 1, length)
+    position = jnp.clip(t - 1 - (frames - 1 - jnp.linspace(0, frames - 1, length)) / stride, 0)
     left = jnp.clip(jnp.floor(position).astype(int), 0, max(t - 2, 0))
     weight = (position - left)[:, None]
     return x[:, left] * (1 - weight) + x[:, jnp.minimum(left + 1, t - 1)] * weight
