@@ -10,16 +10,25 @@ import numpy as np
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
+from video2emg.data import pose_cache
 from video2emg.data.datasets.flex.layout import Facts, Sample, read_csv
+from video2emg.data.film_pose import FilmOptions
 
 # View-1 is the front camera; of the others only "the four corners" is published.
 _VIEWS = {"View-1": "front"}
 
 
 def load_clip(
-    root: Path, sample: Sample, facts: Facts, subject: str = "unknown", load: float = math.nan
+    root: Path,
+    sample: Sample,
+    facts: Facts,
+    subject: str = "unknown",
+    load: float = math.nan,
+    estimate_pose: str = "",
 ) -> Clip:
     """Reads a repetition; a missing view or modality stays empty.
+
+    With `estimate_pose`, the name of a net, a missing skeleton is estimated from the first view.
 
     Raises:
       UserError: a file is not as expected, or there is none at all; the message names it.
@@ -48,6 +57,8 @@ def load_clip(
         joints = facts.pose_scale * pose.reshape(-1, 21, 3)
         fields["joints"], fields["pose"] = vocabulary.FLEX_21, joints.astype(np.float32)
         fields["pose_time"] = times(len(pose))
+    elif estimate_pose and views:
+        fields |= _estimated_pose(root, views[0], times, estimate_pose)
     return validate(
         Clip(
             clip_id=f"flex_{sample.action}_{sample.number:03d}",
@@ -64,11 +75,24 @@ def load_clip(
                     "pose_scale_m": facts.pose_scale,
                 },
                 "muscles_named": sample.action in facts.muscles,
-            },
+            }
+            | ({"pose_estimated": estimate_pose} if pose is None and estimate_pose else {}),
             **fields,
             **_frames(views, times),
         )
     )
+
+
+def _estimated_pose(
+    root: Path, view: Path, times: Callable[[int], np.ndarray], net: str
+) -> dict[str, Any]:
+    files = [p for p in view.iterdir() if p.suffix.lower() in (".jpg", ".jpeg")]
+    if len(files) < 2:
+        return {}
+    options = FilmOptions(net=net, folder_rate=1 / float(np.diff(times(len(files)))[0]))
+    joints = vocabulary.FLEX_21
+    pose, time, _ = pose_cache.estimated_pose([view], options, root, joints, str(view))
+    return {"joints": joints, "pose": pose, "pose_time": time}
 
 
 def _emg(root: Path, sample: Sample, facts: Facts, emg: np.ndarray) -> dict[str, Any]:
