@@ -94,7 +94,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ),
         # Mechanics of the body as a starting point (docs/mechanics.md).
         mechanics=dict(
-            anatomy="simulated",  # table of muscles (video2emg/physics/anatomies); "": without
+            anatomy="",  # table of muscles (video2emg/physics/anatomies); "": without mechanics
             cutoff=0.0,  # Hz, low-pass of the joints before accelerations; 0: none
             force_error=0.3,  # relative errors of forces and moment arms, drawn in training
             lever_error=0.2,
@@ -145,11 +145,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.data.views, config.augment.cameras = (), ()
         config.model.encoder.name = "pose"
         config.model.pose_network.rate = 12.5  # half the cost
+        config.model.mechanics.anatomy = "simulated"
         config.augment.pose.update(ESTIMATOR)
         config.train.update(steps=1500, batch_size=32)
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
-        config.model.mechanics.anatomy = ""  # it looks ahead
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)

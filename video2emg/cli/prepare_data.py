@@ -13,12 +13,16 @@ class Options:
       dataset: its name, e.g. recordings/default.
       manual_dir: the source's own files, for datasets made of some.
       data_dir: where built datasets live.
+      estimate_pose: estimate the pose of clips that have films and no pose, with the net --net.
+      net: lite, full or heavy, for --estimate_pose; docs/film.md.
       beam: options of an Apache Beam pipeline, e.g. --beam=--runner=DirectRunner.
     """
 
     dataset: str = ""
     manual_dir: str = ""
     data_dir: str = "data"
+    estimate_pose: bool = False
+    net: str = "full"
     beam: str = ""
 
 
@@ -28,9 +32,23 @@ def run(options: Options) -> int:
         raise UserError("say what to build, e.g. --dataset recordings/default; see --help")
     from video2emg.data import store
 
+    net = options.net if options.estimate_pose else ""
+    if net:
+        from video2emg.pose import weights
+
+        weights.find(net)  # before long work
     dataset = store.open_dataset(
-        options.dataset, options.data_dir, options.manual_dir or None, options.beam
+        options.dataset,
+        options.data_dir,
+        options.manual_dir or None,
+        options.beam,
+        estimate_pose=net,
     )
+    if net and not dataset.splits["train"][0].joints:
+        raise UserError(
+            f"{options.dataset} was built before without poses; delete it from {options.data_dir} "
+            "to build it again"
+        )
     counts = ", ".join(f"{len(clips)} in {split}" for split, clips in dataset.splits.items())
     print(f"{options.dataset} {dataset.version} in {options.data_dir}: clips: {counts}")
     return 0

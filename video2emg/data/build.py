@@ -19,7 +19,14 @@ SIZES = "file_sizes.json"
 SOURCE = "source.json"
 
 
-def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, beam: str) -> Path:
+def build(
+    builder_class: Any,
+    config: str,
+    data_dir: Path,
+    source: Path | None,
+    beam: str,
+    estimate_pose: str = "",
+) -> Path:
     """Builds a dataset unless it exists; a second process waits for the first.
 
     The files are written to a folder beside the final one, which is renamed at the end; the list of
@@ -32,6 +39,7 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
       source: folder of the original files, if the dataset is made of some.
       beam: options of an Apache Beam pipeline, e.g. `--runner=DirectRunner`; if empty, processes of
         this machine build the dataset.
+      estimate_pose: see `ClipBuilder`.
 
     Returns:
       The dataset's folder.
@@ -47,6 +55,7 @@ def build(builder_class: Any, config: str, data_dir: Path, source: Path | None, 
         print(f"building the dataset {folder}", file=sys.stderr)
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
+        builder.estimate_pose = estimate_pose
         try:
             _run(builder, source, beam)
             built = Path(builder.data_dir)

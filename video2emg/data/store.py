@@ -122,6 +122,7 @@ def open_dataset(
     beam: str = "",
     *,
     build_missing: bool = True,
+    estimate_pose: str = "",
 ) -> Dataset:
     """Opens the dataset `builder/config`, and builds it first if it does not exist.
 
@@ -132,12 +133,18 @@ def open_dataset(
       beam: options of the Apache Beam pipeline that builds it; if empty, processes of this machine
         build it.
       build_missing: false for a command that only reads; a missing dataset is then an error.
+      estimate_pose: net that estimates the poses of films that have none, while the dataset is
+        built; if empty, none.
 
     Raises:
       UserError: unknown name, no such dataset, damaged files, no room to build, or original files
         that changed.
     """
     builder_class, config = _builder(name)
+    if estimate_pose and not builder_class.estimates_poses:
+        raise UserError(
+            f"{name}: its poses are not estimated from films; leave --estimate_pose out"
+        )
     if remote.is_remote(data_dir):
         return _open(_fetch(name, str(data_dir), builder_class, config))
     data_dir = local_folder(data_dir, "config.data.dir")
@@ -156,7 +163,7 @@ def open_dataset(
                 f"config.data.manual_dir: {name!r} is made of your own files; say where they are. "
                 f"{instructions}"
             )
-        folder = build.build(builder_class, config, data_dir, source, beam)
+        folder = build.build(builder_class, config, data_dir, source, beam, estimate_pose)
     dataset = _open(folder)
     _check_source(builder_class, folder, source)
     return dataset

@@ -14,11 +14,11 @@ from video2emg.models.mechanics_prior import MechanicsOnly, MechanicsPrior
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.mechanics import LEAST_RATE, missing_joints
 
-# Baseline: anatomy, and whether the load is told.
-_KINDS: dict[str, tuple[str, bool]] = {
-    baselines.Physics.name: ("simulated", True),
-    baselines.PhysicsTypicalLoad.name: ("simulated", False),
-    baselines.PhysicsOtherAnatomy.name: ("literature", True),
+# Baseline: anatomy, and what is told beside the pose.
+_KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    baselines.Physics.name: ("simulated", ("load",)),
+    baselines.PhysicsTypicalLoad.name: ("simulated", ()),
+    baselines.PhysicsOtherAnatomy.name: ("literature", ("load",)),
 }
 
 
@@ -50,7 +50,7 @@ def with_mechanics(
 
 
 def _predict(
-    examples: Examples, anatomy: str, told: bool, batch: int, mesh: jax.sharding.Mesh
+    examples: Examples, anatomy: str, told: tuple[str, ...], batch: int, mesh: jax.sharding.Mesh
 ) -> list[np.ndarray]:
     window = examples.window
     model = MechanicsOnly(
@@ -59,7 +59,7 @@ def _predict(
             frame_rate=window.frame_rate,
             rate=window.frame_rate / 2,
             emg_rate=window.emg_rate,
-            load=told,
+            inputs=told,
             anatomy=anatomy,
             cutoff=0.0,
             force_error=0.0,

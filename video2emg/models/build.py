@@ -169,7 +169,7 @@ def _build_mechanics(
         frame_rate=frame_rate,
         rate=config.pose_network.rate,
         emg_rate=emg_rate,
-        load="load" in config.extra_inputs,
+        inputs=tuple(config.extra_inputs),
         **settings,
     )
 

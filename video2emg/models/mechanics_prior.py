@@ -15,6 +15,7 @@ from scipy import interpolate
 
 from video2emg.core import vocabulary
 from video2emg.core.body_frame import HEIGHT
+from video2emg.core.equipment import PLACES
 from video2emg.models.outputs import Outputs
 from video2emg.physics import anatomy as anatomies
 from video2emg.physics.mechanics import LEAST_RATE, Mechanics
@@ -49,7 +50,7 @@ class MechanicsPrior(nn.Module):
       frame_rate: of the pose, Hz; a slower one is interpolated.
       rate: of the instants, Hz.
       emg_rate: Hz.
-      load: whether the model is told the load.
+      inputs: of the model, names of `vocabulary.INPUTS`; load and traits are used if they are told.
       anatomy: name of an anatomy, or the path of its table.
       cutoff: low-pass of the positions, Hz; 0 for none.
       force_error, lever_error: relative errors of forces and moment arms in training.
@@ -59,7 +60,7 @@ class MechanicsPrior(nn.Module):
     frame_rate: float
     rate: float
     emg_rate: float
-    load: bool
+    inputs: Sequence[str]
     anatomy: str
     cutoff: float
     force_error: float
@@ -96,7 +97,8 @@ class MechanicsPrior(nn.Module):
             force_error=self.force_error,
             lever_error=self.lever_error,
         )
-        height, mass, held = body_and_load(batch, told=self.load)
+        batch = _with_masks(batch, len(pose), self.inputs)
+        height, mass, held = body_and_load(batch)
         errors = train and (self.force_error or self.lever_error)
         solution = layers(
             pose * (height / HEIGHT)[:, None, None, None],
@@ -142,8 +144,23 @@ class MechanicsOnly(nn.Module):
         return Outputs(emg=jnp.moveaxis(emg, 1, 2))
 
 
+def _with_masks(
+    batch: Mapping[str, jax.Array], size: int, inputs: Sequence[str]
+) -> dict[str, jax.Array]:
+    """The fields about body and load; those that are not there or not told are masked."""
+    widths = {"load": (), "height": (), "held": (len(PLACES),), "traits": (3,)}
+    result = {}
+    for name, width in widths.items():
+        told = name in batch and (name in ("height", "held") or name in inputs)
+        mask_width = width if name == "traits" else ()
+        blank = jnp.zeros((size, *width)), jnp.zeros((size, *mask_width), bool)
+        values = (batch[name], batch[f"{name}_mask"]) if told else blank
+        result[name], result[f"{name}_mask"] = values
+    return result
+
+
 def body_and_load(
-    batch: Mapping[str, jax.Array], *, told: bool
+    batch: Mapping[str, jax.Array],
 ) -> tuple[Float[Array, " B"], Float[Array, " B"], Float[Array, "B 5"]]:
     """Height (m) and mass (kg) of the body, and the load at each place (kg).
 
@@ -159,7 +176,7 @@ def body_and_load(
     single = shares.max(-1) < 0.75  # half of a barbell in each hand
     on_trunk = shares[:, 2:].any(-1)
     typical = jnp.where(single | on_trunk, TYPICAL_BARBELL, TYPICAL_DUMBBELL)
-    load = jnp.where(batch["load_mask"] & told, batch["load"], typical)
+    load = jnp.where(batch["load_mask"], batch["load"], typical)
     return height, jnp.clip(mass, 30.0, 180.0), shares * load[:, None]
 
 

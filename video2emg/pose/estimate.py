@@ -12,7 +12,7 @@ from PIL import Image
 from video2emg.core.pose_track import PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
 from video2emg.pose import people, weights
-from video2emg.pose.blazepose import BlazePose, Detection, Landmarks, Region, nearest
+from video2emg.pose.blazepose import JOINTS, BlazePose, Detection, Landmarks, Region, nearest
 
 _Item = TypeVar("_Item")
 
@@ -93,6 +93,8 @@ def watch(
     follower = Follower(model, person)
     cut = _Cuts()
     times, seen, cuts, light = [], [], [], []
+    nobody = np.full((JOINTS, 6), np.nan, np.float32)
+    nobody[:, 5] = 0
     full, scale = size or (0, 0), 1.0
     for time, picture in pictures:
         small = shrink(picture)
@@ -103,22 +105,25 @@ def watch(
             follower.forget()
         landmarks = follower(time, small)
         times.append(time)
-        seen.append(landmarks)
+        seen.append(nobody if landmarks is None else _packed(landmarks))
         if landmarks is not None:
             light.append(people.brightness(small, landmarks.region))
-    blank = np.full((33, 2), np.nan)
-    points = np.array([blank if s is None else s.points for s in seen]).reshape(-1, 33, 2)
-    world = np.array([np.full((33, 3), np.nan) if s is None else s.world for s in seen])
-    visible = np.array([np.zeros(33) if s is None else s.visibility for s in seen])
+    packed = np.array(seen, np.float64).reshape(-1, JOINTS, 6)
     track = PoseTrack(
         names=BLAZEPOSE_33,
         times=np.array(times, float),
-        joints=world.reshape(-1, 33, 3),
-        confidence=visible.reshape(-1, 33),
-        points_2d=points * scale,
+        joints=packed[..., 2:5],
+        confidence=packed[..., 5],
+        points_2d=packed[..., :2] * scale,
         source="BlazePose",
     )
     return Watched(track, tuple(cuts), full, float(np.mean(light)) if light else math.nan)
+
+
+def _packed(landmarks: Landmarks) -> Float[np.ndarray, "33 6"]:
+    """Points, world and visibility of a picture in few bytes, for films of an hour."""
+    parts = (landmarks.points, landmarks.world, landmarks.visibility[:, None])
+    return np.concatenate(parts, 1).astype(np.float32)
 
 
 class Follower:

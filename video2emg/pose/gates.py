@@ -289,7 +289,8 @@ def _drift(seen: PoseTrack) -> float:
     known = np.isfinite(middle).all(1)
     if not known.any():
         return 0.0
-    size = np.nanmedian(np.ptp(seen.points_2d[known][..., 1], axis=1))
+    heights = seen.points_2d[known][..., 1]
+    size = np.median(np.nanmax(heights, axis=1) - np.nanmin(heights, axis=1))
     third = max(int(known.sum()) // 3, 1)
     x = middle[known, 0]
     return abs(float(np.median(x[-third:]) - np.median(x[:third]))) / max(float(size), 1.0)

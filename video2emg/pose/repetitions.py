@@ -18,8 +18,8 @@ _PROMINENCE = 0.4  # of a turning point, as a share of the range
 _SEEN = 0.7  # share of the time that an angle must be known
 _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
-_MOVING = 0.5  # of the largest range, from which the other angles are compared
-_ALIKE = 0.6  # least likeness of repetitions, see `_alike`
+_MOVING = 0.7  # of the largest range, from which the other angles are compared
+_ALIKE = 0.65  # least likeness of repetitions, see `_alike`
 
 
 @dataclasses.dataclass(frozen=True)

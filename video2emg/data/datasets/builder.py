@@ -30,10 +30,15 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
 
     Attributes:
       beam: whether an Apache Beam pipeline makes the shards; set before preparing.
+      estimates_poses: whether `maker` takes the name of a net, `estimate_pose`, to estimate poses
+        from films that have none.
+      estimate_pose: this net; set before preparing.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     beam: bool = False
+    estimates_poses: typing.ClassVar[bool] = False
+    estimate_pose: str = ""
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
@@ -57,7 +62,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(self, dl_manager) -> dict[str, list[Callable[[], Examples]]]:
         folder = Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
         plan = self.plan(folder, self.builder_config.name)
-        maker = self.maker(folder, self.builder_config.name)
+        more = {"estimate_pose": self.estimate_pose} if self.estimate_pose else {}
+        maker = self.maker(folder, self.builder_config.name, **more)
         if self.beam:
             return {
                 split: [

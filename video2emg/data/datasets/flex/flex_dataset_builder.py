@@ -51,6 +51,7 @@ class Builder(ClipBuilder):
             official=True,
         ),
     ]
+    estimates_poses = True
     DEFAULT_CONFIG_NAME = "cross_subject"
 
     @classmethod
@@ -64,16 +65,18 @@ class Builder(ClipBuilder):
         return _by_subject([*lists["train"], *lists["test"]], people, manual_dir)
 
     @classmethod
-    def maker(cls, manual_dir: Path | None, config: str) -> Maker:
+    def maker(cls, manual_dir: Path | None, config: str, estimate_pose: str = "") -> Maker:
         """Reads a sample's files."""
         assert manual_dir is not None
         facts, people = layout.read_facts(manual_dir), read_subjects(manual_dir)
-        return functools.partial(_load, manual_dir, facts, people)
+        return functools.partial(_load, manual_dir, facts, people, estimate_pose)
 
 
-def _load(root: Path, facts: layout.Facts, people: People, sample: layout.Sample) -> Clip:
+def _load(
+    root: Path, facts: layout.Facts, people: People, estimate_pose: str, sample: layout.Sample
+) -> Clip:
     known = people.get((sample.action, sample.number), Person("unknown"))
-    return load_clip(root, sample, facts, known)
+    return load_clip(root, sample, facts, known, estimate_pose)
 
 
 def _official(lists: dict[str, list[layout.Sample]]) -> dict[str, list[layout.Sample]]:

@@ -9,19 +9,28 @@ from jaxtyping import Float
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
+from video2emg.data import pose_cache
 from video2emg.data.datasets import poses
 from video2emg.data.datasets.flex import tables
 from video2emg.data.datasets.flex.layout import ROWS, Facts, Sample
 from video2emg.data.datasets.flex.people import Person
 from video2emg.data.datasets.flex.views import View, find_views
+from video2emg.data.film_pose import FilmOptions
 
 _NOBODY = Person("unknown")
 
 
-def load_clip(root: Path, sample: Sample, facts: Facts, person: Person = _NOBODY) -> Clip:
+def load_clip(
+    root: Path,
+    sample: Sample,
+    facts: Facts,
+    person: Person = _NOBODY,
+    estimate_pose: str = "",
+) -> Clip:
     """Reads a repetition; a missing view or modality stays empty.
 
-    What is unusual about the files and could still be read is in the provenance, as `doubts`.
+    What is unusual about the files and could still be read is in the provenance, as `doubts`. With
+    `estimate_pose`, the name of a net, a missing skeleton is estimated from the first view.
 
     Raises:
       UserError: a file is not as expected, or there is none at all; the message names it.
@@ -56,18 +65,10 @@ def load_clip(root: Path, sample: Sample, facts: Facts, person: Person = _NOBODY
             "frame_rate in flex.yaml"
         )
     if pose is not None:
-        fields["joints"] = vocabulary.FLEX_21
-        pose = poses.without_lost(pose)
-        lost = np.isnan(pose).any((1, 2)).sum()
-        if lost:
-            doubts.append(
-                f"skeleton_points.csv: {lost} poses with a joint at 0 0 0, not found there"
-            )
-        pose = facts.pose_scale * pose @ poses.axes(facts.pose_axes, "flex.yaml, pose_axes")
-        fields["pose"] = pose.astype(np.float32)
-        # Fewer poses than pictures: the file is cut off. More: they were taken at another rate.
-        spread = rows / len(pose) if len(pose) > rows and not facts.frame_rate else 1.0
-        fields["pose_time"] = np.arange(len(pose)) * step * spread
+        given, lost = _pose(pose, facts, rows, step)
+        fields, doubts = fields | given, doubts + lost
+    elif estimate_pose and views:
+        fields |= _estimated_pose(root, views[0], step, estimate_pose)
     return validate(
         Clip(
             clip_id=f"flex_{sample.action}_{sample.number:03d}",
@@ -87,11 +88,40 @@ def load_clip(root: Path, sample: Sample, facts: Facts, person: Person = _NOBODY
                 },
                 "muscles_named": sample.action in facts.muscles,
                 "doubts": doubts,
-            },
+            }
+            | ({"pose_estimated": estimate_pose} if pose is None and estimate_pose else {}),
             **fields,
             **_frames(views, step, facts.views),
         )
     )
+
+
+def _pose(
+    pose: Float[np.ndarray, "P J 3"], facts: Facts, rows: int, step: float
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a skeleton file, and doubts about it."""
+    pose = poses.without_lost(pose)
+    lost = np.isnan(pose).any((1, 2)).sum()
+    doubts = [f"skeleton_points.csv: {lost} poses with a joint at 0 0 0, not found there"]
+    pose = facts.pose_scale * pose @ poses.axes(facts.pose_axes, "flex.yaml, pose_axes")
+    # Fewer poses than pictures: the file is cut off. More: they were taken at another rate.
+    spread = rows / len(pose) if len(pose) > rows and not facts.frame_rate else 1.0
+    fields = {
+        "joints": vocabulary.FLEX_21,
+        "pose": pose.astype(np.float32),
+        "pose_time": np.arange(len(pose)) * step * spread,
+    }
+    return fields, doubts if lost else []
+
+
+def _estimated_pose(root: Path, view: View, step: float, net: str) -> dict[str, Any]:
+    if len(view.numbers) < 2:
+        return {}
+    options = FilmOptions(net=net, folder_rate=1 / step)
+    joints = vocabulary.FLEX_21
+    folder = view.files[0].parent
+    pose, time, _ = pose_cache.estimated_pose([folder], options, root, joints, str(folder))
+    return {"joints": joints, "pose": pose, "pose_time": time}
 
 
 def _emg(root: Path, sample: Sample, facts: Facts, emg: Float[np.ndarray, "N C"]) -> dict[str, Any]:

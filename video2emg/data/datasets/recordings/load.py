@@ -10,11 +10,13 @@ from video2emg.core import skeleton as pose_lib
 from video2emg.core import units
 from video2emg.core.clip import Clip, validate
 from video2emg.core.errors import UserError
-from video2emg.data import readers, sync
+from video2emg.data import film_pose, pose_cache, readers, sync
 from video2emg.data.datasets import poses
 from video2emg.data.datasets.recordings.table import Rate, Row
+from video2emg.data.film_pose import FilmOptions
 from video2emg.data.readers import film, keypoints
 from video2emg.data.readers.channel import SAME_RATE, Channel
+from video2emg.pose.body import BodyOptions
 
 FPS = 10.0  # most frames per second that are kept
 SIZE = 112  # of the square frames, px
@@ -22,13 +24,15 @@ _SINCE_1970 = 1e8  # s; a recording that starts later than three years counts fr
 _STALE = 30.0  # s before or after the clip, beyond which a reading of a heart rate does not count
 
 
-def load_clip(row: Row, fps: float = FPS, size: int = SIZE) -> Clip:
+def load_clip(row: Row, fps: float = FPS, size: int = SIZE, estimate_pose: str = "") -> Clip:
     """Reads the files of a row and cuts out the repetition.
 
     Args:
       row: from `table.read_table`.
       fps: most frames per second to keep of each video.
       size: of the square frames, px.
+      estimate_pose: net (`lite`, `full`, `heavy`) that estimates the pose of rows that have videos
+        and no pose; if empty, only of rows that ask for it.
 
     Raises:
       UserError: naming row and file.
@@ -40,8 +44,12 @@ def load_clip(row: Row, fps: float = FPS, size: int = SIZE) -> Clip:
         fields |= _keypoints(row)
     if row.emg is not None:
         fields |= _emg(row, row.emg)
+    facts: dict = {}
     if row.pose is not None:
         fields |= _pose(row, row.pose)
+    elif row.pose_estimate or (estimate_pose and row.videos):
+        estimated, facts = _estimated_pose(row, estimate_pose or "full")
+        fields |= estimated
     phases = [(step, start, min(end, row.end)) for step, start, end in row.phases]
     clip = Clip(
         clip_id=row.clip_id,
@@ -61,6 +69,7 @@ def load_clip(row: Row, fps: float = FPS, size: int = SIZE) -> Clip:
             "licence": row.licence,
         }
         | ({"graph": row.graph} if row.graph else {})
+        | facts
         | _subject(row),
         **fields,
     )
@@ -221,6 +230,20 @@ def _pose(row: Row, path: Path) -> dict:
     if missing:
         raise UserError(f"{where} has nothing for {', '.join(missing)}")
     return {"joints": target, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _estimated_pose(row: Row, net: str) -> tuple[dict, dict]:
+    """The pose by `data.pose_cache`, and what is written about it."""
+    options = FilmOptions(net=net, body=BodyOptions(height=row.height), folder_rate=row.video_rate)
+    films = list(row.videos.values())
+    target = pose_lib.skeleton("flex_21")
+    where = f"{row.where}, pose"
+    values, time, who = pose_cache.estimated_pose(films, options, row.folder, target, where)
+    inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).any((1, 2))
+    if not inside.any():
+        raise UserError(f"{where}: none can be estimated from {row.start:g} to {row.end:g} s")
+    fields = {"joints": target, "pose": values[inside], "pose_time": time[inside] - row.start}
+    return fields, {"pose_estimated": {"net": net, "version": film_pose.VERSION, "who": who}}
 
 
 def _keypoints(row: Row) -> dict:

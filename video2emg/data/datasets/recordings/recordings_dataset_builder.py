@@ -50,6 +50,7 @@ class Builder(ClipBuilder):
             name="within_subject", description="10 Hz, 112 px, clips held out.", within_subject=True
         ),
     ]
+    estimates_poses = True
     DEFAULT_CONFIG_NAME = "default"
 
     @classmethod
@@ -59,10 +60,12 @@ class Builder(ClipBuilder):
         return split_rows(read_table(manual_dir), cls.builder_configs[config].within_subject)
 
     @classmethod
-    def maker(cls, manual_dir: Path | None, config: str) -> Maker:
+    def maker(cls, manual_dir: Path | None, config: str, estimate_pose: str = "") -> Maker:
         """Reads the files of a row."""
         settings = cls.builder_configs[config]
-        return functools.partial(load_clip, fps=settings.fps, size=settings.size)
+        return functools.partial(
+            load_clip, fps=settings.fps, size=settings.size, estimate_pose=estimate_pose
+        )
 
     @staticmethod
     def fingerprint(manual_dir: Path) -> str:

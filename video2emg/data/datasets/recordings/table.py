@@ -19,6 +19,7 @@ from video2emg.core.errors import UserError
 from video2emg.data.datasets.splits import SPLITS
 from video2emg.data.readers.text import decode
 
+ESTIMATE = "estimate"  # in the column `pose`
 TABLES = ("clips.csv", "clips.yaml", "clips.yml")
 
 
@@ -45,6 +46,7 @@ class Row:
 
     Attributes:
       where: table and line, for messages.
+      folder: of the table.
       clip_id, subject, action: names.
       videos: file or folder by view name.
       video_rate: of folders of pictures.
@@ -57,6 +59,7 @@ class Row:
       emg_offset: added to the EMG's times, to come onto the video's clock.
       emg_drift: by how much the EMG's clock is slow: its second lasts (1 + drift) seconds.
       pose: file, or None.
+      pose_estimate: whether the pose is to be estimated from the videos (cell `estimate`).
       pose_skeleton: name, see `core.skeleton`.
       pose_joints: joint → markers in the file whose mean it is; empty if the file has the joints'
         own names.
@@ -80,6 +83,7 @@ class Row:
     """
 
     where: str
+    folder: Path
     clip_id: str
     subject: str
     action: str
@@ -109,6 +113,7 @@ class Row:
     emg_drift: float = 0.0
     pose_rate: float = math.nan
     pose_offset: float = 0.0
+    pose_estimate: bool = False
     start: float = 0.0
     end: float = math.inf
     height: float = math.nan
@@ -316,15 +321,18 @@ def _row(record: _Record) -> Row:
     subject, action = record.name("subject"), record.name("action")
     # The line in the table makes the id of a row without one unique and easy to find.
     line = re.sub(r"\D+", "", record.where.rpartition(",")[2])
+    estimate = record.text("pose") == ESTIMATE
     row = Row(
         where=record.where,
+        folder=record.folder,
         clip_id=record.text("clip_id") or f"{subject}_{action}_{line}",
         subject=subject,
         action=action,
         emg=record.path("emg"),
         emg_channels=_emg_channels(record),
         emg_max={k: record.positive("emg_max", v) for k, v in record.pairs("emg_max").items()},
-        pose=record.path("pose"),
+        pose=None if estimate else record.path("pose"),
+        pose_estimate=estimate,
         pose_joints=_pose_joints(record),
         errors=tuple(
             (step, error, record.positive("errors", severity or 1))
@@ -413,6 +421,8 @@ def _check(record: _Record, row: Row) -> None:
     """What one cell alone does not show, and ranges."""
     if not row.videos and row.emg is None:
         raise UserError(f"{row.where}: neither a video nor an emg file")
+    if row.pose_estimate and not row.videos:
+        raise record.error("pose", "to estimate it, a video is needed")
     if not row.end > row.start:
         raise record.error("end", f"{row.end:g} s is not after start {row.start:g} s")
     if not (math.isnan(row.score) or 0 <= row.score <= 100):
