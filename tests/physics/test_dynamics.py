@@ -26,6 +26,7 @@ def torques(exercise: str) -> tuple[np.ndarray, np.ndarray, dynamics.Torques]:
         jnp.array([PERSON.mass]),
         jnp.asarray(placed.held(exercise)),
         anatomy.load(),
+        0.05,
     )
     named = np.asarray(mechanics.named_torque(body, result)[0])
     return named[8:-8], motion.named_torque[8:-8], result

@@ -7,8 +7,12 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from video2emg.core.errors import UserError
+
+if TYPE_CHECKING:
+    from video2emg.core.pose_track import PoseTrack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Options:
       height: of the person, m; else from the joints.
       mass: of the person, kg; else that of an average build.
       anatomy: simulated, literature, or the path of a table in their form.
-      cutoff: low-pass of the joints, Hz; 0 for none.
+      cutoff: low-pass of the joints, Hz; 0 for none. Else 6, and 1.3 for what was seen in a film.
       absolute: positions are in the room, as of motion capture; else the feet are taken to stand.
       rate: of a pose without times, Hz.
       pose_weights: folder of the pose estimator's weights, for --video.
@@ -39,7 +43,7 @@ class Options:
     height: float = math.nan
     mass: float = math.nan
     anatomy: str = "simulated"
-    cutoff: float = 6.0
+    cutoff: float = math.nan
     absolute: bool = False
     rate: float = math.nan
     pose_weights: str = ""
@@ -58,8 +62,8 @@ def run(options: Options) -> int:
     settings = mechanics.Settings(
         **{name: value for name, value in dataclasses.asdict(options).items() if name in given}
     )
-    track = _film(options) if options.video else _track(options)
-    report = mechanics.analyse(track, settings)
+    track, estimated = _film(options) if options.video else _track(options)
+    report = mechanics.analyse(track, settings, estimated)
     mechanics_files.write(report, track.source, out)
     for line in mechanics_files.summary(report):
         print(line, file=sys.stderr)
@@ -67,8 +71,8 @@ def run(options: Options) -> int:
     return 0
 
 
-def _track(options: Options):
-    """The pose of a file, upright; what has no vertical gets that of a standing person."""
+def _track(options: Options) -> "tuple[PoseTrack, bool]":
+    """The pose of a file, upright, and whether an estimator saw it."""
     from video2emg.core.pose_track import CAMERA
     from video2emg.data.film_pose import track_to_pose
     from video2emg.data.readers.poses import read_pose
@@ -79,11 +83,11 @@ def _track(options: Options):
         raise UserError(f"--pose {path}: no such file")
     track = read_pose(path, options.rate)
     if track.axes != CAMERA:
-        return track
-    return track_to_pose(track, BodyOptions(options.height)).track
+        return track, False
+    return track_to_pose(track, BodyOptions(options.height)).track, True
 
 
-def _film(options: Options):
+def _film(options: Options) -> "tuple[PoseTrack, bool]":
     from video2emg.data import film_pose
     from video2emg.pose.body import BodyOptions
 
@@ -96,4 +100,4 @@ def _film(options: Options):
     pose = film_pose.film_to_pose(path, settings, lambda line: print(line, file=sys.stderr))
     if pose.verdict.refused:
         raise UserError(f"--video {path}: {pose.verdict.refused}")
-    return pose.track
+    return pose.track, True

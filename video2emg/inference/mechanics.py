@@ -23,6 +23,11 @@ from video2emg.physics.mechanics import LEAST_RATE, Mechanics, missing_joints
 
 WINDOW_S, STRIDE_S = 8.0, 4.0
 _SHORTEST_S = 0.5
+CUTOFF = 6.0  # Hz (Winter, Biomechanics and Motor Control of Human Movement)
+# Of what an estimator saw in a film: its joints jitter by centimetres, and accelerations would be
+# those of the jitter. Slow exercises remain.
+ESTIMATED_CUTOFF = 1.3  # Hz
+_ESTIMATED_LIFT = 0.2  # m; depth of the feet is uncertain
 # A person is not smaller or larger; other heights are another unit.
 _HEIGHTS = (1.0, 2.3)
 
@@ -37,7 +42,8 @@ class Settings:
       height: of the body, m; NaN: from the joints.
       mass: of the body, kg; NaN: of an average build.
       anatomy: name or path of an anatomy.
-      cutoff: low-pass of the joints, Hz; 0 for none.
+      cutoff: low-pass of the joints, Hz; 0 for none; NaN: 6 Hz, as usual for motion capture, and
+        `ESTIMATED_CUTOFF` for what an estimator saw.
       absolute: whether positions are in the room, so that a body in the air can be told from one
         that stands; else the feet are taken to stand.
     """
@@ -47,7 +53,7 @@ class Settings:
     height: float = math.nan
     mass: float = math.nan
     anatomy: str = "simulated"
-    cutoff: float = 6.0
+    cutoff: float = math.nan
     absolute: bool = False
 
     def __post_init__(self):
@@ -98,12 +104,13 @@ class MechanicsReport:
     joints: Float[np.ndarray, "K J 3"]
 
 
-def analyse(track: PoseTrack, settings: Settings) -> MechanicsReport:
+def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> MechanicsReport:
     """Computes the mechanics of a track.
 
     Args:
       track: upright, in metres (other units are found by the height of the body).
       settings: what is told of the recording.
+      estimated: whether an estimator saw the pose in a film, rather than motion capture.
 
     Raises:
       UserError: joints that make no body, a rate below 25 Hz, or a recording that is too short.
@@ -118,13 +125,16 @@ def analyse(track: PoseTrack, settings: Settings) -> MechanicsReport:
     mass = settings.mass if np.isfinite(settings.mass) else 23.7 * height**2
     shares = load_shares("", settings.equipment)
     assert shares is not None  # settings are checked
+    usual = ESTIMATED_CUTOFF if estimated else CUTOFF
+    cutoff = usual if math.isnan(settings.cutoff) else settings.cutoff
     layers = Mechanics(
         joints,
         rate=rate,
         muscle_rate=rate,
-        cutoff=settings.cutoff if settings.cutoff < rate / 2 else 0.0,
+        cutoff=cutoff if cutoff < rate / 2 else 0.0,
         anatomy=settings.anatomy,
         absolute=settings.absolute,
+        least_lift=_ESTIMATED_LIFT if estimated else 0.05,
     )
     places = pose * (size * body_frame.HEIGHT / _scale(joints, pose, known))
     moving = places if settings.absolute else placed * size

@@ -36,7 +36,6 @@ _BALANCE_WEIGHT = 500.0  # of the wrench on the whole body; large, so that it is
 _NO_CONTACT = 1e4  # factor on the cost of a contact that is not there, or would have to pull
 _PUSH_ROUNDS = 2
 _ROUNDING = 3e-6  # added to the diagonal, relative, so that float32 leaves a matrix definite
-_STEP_M = 0.05  # a foot so far above the other does not touch the floor
 _REACH_M = 0.22  # horizontal distance of the centre of mass from the feet that feet can carry
 _STILL_M = 0.08  # a pelvis that moves more does not rest on a bench
 
@@ -90,6 +89,7 @@ def inverse_dynamics(
     mass: Float[AnyArray, " B"],
     held: Float[AnyArray, "B 5"],
     anatomy: Anatomy,
+    least_lift: float,
 ) -> Torques:
     """Joint torques of a motion.
 
@@ -102,6 +102,7 @@ def inverse_dynamics(
       mass: of the body, kg.
       held: load at each of `core.equipment.PLACES`, kg.
       anatomy: proportions of the segments.
+      least_lift: height of a foot over the other from which it is in the air, m.
     """
     gravity = jnp.array([0.0, 0.0, GRAVITY])
     every = -(-accelerate.shape[1] // accelerate.shape[0])
@@ -116,7 +117,9 @@ def inverse_dynamics(
     upper = [(parts[name], forces[name]) for name in ("trunk", "arm")]
     needed["trunk"] = _trunk_torque(axes["trunk"], upper)
     wrench = _wrench(body.origin["pelvis"], [(parts[name], forces[name]) for name in parts])
-    return _share(body, axes, needed, wrench, _centre_of_mass(parts), anatomy, height)
+    off_floor = lifted(body, least_lift)
+    centre = _centre_of_mass(parts)
+    return _share(body, axes, needed, wrench, centre, off_floor, anatomy, height)
 
 
 def _point_masses(body, height, mass, held, anatomy: Anatomy) -> dict[str, Points]:
@@ -249,10 +252,10 @@ class _Contacts(NamedTuple):
     normal: np.ndarray
 
 
-def _share(body, axes, needed, wrench, centre, anatomy, height) -> Torques:
+def _share(body, axes, needed, wrench, centre, off_floor, anatomy, height) -> Torques:
     """Shares the wrench between the contacts and subtracts them from the torques."""
     on_bench = _on_bench(body, centre)
-    contacts = _contacts(body, axes, on_bench, anatomy, height)
+    contacts = _contacts(body, axes, on_bench, off_floor, anatomy, height)
     leg_rows = jnp.concatenate([contacts.leg[0], contacts.leg[1]], -2)
     leg_needed = jnp.concatenate([needed["leg"][0], needed["leg"][1]], -1)
     spine = _TORQUE_WEIGHT * on_bench[:, None, None]
@@ -316,7 +319,7 @@ def _on_bench(body: Segments, centre: jax.Array) -> jax.Array:
     return v.step((away - _REACH_M) / 0.01)
 
 
-def _contacts(body, axes, on_bench, anatomy, height) -> _Contacts:
+def _contacts(body, axes, on_bench, off_floor, anatomy, height) -> _Contacts:
     scale = (height / HEIGHT)[None, :, None, None]
     pelvis = body.origin["pelvis"][0]
     foot = np.array([0.25 * anatomy.lengths["foot"], 0, -anatomy.lengths["foot_height"]]) * HEIGHT
@@ -325,7 +328,6 @@ def _contacts(body, axes, on_bench, anatomy, height) -> _Contacts:
     eye = jnp.broadcast_to(jnp.eye(3), (b, t, 3, 3))
     zero = jnp.zeros_like(eye)
     wrench, leg, trunk, cost = [], [], [], []
-    off_floor = lifted(body)
     foot_cost = _FOOT_COST + on_bench[:, None, None] * (_FOOT_COST_ON_BENCH - _FOOT_COST)
     for side in range(2):
         arm = v.skew(sole[side] - pelvis)
@@ -366,11 +368,11 @@ def _joint_rows(axes: Axes, place: jax.Array, push, *, with_moment: bool) -> jax
     return jnp.concatenate([force, axes.axis], -1) if with_moment else force
 
 
-def lifted(body: Segments) -> jax.Array:
-    """[S, B, T] 0 to 1: whether a foot is in the air, because it is far above the other."""
+def lifted(body: Segments, least: float) -> jax.Array:
+    """[S, B, T] 0 to 1: whether a foot is in the air, because it is `least` m above the other."""
     height = body.origin["foot"][..., 2] + 0.1 * jnp.minimum(body.rotation["foot"][..., 2, 0], 0.0)
     lower = jnp.minimum(height[0], height[1])
-    return v.step((height - lower - _STEP_M) / 0.005)
+    return v.step((height - lower - least) / (0.1 * least))
 
 
 def _pads(body, anatomy, height, on_bench):

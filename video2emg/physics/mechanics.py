@@ -83,6 +83,7 @@ class Mechanics:
       anatomy: name of an anatomy, or the path of a table.
       absolute: whether positions are in the room; else the origin may move with the body, and the
         feet tell how.
+      least_lift: a foot so far above the other is in the air, m; more where the pose is uncertain.
       force_error, lever_error: relative errors of the muscles' forces and moment arms that a call
         with a random key draws, for training.
     """
@@ -93,6 +94,7 @@ class Mechanics:
     cutoff: float = 0.0
     anatomy: str = "simulated"
     absolute: bool = False
+    least_lift: float = 0.05
     force_error: float = 0.3
     lever_error: float = 0.2
 
@@ -149,9 +151,9 @@ class Mechanics:
         now, axes = jax.tree.map(lambda x: x[:, :, ::every], (body, axes))
         root = jnp.zeros_like(pose[:, ::every, 0])
         if not self.absolute:
-            root = _root_acceleration(ball, dynamics.lifted(now), accelerate)
+            root = _root_acceleration(ball, dynamics.lifted(now, self.least_lift), accelerate)
         torques = dynamics.inverse_dynamics(
-            body, axes, root, accelerate, height, mass, held, anatomy
+            body, axes, root, accelerate, height, mass, held, anatomy, self.least_lift
         )
         keys = [None] * len(_GROUPS) if key is None else list(jax.random.split(key, len(_GROUPS)))
         parts = [
