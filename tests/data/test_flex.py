@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import scipy.io
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from configs import v2emg
 from tests.conftest import make_clip
@@ -17,6 +19,7 @@ from video2emg.data import check, export, store
 from video2emg.data.datasets.flex import Builder, layout
 from video2emg.data.datasets.flex.load import load_clip
 from video2emg.data.datasets.flex.people import read_subjects
+from video2emg.data.datasets.flex.views import find_views
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.repetitions import cut
 from video2emg.data.select import Montage
@@ -24,6 +27,10 @@ from video2emg.eval.out_of_domain import OODDetector
 from video2emg.jobs import video2emg
 
 from .presets import check_preset
+
+FUZZ = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +360,60 @@ def test_white_space_makes_no_other_person(tmp_path):
         ("A01", 1): ("s001", 52.5),
         ("A01", 2): ("s001", 7.5),
     }
+
+
+WORDS = st.text("abcdeé", min_size=1, max_size=5)
+BLANKS = st.sampled_from(["", " ", "  ", "\t"])
+
+
+@given(st.data())
+@FUZZ
+def test_any_table_of_subjects_gives_its_people(tmp_path, data):
+    people = data.draw(st.lists(WORDS, min_size=1, max_size=4, unique=True))
+    keys = data.draw(
+        st.lists(
+            st.tuples(st.sampled_from(layout.ACTIONS), st.integers(1, 400)),
+            unique=True,
+            max_size=12,
+        )
+    )
+    rows, expected = ["sample;action;subject;load"], {}
+    for action, number in keys:
+        name, load = data.draw(st.sampled_from(people)), data.draw(st.none() | st.integers(0, 4000))
+        before, after = data.draw(BLANKS), data.draw(BLANKS)
+        digits = data.draw(st.sampled_from(["d", "03d"]))
+        text = "" if load is None else f"{load / 10:g}"
+        if data.draw(st.booleans()):
+            text = f'"{text.replace(".", ",")}"'
+        rows.append(f"{number:{digits}};{action}{after};{before}{name}{after};{text}")
+        expected[action, number] = name, None if load is None else load / 10
+    (tmp_path / "subjects.csv").write_text("\n".join(rows).replace(";", ",") + "\n")
+    found = {
+        key: (person.subject, None if np.isnan(person.load) else person.load)
+        for key, person in read_subjects(tmp_path).items()
+    }
+    assert found == expected
+
+
+@given(
+    st.dictionaries(st.integers(1, 130), st.integers(1, 6), min_size=1, max_size=40),
+    st.lists(st.sampled_from(["img_00004 (1).JPG", "._img_00004.JPG", "Thumbs.db", "img_4.png"])),
+)
+@FUZZ
+def test_any_pictures_are_in_the_order_of_their_numbers(tmp_path_factory, padding, others):
+    root = tmp_path_factory.mktemp("pictures")
+    (root / "View-1").mkdir()
+    for number, digits in padding.items():
+        (root / "View-1" / f"img_{number:0{digits}d}.JPG").write_text(str(number))
+    for name in others:
+        (root / "View-1" / name).write_text("x")
+    [view], doubts = find_views(root)
+    assert view.numbers == sorted(padding)
+    assert [int(file.read_text()) for file in view.files] == view.numbers
+    missing = view.numbers[-1] - len(padding)
+    assert any(f"{missing} pictures are missing" in doubt for doubt in doubts) == (missing > 0)
+    left_out = len({name for name in others if not name.startswith(".")})
+    assert any(f"{left_out} files are not called" in d for d in doubts) == (left_out > 0)
 
 
 def findings_of(root):

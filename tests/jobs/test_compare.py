@@ -78,16 +78,6 @@ def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_every_row_of_the_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
-    config, rows = table_config(tiny_dir, seeds=(0,))
-    start(tmp_path, config, run_dir)
-    found = run(config, rows, tmp_path)["test"]["rows"]
-    names = {*baselines.OURS, *baselines.SYSTEMS, *baselines.REGRESSORS} - {"mia_as_published"}
-    assert {name for name, _ in rows} == names
-    assert all(math.isfinite(found[name]["skill"]) for name in names)
-
-
-@pytest.mark.slow
 def test_every_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, tmp_path):
     config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
     start(tmp_path, config, run_dir)
