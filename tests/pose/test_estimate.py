@@ -9,7 +9,7 @@ from tests.pose.fakes import FakeModel, scene
 from tests.pose.films import model, video
 from video2emg.core.pose_track import CAMERA
 from video2emg.data.readers import film as films
-from video2emg.pose import estimate
+from video2emg.pose import estimate, people
 from video2emg.pose.angles import LIMB_ANGLES, limb_angles
 
 
@@ -40,7 +40,9 @@ def test_who_leaves_is_not_confused_with_who_stays():
 def test_a_cut_is_found_and_a_new_search_begun():
     before = [(i / 10, scene((80, 120, 4, 50, 0), grey=20)) for i in range(10)]
     after = [(1 + i / 10, scene((250, 120, 4, 50, 0), grey=200)) for i in range(10)]
-    watched = estimate.watch([*before, *after], FakeModel(50))
+    fake = FakeModel(50)
+    [person] = people.find_people(before, fake)
+    watched = estimate.watch([*before, *after], fake, person)
     assert watched.cuts == (1.0,)
     assert watched.track.seen.all()
 

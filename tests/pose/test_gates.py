@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from tests.pose.squats import NAMES, SIZE, bends, filmed
@@ -92,6 +94,13 @@ def test_standing_is_refused():
     assert "repeated" in verdict(filmed(np.full(90, 5.0))[0]).refused
 
 
+def test_a_tiny_picture_is_refused():
+    track, _ = filmed(KNEE)
+    tiny = dataclasses.replace(track, points_2d=track.points_2d / 8)
+    found = gates.judge(tiny, body_lib.to_body(tiny, (SIZE[0] // 8, SIZE[1] // 8)))
+    assert "px high" in found.refused
+
+
 def test_walking_through_is_refused():
     track, _ = filmed(KNEE)
     moved = track.points_2d + np.stack([60 * track.times, 0 * track.times], 1)[:, None]
@@ -132,3 +141,30 @@ def person(x=320.0, y=240.0, size=250.0, *, facing=0.0, pitch=0.0, light=0.5) ->
 def test_the_preflight_says_what_to_change(someone, rate, words):
     said = "; ".join(gates.preflight(someone, (640, 480), rate))
     assert words in said if words else not said
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(0, 40),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 1e-9, 1e-3, 1.0, 1e6]),
+    st.booleans(),
+)
+def test_any_track_becomes_a_body_and_a_verdict(frames, seed, share, scale, flat):
+    rng = np.random.default_rng(seed)
+    shape = (frames, len(NAMES))
+    points = None if flat else rng.normal(size=(*shape, 2)) * 100 * scale + 300
+    track = PoseTrack(
+        names=NAMES,
+        times=np.cumsum(rng.choice([0.01, 0.1, 2.0], frames)),
+        joints=rng.normal(size=(*shape, 3)) * scale,
+        confidence=np.where(rng.random(shape) < share, rng.random(shape), 0.0),
+        points_2d=points,
+    )
+    cuts = track.times[rng.random(frames) < 0.1].tolist()
+    found = verdict(track, cuts)
+    assert found.track.joints.shape == (*shape, 3)
+    assert not (found.track.seen & (track.confidence.max(1, keepdims=True, initial=0) == 0)).any()
+    assert all(span.start < span.end and span.advice for span in found.spans)

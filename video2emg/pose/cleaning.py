@@ -110,11 +110,19 @@ def _positions(
     if track.points_2d is None:
         return joints
     points = track.points_2d[inside][:, pairs]
-    in_space = np.nanmedian(np.linalg.norm(np.ptp(joints[..., :2], axis=1), axis=-1))
-    in_picture = np.nanmedian(np.linalg.norm(np.ptp(points, axis=1), axis=-1))
-    if not np.isfinite(in_space):
-        return points / in_picture
-    return np.concatenate([joints, points * (in_space / in_picture)], -1)
+    in_space, in_picture = (
+        _median(np.linalg.norm(np.ptp(values[:, :, :, :2], axis=2), axis=-1))
+        for values in (joints, points)
+    )
+    if not in_space > 0:
+        return points
+    return np.concatenate([joints, points * (in_space / max(in_picture, 1e-9))], -1)
+
+
+def _median(values: np.ndarray) -> float:
+    """Of what is known; 0 if nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _steadiest(positions: Float[np.ndarray, "t P 2 D"]) -> Bool[np.ndarray, " t"]:

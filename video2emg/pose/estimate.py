@@ -102,7 +102,7 @@ def watch(
         scale = max(full) / max(small.size)
         if cut(small):
             cuts.append(time)
-            follower.forget()
+            follower.forget(time)
         landmarks = follower(time, small)
         times.append(time)
         seen.append(nobody if landmarks is None else _packed(landmarks))
@@ -136,9 +136,10 @@ class Follower:
         self._region: Region | None = None
         self._last: tuple[float, Region] | None = None
 
-    def forget(self) -> None:
-        """Searches anew in the next picture, which may show anything."""
+    def forget(self, time: float) -> None:
+        """Searches anew in the picture of this time, in which everybody may be elsewhere."""
         self._region = self._last = None
+        self._known = [known for known in self._known if known[0] >= time]
 
     def __call__(self, time: float, picture: Image.Image) -> Landmarks | None:
         """The person's joints in the next picture; None if the person is not in it."""

@@ -38,6 +38,7 @@ _JOINTS = tuple(
     for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 )
 _TRUSTED = 0.5  # least share of the film that must be left
+_FEWEST_PIXELS = 90.0  # height of the person, below which the joints are guessed
 _DRIFT = 0.6  # sizes of the person, by which somebody walks through the picture
 _SMALL, _DARK, _SLOW_HZ, _STEEP, _SIDE = 0.3, 0.12, 10.0, 35.0, 65.0  # see `preflight`
 _CUT_OFF = 0.2  # share of the pictures in which hands or feet may be outside
@@ -134,7 +135,7 @@ def _bad_instants(
     tests = {
         "cut": near_cut,
         "nobody": ~present | (_mean(present.astype(float), width) < _FOUND),
-        "lying": _mean(_lies(smooth, body).astype(float), width) > 0.5,
+        "lying": _mean(_lies(smooth).astype(float), width) > 0.5,
         "hidden": _mean(visible, width) < _VISIBLE,
         "unsteady": _unsteady(smooth, width),
         "short": _upper_arm(smooth, width) < _UPPER_ARM,
@@ -178,7 +179,7 @@ def _variations(track: PoseTrack, width: int) -> dict[tuple[str, str], Float[np.
     for limb, length in _limb_lengths(track).items():
         mean = _mean(length, width)
         spread = np.sqrt(np.maximum(_mean(length**2, width) - mean**2, 0))
-        variations[limb] = spread / mean
+        variations[limb] = spread / np.where(mean > 0, mean, np.nan)
     return variations
 
 
@@ -208,10 +209,10 @@ def _upper_arm(track: PoseTrack, width: int) -> Float[np.ndarray, " T"]:
     arms = [_mean(v, width) for (end, _), v in _limb_lengths(track).items() if end == "elbow"]
     known = np.isfinite(np.stack(arms))
     longest = np.where(known, arms, -np.inf).max(0)
-    return np.where(known.any(0), longest, np.nan) / lengths.net_height(track)
+    return np.where(known.any(0), longest, np.nan) / _height(track)
 
 
-def _lies(smooth: PoseTrack, body: Body) -> Bool[np.ndarray, " T"]:
+def _lies(smooth: PoseTrack) -> Bool[np.ndarray, " T"]:
     """Whether ankles, knees, hips and shoulders are at nearly the same height in the picture.
 
     The picture is taken as upright: a vertical that is estimated from the body would make everybody
@@ -220,9 +221,16 @@ def _lies(smooth: PoseTrack, body: Body) -> Bool[np.ndarray, " T"]:
     heights = -smooth.joints[..., 1] if smooth.axes == CAMERA else smooth.joints[..., 2]
     parts = ("shoulder", "hip", "knee", "ankle")
     chosen = [i for i, n in enumerate(smooth.names) if n.endswith(parts)]
-    low = np.nan_to_num(heights[:, chosen], nan=np.inf).min(1)
-    high = np.nan_to_num(heights[:, chosen], nan=-np.inf).max(1)
-    return (high - low) / lengths.net_height(smooth) < _UPRIGHT
+    known = np.isfinite(heights[:, chosen])
+    low = np.where(known, heights[:, chosen], np.inf).min(1)
+    high = np.where(known, heights[:, chosen], -np.inf).max(1)
+    return known.any(1) & (high - low < _UPRIGHT * _height(smooth))
+
+
+def _height(track: PoseTrack) -> float:
+    """Body height in the unit of the track; NaN if it is unknown or nothing."""
+    height = lengths.net_height(track)
+    return height if height > 0 else math.nan
 
 
 def _runs(times: np.ndarray, gate: str, fails: Bool[np.ndarray, " T"]) -> Iterator[Refusal]:
@@ -261,6 +269,11 @@ def _refusal(
             f"the film lasts {duration:.1f} s; film at least one whole repetition, and a second of "
             "rest before and after it"
         )
+    if _pixels(seen) < _FEWEST_PIXELS:
+        return (
+            f"the person is {_pixels(seen):.0f} px high in the picture; film from nearer, or with "
+            "more pixels"
+        )
     if _drift(seen) > _DRIFT:
         return (
             "the person walks through the picture; film an exercise on the spot, with the camera "
@@ -280,6 +293,17 @@ def _refusal(
     return ""
 
 
+def _pixels(seen: PoseTrack) -> float:
+    """Height of the person in the picture, px; infinite without a picture."""
+    if seen.points_2d is None:
+        return math.inf
+    heights = seen.points_2d[..., 1]
+    known = heights[np.isfinite(heights).any(1)]
+    if not len(known):
+        return math.inf
+    return float(np.median(np.nanmax(known, axis=1) - np.nanmin(known, axis=1)))
+
+
 def _drift(seen: PoseTrack) -> float:
     """How far the hips end from where they began, in the picture, by the size of the person."""
     if seen.points_2d is None:
@@ -289,11 +313,10 @@ def _drift(seen: PoseTrack) -> float:
     known = np.isfinite(middle).all(1)
     if not known.any():
         return 0.0
-    heights = seen.points_2d[known][..., 1]
-    size = np.median(np.nanmax(heights, axis=1) - np.nanmin(heights, axis=1))
+    size = _pixels(seen)
     third = max(int(known.sum()) // 3, 1)
     x = middle[known, 0]
-    return abs(float(np.median(x[-third:]) - np.median(x[:third]))) / max(float(size), 1.0)
+    return abs(float(np.median(x[-third:]) - np.median(x[:third]))) / max(size, 1.0)
 
 
 def preflight(person: Person | None, size: tuple[int, int], rate: float) -> list[str]:

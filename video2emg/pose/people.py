@@ -16,16 +16,21 @@ from PIL import Image
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
+from video2emg.core.vocabulary import SIDES
 from video2emg.pose.angles import KINDS, limb_angles
 from video2emg.pose.blazepose import BlazePose, Landmarks, Region
+from video2emg.pose.lengths import LIMBS
 
 _SAME = 0.6  # regions that differ by less are the same person, see `Region.distance`
+_MISSED_S = 1.1  # for which a person whom the detector misses is looked for in the same place
+_TWICE = 0.3  # regions that differ by less show one person
 _MOST_PEOPLE = 5  # in a picture; the largest count
 _PRESENT = 0.5
 _FEWEST = 3  # pictures in which somebody must be seen to count
 # A reflection: least correlation with the person's movements, in at least so many pictures.
 _ALIKE, _COMMON = 0.85, 12
 _MOVES = 8.0  # degrees by which the limbs of a person at rest seem to move
+_GUESS = 0.18  # variation of limb lengths at which a movement counts half
 _DRIFT = 0.25  # of the person's size: who moves farther than this walks through the picture
 
 
@@ -47,6 +52,11 @@ class Person:
     reflection: bool = False
     brightness: float = 1.0
     names: ClassVar[tuple[str, ...]] = BLAZEPOSE_33
+
+    def add(self, time: float, landmarks: Landmarks) -> None:
+        """The person was seen once more."""
+        self.times.append(time)
+        self.seen.append(landmarks)
 
     @property
     def regions(self) -> list[Region]:
@@ -90,6 +100,19 @@ class Person:
         return np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), 0)
 
     @property
+    def variation(self) -> float:
+        """Standard deviation of limb lengths by their mean, which tells a guess from a body."""
+        track = self.track()
+        lengths = np.stack(
+            [
+                np.linalg.norm(track.at(f"{side}_{lower}") - track.at(f"{side}_{upper}"), axis=1)
+                for upper, lower in LIMBS
+                for side in SIDES
+            ]
+        )
+        return float((lengths.std(1) / np.maximum(lengths.mean(1), 1e-9)).mean())
+
+    @property
     def movement(self) -> float:
         """Range of the angles of knees, hips, elbows and shoulders, in the mean, degrees."""
         low, high = np.nanpercentile(self.angles(), [10, 90], axis=0)
@@ -106,34 +129,48 @@ def find_people(pictures: Iterable[tuple[float, Image.Image]], model: BlazePose)
     people: list[Person] = []
     for time, picture in pictures:
         found = sorted(model.detect(picture), key=lambda d: -d.region.size)[:_MOST_PEOPLE]
-        taken: set[int] = set()
+        taken: list[int] = []
         for detection in found:
             landmarks = model.landmarks(picture, detection.region)
             if landmarks.presence < _PRESENT:
                 continue
-            known = [i for i in range(len(people)) if i not in taken]
-            distances = [people[i].regions[-1].distance(landmarks.region) for i in known]
-            if distances and min(distances) < _SAME:
-                i = known[int(np.argmin(distances))]
-                people[i].times.append(time)
-                people[i].seen.append(landmarks)
-            else:
-                i = len(people)
-                people.append(Person([time], [landmarks]))
-                people[i].brightness = brightness(picture, landmarks.region)
-            taken.add(i)
+            i = _whose(people, taken, landmarks.region)
+            if i == len(people):
+                people.append(Person([], [], brightness=brightness(picture, landmarks.region)))
+            people[i].add(time, landmarks)
+            taken.append(i)
+        for i, person in enumerate(people):
+            # The detector misses people whom the other net still finds where they were.
+            if i in taken or time - person.times[-1] > _MISSED_S:
+                continue
+            landmarks = model.landmarks(picture, person.regions[-1])
+            others = [people[k].regions[-1] for k in taken]
+            if landmarks.presence >= _PRESENT and all(
+                landmarks.region.distance(other) > _TWICE for other in others
+            ):
+                person.add(time, landmarks)
+                taken.append(i)
     people = sorted((p for p in people if len(p.times) >= _FEWEST), key=lambda p: p.place)
     for number, person in enumerate(people, 1):
         person.number = number
     return people
 
 
+def _whose(people: Sequence[Person], taken: Sequence[int], region: Region) -> int:
+    """Index of the person to whom a region belongs; one more for somebody new."""
+    free = [i for i in range(len(people)) if i not in taken]
+    distances = [people[i].regions[-1].distance(region) for i in free]
+    if distances and min(distances) < _SAME:
+        return free[int(np.argmin(distances))]
+    return len(people)
+
+
 def choose(people: Sequence[Person], number: int = 0) -> tuple[Person, str]:
     """The person who exercises, and why.
 
-    Of several people it is the one who moves most, compared with the noise of the estimate, is
-    large, is seen in many pictures and does not walk through the picture. Somebody smaller who
-    moves in the same way is taken for a reflection.
+    Of several people it is the one who moves most, is large, is seen in many pictures, keeps the
+    lengths of the limbs and does not walk through the picture. Somebody smaller who moves in the
+    same way is taken for a reflection.
 
     Args:
       people: from `find_people`; not empty.
@@ -164,7 +201,8 @@ def choose(people: Sequence[Person], number: int = 0) -> tuple[Person, str]:
 def _worth(person: Person, largest: float, longest: int) -> float:
     moves = min(person.movement / _MOVES, 5.0)
     stays = 1.0 if person.drift < _DRIFT else 0.3
-    return moves * stays * person.size / largest * len(person.times) / longest
+    real = 1 / (1 + (person.variation / _GUESS) ** 4)
+    return moves * stays * real * person.size / largest * len(person.times) / longest
 
 
 def _describe(person: Person) -> str:
@@ -180,8 +218,8 @@ def _moves_alike(other: Person, chosen: Person) -> bool:
     if len(common) < _COMMON or other.size > chosen.size:
         return False
     mine, theirs = chosen.angles()[b], other.angles()[a]
-    moving = np.argsort(-np.ptp(mine, axis=0))[:3]
-    moving = moving[np.ptp(mine[:, moving], axis=0) >= _MOVES]
+    ranges = np.ptp(mine, axis=0)
+    moving = np.flatnonzero(ranges >= max(0.5 * ranges.max(), _MOVES))
     if len(moving) < 2:
         return False
     half = len(KINDS)
@@ -190,10 +228,10 @@ def _moves_alike(other: Person, chosen: Person) -> bool:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over the columns."""
+    """Median over the columns."""
     a, b = a - a.mean(0), b - b.mean(0)
     norm = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-    return float(((a * b).sum(0) / np.maximum(norm, 1e-9)).mean())
+    return float(np.median((a * b).sum(0) / np.maximum(norm, 1e-9)))
 
 
 def brightness(picture: Image.Image, region: Region) -> float:
