@@ -139,7 +139,7 @@ class Mechanics:
         held = nothing if held is None else jnp.asarray(held)
         strength = STRENGTH * (mass / 75) ** 0.67 if strength is None else strength
         joints = self._joints(pose, known, height)
-        body = skeleton.segments(joints, height, anatomy)
+        body = skeleton.segments(joints, height, anatomy, "chest" in self.joints)
         axes = {
             "trunk": skeleton.trunk_axes(body),
             "arm": skeleton.arm_axes(body),

@@ -31,6 +31,7 @@ JOINTS = ("head", "neck", "chest", *(f"{s}_{part}" for s in vocabulary.SIDES for
 # How much a direction from the neighbouring segment counts against the plane of a bent limb. Only a
 # straight limb, which has no plane, depends on it.
 _ELBOW_WEIGHT, _KNEE_WEIGHT = 0.05, 0.1
+_LUMBAR_SHARE, _LUMBAR_FROM = 0.35, np.deg2rad(60)
 _THORAX = 0.02  # rad, bend of the chest over the abdomen
 _TRUNK_TOP = 0.03  # m, from the line of the shoulder girdle to the neck
 
@@ -54,7 +55,10 @@ class Axes(NamedTuple):
 
 
 def segments(
-    joints: Mapping[str, Float[Array, "B T 3"]], height: Float[Array, " B"], anatomy: Anatomy
+    joints: Mapping[str, Float[Array, "B T 3"]],
+    height: Float[Array, " B"],
+    anatomy: Anatomy,
+    spine_seen: bool = True,
 ) -> Segments:
     """Places the segments of the body.
 
@@ -62,6 +66,8 @@ def segments(
       joints: positions of `JOINTS`, m, z up.
       height: of the body, m.
       anatomy: its proportions.
+      spine_seen: whether the chest was seen. Else it lies between hips and shoulders, and the back
+        is bent as it usually is, see `_usual_back`.
     """
     h = height[None, :, None]
     sided = {p: jnp.stack([joints[f"{s}_{p}"] for s in vocabulary.SIDES]) for p in _PARTS}
@@ -70,9 +76,17 @@ def segments(
     length = {name: fraction * h for name, fraction in anatomy.lengths.items()}
     left_shoulder, left_hip = (sided[p][:1] - sided[p][1:] for p in ("shoulder", "hip"))
     chest = v.upright_frame(joints["neck"][None] - chest_at, left_shoulder)
+    back = 0.0
+    if not spine_seen:
+        thighs = sided["knee"].mean(0, keepdims=True) - hips
+        back, forward = _usual_back(chest[..., 2], v.unit(thighs), anatomy)
+        chest = chest @ v.about("y", forward)
     abdomen = chest @ v.about("y", jnp.full(chest.shape[:3], -_THORAX))
     lumbar = chest_at - hips - length["abdomen"][..., None] * abdomen[..., 2]
     pelvis = v.upright_frame(lumbar, left_hip)
+    if not spine_seen:
+        shoulders = sided["shoulder"].mean(0, keepdims=True)
+        pelvis = v.upright_frame(shoulders - hips, left_hip) @ v.about("y", -back)
     up = v.rotate(v.inverse(chest), head - chest_at) - _vector(
         0.01, 0, length["trunk"] + 0.7 * length["neck"]
     )
@@ -86,6 +100,25 @@ def segments(
     rotation |= _arm_rotations(sided, chest, chest_at, length)
     rotation |= _leg_rotations(sided)
     return Segments(rotation, origins(rotation, hips, h, anatomy))
+
+
+def _usual_back(up: jax.Array, thighs: jax.Array, anatomy: Anatomy) -> tuple[jax.Array, jax.Array]:
+    """How far pelvis and chest lean out of the line from hips to shoulders, rad.
+
+    Of the flexion between trunk and thighs beyond 60°, a third is of the lumbar spine (lumbopelvic
+    rhythm). The pelvis leans back and the chest forward, so that the shoulders stay where they are.
+
+    Args:
+      up: from hips to shoulders, unit vectors.
+      thighs: from hips to knees, unit vectors.
+      anatomy: lengths of the trunk.
+    """
+    flexion = jnp.pi - v.angle(v.norm(jnp.cross(up, thighs)), v.dot(up, thighs))
+    softness = np.deg2rad(8)
+    bend = _LUMBAR_SHARE * softness * jax.nn.softplus((flexion - _LUMBAR_FROM) / softness)
+    length = anatomy.lengths
+    lever = length["lumbar"] / (length["abdomen"] + length["trunk"])
+    return bend / (1 + lever), bend * lever / (1 + lever)
 
 
 def _vector(x, y, z) -> jax.Array:
