@@ -73,8 +73,11 @@ def read_frames(
 def _decode(container, path: Path, rate: float, longest: int) -> Iterator[tuple[float, Decode]]:
     stream = container.streams.video[0]
     aspect = float(stream.sample_aspect_ratio or 1)
-    first, end, count = None, 0.0, 0
+    first, end, count, turn = None, 0.0, 0, None
     for count, frame in enumerate(container.decode(stream), 1):
+        if count == 1:
+            turn = turn_of(frame)
+        decode = functools.partial(turned, frame, turn, aspect, longest)
         timed = frame.pts is not None
         if not timed and (first is not None or not rate > 0):
             continue
@@ -83,9 +86,9 @@ def _decode(container, path: Path, rate: float, longest: int) -> Iterator[tuple[
             end = time + float((frame.duration or 0) * frame.time_base)
             if first is None:
                 first = time
-            yield time - first, functools.partial(upright, frame, aspect, longest)
+            yield time - first, decode
         else:
-            yield (count - 1) / rate, functools.partial(upright, frame, aspect, longest)
+            yield (count - 1) / rate, decode
     if not count:
         raise UserError(f"{path}: no frame in it")
     if first is None and not rate > 0:
@@ -113,11 +116,27 @@ def _stated_end(container, stream) -> float:
     return math.nan
 
 
-def upright(frame, aspect: float = 1.0, longest: int = 0) -> Image.Image:
+def turn_of(frame) -> Image.Transpose | float | None:
+    """How a frame is to be turned: phones film sideways, and mirrored, and store it as a matrix.
+
+    A frame whose side data were looked at refers to itself, so that its memory is freed late: only
+    the first frame of a film is looked at.
+    """
+    matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return None
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(matrix), "<i4")[:5]).tolist()
+    return _TURNS.get((a, b, c, d), float(frame.rotation))
+
+
+def turned(
+    frame, turn: Image.Transpose | float | None, aspect: float = 1.0, longest: int = 0
+) -> Image.Image:
     """A decoded frame as an RGB picture, as players show it.
 
     Args:
       frame: of PyAV.
+      turn: of the film, see `turn_of`.
       aspect: width of a stored pixel by its height.
       longest: of the edges, px; a larger picture is shrunk. 0 keeps its size.
     """
@@ -131,15 +150,9 @@ def upright(frame, aspect: float = 1.0, longest: int = 0) -> Image.Image:
         picture = picture.resize((round(picture.width * aspect), picture.height))
     elif 0 < aspect < 1:
         picture = picture.resize((picture.width, round(picture.height / aspect)))
-    # Phones film sideways, and mirrored, and store the display matrix next to the pixels.
-    matrix = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
-    if matrix is None:
-        return picture
-    a, b, _, c, d = np.sign(np.frombuffer(bytes(matrix), "<i4")[:5]).tolist()
-    turn = _TURNS.get((a, b, c, d))
-    if turn is not None:
+    if isinstance(turn, Image.Transpose):
         return picture.transpose(turn)
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+    return picture.rotate(turn, expand=True) if turn else picture
 
 
 def _read_folder(path: Path, rate: float) -> Iterator[tuple[float, Decode]]:

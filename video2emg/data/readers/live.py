@@ -13,7 +13,7 @@ from typing import Any
 
 from video2emg.core.errors import UserError
 from video2emg.data import readers
-from video2emg.data.readers.film import Decode, upright
+from video2emg.data.readers.film import Decode, turn_of, turned
 
 _TIMEOUT_S = 10.0  # an address that sends nothing for longer is given up
 # How FFmpeg calls cameras: (format, name of camera number n).
@@ -73,19 +73,21 @@ def live_frames(source: str) -> Iterator[LiveFrame]:
             if not container.streams.video:
                 raise UserError(f"--camera {source}: no video stream in it")
             stream = container.streams.video[0]
-            aspect = float(stream.sample_aspect_ratio or 1)
+            aspect, turn = float(stream.sample_aspect_ratio or 1), None
             stream.thread_type = "SLICE"  # threads by frame would delay each frame
             for frame in _decode_packets(container, stream):
                 received = clock.perf_counter()
                 taken = received if frame.pts is None else float(frame.pts * frame.time_base)
                 if first is None or last is None:
                     first = last = taken
+                    turn = turn_of(frame)
                 elif taken < last - 1:  # the sender started its clock again
                     first += taken - last
                 elif taken <= last:
                     continue
                 last = taken
-                yield LiveFrame(received, taken - first, functools.partial(upright, frame, aspect))
+                decode = functools.partial(turned, frame, turn, aspect)
+                yield LiveFrame(received, taken - first, decode)
     except av.error.FFmpegError as error:
         if first is not None and last is not None:
             raise UserError(
