@@ -76,7 +76,7 @@ def segments(
     length = {name: fraction * h for name, fraction in anatomy.lengths.items()}
     left_shoulder, left_hip = (sided[p][:1] - sided[p][1:] for p in ("shoulder", "hip"))
     chest = v.upright_frame(joints["neck"][None] - chest_at, left_shoulder)
-    back = 0.0
+    back = jnp.zeros(chest.shape[:-2])
     if not spine_seen:
         thighs = sided["knee"].mean(0, keepdims=True) - hips
         back, forward = _usual_back(chest[..., 2], v.unit(thighs), anatomy)

@@ -76,7 +76,7 @@ def draw(
         _curves(figure.add_subplot(grid[1]), time, torque[:, largest], torques, "N·m")
         peaks = np.nan_to_num(activation).max(0)
         most = np.argsort(-peaks)[:_MUSCLES]
-        muscles = [channels[c] for c in most]
+        muscles = [channels[int(c)] for c in most]
         _curves(
             figure.add_subplot(grid[2]), time, 100 * activation[:, most], muscles, "% of maximum"
         )
