@@ -304,7 +304,8 @@ def test_a_split_is_seen_with_the_same_errors_again_and_again():
     assert_same(first, again)
     true = clean.read_window(0, 0.2)
     assert not np.array_equal(first["pose"], true["pose"])
-    assert_same(*({k: v for k, v in x.items() if "pose" not in k} for x in (first, true)))
+    kept = [k for k in first if "pose" not in k and k != "height"]  # a noisy body has another size
+    assert_same(*({k: x[k] for k in kept} for x in (first, true)))
     other = split.read_window(1, 0.2)
     assert not np.array_equal(first["pose"], other["pose"])
     fixed = clean.with_pose_noise(PoseNoise.from_config(dict(share=1.0, pitch=15.0)))

@@ -5,6 +5,7 @@ import numpy as np
 from video2emg.core.joint_angles import ANGLES
 from video2emg.eval.series import ClipSeries
 
+PHYSICS = ("physics", "physics_typical_load", "physics_other_anatomy")
 MUSCLES = {
     "curl": ("left_biceps_brachii", "right_biceps_brachii"),
     "squat": ("left_vastus_lateralis", "right_vastus_lateralis", "left_biceps_brachii"),
@@ -56,6 +57,10 @@ def make_set(
                         starts=np.array([0.0, len(phase) / 50 - 1]),
                         window=1.0,
                         angles=angles,
+                        mechanics={
+                            name: np.full(target.shape, 0.3 + 0.01 * k, np.float32)
+                            for k, name in enumerate(PHYSICS)
+                        },
                         descriptor=np.float32([[5.0 * (action == "curl"), level[0]]]),
                     )
                 )

@@ -8,7 +8,7 @@ from video2emg.core.errors import UserError
 from video2emg.core.joint_angles import ANGLES, OF_SIDE, OF_TRUNK
 from video2emg.eval import baselines, scores
 
-INPUTS = ("starts", "window", "angles", "descriptor")
+INPUTS = ("starts", "window", "angles", "descriptor", "mechanics")
 TRAIN = make_set(["a", "b", "c", "d"], seed=1)
 TEST = make_set(["x", "y", "z"], seed=2)
 

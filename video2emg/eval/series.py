@@ -58,7 +58,7 @@ class ClipSeries:
     starts: Float[np.ndarray, " W"] | None = None
     window: float = float("nan")
     angles: Float[np.ndarray, "N A"] | None = None
-    mechanics: Mapping[str, Float[np.ndarray, "N C"]] | None = None
+    mechanics: Mapping[str, np.ndarray] | None = None
     descriptor: Float[np.ndarray, "R K"] | None = None
 
     def __post_init__(self) -> None:
