@@ -132,6 +132,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     # Devices that share the parameters (fsdp) and each layer (tensor); the rest split the batch.
     config.parallel = dict(fsdp=1, tensor=1)
     config.eval = dict(batch_size=16)
+    config.eval.physics = True  # also score mechanics alone, if the data have a pose
     config.eval.pose_noise = False  # whether poses are tested as an estimator sees them
 
     if arg == "six":
@@ -152,6 +153,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.model.update(causal=True, lookahead_s=0.4)
         config.augment.hide.views = 0.3  # live video comes from one camera
     if arg == "debug":
+        config.eval.physics = False  # saves compiling
         config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
         config.augment.cameras = ()
         config.model.update(dim=32, heads=2, layers=1)

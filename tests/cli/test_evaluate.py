@@ -24,6 +24,16 @@ def test_an_evaluation_gets_a_folder_of_its_own_in_the_run(run_dir, capsys):
     assert {path.name for path in run_dir.iterdir()} == files | {"evaluations"}
 
 
+@pytest.mark.slow
+def test_mechanics_alone_stand_in_the_table(run_dir, tmp_path):
+    out = tmp_path / "out"
+    flags = ["--run", run_dir, "--out", out, "--config.eval.physics=True"]
+    assert launch("evaluate", *flags) == 0
+    found = results.read_results(out / "results.json")["test"]["baselines"]
+    assert found["physics"]["pcc"] > found["template"]["pcc"]
+    assert found["physics"]["pcc"] > found["physics_other_anatomy"]["pcc"] > 0.5
+
+
 @pytest.mark.parametrize(
     "flags, says",
     [

@@ -308,7 +308,8 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
 def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluation:
     """Predicts the clips of a split and scores them beside the baselines."""
     series = evaluate_lib.series_of(examples, descriptors=True, angles=True)
-    series = with_mechanics(series, examples, task.config.eval.batch_size, task.mesh)
+    if task.config.eval.get("physics", False):
+        series = with_mechanics(series, examples, task.config.eval.batch_size, task.mesh)
     predictions = task.predict(params, examples)
     tables = results.tables(task.train_series, series, predictions[0])
     part = results.evaluate(tables, {train.subject for train in task.train_series})
