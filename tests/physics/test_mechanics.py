@@ -138,7 +138,7 @@ def test_gradients_are_those_of_finite_differences():
 @pytest.mark.parametrize(
     "settings_, message",
     [
-        (dict(joints=("head", "neck")), "joints that make no body; missing left_ankle"),
+        (dict(joints=("head", "neck")), "joints that make no body; missing chest, left_ankle"),
         (dict(joints=placed.JOINTS, rate=5.0), "a pose of 5 Hz; accelerations need 25 Hz"),
         (dict(joints=placed.JOINTS, muscle_rate=10.0), "does not divide"),
     ],
@@ -171,3 +171,19 @@ def test_gaps_are_filled_from_near_instants():
     got = np.asarray(filled(pose, known, jnp.full((2, 3), 7.0)))
     np.testing.assert_allclose(got[0, :, 0, 0], 1.0, atol=1e-5)
     np.testing.assert_allclose(got[0, :, 1], 7.0)
+
+
+def test_heading_does_not_matter_on_a_bench():
+    """Also the pads, which push along and across the body, turn with it."""
+    rotation = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float32)
+    pose, *rest = placed.window("dumbbell_bench_press", 60)
+    straight, turned = solve(pose, *rest), solve(pose @ rotation.T, *rest)
+    np.testing.assert_allclose(turned.torque, straight.torque, atol=0.5)
+    np.testing.assert_allclose(turned.excitation, straight.excitation, atol=5e-3)
+
+
+def test_a_body_without_toes_is_refused_at_once():
+    """Nothing replaces a toe; a heel may be the ankle."""
+    joints = tuple(name for name in placed.JOINTS if "toe" not in name and "heel" not in name)
+    with pytest.raises(UserError, match="missing left_toe, right_toe"):
+        Mechanics(joints)

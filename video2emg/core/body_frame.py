@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from video2emg.core import skeleton, vocabulary
 
 HEIGHT = 1.75  # m, of the body whose metres the canonical frame has
+LEAST_HEIGHT, LARGEST_HEIGHT = 1.0, 2.3  # m; a person of another height is in another unit
 
 # Segments as fractions of body height. Limbs: Drillis & Contini (in Winter, Biomechanics and Motor
 # Control of Human Movement, ch. 4). The trunk, from mid-hips to mid-shoulders, is that of the

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.core.body_frame import LARGEST_HEIGHT, LEAST_HEIGHT
 from video2emg.core.clip import Clip
 from video2emg.core.equipment import PLACES, load_shares
-
-_LEAST_HEIGHT, _LARGEST_HEIGHT = 1.0, 2.3  # m
 
 
 def person_fields(clip: Clip, start: float, end: float) -> dict[str, np.ndarray]:
@@ -32,7 +31,7 @@ def body_fields(clip: Clip, height: float) -> dict[str, Any]:
         has means that the unit is not the metre.
     """
     shares = load_shares(clip.action, str(clip.provenance.get("equipment", "")))
-    plausible = _LEAST_HEIGHT < height < _LARGEST_HEIGHT
+    plausible = LEAST_HEIGHT < height < LARGEST_HEIGHT
     return {
         "held": np.zeros(len(PLACES), np.float32) if shares is None else shares,
         "held_mask": np.bool_(shares is not None),

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from video2emg.core import body_frame, vocabulary
+from video2emg.core.body_frame import LARGEST_HEIGHT, LEAST_HEIGHT
 from video2emg.core.equipment import EQUIPMENT, check_equipment, load_shares
 from video2emg.core.errors import UserError
 from video2emg.core.overlap_add import OverlapAdd, window_starts
@@ -19,7 +20,7 @@ from video2emg.core.pose_track import CAMERA, PoseTrack
 from video2emg.core.skeleton import arrange
 from video2emg.physics import anatomy as anatomies
 from video2emg.physics import dynamics, skeleton
-from video2emg.physics.mechanics import LEAST_RATE, Mechanics, missing_joints
+from video2emg.physics.mechanics import LEAST_RATE, Mechanics, missing_joints, usual_mass
 
 WINDOW_S, STRIDE_S = 8.0, 4.0
 _SHORTEST_S = 0.5
@@ -28,8 +29,6 @@ CUTOFF = 6.0  # Hz (Winter, Biomechanics and Motor Control of Human Movement)
 # those of the jitter. Slow exercises remain.
 ESTIMATED_CUTOFF = 1.3  # Hz
 _ESTIMATED_LIFT = 0.2  # m; depth of the feet is uncertain
-# A person is not smaller or larger; other heights are another unit.
-_HEIGHTS = (1.0, 2.3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +66,10 @@ class Settings:
             )
         if not (math.isnan(self.mass) or 20 <= self.mass <= 250):
             raise UserError(f"--mass {self.mass:g}: expected 20 to 250 kg")
-        if not (math.isnan(self.height) or _HEIGHTS[0] <= self.height <= _HEIGHTS[1]):
-            raise UserError(f"--height {self.height:g}: expected {_HEIGHTS[0]} to {_HEIGHTS[1]} m")
+        if not (math.isnan(self.height) or LEAST_HEIGHT <= self.height <= LARGEST_HEIGHT):
+            raise UserError(
+                f"--height {self.height:g}: expected {LEAST_HEIGHT} to {LARGEST_HEIGHT} m"
+            )
         if self.cutoff < 0:
             raise UserError(f"--cutoff {self.cutoff:g}: expected Hz, 0 for none")
         anatomies.load(self.anatomy)
@@ -83,8 +84,9 @@ class MechanicsReport:
       settings: what was told.
       height, mass: of the body that was used, m and kg.
       torque: [K, D] N·m, of `vocabulary.DOFS`.
-      feet: [K, 2, 3] force of the floor on the left and right foot, N.
-      bench: [K, 3] force of a bench on the trunk, N.
+      feet: [K, 2, 3] force of the floor on the left and right foot, N: forward, left and up; with
+        `Settings.absolute` in the axes of the room, the last one up.
+      bench: [K, 3] force of a bench on the trunk, N, in the same axes.
       residual: [K] m, how far the centre of pressure lies outside the soles.
       channels: names of the muscles, `side_muscle`.
       activation: [K, C] excitation, 0 to 1 of the maximum; NaN where joints are unknown.
@@ -117,12 +119,12 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
     """
     time, pose, known, rate = _regular(track)
     joints = _body_joints(track)
-    placed, mask, height = body_frame.canonical_pose(joints, pose, known, joints)
-    if not np.isfinite(height):
+    placed, mask, measured = body_frame.canonical_pose(joints, pose, known, joints)
+    if not np.isfinite(measured):
         raise UserError(f"{track.source}: joints that make no body; no segment is known")
-    height = _told_height(settings, height, track.source)
-    size = height / body_frame.HEIGHT
-    mass = settings.mass if np.isfinite(settings.mass) else 23.7 * height**2
+    height = _told_height(settings, measured, track.source)
+    placed = placed * (height / body_frame.HEIGHT)
+    mass = settings.mass if np.isfinite(settings.mass) else usual_mass(height)
     shares = load_shares("", settings.equipment)
     assert shares is not None  # settings are checked
     usual = ESTIMATED_CUTOFF if estimated else CUTOFF
@@ -136,8 +138,7 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
         absolute=settings.absolute,
         least_lift=_ESTIMATED_LIFT if estimated else 0.05,
     )
-    places = pose * (size * body_frame.HEIGHT / _scale(joints, pose, known))
-    moving = places if settings.absolute else placed * size
+    moving = pose * (height / measured) if settings.absolute else placed
     arguments = np.float32(height), np.float32(mass), (settings.load * shares).astype(np.float32)
     values = _windows(layers, moving.astype(np.float32), mask, rate, arguments)
     channels, columns = _channels(settings.anatomy)
@@ -154,7 +155,7 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
         residual=values["residual"][:, 0],
         channels=channels,
         activation=np.where(certain, flat, np.nan)[:, columns],
-        joints=arrange(np.where(mask[..., None], placed * size, np.nan), joints, skeleton.JOINTS),
+        joints=arrange(np.where(mask[..., None], placed, np.nan), joints, skeleton.JOINTS),
     )
 
 
@@ -197,17 +198,12 @@ def _body_joints(track: PoseTrack) -> tuple[str, ...]:
 def _told_height(settings: Settings, measured: float, source: str) -> float:
     if np.isfinite(settings.height):
         return settings.height
-    if not _HEIGHTS[0] <= measured <= _HEIGHTS[1]:
+    if not LEAST_HEIGHT <= measured <= LARGEST_HEIGHT:
         raise UserError(
             f"{source}: by its joints the person is {measured:.3g} m tall; if the unit is not the "
             "metre, or the source has no scale, tell --height"
         )
     return measured
-
-
-def _scale(joints, pose, known) -> float:
-    """Height of the body in the unit of the source."""
-    return body_frame.canonical_pose(joints, pose, known, joints)[2]
 
 
 def _windows(

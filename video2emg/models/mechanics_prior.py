@@ -3,6 +3,7 @@
 Axes as in `pose_network`: S sides, T frames, I instants, N EMG samples, E muscles.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from video2emg.core.body_frame import HEIGHT
 from video2emg.core.equipment import PLACES
 from video2emg.models.outputs import Outputs
 from video2emg.physics import anatomy as anatomies
-from video2emg.physics.mechanics import LEAST_RATE, Mechanics
+from video2emg.physics.mechanics import LEAST_RATE, Mechanics, usual_mass
 
 # kg, where the load is unknown: of a dumbbell in each hand, and of a barbell.
 TYPICAL_DUMBBELL, TYPICAL_BARBELL = 6.0, 30.0
@@ -83,7 +84,7 @@ class MechanicsPrior(nn.Module):
           train: whether forces and moment arms have random errors.
         """
         frames = pose.shape[1]
-        faster = max(1, -(-int(LEAST_RATE) // round(self.frame_rate)))
+        faster = math.ceil(LEAST_RATE / self.frame_rate - 1e-9)
         if faster > 1:
             pose = jnp.einsum("ut,btjx->bujx", _finer(frames, faster), pose)
             known = jnp.repeat(known, faster, 1)
@@ -171,7 +172,7 @@ def body_and_load(
     height = jnp.where(known[:, 0], traits[:, 0], HEIGHT)
     height = jnp.where(batch["height_mask"], batch["height"], height)
     height = jnp.clip(height, 1.2, 2.2)
-    mass = jnp.where(known[:, 1], traits[:, 1], 23.7 * height**2)
+    mass = jnp.where(known[:, 1], traits[:, 1], usual_mass(height))
     shares = jnp.where(batch["held_mask"][:, None], batch["held"], 0.0)
     single = shares.max(-1) < 0.75  # half of a barbell in each hand
     on_trunk = shares[:, 2:].any(-1)

@@ -341,7 +341,7 @@ def _contacts(body, axes, on_bench, off_floor, anatomy, height) -> _Contacts:
         cost.append(foot_cost * _NO_CONTACT ** off_floor[side][..., None])
     for segment, at, direction, there in _pads(body, anatomy, height, on_bench):
         place = body.point(segment, at)[0]
-        push = _pad_frame(direction)
+        push = _pad_frame(direction, body.rotation["pelvis"][0, ..., 1])
         arm = v.skew(place - pelvis) @ push
         wrench.append(jnp.concatenate([push, arm], -2))
         leg.append(jnp.zeros((2, b, t, 5, 3)))
@@ -406,10 +406,10 @@ def _pads(body, anatomy, height, on_bench):
             yield segment, np.array([x, y, z]) * metres, direction, there * on_bench
 
 
-def _pad_frame(normal: jax.Array) -> jax.Array:
+def _pad_frame(normal: jax.Array, left: jax.Array) -> jax.Array:
     """[B, T, 3, 3] directions of the forces of a pad: two along it, then out of it."""
-    across = jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), normal.shape)
-    return v.frame(v.unit(jnp.cross(across, normal)), across, normal)
+    across = v.unit(v.reject(left, normal))
+    return v.frame(jnp.cross(across, normal), across, normal)
 
 
 def _outside_sole(body: Segments, feet: jax.Array, height, anatomy: Anatomy) -> jax.Array:

@@ -9,25 +9,16 @@ from jaxtyping import Float
 from video2emg.physics import paths, skeleton
 from video2emg.physics import vectors as v
 from video2emg.physics.anatomy import HEIGHT, Anatomy, Group
+from video2emg.physics.constants import BALL_RANGE, HINGE_RANGE
 from video2emg.physics.skeleton import OUTWARD, Segments
 
 _POSTURES = 1000
-_RANGE = {
-    "lumbar_flexion": (-0.4, 0.9),
-    "lumbar_bend": (-0.3, 0.3),
-    "lumbar_turn": (-0.3, 0.3),
-    "thorax": (-0.2, 0.3),
-    "clavicle": (-0.1, 0.5),
-    "shoulder_abduction": (-0.2, 1.8),
-    "shoulder_flexion": (-0.8, 1.8),
-    "shoulder_turn": (-0.6, 0.6),
-    "elbow": (0, 2.5),
-    "hip_abduction": (-0.3, 0.5),
-    "hip_flexion": (-0.3, 1.9),
-    "hip_turn": (-0.4, 0.4),
-    "knee": (0, 2.2),
-    "ankle": (-0.6, 0.5),
-}  # rad
+_WAYS = ("abduction", "flexion", "turn")
+_RANGE = HINGE_RANGE | {
+    f"{joint}_{way}": limits
+    for joint, ranges in BALL_RANGE.items()
+    for way, limits in zip(_WAYS, ranges, strict=True)
+}
 
 
 @functools.lru_cache(maxsize=32)
@@ -60,13 +51,13 @@ def _posture(anatomy: Anatomy, angle: dict[str, jax.Array]) -> Segments:
     """Segments of bodies in the given postures; both sides are independent."""
     trunk = {name: angle[name][:1] for name in _RANGE}
     about = v.about
-    pelvis = about("z", 0.0 * trunk["thorax"])
+    pelvis = about("z", 0.0 * trunk["thoracic"])
     abdomen = (
         about("y", trunk["lumbar_flexion"])
         @ about("x", trunk["lumbar_bend"])
         @ about("z", trunk["lumbar_turn"])
     )
-    chest = abdomen @ about("y", trunk["thorax"])
+    chest = abdomen @ about("y", trunk["thoracic"])
     clavicle = chest @ about("x", OUTWARD * angle["clavicle"])
     upper = clavicle @ _ball(angle, "shoulder")
     thigh = pelvis @ _ball(angle, "hip")
@@ -93,5 +84,5 @@ def _posture(anatomy: Anatomy, angle: dict[str, jax.Array]) -> Segments:
 
 
 def _ball(angle: dict[str, jax.Array], joint: str) -> jax.Array:
-    abduction, flexion, turn = (angle[f"{joint}_{way}"] for way in ("abduction", "flexion", "turn"))
+    abduction, flexion, turn = (angle[f"{joint}_{way}"] for way in _WAYS)
     return v.from_vector(jax.numpy.stack([OUTWARD * abduction, -flexion, OUTWARD * turn], -1))

@@ -25,12 +25,13 @@ from video2emg.physics import dynamics, paths, skeleton
 from video2emg.physics import static_optimisation as statics
 from video2emg.physics import vectors as v
 from video2emg.physics.anatomy import Anatomy, Group
+from video2emg.physics.constants import DELAY
 from video2emg.physics.length_range import length_range
 from video2emg.physics.skeleton import Segments
 from video2emg.physics.vectors import AnyArray
 
 LEAST_RATE = 25.0  # Hz; slower poses hide the accelerations
-BMI = 23.7  # kg/m², if the mass is unknown
+_BMI = 23.7  # kg/m²
 STRENGTH = 0.94  # of a person of 75 kg, if sex and strength are unknown
 SKILL = 0.5  # of co-contraction, see `static_optimisation.cocontraction`
 
@@ -127,14 +128,14 @@ class Mechanics:
           pose: m, z up, at the body's own size.
           known: joints that are known.
           height: of the body, m.
-          mass: of the body, kg; by default that of `BMI`.
+          mass: of the body, kg; by default `usual_mass`.
           held: load at each of `equipment.PLACES`, kg; none by default.
           strength: factor on all forces; by default that of the mass.
           key: for errors of forces and moment arms, the same on both sides.
         """
         anatomy = anatomies.load(self.anatomy)
         pose, known, height = jnp.asarray(pose), jnp.asarray(known), jnp.asarray(height)
-        mass = BMI * height**2 if mass is None else jnp.asarray(mass)
+        mass = usual_mass(height) if mass is None else jnp.asarray(mass)
         nothing = jnp.zeros((len(pose), len(PLACES)))
         held = nothing if held is None else jnp.asarray(held)
         strength = STRENGTH * (mass / 75) ** 0.67 if strength is None else strength
@@ -236,10 +237,15 @@ class Mechanics:
         return jnp.einsum("nk,bk...->bn...", weights, excitation)
 
 
+def usual_mass(height):
+    """Mass of a body of average build, kg, where it is unknown; `height` in m."""
+    return _BMI * height**2
+
+
 def missing_joints(joints: Sequence[str]) -> list[str]:
     """Joints without which there is no body; `core.skeleton` replaces the others."""
-    needed = {f"{side}_{p}" for side in vocabulary.SIDES for g in _NEEDS.values() for p in g}
-    return sorted(needed - set(joints))
+    unknown = np.isnan(_arranging(tuple(joints))).any(1)
+    return sorted(name for name, lacks in zip(skeleton.JOINTS, unknown, strict=True) if lacks)
 
 
 def _standing() -> Float[np.ndarray, "N 3"]:
@@ -271,15 +277,9 @@ _STANDING = _standing()
 
 @functools.cache
 def _arranging(joints: tuple[str, ...]) -> Float[np.ndarray, "N J"]:
-    """Weights of given joints in `skeleton.JOINTS`; stand-ins as of `core.skeleton`."""
+    """Weights of given joints in `skeleton.JOINTS`, NaN where nothing replaces a joint."""
     eye = np.eye(len(joints), dtype=np.float32)[:, :, None]
-    weights = skeletons.arrange(np.repeat(eye, 3, 2), joints, skeleton.JOINTS)[..., 0].T
-    missing = [
-        name for name, row in zip(skeleton.JOINTS, weights, strict=True) if np.isnan(row).any()
-    ]
-    if missing:
-        raise UserError(f"mechanics: joints that make no body; missing {', '.join(missing)}")
-    return weights
+    return skeletons.arrange(np.repeat(eye, 3, 2), joints, skeleton.JOINTS)[..., 0].T
 
 
 def filled(
@@ -333,7 +333,7 @@ def lead_interpolation(
     count: int, rate: float, samples: int, sample_rate: float
 ) -> Float[np.ndarray, "N K"]:
     """Weights of K values in N samples that show what is `DELAY` s later."""
-    place = np.clip((np.arange(samples) / sample_rate + statics.DELAY) * rate, 0, count - 1)
+    place = np.clip((np.arange(samples) / sample_rate + DELAY) * rate, 0, count - 1)
     weights = np.maximum(1 - np.abs(np.arange(count) - place[:, None]), 0)
     return weights.astype(np.float32)
 

@@ -94,7 +94,6 @@ def muscle_paths(
     path = points[..., table.order, :]
     step = jnp.diff(path, axis=-2)
     direction, distance = v.unit(step), v.norm(step)
-    # The second point of a wrap comes 1 + (number of the wrap) after the P points.
     length = distance.sum(-1) + extra[..., _arc_of(table)].sum(-1)
     still = jnp.zeros_like(direction[..., :1, :])
     pull = jnp.concatenate([direction, still], -2) - jnp.concatenate([still, direction], -2)
@@ -178,17 +177,13 @@ def _around_cylinder(before, after, beside, radius):
         return point[..., np.array([0, 2])]
 
     first, last, arc, _ = _circle(flat(before), flat(after), flat(beside), radius)
-    free = [_norm2(first - flat(before)), _norm2(flat(after) - last)]
+    free = [v.norm(first - flat(before)), v.norm(flat(after) - last)]
     share = jnp.stack([free[0], free[0] + arc]) / (free[0] + arc + free[1])
     across = before[..., 1] + (after[..., 1] - before[..., 1]) * share
     first, last = (
         jnp.stack([p[..., 0], y, p[..., 1]], -1) for p, y in zip((first, last), across, strict=True)
     )
     return first, last, jnp.sqrt(arc**2 + (across[1] - across[0]) ** 2 + 1e-8)
-
-
-def _norm2(vector: jax.Array) -> jax.Array:
-    return jnp.sqrt(jnp.sum(vector**2, -1) + 1e-8)
 
 
 def _circle(a: jax.Array, b: jax.Array, beside: jax.Array, radius: jax.Array):
@@ -205,7 +200,7 @@ def _circle(a: jax.Array, b: jax.Array, beside: jax.Array, radius: jax.Array):
       both ends are the middle of a and b.
     """
     start, end = (v.angle(p[..., 1], p[..., 0]) for p in (a, b))
-    tangent = [jnp.arccos(jnp.clip(radius / _norm2(p), 0.0, 1 - 1e-6)) for p in (a, b)]
+    tangent = [jnp.arccos(jnp.clip(radius / v.norm(p), 0.0, 1 - 1e-6)) for p in (a, b)]
     ways = []
     for turn in (1.0, -1.0):
         first, last = start + turn * tangent[0], end - turn * tangent[1]
@@ -218,7 +213,7 @@ def _circle(a: jax.Array, b: jax.Array, beside: jax.Array, radius: jax.Array):
     line = b - a
     along = -jnp.sum(a * line, -1) / (jnp.sum(line**2, -1) + 1e-8)
     nearest = a + jnp.clip(along, 0, 1)[..., None] * line
-    blocked = (_norm2(nearest) < radius) | (jnp.sum(nearest * beside, -1) < 0)
+    blocked = (v.norm(nearest) < radius) | (jnp.sum(nearest * beside, -1) < 0)
     blocked = blocked & (arc < np.pi)
     middle = (a + b) / 2
     ends = (

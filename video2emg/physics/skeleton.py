@@ -76,24 +76,23 @@ def segments(
     length = {name: fraction * h for name, fraction in anatomy.lengths.items()}
     left_shoulder, left_hip = (sided[p][:1] - sided[p][1:] for p in ("shoulder", "hip"))
     chest = v.upright_frame(joints["neck"][None] - chest_at, left_shoulder)
-    back = jnp.zeros(chest.shape[:-2])
-    if not spine_seen:
+    thorax = v.about("y", jnp.full(chest.shape[:3], -_THORAX))
+    if spine_seen:
+        lumbar = chest_at - hips - length["abdomen"][..., None] * (chest @ thorax)[..., 2]
+        pelvis = v.upright_frame(lumbar, left_hip)
+    else:
+        line = sided["shoulder"].mean(0, keepdims=True) - hips
         thighs = sided["knee"].mean(0, keepdims=True) - hips
-        back, forward = _usual_back(chest[..., 2], v.unit(thighs), anatomy)
+        back, forward = _usual_back(v.unit(line), v.unit(thighs), anatomy)
+        pelvis = v.upright_frame(line, left_hip) @ v.about("y", -back)
         chest = chest @ v.about("y", forward)
-    abdomen = chest @ v.about("y", jnp.full(chest.shape[:3], -_THORAX))
-    lumbar = chest_at - hips - length["abdomen"][..., None] * abdomen[..., 2]
-    pelvis = v.upright_frame(lumbar, left_hip)
-    if not spine_seen:
-        shoulders = sided["shoulder"].mean(0, keepdims=True)
-        pelvis = v.upright_frame(shoulders - hips, left_hip) @ v.about("y", -back)
     up = v.rotate(v.inverse(chest), head - chest_at) - _vector(
         0.01, 0, length["trunk"] + 0.7 * length["neck"]
     )
     nod = jnp.clip(jnp.arctan2(up[..., 0], jnp.maximum(up[..., 2], 1e-3)), -0.8, 0.8)
     rotation = {
         "pelvis": pelvis,
-        "abdomen": abdomen,
+        "abdomen": chest @ thorax,
         "chest": chest,
         "head": chest @ v.about("y", nod),
     }

@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from video2emg.physics.constants import FALL, RESIDUAL_COST, RISE
 from video2emg.physics.vectors import AnyArray
 
-RESIDUAL_COST = 0.5  # of a torque residual of one tolerance, in units of activation²
 LEAST_SPAN = 0.02  # m, of the range of lengths; shorter ones depend on joints that are not modelled
-DELAY = 0.04  # s from excitation to force (electromechanical delay; Cavanagh & Komi, 1979)
-RISE, FALL = 0.015, 0.05  # s, activation and deactivation (Thelen, 2003)
 _ROUNDS = 12
 _HALVINGS = 8
 _LONGEST_STEP = 32.0  # of Newton's

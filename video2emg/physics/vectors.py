@@ -10,8 +10,8 @@ AnyArray = Array | np.ndarray  # layers take both
 _TINY = 1e-8  # added to squared lengths
 
 
-def norm(vector: Float[Array, "*A 3"]) -> Float[Array, "*A"]:
-    """Lengths; at least 1e-4."""
+def norm(vector: Float[Array, "*A D"]) -> Float[Array, "*A"]:
+    """Lengths of vectors of D dimensions; at least 1e-4."""
     return jnp.sqrt(jnp.sum(vector * vector, -1) + _TINY)
 
 

@@ -7,19 +7,23 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.physics.constants import (
+    BALL_RANGE,
+    DELAY,
+    FALL,
+    HINGE_RANGE,
+    RESIDUAL_COST,
+    RISE,
+)
 from video2emg.sim import body
 from video2emg.sim.body import Lifter
 from video2emg.sim.dynamics import Motion
 from video2emg.sim.subject import Subject
 
-# Cost of a torque residual of one tolerance, in units of (activation)².
-_RESIDUAL_COST = 0.5
 # Penalty, iterations and over-relaxation of the alternating direction method of multipliers (ADMM).
 _PENALTY = 8.0
 _ITERATIONS = 100
 _OVER_RELAXATION = 1.6
-DELAY = 0.04  # s from EMG to force (electromechanical delay; Cavanagh & Komi, 1979)
-RISE, FALL = 0.015, 0.05  # s, activation and deactivation (Thelen, 2003)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +101,9 @@ def bounded_least_squares(
     n = matrix.shape[2]
     transposed = np.swapaxes(matrix, 1, 2)
     diagonal = 1.0 + _PENALTY
-    gram = np.eye(matrix.shape[1]) / _RESIDUAL_COST + matrix @ transposed / diagonal
+    gram = np.eye(matrix.shape[1]) / RESIDUAL_COST + matrix @ transposed / diagonal
     inverse = (np.eye(n) - transposed @ np.linalg.solve(gram, matrix) / diagonal) / diagonal
-    pull = np.einsum(
-        "tnk,tk->tn", inverse, _RESIDUAL_COST * np.einsum("trn,tr->tn", matrix, target)
-    )
+    pull = np.einsum("tnk,tk->tn", inverse, RESIDUAL_COST * np.einsum("trn,tr->tn", matrix, target))
     inverse = _PENALTY * inverse
     z, u = lower.copy(), np.zeros_like(lower)
     for _ in range(_ITERATIONS):
@@ -143,26 +145,6 @@ def force_velocity(velocity: np.ndarray) -> np.ndarray:
     return np.clip(np.where(velocity < 0, shortening, lengthening), 0.05, 1.4)
 
 
-_RANGE = {
-    "lumbar_flexion": (-0.4, 0.9),
-    "lumbar_bend": (-0.3, 0.3),
-    "lumbar_turn": (-0.3, 0.3),
-    "thoracic": (-0.2, 0.3),
-    "elbow": (0, 2.5),
-    "pronation": (-1, 1.4),
-    "wrist": (-0.5, 0.5),
-    "clavicle": (-0.1, 0.5),
-    "knee": (0, 2.2),
-    "ankle": (-0.6, 0.5),
-    "subtalar": (-0.3, 0.3),
-    "neck": (-0.3, 0.3),
-}  # rad
-_BALL_RANGE = {
-    "shoulder": ((-0.2, 1.8), (-0.8, 1.8), (-0.6, 0.6)),
-    "hip": ((-0.3, 0.5), (-0.3, 1.9), (-0.4, 0.4)),
-}  # rad: abduction, flexion, axial rotation
-
-
 @functools.cache
 def _length_range(
     female: bool, muscles: tuple[str, ...]
@@ -177,10 +159,10 @@ def _length_range(
             name, side = model.joint(j).name, -1 if model.joint(j).name.endswith("right") else 1
             base = name.removesuffix("_left").removesuffix("_right")
             address = model.jnt_qposadr[j]
-            if base in _RANGE:
-                data.qpos[address] = rng.uniform(*_RANGE[base])
-            elif base in _BALL_RANGE:
-                abduction, flexion, turn = (rng.uniform(*limits) for limits in _BALL_RANGE[base])
+            if base in HINGE_RANGE:
+                data.qpos[address] = rng.uniform(*HINGE_RANGE[base])
+            elif base in BALL_RANGE:
+                abduction, flexion, turn = (rng.uniform(*limits) for limits in BALL_RANGE[base])
                 vector = np.array([side * abduction, -flexion, turn])
                 angle = np.linalg.norm(vector)
                 data.qpos[address] = np.cos(angle / 2)

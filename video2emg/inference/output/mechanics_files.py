@@ -10,6 +10,7 @@ from jaxtyping import Float
 from video2emg.core import vocabulary
 from video2emg.core.files import write_json, write_text
 from video2emg.inference.mechanics import MechanicsReport, floor_force
+from video2emg.physics.dynamics import GRAVITY
 from video2emg.viz import mechanics as picture
 
 TABLE, SUMMARY, PICTURE = "mechanics.csv", "mechanics.json", "mechanics.png"
@@ -45,14 +46,12 @@ def write(report: MechanicsReport, source: str, folder: Path) -> None:
 
 def table(report: MechanicsReport) -> tuple[list[str], Float[np.ndarray, "K X"]]:
     """One row per instant, with units in the header."""
-    forces = [
-        f"{side}_foot_{axis}_[N]" for side in vocabulary.SIDES for axis in ("forward", "left", "up")
-    ]
+    forces = [f"{side}_foot_{axis}_[N]" for side in vocabulary.SIDES for axis in "xyz"]
     header = [
         "time_[s]",
         *(f"{name}_[N.m]" for name in vocabulary.DOFS),
         *forces,
-        *(f"bench_{axis}_[N]" for axis in ("forward", "left", "up")),
+        *(f"bench_{axis}_[N]" for axis in "xyz"),
         "outside_soles_[m]",
         *(f"{channel}_[0-1]" for channel in report.channels),
     ]
@@ -82,7 +81,7 @@ def storage(
 def describe(report: MechanicsReport, source: str) -> dict[str, Any]:
     """What was told, the body that was used, and the peaks."""
     settings = report.settings
-    weight = report.mass * 9.81
+    weight = report.mass * GRAVITY
     peaks = np.abs(report.torque).argmax(0)
     return {
         "format": FORMAT,
