@@ -110,6 +110,7 @@ def test_builds_and_trains_a_step_through_the_preset(exported, tmp_path):
     debug = v2emg.get_config("debug")
     config.model, config.data.size, config.data.frame_rate = debug.model, 32, 5.0
     config.data.update(dir=str(tmp_path / "data"), manual_dir=str(root))
+    config.eval.physics = False  # saves compiling
     config.train.update(
         steps=2, batch_size=8, eval_every=1, save_every=2, log_every=1, warmup_steps=1
     )

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.physics import linear
 from video2emg.physics import vectors as v
 from video2emg.physics.anatomy import HEIGHT, Anatomy
 from video2emg.physics.skeleton import Axes, Segments
@@ -307,9 +308,8 @@ def _forces(rows: jax.Array, target: jax.Array, cost: jax.Array) -> jax.Array:
     cheap = rows / cost[..., None, :]
     eye = jnp.eye(rows.shape[-2])
     system = (1 + _ROUNDING * eye) * jnp.einsum("btrc,btqc->btrq", cheap, rows) + eye
-    factor = jnp.linalg.cholesky(system)
-    multiplier = jax.scipy.linalg.cho_solve((factor, True), target[..., None])[..., 0]
-    return jnp.einsum("btrc,btr->btc", cheap, multiplier)
+    multiplier = linear.solve(jnp.moveaxis(system, (2, 3), (0, 1)), jnp.moveaxis(target, 2, 0))
+    return jnp.einsum("btrc,rbt->btc", cheap, multiplier)
 
 
 def _on_bench(body: Segments, centre: jax.Array) -> jax.Array:

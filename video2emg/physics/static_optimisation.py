@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from video2emg.physics.constants import FALL, RESIDUAL_COST, RISE
+from video2emg.physics.linear import solve_unrolled
 from video2emg.physics.vectors import AnyArray
 
 LEAST_SPAN = 0.02  # m, of the range of lengths; shorter ones depend on joints that are not modelled
@@ -138,7 +139,7 @@ def _newton_step(weight: jax.Array, matrix: jax.Array, slope: jax.Array) -> jax.
     """[R, T] step; `weight` [n, T] says which muscles answer to a change."""
     weighted = RESIDUAL_COST * matrix * weight
     curvature = jnp.sum(weighted[:, None] * matrix[None], 2)
-    return solve(curvature + jnp.eye(len(matrix))[..., None], slope)
+    return solve_unrolled(curvature + jnp.eye(len(matrix))[..., None], slope)
 
 
 def _descent(
@@ -170,33 +171,6 @@ def _descent(
     ends = jnp.where(near, 0.0, one), jnp.where(near, one, _LONGEST_STEP)
     low, high = jax.lax.fori_loop(0, _HALVINGS, halve, ends)
     return (low + high) / 2 * direction
-
-
-def solve(
-    matrix: Float[AnyArray, "R R *A"], target: Float[AnyArray, "R *A"]
-) -> Float[Array, "R *A"]:
-    """Solves many small symmetric positive definite systems.
-
-    Cholesky's method, written out over the R rows: all instants are computed at once, where
-    libraries call one routine for each.
-    """
-    size = len(matrix)
-    factor: list[list] = [[None] * size for _ in range(size)]
-    for j in range(size):
-        square = matrix[j, j] - sum((factor[j][k] ** 2 for k in range(j)), 0.0)
-        factor[j][j] = jnp.sqrt(jnp.maximum(square, 1e-12))
-        for i in range(j + 1, size):
-            inner = sum((factor[i][k] * factor[j][k] for k in range(j)), 0.0)
-            factor[i][j] = (matrix[i, j] - inner) / factor[j][j]
-    half: list = []
-    for i in range(size):
-        inner = sum((factor[i][k] * half[k] for k in range(i)), 0.0)
-        half.append((target[i] - inner) / factor[i][i])
-    result: list = [None] * size
-    for i in reversed(range(size)):
-        inner = sum((factor[k][i] * result[k] for k in range(i + 1, size)), 0.0)
-        result[i] = (half[i] - inner) / factor[i][i]
-    return jnp.stack(result)
 
 
 def excitation(activation: Float[AnyArray, "*A T n"], rate: float) -> Float[Array, "*A T n"]:
