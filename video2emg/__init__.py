@@ -7,11 +7,11 @@ if typing.TYPE_CHECKING:
     from video2emg.inference.predictor import Predictor
 
 
-def load(run: str | Path) -> "Predictor":
+def load(run: str | Path = "") -> "Predictor":
     """Opens a trained run to predict from videos; see docs/predict.md.
 
     Args:
-      run: workdir of a finished Video→EMG or AQA run.
+      run: workdir of a finished Video→EMG or AQA run; by default the model in the package.
 
     Raises:
       UserError: the run is not finished, or cannot be used with video alone.
@@ -19,4 +19,4 @@ def load(run: str | Path) -> "Predictor":
     # Imported late, because most users of the package do not predict.
     from video2emg.inference.predictor import Predictor
 
-    return Predictor.load(run)
+    return Predictor.load(run) if run else Predictor.load()

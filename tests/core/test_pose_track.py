@@ -34,3 +34,25 @@ def test_shapes_and_times_are_checked():
         PoseTrack(("a",), np.arange(2.0), np.zeros((2, 2, 3)), np.ones((2, 2)))
     with pytest.raises(ValueError, match="increase"):
         PoseTrack(("a",), np.zeros(2), np.zeros((2, 1, 3)), np.ones((2, 1)))
+
+
+def test_a_track_is_sampled_between_its_instants_and_nowhere_else():
+    times = np.array([1.0, 1.1, 1.2, 1.4])
+    joints = np.stack([np.stack([times, 2 * times, -times], 1)] * 2, 1)
+    confidence = np.ones((4, 2))
+    confidence[2, 1] = 0
+    seen = PoseTrack(("a", "b"), times, joints, confidence)
+    wanted = np.array([0.5, 1.0, 1.05, 1.19, 1.31, 1.4, 2.0])
+    values, known = seen.sampled(wanted)
+    assert known[:, 0].tolist() == [False, True, True, True, True, True, False]
+    assert known[:, 1].tolist() == [False, True, True, False, True, True, False]
+    np.testing.assert_allclose(values[known][:, 0], np.stack([wanted] * 2, 1)[known])
+    np.testing.assert_allclose(values[known][:, 1], 2 * values[known][:, 0])
+    assert np.isnan(values[~known]).all()
+
+
+def test_a_track_of_one_instant_and_of_none_can_be_sampled():
+    one = PoseTrack(("a",), np.array([1.0]), np.ones((1, 1, 3)), np.ones((1, 1)))
+    assert one.sampled(np.array([0.9, 1.0]))[1].tolist() == [[False], [True]]
+    none = PoseTrack(("a",), np.zeros(0), np.ones((0, 1, 3)), np.ones((0, 1)))
+    assert not none.sampled(np.array([0.0]))[1].any()

@@ -4,10 +4,21 @@ Types say `tuple` and not what it holds, and `float` and not `float | None`: for
 import a type checker, which takes longer than all of the rest.
 """
 
+import dataclasses
+import math
 import os
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from video2emg.core.errors import UserError
+
+if TYPE_CHECKING:
+    from video2emg.data.film_pose import FilmOptions
+    from video2emg.pose.body import BodyOptions
 
 
 def _comma_separated(kind: type, metavar: str) -> tyro.constructors.PrimitiveConstructorSpec:
@@ -42,3 +53,83 @@ def use_compilation_cache(folder: str) -> None:
 
     if folder and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmFlags:
+    """How the pose of a person is estimated in a film.
+
+    Attributes:
+      net: of the pose estimator: lite, full or heavy.
+      pose_weights: folder of its weights; else where fetch-pose put them.
+      pose_rate: pictures per second that it looks at, at most.
+      person: whom to follow, from the left, from 1; else the one who exercises.
+      height: of the person, m.
+      pitch: by which the camera looks down, degrees; else estimated.
+      roll: by which the vertical leans to the right of the picture, degrees; else estimated.
+      facing: of the person, degrees: 0 to the camera, 90 to the right of the picture.
+      calibration: of several cameras, Pose2Sim's .toml or Qualisys' .qca.txt.
+      rate: of a folder of pictures, or of a pose without times, Hz.
+    """
+
+    net: str = "full"
+    pose_weights: str = ""
+    pose_rate: float = 15.0
+    person: int = 0
+    height: float = math.nan
+    pitch: float = math.nan
+    roll: float = math.nan
+    facing: float = math.nan
+    calibration: str = ""
+    rate: float = math.nan
+
+    def check_height(self) -> None:
+        """Refuses a height in another unit.
+
+        Raises:
+          UserError: it is not in metres.
+        """
+        if not (math.isnan(self.height) or 0.5 <= self.height <= 2.5):
+            raise UserError(f"--height {self.height:g}: expected 0.5 to 2.5 m")
+
+    def body(self) -> "BodyOptions":
+        """What is told of the body and the camera."""
+        from video2emg.pose.body import BodyOptions
+
+        return BodyOptions(self.height, self.pitch, self.roll, self.facing)
+
+    def options(self) -> "FilmOptions":
+        """How the film is read."""
+        from video2emg.data.film_pose import FilmOptions
+
+        return FilmOptions(
+            net=self.net,
+            weights=self.pose_weights,
+            rate=self.pose_rate,
+            person=self.person,
+            body=self.body(),
+            calibration=Path(self.calibration).expanduser() if self.calibration else None,
+            folder_rate=self.rate,
+        )
+
+
+# The flags of a film as part of a command's.
+Film = Annotated[FilmFlags, tyro.conf.OmitArgPrefixes]
+
+
+def existing(paths: Sequence[str], flag: str) -> list[Path]:
+    """The paths of a flag.
+
+    Raises:
+      UserError: one of them does not exist.
+    """
+    found = [Path(path).expanduser() for path in paths]
+    for path in found:
+        if not path.exists():
+            raise UserError(f"{flag} {path}: no such file")
+    return found
+
+
+def tell(line: str) -> None:
+    """Writes a line for the user, apart from the results."""
+    print(line, file=sys.stderr)

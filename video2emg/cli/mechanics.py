@@ -5,10 +5,9 @@ See docs/mechanics.md. The muscles are an estimate by mechanics alone, not a mea
 
 import dataclasses
 import math
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from video2emg.cli.flags import Film, FilmFlags, existing, tell
 from video2emg.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,13 +25,11 @@ class Options:
       load: kg; of each hand for dumbbells, of the whole bar for barbells.
       equipment: none, dumbbell, dumbbell_left, dumbbell_right, barbell (in the hands),
         barbell_back, barbell_hips or ankle_weights.
-      height: of the person, m; else from the joints.
       mass: of the person, kg; else that of an average build.
       anatomy: simulated, literature, or the path of a table in their form.
       cutoff: low-pass of the joints, Hz; 0 for none. Else 6, and 1.3 for what was seen in a film.
       absolute: positions are in the room, as of motion capture; else the feet are taken to stand.
-      rate: of a pose without times, Hz.
-      pose_weights: folder of the pose estimator's weights, for --video.
+      film: how the pose is estimated, and the height of the person; else it is that of the joints.
     """
 
     pose: str = ""
@@ -40,13 +37,11 @@ class Options:
     out: str = "runs/mechanics"
     load: float = 0.0
     equipment: str = "none"
-    height: float = math.nan
     mass: float = math.nan
     anatomy: str = "simulated"
     cutoff: float = math.nan
     absolute: bool = False
-    rate: float = math.nan
-    pose_weights: str = ""
+    film: Film = FilmFlags(pose_rate=30.0)
 
 
 def run(options: Options) -> int:
@@ -58,15 +53,20 @@ def run(options: Options) -> int:
     from video2emg.inference.output import mechanics_files
 
     out = folder(options.out, "--out")
-    given = {field.name for field in dataclasses.fields(mechanics.Settings)}
     settings = mechanics.Settings(
-        **{name: value for name, value in dataclasses.asdict(options).items() if name in given}
+        load=options.load,
+        equipment=options.equipment,
+        height=options.film.height,
+        mass=options.mass,
+        anatomy=options.anatomy,
+        cutoff=options.cutoff,
+        absolute=options.absolute,
     )
     track, estimated = _film(options) if options.video else _track(options)
     report = mechanics.analyse(track, settings, estimated)
     mechanics_files.write(report, track.source, out)
     for line in mechanics_files.summary(report):
-        print(line, file=sys.stderr)
+        tell(line)
     print(out)
     return 0
 
@@ -76,28 +76,18 @@ def _track(options: Options) -> "tuple[PoseTrack, bool]":
     from video2emg.core.pose_track import CAMERA
     from video2emg.data.film_pose import track_to_pose
     from video2emg.data.readers.poses import read_pose
-    from video2emg.pose.body import BodyOptions
 
-    path = Path(options.pose).expanduser()
-    if not path.exists():
-        raise UserError(f"--pose {path}: no such file")
-    track = read_pose(path, options.rate)
+    (path,) = existing([options.pose], "--pose")
+    track = read_pose(path, options.film.rate)
     if track.axes != CAMERA:
         return track, False
-    return track_to_pose(track, BodyOptions(options.height)).track, True
+    return track_to_pose(track, options.film.body()).track, True
 
 
 def _film(options: Options) -> "tuple[PoseTrack, bool]":
-    from video2emg.data import film_pose
-    from video2emg.pose.body import BodyOptions
+    from video2emg.data.film_pose import film_to_pose
 
-    path = Path(options.video).expanduser()
-    if not path.exists():
-        raise UserError(f"--video {path}: no such file")
-    settings = film_pose.FilmOptions(
-        weights=options.pose_weights, rate=30.0, body=BodyOptions(options.height)
-    )
-    pose = film_pose.film_to_pose(path, settings, lambda line: print(line, file=sys.stderr))
+    pose = film_to_pose(existing([options.video], "--video"), options.film.options(), tell)
     if pose.verdict.refused:
-        raise UserError(f"--video {path}: {pose.verdict.refused}")
+        raise UserError(f"--video {options.video}: {pose.verdict.refused}")
     return pose.track, True

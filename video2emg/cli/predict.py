@@ -1,17 +1,19 @@
 """Predicts EMG from videos or a camera and, with an assessment run, score and feedback.
 
-One recording is one --video per camera; a folder of videos is one recording each. --camera shows
-the EMG of a causal run while the video comes in. See docs/predict.md. Exit statuses: 0; 3 if a
-recording is out of domain; 4 if some of a folder cannot be read.
+Without --run, by the model that comes with the package, from the pose in the film; fetch-pose
+downloads the weights of its estimator once. One recording is one --video per camera; a folder of
+videos is one recording each. --camera shows the EMG of a causal run while the video comes in. See
+docs/predict.md. Exit statuses: 0; 3 if a recording is out of domain; 4 if some of a folder cannot
+be read.
 """
 
 import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from video2emg.cli.flags import Repeated
+from video2emg.cli.flags import Film, FilmFlags, Repeated, existing
 from video2emg.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,16 +38,19 @@ class Options:
     """The flags.
 
     Attributes:
-      run: workdir of a finished run.
+      run: workdir of a finished run; else the model in the package.
       video: a video, [view=]path, once per camera; or one folder of recordings.
       camera: instead of --video, as it comes, [view=]source: 0, rtsp://…, a file, or - for
         standard input.
       action: the exercise; else --video recognises it and --camera shows all channels.
       load: kg, handed on to the results and shown to a model that is given loads.
-      rate: of a folder of pictures, Hz.
+      equipment: none, dumbbell, dumbbell_left, dumbbell_right, barbell (in the hands),
+        barbell_back, barbell_hips or ankle_weights; else the action says where the load is.
+      pose: instead of --video, what another program found: .trc, .mot, .c3d, .csv, .json, .npy.
       measured: table of measured EMG envelopes, for the report.
       overlay: also write overlay.mp4.
       out: folder for the results; else runs/predict, and nothing of a camera.
+      film: how a model that reads poses is given one.
     """
 
     run: str = ""
@@ -53,10 +58,12 @@ class Options:
     camera: str = ""
     action: str = ""
     load: float = math.nan
-    rate: float = math.nan
+    equipment: str = ""
+    pose: str = ""
     measured: str = ""
     overlay: bool = False
     out: str = ""
+    film: Film = FilmFlags()
 
 
 def run(options: Options) -> int:
@@ -68,37 +75,41 @@ def run(options: Options) -> int:
     Raises:
       UserError: flags that do not go together, no finished run, or a recording that cannot be read.
     """
-    if not options.run:
-        raise UserError("say with which run, e.g. --run runs/v2emg; see --help")
-    if bool(options.video) == bool(options.camera):
-        raise UserError("say on what, e.g. --video squat.mp4 or --camera 0, and not both")
+    if sum(map(bool, (options.video, options.camera, options.pose))) != 1:
+        raise UserError(
+            "say on what, e.g. --video squat.mp4, --camera 0 or --pose squat.trc, and only one"
+        )
+    options.film.check_height()
     load = None if math.isnan(options.load) else options.load
     if load is not None and not (math.isfinite(load) and load >= 0):
         raise UserError(f"--load {load}: must be a mass in kg")
     if options.camera:
         return _follow(options, load)
-    files = _recordings(options.video)
+    files = _recordings(options.video) if options.video else None
     from video2emg.inference.predictor import Predictor
+    from video2emg.inference.run import PRETRAINED
     from video2emg.parallel.hosts import log
 
     out = Path(options.out or "runs/predict").expanduser()
-    rate, action = options.rate, options.action
     measured = Path(options.measured).expanduser() if options.measured else None
     if measured and files is not None:
         raise UserError("--measured belongs to one recording, but --video is a folder of several")
     if measured and not measured.is_file():
         raise UserError(f"--measured {measured}: no such file")
-    predictor = Predictor.load(options.run)
+    told = {"action": options.action, "load": load, "equipment": options.equipment}
+    told["progress"] = log
+    predictor = Predictor.load(options.run or PRETRAINED)
+    if options.pose:
+        return _write(predictor, _of_pose(predictor, options, told), out, options, measured)
+    told |= {"rate": options.film.rate, "film": options.film.options()}
     if files is None:
-        prediction = predictor.predict(
-            options.video, action=action, load=load, rate=rate, progress=log
-        )
+        prediction = predictor.predict(options.video, **told)
         return _write(predictor, prediction, out, options, measured)
     statuses = []
     for number, file in enumerate(files, 1):
         log(f"{number} of {len(files)}")
         try:
-            prediction = predictor.predict(file, action=action, load=load, progress=log)
+            prediction = predictor.predict(file, **told)
             statuses.append(_write(predictor, prediction, out / file.name, options))
         except UserError as error:
             log(f"error: {error}")
@@ -106,10 +117,22 @@ def run(options: Options) -> int:
     return max(statuses)
 
 
+def _of_pose(predictor: "Predictor", options: Options, told: dict[str, Any]) -> "Prediction":
+    """The prediction for what another program found."""
+    from video2emg.data.film_pose import track_to_pose
+    from video2emg.data.readers.poses import read_pose
+
+    (path,) = existing([options.pose], "--pose")
+    pose = track_to_pose(read_pose(path, options.film.rate), options.film.body())
+    return predictor.predict_pose(pose, height=options.film.height, **told)
+
+
 def _follow(options: Options, load: float | None) -> int:
     """Predicts from a camera until it ends."""
+    if not options.run:
+        raise UserError("--camera needs a causal run of your own, e.g. --run runs/causal")
     given = {
-        "rate": not math.isnan(options.rate),
+        "rate": not math.isnan(options.film.rate),
         "measured": bool(options.measured),
         "overlay": options.overlay,
     }
@@ -155,9 +178,11 @@ def _write(
     tables.write(prediction, folder)
     head = predictor.run.aqa_head
     graph = None if head is None else head.graph
-    report.write(prediction, folder / REPORT, graph=graph, rate=options.rate, measured=envelopes)
+    report.write(
+        prediction, folder / REPORT, graph=graph, rate=options.film.rate, measured=envelopes
+    )
     if options.overlay:
-        overlay.write(prediction, folder / OVERLAY, rate=options.rate)
+        overlay.write(prediction, folder / OVERLAY, rate=options.film.rate)
     for warning in prediction.warnings:
         log(f"{prediction.name}: {warning}")
     print(folder)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.core.overlap_add import window_starts
 
 Example = dict[str, Any]  # arrays and NumPy scalars, by the names in FIELDS
 
@@ -77,6 +78,16 @@ class Window:
         known = vocabulary.VIEWS
         names = (name if name in known else "other" for name in self.views)
         return np.array([known.index(name) for name in names], np.int32)
+
+    def starts(self, seconds: float) -> list[float]:
+        """Starts of windows that cover a film or a pose: on frames, as far apart as in evaluation.
+
+        Args:
+          seconds: duration of the recording.
+        """
+        period = 1 / self.frame_rate
+        starts = window_starts(seconds, self.seconds, self.stride or self.seconds, tolerance=period)
+        return [round(start / period) * period for start in starts]
 
     @property
     def axes(self) -> dict[str, int]:

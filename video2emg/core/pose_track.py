@@ -59,6 +59,30 @@ class PoseTrack:
         """Hz, by the median step; NaN of fewer than two instants."""
         return float(1 / np.median(np.diff(self.times))) if len(self.times) > 1 else float("nan")
 
+    def sampled(
+        self, times: Float[np.ndarray, " K"]
+    ) -> tuple[Float[np.ndarray, "K J 3"], Bool[np.ndarray, "K J"]]:
+        """Positions at other instants, interpolated linearly, NaN where unknown; which are known.
+
+        A joint is known where it was seen at the nearest instant of the track, and nowhere more
+        than one step before or after the track.
+        """
+        joints = np.full((len(times), len(self.names), 3), np.nan)
+        if not len(self.times):
+            return joints, np.zeros(joints.shape[:2], bool)
+        after = np.clip(np.searchsorted(self.times, times), 1, max(len(self.times) - 1, 1)) - 1
+        later = np.minimum(after + 1, len(self.times) - 1)
+        nearer = self.times[later] - times < times - self.times[after]
+        nearest = np.where(nearer, later, after)
+        step = 1 / self.rate if len(self.times) > 1 else 0.0
+        inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
+        known = self.seen[nearest] & inside[:, None]
+        for j in np.flatnonzero(self.seen.any(0)):
+            at = self.seen[:, j]
+            for x in range(3):
+                joints[:, j, x] = np.interp(times, self.times[at], self.joints[at, j, x])
+        return np.where(known[..., None], joints, np.nan), known
+
     def at(self, name: str) -> Float[np.ndarray, "T 3"]:
         """Positions of one joint, m; NaN if the track does not have it."""
         if name not in self.names:

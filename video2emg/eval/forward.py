@@ -63,11 +63,12 @@ class ForwardFunction:
         outputs = self._compiled(self._params, mesh_lib.put_batch(self._mesh, inputs))
         with jax.transfer_guard("allow"):
             outputs = jax.tree.map(np.asarray, jax.device_get(outputs))
-        recorded = np.asarray(inputs["video_mask"].any(-1))
         return ModelOutputs(
             emg=outputs["emg"],
             predicted_mae=outputs["predicted_mae"],
-            encoder_features=EncoderFeatures(outputs["feature"], outputs["motion"], recorded),
+            encoder_features=EncoderFeatures(
+                outputs["feature"], outputs["motion"], outputs["recorded"]
+            ),
             aqa_inputs=outputs["aqa_inputs"],
             pose=outputs["pose"],
             load=None if outputs["load"] is None else np.expm1(outputs["load"]),
@@ -75,10 +76,16 @@ class ForwardFunction:
 
     def _forward(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, Any]:
         outputs, tensors = self._model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        frames, known = tensors["frames"].astype(jnp.float32), tensors["token_mask"]
         b, v = batch["video_mask"].shape[:2]
-        frames = tensors["frames"].astype(jnp.float32)
+        if v:
+            motion, recorded = _motion(batch["video"], batch["video_mask"]), batch["video_mask"]
+        else:  # the pose takes the place of a single view; both sides of the body are averaged
+            frames = frames.reshape(*frames.shape[:2], 2, -1).mean(2)
+            motion = _speed(batch["pose"], batch["pose_mask"])[:, None]
+            recorded, v = known[:, None], 1
         frames = frames.reshape(b, v, -1, frames.shape[-1])
-        weight = tensors["token_mask"].reshape(b, v, -1, 1).astype(jnp.float32)
+        weight = known.reshape(b, v, -1, 1).astype(jnp.float32)
         count = jnp.maximum(weight.sum(2), 1.0)
         mean = (frames * weight).sum(2) / count
         variance = (((frames - mean[:, :, None]) ** 2) * weight).sum(2) / count
@@ -86,7 +93,8 @@ class ForwardFunction:
             "emg": outputs.emg,
             "predicted_mae": outputs.predicted_mae,
             "feature": jnp.concatenate([mean, jnp.sqrt(variance + 1e-12)], -1),
-            "motion": _motion(batch["video"], batch["video_mask"]),
+            "motion": motion,
+            "recorded": recorded.any(-1),
             "aqa_inputs": aqa_inputs(outputs, tensors, batch),
             "pose": outputs.pose,
             "load": outputs.load,
@@ -98,6 +106,13 @@ def _motion(video: jax.Array, mask: jax.Array) -> jax.Array:
     both = (mask[:, :, 1:] & mask[:, :, :-1]).astype(jnp.float32)
     change = jnp.abs(jnp.diff(video.astype(jnp.float32), axis=2)).mean((3, 4, 5)) / 255
     return (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
+
+
+def _speed(pose: jax.Array, mask: jax.Array) -> jax.Array:
+    """[B] mean change of the known joints from frame to frame, m."""
+    both = (mask[:, 1:] & mask[:, :-1]).astype(jnp.float32)
+    change = jnp.linalg.norm(jnp.diff(pose, axis=1), axis=-1)
+    return (change * both).sum((1, 2)) / jnp.maximum(both.sum((1, 2)), 1.0)
 
 
 def fit_ood_detector(

@@ -1,6 +1,7 @@
 """Out-of-domain detector of a run: features of its own clips, thresholds, usual errors.
 
 Computed once from the run's training and validation clips and kept in `workdir/ood_detector.npz`.
+A model that reads the pose has it in place of a single view.
 Letters: n training clips, V views, F features, M muscles of the vocabulary, B levels.
 """
 
@@ -33,7 +34,8 @@ class EncoderFeatures:
 
     Attributes:
       feature: [K, V, F] mean and standard deviation over time of the encoder's output for a view.
-      motion: [K, V] mean absolute change from frame to frame, as a share of full brightness.
+      motion: [K, V] mean absolute change from frame to frame, as a share of full brightness; of
+        joints, in m.
       recorded: [K, V] whether the view has any frame.
     """
 

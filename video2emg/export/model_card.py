@@ -109,6 +109,67 @@ def model_card(run: Run, difference: float, has_onnx: bool = False) -> str:
     )
 
 
+_PACKED_TEMPLATE = """\
+# Pose → EMG, trained on {dataset}
+
+{intro}
+
+`video2emg predict` uses this folder by `--run`. SHA-256 of the parameters: `{fingerprint}`.
+
+## Trained by
+
+    {command}
+
+Seed {seed}; configuration `{config_hash}` (config.json); `{dataset}` {version}; the step that was
+best on validation subjects.
+
+## Results
+
+{results}
+
+## Limits
+
+{limits}
+"""
+
+
+def packed_card(run: Run, fingerprint: str, command: str) -> str:
+    """The model card of a packed run, in Markdown.
+
+    Args:
+      run: the opened run.
+      fingerprint: of its parameters.
+      command: that trained it.
+    """
+    run_results = results.read_results(run.workdir / RESULTS)
+    provenance, data = run_results["provenance"], run.config.data
+    parameters = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(run.params))
+    seen = f"views {', '.join(data.views)}" if data.views else "3-D joint positions of any skeleton"
+    intro = (
+        f"Predicts surface EMG envelopes ({unit(data.normalisation)}, {data.emg_rate:g} Hz) from "
+        f"{seen} at {data.frame_rate:g} Hz. {parameters:,} parameters."
+    )
+    limits = ["The amplitude of EMG depends on electrodes and skin, which no camera sees."]
+    if provenance["simulated"]:
+        intro += " **Trained on simulated people and simulated EMG.**"
+        limits.append(
+            "No real person was seen in training. What it is worth on real people is measured by "
+            "`video2emg transfer`."
+        )
+    limits.append("Not a medical device: not for diagnosis, treatment or fitness for work.")
+    return _PACKED_TEMPLATE.format(
+        dataset=provenance["dataset"],
+        intro=intro,
+        fingerprint=fingerprint,
+        command=command,
+        seed=provenance["seed"],
+        config_hash=provenance["config_hash"],
+        version=provenance["dataset_version"],
+        results=_results_table(run_results, _EMG_METRICS),
+        limits="\n".join(f"- {limit}" for limit in limits),
+    )
+
+
 def _results_table(run_results: results.Results, metrics: dict[str, str]) -> str:
     """Metrics of the model on the test subjects, with their intervals."""
     scores = run_results["test"]["model"]

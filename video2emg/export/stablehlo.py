@@ -44,6 +44,8 @@ def run(run: str | Path, out: str | Path) -> int:
     import safetensors.numpy as safetensors
 
     opened = open_run(run)
+    if opened.reads_pose:
+        raise UserError(f"{run}: its model reads poses; only models of pictures are exported yet")
     weights = flat_weights(opened.params)
     log("compiling for any batch and any number of muscles")
     exported = export_program(opened, weights)

@@ -177,16 +177,7 @@ def _regular(
         raise UserError(f"{track.source}: {duration:.2g} s; expected {_SHORTEST_S:g} s or more")
     rate = min(max(round(rate), LEAST_RATE), 60.0)
     time = track.times[0] + np.arange(int(duration * rate + 1e-6) + 1) / rate
-    pose = np.full((len(time), *track.joints.shape[1:]), np.nan)
-    known = np.zeros(pose.shape[:2], bool)
-    nearest = np.abs(track.times[:, None] - time).argmin(0)
-    for j in range(len(track.names)):
-        seen = track.seen[:, j]
-        if seen.any():
-            for x in range(3):
-                pose[:, j, x] = np.interp(time, track.times[seen], track.joints[seen, j, x])
-            known[:, j] = seen[nearest]
-    return time, pose, known, rate
+    return time, *track.sampled(time), rate
 
 
 def _body_joints(track: PoseTrack) -> tuple[str, ...]:

@@ -8,9 +8,39 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.data.film_pose import FilmPose
 from video2emg.fkg.feedback import Feedback
 
 FORMAT = 2  # of prediction.json; docs/predict.md describes it
+RELATIVE = "relative"  # normalisation of EMG for an unknown load
+
+
+@dataclasses.dataclass(frozen=True)
+class Movement:
+    """How a body moves in one repetition.
+
+    Attributes:
+      joint: knee, hip, elbow or shoulder, the one that moves most in the recording.
+      left, right: range of its angle on each side, degrees; NaN if it is hardly seen.
+      first_half: time from the start to the turning point, s.
+      second_half: time from there to the end, s.
+    """
+
+    joint: str
+    left: float
+    right: float
+    first_half: float
+    second_half: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "joint": self.joint,
+            "range_left_deg": _finite(self.left),
+            "range_right_deg": _finite(self.right),
+            "first_half_s": _finite(self.first_half),
+            "second_half_s": _finite(self.second_half),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +58,7 @@ class Repetition:
       phases: (key step, start, end), s from the start of the video; empty without a score.
       feedback: with times from the start of the video; None without a score.
       no_score_reason: why there is no score; empty if there is one.
+      movement: of the body; None if no pose was estimated.
     """
 
     start: float
@@ -40,6 +71,7 @@ class Repetition:
     phases: tuple[tuple[str, float, float], ...] = ()
     feedback: Feedback | None = None
     no_score_reason: str = ""
+    movement: Movement | None = None
 
     @property
     def in_domain(self) -> bool:
@@ -58,7 +90,8 @@ class Prediction:
       action: given by the caller or recognised; empty if the model knows none.
       action_votes: share of votes for the recognised action; None if the action was given.
       load: kg, given by the caller; None if not given.
-      normalisation: what one unit of EMG means, e.g. `mvc`.
+      normalisation: what one unit of EMG means, e.g. `mvc`; `relative` if the model knows how the
+        effort changes, but was not told the load.
       simulated: whether the model was trained on simulated recordings.
       time: [N] s from the start of the video.
       muscles: C channel names.
@@ -69,6 +102,7 @@ class Prediction:
       repetitions: in order of time.
       warnings: sentences for the user.
       run: `workdir` and `dataset` of the trained run.
+      pose: of the film, if the model reads poses; None if it reads pictures.
     """
 
     name: str
@@ -89,6 +123,7 @@ class Prediction:
     repetitions: tuple[Repetition, ...]
     warnings: tuple[str, ...]
     run: Mapping[str, str]
+    pose: FilmPose | None = None
 
     @property
     def in_domain(self) -> bool:
@@ -101,6 +136,13 @@ class Prediction:
         """Mean score over the repetitions that have one; None without any, or out of domain."""
         scores = [r.score for r in self.repetitions if r.score is not None]
         return float(np.mean(scores)) if scores and self.in_domain else None
+
+    @property
+    def unit(self) -> str:
+        """Of the EMG, in words."""
+        if self.normalisation == RELATIVE:
+            return "relative effort, for an unknown load"
+        return f"fraction of {self.normalisation}"
 
     def mean_emg(self, repetition: Repetition) -> Float[np.ndarray, " C"]:
         """[C] mean envelope over one repetition; NaN if it holds no sample."""
@@ -122,7 +164,7 @@ class Prediction:
             "score": self.score,
             "emg": {
                 "muscles": list(self.muscles),
-                "unit": f"fraction of {self.normalisation}",
+                "unit": self.unit,
                 "rate_hz": None if len(self.time) < 2 else round(1 / float(self.time[1]), 6),
                 "samples": len(self.time),
                 "simulated_training": self.simulated,
@@ -148,6 +190,7 @@ class Prediction:
             "mean_emg": {m: _finite(float(x)) for m, x in zip(self.muscles, mean, strict=True)},
             "score": repetition.score,
             "no_score_reason": repetition.no_score_reason,
+            "movement": None if repetition.movement is None else repetition.movement.to_json(),
             "phases": [
                 {"step": step, "start_s": start, "end_s": end}
                 for step, start, end in repetition.phases

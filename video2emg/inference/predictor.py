@@ -8,21 +8,25 @@ from pathlib import Path
 import numpy as np
 
 from video2emg.core.batch import blank_batch, muscle_queries
+from video2emg.core.equipment import check_equipment
 from video2emg.core.errors import UserError
 from video2emg.core.overlap_add import OverlapAdd
+from video2emg.data.film_pose import FilmOptions, FilmPose, film_to_pose
 from video2emg.data.repetitions import bounds
 from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.prediction import Prediction, Repetition
-from video2emg.inference.run import Run, TrainedAQAHead, open_run
+from video2emg.inference.pose_input import PoseInput
+from video2emg.inference.prediction import RELATIVE, Prediction, Repetition
+from video2emg.inference.run import PRETRAINED, Run, TrainedAQAHead, open_run
 from video2emg.inference.spool import Spool
 from video2emg.inference.video_input import VideoInput, assign_views
 
 BATCH = 8  # windows at a time
 Progress = Callable[[str], None]
 Span = tuple[float, float]  # start and end, s
+Recording = VideoInput | PoseInput
 
 
 def _ignore(message: str) -> None:
@@ -43,7 +47,7 @@ class Predictor:
         self._muscles = tuple(dict.fromkeys(muscles))  # of all actions, queried together
 
     @classmethod
-    def load(cls, workdir: str | Path) -> "Predictor":
+    def load(cls, workdir: str | Path = PRETRAINED) -> "Predictor":
         """Opens the workdir of a finished run, see `run.open_run`."""
         return cls(open_run(workdir))
 
@@ -58,25 +62,48 @@ class Predictor:
         *,
         action: str = "",
         load: float | None = None,
+        equipment: str = "",
         rate: float = math.nan,
         name: str = "",
+        film: FilmOptions | None = None,
         progress: Progress = _ignore,
     ) -> Prediction:
         """Predicts one recording.
+
+        A model that reads poses is given the pose that is estimated in the films, see
+        `data.film_pose`.
 
         Args:
           videos: files (or folders of pictures), `view=path` or in the order of the model's views;
             or frames in memory, [F, H, W, 3] uint8 by view. All views begin at the same instant.
           action: the exercise; recognised if it is not given.
           load: kg; copied to the prediction, and an input of models with `load` in `extra_inputs`.
+          equipment: where the load is, a name of `core.equipment.EQUIPMENT`; else the action says.
           rate: frame rate of frames in memory or folders of pictures, Hz.
           name: of the recording; by default the name of the first file.
+          film: how the pose is estimated, and the height of the person.
           progress: called with messages about the progress.
 
         Raises:
-          UserError: an unknown action or view, or a video that cannot be read.
+          UserError: an unknown action or view, a video that cannot be read, or no weights of the
+            pose estimator.
         """
-        self._check(action, load)
+        self._check(action, load, equipment)
+        if self.run.reads_pose:
+            if isinstance(videos, Mapping):
+                raise UserError("a model that reads poses needs files, not frames in memory")
+            films = [Path(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
+            film = dataclasses.replace(film or FilmOptions(), folder_rate=rate)
+            pose = film_to_pose(films, film, progress)
+            return self.predict_pose(
+                pose,
+                action=action,
+                load=load,
+                equipment=equipment,
+                height=film.body.height,
+                name=name or films[0].name,
+                progress=progress,
+            )
         views = self.run.window.views
         if isinstance(videos, Mapping):
             if unknown := set(videos) - set(views):
@@ -95,16 +122,48 @@ class Predictor:
         finally:
             video.close()
 
-    def _check(self, action: str, load: float | None) -> None:
+    def predict_pose(
+        self,
+        pose: FilmPose,
+        *,
+        action: str = "",
+        load: float | None = None,
+        equipment: str = "",
+        height: float = math.nan,
+        name: str = "",
+        progress: Progress = _ignore,
+    ) -> Prediction:
+        """Predicts from a pose that is there already, of a film or of another program.
+
+        Args:
+          pose: of `data.film_pose.film_to_pose` or `track_to_pose`.
+          action: as of `predict`, as are load, equipment and progress.
+          load: kg.
+          equipment: where the load is.
+          progress: called with messages.
+          height: of the person, m.
+          name: of the recording.
+
+        Raises:
+          UserError: the model reads pictures, or an unknown action.
+        """
+        self._check(action, load, equipment)
+        if not self.run.reads_pose:
+            raise UserError(f"{self.run.workdir}: its model reads pictures, not poses")
+        recording = PoseInput(pose, self.run.window, height, load, equipment, action)
+        return self._predict(recording, action, load, name or pose.track.source, progress)
+
+    def _check(self, action: str, load: float | None, equipment: str) -> None:
+        check_equipment(equipment, "--equipment")
         if action and action not in self.actions:
             raise UserError(f"--action {action!r}: the model knows {', '.join(self.actions)}")
         if load is not None and not (math.isfinite(load) and load >= 0):
             raise UserError(f"--load {load}: must be a mass in kg")
 
     def _predict(
-        self, video: VideoInput, action: str, load: float | None, name: str, progress: Progress
+        self, video: Recording, action: str, load: float | None, name: str, progress: Progress
     ) -> Prediction:
-        """Predicts from sampled frames."""
+        """Predicts from sampled frames or a pose."""
         run = self.run
         duration = min(video.end, video.seconds)
         time = np.arange(round(duration * run.window.emg_rate)) / run.window.emg_rate
@@ -128,9 +187,8 @@ class Predictor:
         emg = emg_and_mae[:, columns]
         predicted_mae = emg_and_mae[:, len(self._muscles) :][:, columns]
         del emg_and_mae  # all muscles over an hour are large
-        has_all_views = set(video.frames) == set(run.window.views)
         bounds = None
-        if has_all_views:  # intervals are calibrated with all views
+        if video.complete:  # intervals are calibrated with all views
             bounds = run.ood_detector.interval(emg, predicted_mae, muscles)
         stored = iter(head_inputs)
         inputs = ((span, next(stored) if span in features else None) for span in spans)
@@ -157,11 +215,13 @@ class Predictor:
             warnings=(),
             run={"workdir": str(run.workdir), "dataset": run.config.data.name},
         )
-        warnings = self._warnings(prediction, video, has_all_views)
+        if isinstance(video, PoseInput):
+            prediction = _of_pose(prediction, video)
+        warnings = self._warnings(prediction, video)
         return dataclasses.replace(prediction, warnings=tuple(warnings))
 
     def _predict_sliding(
-        self, video: VideoInput, samples: int, load: float | None
+        self, video: Recording, samples: int, load: float | None
     ) -> tuple[np.ndarray, list[Span], list[EncoderFeatures]]:
         """Predicts overlapping windows of the whole recording.
 
@@ -187,7 +247,7 @@ class Predictor:
 
     def _predict_spans(
         self,
-        video: VideoInput,
+        video: Recording,
         spans: Sequence[Span],
         load: float | None,
     ) -> tuple[dict[Span, EncoderFeatures], Spool]:
@@ -209,7 +269,7 @@ class Predictor:
         return features, head_inputs
 
     def _run_windows(
-        self, video: VideoInput, spans: Sequence[Span], load: float | None
+        self, video: Recording, spans: Sequence[Span], load: float | None
     ) -> Iterator[tuple[Span, ModelOutputs]]:
         """Yields (span, outputs of one window) for windows that begin where the spans begin."""
         empty = blank_batch(self.run.window, BATCH, self._muscles)
@@ -228,9 +288,11 @@ class Predictor:
             for row, span in enumerate(chosen):
                 yield span, _select_row(outputs, row)
 
-    def _segment(self, video: VideoInput, movement: np.ndarray) -> list[Span]:
+    def _segment(self, video: Recording, movement: np.ndarray) -> list[Span]:
         """Start and end of each repetition, s, rounded to the model's frames."""
         window = self.run.window
+        if isinstance(video, PoseInput):
+            return video.spans
         if len(video.window_starts) == 1:  # as long as a training clip: one repetition
             return [(0.0, video.seconds)]
 
@@ -349,10 +411,10 @@ class Predictor:
             ),
         )
 
-    def _warnings(
-        self, prediction: Prediction, video: VideoInput, has_all_views: bool
-    ) -> Iterator[str]:
+    def _warnings(self, prediction: Prediction, video: Recording) -> Iterator[str]:
         """What a user must know before using the prediction."""
+        if isinstance(video, PoseInput):
+            yield from video.warnings
         if not prediction.repetitions:
             yield "out of domain: no repetition found"
         elif not prediction.in_domain:
@@ -368,7 +430,7 @@ class Predictor:
                 yield f"out of domain: hardly anything moves in {still} of {count} repetitions"
         if prediction.simulated:
             yield "the model was trained on simulated people and simulated EMG"
-        if not has_all_views:
+        if isinstance(video, VideoInput) and not video.complete:
             trained, given = ", ".join(self.run.window.views), ", ".join(video.frames)
             yield (
                 f"the model was trained with the views {trained}; given {given}: intervals would "
@@ -382,6 +444,31 @@ class Predictor:
                 f"action recognised, not given ({prediction.action_votes:.0%} of the votes; "
                 f"accuracy on validation clips {accuracy:.0%})"
             )
+
+
+def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
+    """The prediction without what the pose does not show, with the movement of each repetition."""
+    known = recording.known(prediction.time)
+    refused = bool(recording.pose.verdict.refused)
+    emg, low, high = (
+        None if x is None else np.where(known[:, None], x, np.nan)
+        for x in (prediction.emg, prediction.low, prediction.high)
+    )
+    repetitions = tuple(
+        dataclasses.replace(r, movement=recording.movement(r.start, r.end))
+        for r in prediction.repetitions
+    )
+    assert emg is not None
+    return dataclasses.replace(
+        prediction,
+        emg=emg,
+        low=low,
+        high=high,
+        sample_in_domain=prediction.sample_in_domain & known & (not refused),
+        repetitions=repetitions,
+        normalisation=prediction.normalisation if recording.knows_load else RELATIVE,
+        pose=recording.pose,
+    )
 
 
 def _emg_and_mae(outputs: ModelOutputs) -> np.ndarray:

@@ -31,6 +31,8 @@ from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 
 RESULTS = "results.json"  # the last file that a job writes
+# The packed run that comes with the package; its README.md is the model card.
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 # Values of `config.emg_source` with which a head is shown EMG that no video provides.
 _EMG_NOT_FROM_VIDEO = ("measured", "shuffled", "from_other_subject")
 
@@ -87,16 +89,20 @@ class Run:
     ood_detector: OODDetector
     aqa_head: TrainedAQAHead | None
 
+    @property
+    def reads_pose(self) -> bool:
+        """Whether the model reads poses, not pictures."""
+        return not self.window.views
 
-def open_run(workdir: str | Path) -> Run:
+
+def open_run(workdir: str | Path = PRETRAINED) -> Run:
     """Opens the workdir of a Video→EMG run or of an AQA run.
 
     Args:
-      workdir: of the finished run.
+      workdir: of the finished run, or a packed run; by default the one in the package.
 
     Raises:
-      UserError: the run is not finished, its model reads no video, or its head needs inputs that a
-        video does not provide.
+      UserError: the run is not finished, or its head needs inputs that a video does not provide.
     """
     workdir = Path(workdir).expanduser()
     config = read_config(workdir)
@@ -106,9 +112,9 @@ def open_run(workdir: str | Path) -> Run:
     joint = is_aqa and config.emg_source == "predicted"
     source = build.video2emg_workdir(config, workdir) if is_aqa else workdir
     main = read_config(source)
-    if not main.data.views:
-        raise UserError(f"{source}: its model reads poses, not video")
     if is_aqa:
+        if not main.data.views:
+            raise UserError(f"{workdir}: its head reads poses, which predict cannot give it yet")
         _check_head_reads_video(config, workdir)
         _check_finished(workdir, build.AQA_HEAD_FILE)
     model_workdir = workdir if joint else source

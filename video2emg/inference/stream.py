@@ -71,6 +71,8 @@ class EMGStream:
         Raises:
           UserError: the model is not causal, or the action or view is unknown.
         """
+        if run.reads_pose:
+            raise UserError(f"{run.workdir}: its model reads poses, which --camera cannot give it")
         if not run.config.model.causal:
             raise UserError(
                 f"{run.workdir}: its model looks ahead in time; for live video train a causal one "

@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 
 from video2emg.core.batch import Window
 from video2emg.core.errors import UserError
-from video2emg.core.overlap_add import window_starts
 from video2emg.data.readers import film
 
 SHORTEST_S = 1.0  # of a video
@@ -120,11 +119,13 @@ class VideoInput:
 
     @property
     def window_starts(self) -> list[float]:
-        """Starts of windows that cover all frames, s: on frames, as far apart as in evaluation."""
-        window, period = self.window, 1 / self.window.frame_rate
-        stride = window.stride or window.seconds
-        starts = window_starts(self.seconds, window.seconds, stride, tolerance=period)
-        return [round(start / period) * period for start in starts]
+        """Starts of windows that cover all frames, s."""
+        return self.window.starts(self.seconds)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every view of the model is there."""
+        return set(self.frames) == set(self.window.views)
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
         """Reads one window.

@@ -16,6 +16,7 @@ from video2emg.core.files import folder, write_json, write_text
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches, train_batches
 from video2emg.data.examples import Examples
+from video2emg.data.pose_noise import PoseNoise
 from video2emg.data.select import select
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import baselines, comparison, forward, intervals, results, scores
@@ -192,23 +193,20 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     log("evaluating the model that was best on validation on the test subjects")
     params = task.load_params(workdir)
     evaluation = _score(task, params, "test", splits["test"])
-    ood_detector = None
-    if config.data.views:
-        log("looking at training and validation clips, to know later what is out of domain")
-        ood_detector = forward.fit_ood_detector(
-            forward.ForwardFunction(model, params, mesh),
-            splits,
-            config.eval.batch_size,
-            {
-                "dataset": config.data.name,
-                "normalisation": config.data.normalisation,
-                "simulated": dataset.simulated,
-            },
-        )
+    log("looking at training and validation clips, to know later what is out of domain")
+    ood_detector = forward.fit_ood_detector(
+        forward.ForwardFunction(model, params, mesh),
+        _as_predicted(config, splits),
+        config.eval.batch_size,
+        {
+            "dataset": config.data.name,
+            "normalisation": config.data.normalisation,
+            "simulated": dataset.simulated,
+        },
+    )
 
     def write() -> None:
-        if ood_detector is not None:
-            ood_detector.save(workdir)
+        ood_detector.save(workdir)
         evaluation.save(workdir, task.template)
 
     hosts.main_only(write)
@@ -260,6 +258,19 @@ def evaluate(
     write_text(out / "table.txt", results.format_table(evaluation.results, split) + "\n")
     log(f"results: {out / 'results.json'}; figures: {out / 'figures'}")
     return evaluation.results
+
+
+def _as_predicted(config: Config, splits: Mapping[str, Examples]) -> Mapping[str, Examples]:
+    """The splits as `predict` will see such recordings.
+
+    Models that have learned the errors of a pose estimator are meant for films, in which every pose
+    has errors.
+    """
+    ranges = config.augment.pose.to_dict()
+    if config.data.views or not ranges["share"]:
+        return splits
+    noise = PoseNoise.from_config(ranges | {"share": 1.0})
+    return {name: examples.with_pose_noise(noise) for name, examples in splits.items()}
 
 
 def _open_dataset(config: Config, build_missing: bool = True) -> Dataset:

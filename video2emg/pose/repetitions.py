@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import ndimage, signal
 
 from video2emg.core.pose_track import PoseTrack
@@ -20,6 +20,10 @@ _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
 _MOVING = 0.7  # of the largest range, from which the other angles are compared
 _ALIKE = 0.65  # least likeness of repetitions, see `_alike`
+_LOW, _HIGH = 0.1, 0.5  # shares of a rise whose times give its beginning
+# A minimum-jerk movement that lasts 1 s passes `_LOW` at 0.247 s and `_HIGH` at 0.5 s, so it begins
+# 1.98 times their distance before `_HIGH`. Smoothing makes the distance longer, hence less.
+_BEGINNING = 1.75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Repeated:
       angle: of `angles.KINDS`, which moves most; empty if none is seen.
       range: of it, mean of the sides that are seen, degrees.
       turns: s, of the turning points farthest from rest.
+      spans: (start, end) of the movement around each, s.
       alike: how alike the repetitions are, 0 to 1; 1 of a single one.
       returns: whether the recording begins and ends near rest.
     """
@@ -37,6 +42,7 @@ class Repeated:
     angle: str
     range: float
     turns: tuple[float, ...]
+    spans: tuple[tuple[float, float], ...]
     alike: float
     returns: bool
 
@@ -50,7 +56,7 @@ class Repeated:
 
 def repeated(track: PoseTrack) -> Repeated:
     """The movement of a track, any axes."""
-    nothing = Repeated("", 0.0, (), 0.0, False)
+    nothing = Repeated("", 0.0, (), (), 0.0, False)
     if len(track.times) < 5:
         return nothing
     rate = track.rate
@@ -77,7 +83,51 @@ def repeated(track: PoseTrack) -> Repeated:
     # Angles that hardly move are mostly noise.
     moving = smooth[:, (high - low) >= max(_MOVING * extent, LEAST_RANGE)]
     alike = _alike(moving, turns, depth)
-    return Repeated(name, extent, tuple(times[turns].tolist()), alike, bool(returns))
+    spans = tuple((times[0] + a, times[0] + b) for a, b in bounds(depth, turns, rate))
+    return Repeated(name, extent, tuple(times[turns].tolist()), spans, alike, bool(returns))
+
+
+def bounds(
+    depth: Float[np.ndarray, " T"], turns: Int[np.ndarray, " R"], rate: float
+) -> list[tuple[float, float]]:
+    """Where the movements around turning points begin and end, s; not overlapping.
+
+    They are where a minimum-jerk movement (Flash & Hogan, 1985) through 10 % and 50 % of the rise
+    or fall would begin or end.
+
+    Args:
+      depth: distance from rest.
+      turns: the turning points in it, in order.
+      rate: Hz.
+    """
+    if not len(turns):
+        return []
+    # Between two turning points the rest is where the movement is least deep.
+    rests = [left + int(depth[left:right].argmin()) for left, right in itertools.pairwise(turns)]
+    before, after = [0, *rests], [*rests, len(depth) - 1]
+    last, spans = 0.0, []
+    for turn, first, end in zip(turns, before, after, strict=True):
+        start = max(turn - _reach(depth[first : turn + 1][::-1]), first, last)
+        last = min(turn + _reach(depth[turn : end + 1]), end)
+        spans.append((float(start) / rate, float(last) / rate))
+    return spans
+
+
+def _reach(fall: Float[np.ndarray, " n"]) -> float:
+    """Samples from a turning point to the end of a movement that falls from it towards rest."""
+    bottom = float(fall.min())
+    share = (fall - bottom) / max(float(fall[0]) - bottom, 1e-12)
+    high, low = (_last_above(share, level) for level in (_HIGH, _LOW))
+    return high + _BEGINNING * (low - high)
+
+
+def _last_above(values: Float[np.ndarray, " n"], level: float) -> float:
+    """Place at which a sequence first falls below a level, between its samples."""
+    below = np.flatnonzero(values < level)
+    if not len(below) or not below[0]:
+        return float(len(values) - 1)
+    k = int(below[0])
+    return k - 1 + (values[k - 1] - level) / (values[k - 1] - values[k])
 
 
 def _even(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -268,6 +268,11 @@ def _read_checksums(path: Path) -> dict[str, Any]:
         return {}
 
 
+def save_params(workdir: Path, params: Any) -> None:
+    """Saves parameters alone, as `load_params` finds them; any precision."""
+    ocp.save(workdir.absolute() / "best" / "0", params)
+
+
 def load_params(workdir: str | Path, abstract: Any) -> Any:
     """Loads the best parameters of a run.
 

@@ -75,6 +75,8 @@ def emg_words(simulated: bool) -> str:
 
 def unit(normalisation: str) -> str:
     """Unit of an envelope in percent of what it is normalised by."""
+    if normalisation == "relative":
+        return "% relative effort"
     return "% MVC" if normalisation == "mvc" else f"% of the {normalisation} reference"
 
 
