@@ -19,6 +19,8 @@ def even(rate, samples, decimals, start):
 @settings(deadline=None)
 @example(rate=2000.0, samples=500, decimals=3, start=0.0)
 @example(rate=60.0, samples=60, decimals=3, start=0.0)
+@example(rate=2000.0, samples=71, decimals=3, start=0.5)  # ties are rounded both ways
+@example(rate=2000.0, samples=50, decimals=3, start=0.5)
 @given(rate=RATES, samples=st.integers(50, 400), decimals=st.integers(3, 9), start=st.floats(0, 50))
 def test_rounded_times_give_the_rate_within_their_decimals(rate, samples, decimals, start):
     time = even(rate, samples, decimals, start)

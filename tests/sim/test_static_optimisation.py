@@ -13,8 +13,8 @@ def test_equals_an_independent_solver():
     activation = so.bounded_least_squares(matrix, target, lower)
     for t in range(6):
         expected = optimize.lsq_linear(
-            np.vstack([np.eye(12), np.sqrt(so._RESIDUAL_COST) * matrix[t]]),
-            np.concatenate([np.zeros(12), np.sqrt(so._RESIDUAL_COST) * target[t]]),
+            np.vstack([np.eye(12), np.sqrt(so.RESIDUAL_COST) * matrix[t]]),
+            np.concatenate([np.zeros(12), np.sqrt(so.RESIDUAL_COST) * target[t]]),
             (lower[t], np.ones(12)),
         ).x
         # The tolerance is far below what an electrode can resolve.

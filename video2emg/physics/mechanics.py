@@ -244,8 +244,8 @@ def usual_mass(height):
 
 def missing_joints(joints: Sequence[str]) -> list[str]:
     """Joints without which there is no body; `core.skeleton` replaces the others."""
-    unknown = np.isnan(_arranging(tuple(joints))).any(1)
-    return sorted(name for name, lacks in zip(skeleton.JOINTS, unknown, strict=True) if lacks)
+    unknown = np.flatnonzero(np.isnan(_arranging(tuple(joints))).any(1))
+    return sorted(skeleton.JOINTS[j] for j in unknown)
 
 
 def _standing() -> Float[np.ndarray, "N 3"]:

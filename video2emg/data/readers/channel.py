@@ -113,8 +113,10 @@ def rate_of(time: Float[np.ndarray, " N"], where: str, nominal: float = float("n
     index = last if packets else np.arange(len(time))
     slope, off = _line(index, time[index])
     usual = float(np.median(np.diff(time[index]))) or slope
-    allowed = 0.5 * digit + _JITTER * usual + 1e-9 * abs(float(time[-1]))
-    same = abs(slope * nominal - 1) <= SAME_RATE
+    # The line itself is off by up to a tenth of the last decimal.
+    allowed = 0.6 * digit + _JITTER * usual + 1e-9 * abs(float(time[-1]))
+    decimals = 2 * digit / float(time[-1] - time[0])  # relative error of the slope
+    same = abs(slope * nominal - 1) <= max(SAME_RATE, decimals)
     if np.abs(off).max() > allowed and not (packets and same and step.max() < 3 * usual):
         raise _uneven(time, usual, digit, where)
     if same and (packets or np.ptp(time - np.arange(len(time)) / nominal) <= 2 * allowed):
