@@ -8,7 +8,8 @@ Presets (after a colon):
 - `debug`: checks the machinery in under a minute;
 - `six`: six exercises, two thirds of the time;
 - `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
-- `pose`: reads the 3-D pose of any skeleton or estimator, no video (docs/datasets.md);
+- `pose`: reads the 3-D pose that an estimator finds in films; the model in the package;
+- `mechanics`: reads the pose of motion capture, and starts from what mechanics say;
 - `causal`: for live video, 0.4 s late (docs/predict.md);
 - `base`: ViT-B size, for one large GPU;
 - `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
@@ -23,7 +24,7 @@ import ml_collections
 
 from video2emg.data.pose_noise import ESTIMATOR
 
-PRESETS = ("", "six", "large", "pose", "causal", "debug", "base", "flex", "mia")
+PRESETS = ("", "six", "large", "pose", "mechanics", "causal", "debug", "base", "flex", "mia")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -98,6 +99,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             cutoff=0.0,  # Hz, low-pass of the joints before accelerations; 0: none
             force_error=0.3,  # relative errors of forces and moment arms, drawn in training
             lever_error=0.2,
+            balanced=False,  # correct the vertical of a pose that is estimated
             hide_pose=0.0,  # share of training examples in which only the mechanics see the pose
         ),
         dropout=0.1,
@@ -141,14 +143,19 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg == "large":
         config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
         config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
-    if arg == "pose":
+    if arg in ("pose", "mechanics"):
         config.data.frame_rate = 25.0
         config.data.views, config.augment.cameras = (), ()
         config.model.encoder.name = "pose"
         config.model.pose_network.rate = 12.5  # half the cost
-        config.model.mechanics.anatomy = "simulated"
-        config.augment.pose.update(ESTIMATOR)
+        config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
         config.train.update(steps=1500, batch_size=32)
+    if arg == "pose":
+        config.augment.pose.update(ESTIMATOR)
+        config.eval.pose_noise = True
+        config.train.update(steps=3600, eval_every=600, save_every=600)
+    if arg == "mechanics":
+        config.model.mechanics.anatomy = "simulated"
     if arg == "causal":
         config.model.update(causal=True, lookahead_s=0.4)
         config.augment.hide.views = 0.3  # live video comes from one camera

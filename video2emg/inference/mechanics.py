@@ -137,6 +137,7 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
         anatomy=settings.anatomy,
         absolute=settings.absolute,
         least_lift=_ESTIMATED_LIFT if estimated else 0.05,
+        balanced=estimated,
     )
     moving = pose * (height / measured) if settings.absolute else placed
     arguments = np.float32(height), np.float32(mass), (settings.load * shares).astype(np.float32)

@@ -55,6 +55,7 @@ class MechanicsPrior(nn.Module):
       anatomy: name of an anatomy, or the path of its table.
       cutoff: low-pass of the positions, Hz; 0 for none.
       force_error, lever_error: relative errors of forces and moment arms in training.
+      balanced: whether the vertical of the pose is corrected, see `Mechanics`.
     """
 
     joints: Sequence[str]
@@ -66,6 +67,7 @@ class MechanicsPrior(nn.Module):
     cutoff: float
     force_error: float
     lever_error: float
+    balanced: bool = False
 
     def __call__(
         self,
@@ -97,6 +99,7 @@ class MechanicsPrior(nn.Module):
             anatomy=self.anatomy,
             force_error=self.force_error,
             lever_error=self.lever_error,
+            balanced=self.balanced,
         )
         batch = _with_masks(batch, len(pose), self.inputs)
         height, mass, held = body_and_load(batch)

@@ -123,6 +123,16 @@ def inverse_dynamics(
     return _share(body, axes, needed, wrench, centre, off_floor, anatomy, height)
 
 
+def from_feet(body, height, mass, held, anatomy: Anatomy, least_lift: float) -> jax.Array:
+    """[B, T, 3] m, from the soles on the floor to the centre of mass, with the load."""
+    scale = (height / HEIGHT)[None, :, None, None]
+    foot = np.array([0.25 * anatomy.lengths["foot"], 0, -anatomy.lengths["foot_height"]]) * HEIGHT
+    sole = body.point("foot", foot * scale)
+    on_floor = 1.001 - lifted(body, least_lift)[..., None]
+    sole = (sole * on_floor).sum(0) / on_floor.sum(0)
+    return _centre_of_mass(_point_masses(body, height, mass, held, anatomy)) - sole
+
+
 def _point_masses(body, height, mass, held, anatomy: Anatomy) -> dict[str, Points]:
     """Points of the trunk (S = 1), the arms and the legs."""
     scale = (height / HEIGHT)[None, :, None]

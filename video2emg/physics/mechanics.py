@@ -33,6 +33,8 @@ from video2emg.physics.vectors import AnyArray
 LEAST_RATE = 25.0  # Hz; slower poses hide the accelerations
 _BMI = 23.7  # kg/m²
 STRENGTH = 0.94  # of a person of 75 kg, if sex and strength are unknown
+_BALANCE_HZ = 1.0  # above which a body may be out of balance
+_LARGEST_LEAN = 0.6  # rad from the feet to the centre of mass of a body that stands
 SKILL = 0.5  # of co-contraction, see `static_optimisation.cocontraction`
 
 # N·m per unit of cost, in the order of the degrees of freedom. Rotations about a long bone, which
@@ -87,6 +89,8 @@ class Mechanics:
       least_lift: a foot so far above the other is in the air, m; more where the pose is uncertain.
       force_error, lever_error: relative errors of the muscles' forces and moment arms that a call
         with a random key draws, for training.
+      balanced: turn a body that stands until its centre of mass is above its feet; for estimated
+        poses, whose vertical is uncertain.
     """
 
     joints: Sequence[str]
@@ -98,6 +102,7 @@ class Mechanics:
     least_lift: float = 0.05
     force_error: float = 0.3
     lever_error: float = 0.2
+    balanced: bool = False
 
     def __post_init__(self):
         if self.rate < LEAST_RATE:
@@ -140,6 +145,8 @@ class Mechanics:
         held = nothing if held is None else jnp.asarray(held)
         strength = STRENGTH * (mass / 75) ** 0.67 if strength is None else strength
         joints = self._joints(pose, known, height)
+        if self.balanced:
+            joints = self._balanced(joints, height, mass, held)
         body = skeleton.segments(joints, height, anatomy, "chest" in self.joints)
         axes = {
             "trunk": skeleton.trunk_axes(body),
@@ -179,6 +186,24 @@ class Mechanics:
             )
         placed = jnp.einsum("kj,btjx->btkx", _arranging(tuple(self.joints)), pose)
         return dict(zip(skeleton.JOINTS, jnp.moveaxis(placed, 2, 0), strict=True))
+
+    def _balanced(self, joints, height, mass, held) -> dict[str, jax.Array]:
+        """Joints of a standing body, turned so that its centre of mass is above its feet.
+
+        The vertical of an estimated pose is wrong by many degrees, and a body that leans by so much
+        would fall. The turn varies slowly, as errors of the depth do. What does not stand stays as
+        it is.
+        """
+        anatomy = anatomies.load(self.anatomy)
+        body = skeleton.segments(joints, height, anatomy, "chest" in self.joints)
+        away = dynamics.from_feet(body, height, mass, held, anatomy, self.least_lift)
+        away = jnp.einsum("tu,bux->btx", smoothing(away.shape[1], self.rate, _BALANCE_HZ), away)
+        up = jnp.array([0.0, 0.0, 1.0])
+        axis = jnp.cross(away, jnp.broadcast_to(up, away.shape))
+        angle = jnp.arctan2(v.norm(axis), away[..., 2])
+        stands = v.step((_LARGEST_LEAN - angle) / 0.05)
+        turn = v.from_vector(v.unit(axis) * (angle * stands)[..., None])
+        return {name: v.rotate(turn, position) for name, position in joints.items()}
 
     def _excitation(self, body, axes, group: Group, torque, height, strength, key) -> jax.Array:
         """[S, B, K, E] share of this group's muscles in the electrodes."""

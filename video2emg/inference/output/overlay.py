@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.inference.output import bodymap, video
+from video2emg.inference.output.pose_overlay import with_skeleton
 from video2emg.inference.prediction import Prediction
 from video2emg.viz.style import BLUE, ORANGE, plain, unit
 
@@ -40,9 +41,13 @@ def write(prediction: Prediction, path: Path, rate: float = float("nan")) -> Non
 def _frames(
     prediction: Prediction, source: Path, rate: float
 ) -> Iterator[tuple[float, Image.Image]]:
-    peak = max(float(np.nanquantile(prediction.emg, 0.998)) if prediction.emg.size else 0.0, 0.05)
+    known = prediction.emg[np.isfinite(prediction.emg)]
+    peak = max(float(np.quantile(known, 0.998)) if len(known) else 0.0, 0.05)
     panel = _Panel(prediction, peak)
-    for time, picture in video.downsampled(source, rate, _HEIGHT, _RATE):
+    frames = video.downsampled(source, rate, _HEIGHT, _RATE)
+    if prediction.pose is not None:
+        frames = with_skeleton(prediction.pose, frames)
+    for time, picture in frames:
         frame = Image.new("RGB", (picture.width + panel.width, _HEIGHT), _PAGE)
         frame.paste(picture, (0, (_HEIGHT - picture.height) // 2))
         frame.paste(panel.draw(time), (picture.width, 0))
@@ -96,7 +101,7 @@ class _Panel:
             pen.polygon(_points(outline * self._scale + corner), _SKIN, _QUIET)
             for name, shape in shapes.items():
                 fill = _OTHER
-                if name in activation:
+                if np.isfinite(activation.get(name, np.nan)):
                     fill = _colour(float(activation[name]) / self._peak)
                 pen.polygon(_points(shape * self._scale + corner), fill, _QUIET)
 

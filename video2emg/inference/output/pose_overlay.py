@@ -42,15 +42,19 @@ def write(pose: FilmPose, folder: Path, rate: float = math.nan) -> None:
       rate: of a folder of pictures, Hz.
     """
     film = pose.films[0]
-    video.write(folder / FILM, _frames(pose, film, rate), rate=_RATE)
+    frames = video.downsampled(film.path, rate, _SIZE, _RATE)
+    video.write(folder / FILM, with_skeleton(pose, frames), rate=_RATE)
     picture = draw_people(film, rate)
     folder.mkdir(parents=True, exist_ok=True)
     picture.save(folder / PEOPLE)
 
 
-def _frames(pose: FilmPose, film: SeenFilm, rate: float) -> Iterator[tuple[float, Image.Image]]:
-    track = pose.seen
-    for time, picture in video.downsampled(film.path, rate, _SIZE, _RATE):
+def with_skeleton(
+    pose: FilmPose, frames: Iterator[tuple[float, Image.Image]]
+) -> Iterator[tuple[float, Image.Image]]:
+    """Draws the skeleton, and what is not used and why, onto pictures of the first film."""
+    track, film = pose.seen, pose.films[0]
+    for time, picture in frames:
         scale = max(picture.size) / max(film.watched.size)
         i = int(np.abs(track.times - time).argmin()) if len(track.times) else -1
         if i >= 0:

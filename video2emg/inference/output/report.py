@@ -19,6 +19,7 @@ from video2emg.data import readers
 from video2emg.fkg.feedback import Finding
 from video2emg.fkg.graph import Graph
 from video2emg.inference.output import bodymap, video
+from video2emg.inference.output.pose_overlay import with_skeleton
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.viz.style import plain, unit
 
@@ -98,13 +99,13 @@ def _data(
                 "measured": samples(measured.get(name)),
             }
         )
-    traces = [x for x in (prediction.emg, *measured.values()) if np.size(x)]
-    peaks = [float(np.nanquantile(x, 0.998)) for x in traces] or [0.0]
-    peaks += [] if prediction.high is None else [float(np.nanquantile(prediction.high, 0.998))]
+    peaks = [_peak(x) for x in (prediction.emg, *measured.values())] or [0.0]
+    peaks += [] if prediction.high is None else [_peak(prediction.high)]
+    read = "video" if prediction.pose is None else "the pose in the film"
     return {
         "title": prediction.name,
         "about": _about(prediction, graph),
-        "method": f"EMG envelopes predicted from video by {prediction.run['workdir']} "
+        "method": f"EMG envelopes predicted from {read} by {prediction.run['workdir']} "
         f"(trained on {prediction.run['dataset']}), {unit(prediction.normalisation)}.",
         "warnings": list(prediction.warnings),
         "score": prediction.score,
@@ -119,6 +120,12 @@ def _data(
         "channels": channels,
         "repetitions": [_repetition(prediction, r, graph) for r in prediction.repetitions],
     }
+
+
+def _peak(values: np.ndarray) -> float:
+    """Highest value but for moments; 0 if nothing is known."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, 0.998)) if len(known) else 0.0
 
 
 def _encode(values: np.ndarray, quantum: float) -> str:
@@ -181,6 +188,15 @@ def _summary(prediction: Prediction, repetition: Repetition, has_aqa_head: bool)
         yield "Out of domain: not to be trusted"
     elif repetition.no_score_reason and has_aqa_head:
         yield f"No score: {repetition.no_score_reason}"
+    if (movement := repetition.movement) is not None:
+        sides = " and ".join(
+            f"{side} {degrees:.0f}°"
+            for side, degrees in (("left", movement.left), ("right", movement.right))
+            if np.isfinite(degrees)
+        )
+        yield f"{movement.joint.capitalize()} moves by {sides}"
+        if np.isfinite(movement.first_half):
+            yield f"Tempo {movement.first_half:.1f} s and {movement.second_half:.1f} s"
     if repetition.predicted_load is not None and repetition.in_domain:
         yield f"Predicted load: {repetition.predicted_load:.0f} kg"
     mean = dict(zip(prediction.muscles, prediction.mean_emg(repetition), strict=True))
@@ -202,6 +218,8 @@ def _video(prediction: Prediction, rate: float) -> tuple[bytes, str]:
         path = Path(folder) / "video.mp4"
         for quality in _QUALITIES:
             frames = video.downsampled(source, rate, _VIDEO_SIZE, _VIDEO_RATE)
+            if prediction.pose is not None:
+                frames = with_skeleton(prediction.pose, frames)
             video.write(path, frames, rate=_VIDEO_RATE, quality=quality)
             if path.stat().st_size <= _LARGEST_VIDEO:
                 return path.read_bytes(), ""
