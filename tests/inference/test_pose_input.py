@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -78,10 +79,8 @@ def test_the_emg_is_that_of_the_evaluation(predictor, pose_dir, tiny_dir):
     np.testing.assert_array_equal(window["pose_mask"], expected["pose_mask"])
     np.testing.assert_allclose(window["pose"], expected["pose"], atol=2e-3)
     np.testing.assert_array_equal(window["held"], expected["held"])
-    step = predict_step(predictor.run.model)
-    curves = evaluate.predict(
-        step, predictor.run.params, examples, 8, mesh_lib.make_mesh(), clips=[0]
-    )
+    step, params = jax.jit(predict_step(predictor.run.model)), jax.device_get(predictor.run.params)
+    curves = evaluate.predict(step, params, examples, 8, mesh_lib.make_mesh(), clips=[0])
     got = predictor.predict_pose(recording.pose, action=clip.action, load=float(clip.load))
     n = round(examples.window_starts(0)[-2] * examples.window.emg_rate)
     order = [got.muscles.index(m) for m in clip.muscles]
@@ -104,7 +103,7 @@ def test_what_is_not_seen_is_not_predicted(predictor, track):
     prediction = predictor.predict_pose(track_to_pose(hidden), equipment="none")
     within = (prediction.time > 2.5) & (prediction.time < 4.7)
     assert np.isnan(prediction.emg[within]).all()
-    assert np.isfinite(prediction.emg[prediction.time < 2.3]).all()
+    assert np.isfinite(prediction.emg[prediction.time > 7]).all()
     assert not prediction.sample_in_domain[within].any()
 
 

@@ -13,7 +13,7 @@ from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.eval.evaluate import evenly
 from video2emg.eval.intervals import Samples, tabulate
-from video2emg.eval.out_of_domain import LEVEL, EncoderFeatures, OODDetector
+from video2emg.eval.out_of_domain import LEVEL, POSE_MARGIN, EncoderFeatures, OODDetector
 from video2emg.models.finetune import Model
 from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
@@ -168,6 +168,7 @@ def fit_ood_detector(
             "dofs": window.dofs,
             "muscles": {name: list(muscles[name]) for name in names},
         },
+        margin=1.0 if window.views else POSE_MARGIN,
     )
 
 

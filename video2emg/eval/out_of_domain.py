@@ -25,6 +25,9 @@ LEVEL = 0.9  # of the intervals
 # A repetition changes smooth pictures less than the grainy ones of a dataset, so the threshold of
 # motion is lower than that of the validation clips. An empty room does not change at all.
 _MOTION_FACTOR = 0.5
+# Real people move otherwise than those of the simulator. In features of the pose, windows of squats
+# lie at 1.2 (film) to 1.8 (motion capture) times the distance of simulated validation people.
+POSE_MARGIN = 2.0
 _NEIGHBOURS = 5
 
 
@@ -117,6 +120,7 @@ class OODDetector:
         validation_action: Int[np.ndarray, " K"],
         errors: tuple[np.ndarray, ...],
         about: Mapping[str, Any],
+        margin: float = 1.0,
     ) -> "OODDetector":
         """Sets the thresholds.
 
@@ -127,6 +131,7 @@ class OODDetector:
           validation_action: of each.
           errors: of `eval.intervals.tabulate`.
           about: see the class; format, level, counts and accuracy are added here.
+          margin: factor on the threshold of the distance.
         """
         mean, scale = train.feature.mean(0), train.feature.std(0) + 1e-6
         detector = cls(
@@ -144,7 +149,7 @@ class OODDetector:
         distance = detector._nearest(validation.feature)[..., :_NEIGHBOURS].mean(-1)
         detector = dataclasses.replace(
             detector,
-            distance=np.quantile(distance, QUANTILE, axis=0).astype(np.float32),
+            distance=(margin * np.quantile(distance, QUANTILE, axis=0)).astype(np.float32),
             motion=(_MOTION_FACTOR * np.quantile(validation.motion, 1 - QUANTILE, axis=0)).astype(
                 np.float32
             ),

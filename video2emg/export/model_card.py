@@ -150,6 +150,8 @@ def packed_card(run: Run, fingerprint: str, command: str) -> str:
         f"{seen} at {data.frame_rate:g} Hz. {parameters:,} parameters."
     )
     limits = ["The amplitude of EMG depends on electrodes and skin, which no camera sees."]
+    if run.config.eval.get("pose_noise", False):
+        intro += " The poses of the results below have the errors of a pose estimator."
     if provenance["simulated"]:
         intro += " **Trained on simulated people and simulated EMG.**"
         limits.append(

@@ -163,14 +163,14 @@ def _mean(values: Float[np.ndarray, " T"], width: int) -> Float[np.ndarray, " T"
 def _limb_lengths(track: PoseTrack) -> dict[tuple[str, str], Float[np.ndarray, " T"]]:
     """Length of each limb where both ends are seen well, by its end and side."""
     trusted = dict(zip(track.names, (track.confidence >= SEEN).T, strict=True))
-    found = {}
+    limbs = {}
     for upper, lower in lengths.LIMBS:
         for side in SIDES:
             a, b = f"{side}_{upper}", f"{side}_{lower}"
             both = trusted.get(a, np.False_) & trusted.get(b, np.False_)
             length = np.linalg.norm(track.at(b) - track.at(a), axis=1)
-            found[lower, side] = np.where(both, length, np.nan)
-    return found
+            limbs[lower, side] = np.where(both, length, np.nan)
+    return limbs
 
 
 def _variations(track: PoseTrack, width: int) -> dict[tuple[str, str], Float[np.ndarray, " T"]]:
@@ -329,12 +329,12 @@ def preflight(person: Person | None, size: tuple[int, int], rate: float) -> list
     """
     if person is None:
         return ["nobody was found in the first seconds; film one person from head to feet"]
-    said = []
+    warnings = []
     points = np.stack([landmarks.points for landmarks in person.seen])
     names = person.names
     height = float(np.median(np.ptp(points[..., 1], axis=1))) / size[1]
     if height < _SMALL:
-        said.append(
+        warnings.append(
             f"the person fills {height:.0%} of the picture's height: go nearer, or film upright"
         )
     outside = ((points < 0) | (points >= size)).any(2).mean(0)
@@ -342,30 +342,30 @@ def preflight(person: Person | None, size: tuple[int, int], rate: float) -> list
         lost = max(outside[names.index(f"{side}_{part}")] for side in SIDES)
         if lost > _CUT_OFF:
             what = {"wrist": "hands", "ankle": "feet"}[part]
-            said.append(f"the {what} leave the picture: go farther away, or turn the phone")
+            warnings.append(f"the {what} leave the picture: go farther away, or turn the phone")
     if rate < _SLOW_HZ:
-        said.append(f"{rate:.3g} pictures a second are few: film with 25 or more")
+        warnings.append(f"{rate:.3g} pictures a second are few: film with 25 or more")
     if person.brightness < _DARK:
-        said.append("the picture is dark: switch on more light, and film away from the window")
-    said += _view_warnings(person)
-    return said
+        warnings.append("the picture is dark: switch on more light, and film away from the window")
+    warnings += _view_warnings(person)
+    return warnings
 
 
 def _view_warnings(person: Person) -> list[str]:
     """What is wrong with the direction from which the camera looks."""
-    said = []
+    warnings = []
     track = person.track()
     pitch, roll = gravity.estimate_up(track)
     if abs(pitch) > _STEEP:
         way = "down" if pitch > 0 else "up"
-        said.append(
+        warnings.append(
             f"the camera looks {way} by {abs(pitch):.0f}°: hold it at the height of the hips"
         )
     angle = gravity.facing(gravity.upright(track, pitch, roll))
     aside = abs(math.remainder(angle, 180))
     if aside > _SIDE:
-        said.append(
+        warnings.append(
             "the camera stands at the side, so that the far arm and leg are hidden: film obliquely "
             "from the front"
         )
-    return said
+    return warnings

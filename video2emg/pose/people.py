@@ -128,9 +128,9 @@ def find_people(pictures: Iterable[tuple[float, Image.Image]], model: BlazePose)
     """
     people: list[Person] = []
     for time, picture in pictures:
-        found = sorted(model.detect(picture), key=lambda d: -d.region.size)[:_MOST_PEOPLE]
+        detections = sorted(model.detect(picture), key=lambda d: -d.region.size)[:_MOST_PEOPLE]
         taken: list[int] = []
-        for detection in found:
+        for detection in detections:
             landmarks = model.landmarks(picture, detection.region)
             if landmarks.presence < _PRESENT:
                 continue

@@ -183,7 +183,7 @@ def _channels(path: Path, rate: float) -> _Table:
     """Channels `name_x`, `name_y`, `name_z` and, if there are some, `name_visibility`."""
     channels = readers.read(path, rate)
     first = channels[0]
-    found: dict[str, dict[str, np.ndarray]] = {}
+    columns: dict[str, dict[str, np.ndarray]] = {}
     times = None if math.isnan(first.rate) else first.time
     for channel in channels:
         name, _, part = channel.name.replace(" ", "_").rpartition("_")
@@ -194,17 +194,17 @@ def _channels(path: Path, rate: float) -> _Table:
         part = part.lower()
         part = "c" if part in _CONFIDENCE else part
         if part in "xyzc" and part:
-            found.setdefault(name, {})[part] = channel.values
-    names = [name for name, parts in found.items() if {"x", "y", "z"} <= set(parts)]
+            columns.setdefault(name, {})[part] = channel.values
+    names = [name for name, parts in columns.items() if {"x", "y", "z"} <= set(parts)]
     if not names:
         raise UserError(f"{path}: no columns name_x, name_y, name_z")
-    length = min(len(v) for name in names for v in found[name].values())
+    length = min(len(v) for name in names for v in columns[name].values())
     values = np.stack(
-        [np.stack([found[name][axis][:length] for axis in "xyz"], 1) for name in names], 1
+        [np.stack([columns[name][axis][:length] for axis in "xyz"], 1) for name in names], 1
     )
     confidence = None
-    if all("c" in found[name] for name in names):
-        confidence = np.stack([found[name]["c"][:length] for name in names], 1)
+    if all("c" in columns[name] for name in names):
+        confidence = np.stack([columns[name]["c"][:length] for name in names], 1)
     if times is not None and rate > 0 and any(math.isnan(c.rate) for c in channels):
         times = None
     return _Table(tuple(names), values, confidence, None if times is None else times[:length])
@@ -381,15 +381,15 @@ def _angles(path: Path, rate: float) -> PoseTrack:
 
 
 def _points_2d(path: Path, rate: float, largest: bool) -> PoseTrack:
-    found = keypoints.read(path, largest)
+    detected = keypoints.read(path, largest)
     if not rate > 0:
         raise UserError(f"{path}: keypoints have no times; say the rate of the film (Hz)")
-    shape = found.points.shape[:2]
+    shape = detected.points.shape[:2]
     return PoseTrack(
-        names=found.joints,
-        times=found.frame / rate,
+        names=detected.joints,
+        times=detected.frame / rate,
         joints=np.full((*shape, 3), np.nan),
-        confidence=np.nan_to_num(found.points[..., 2]),
-        points_2d=found.points[..., :2],
+        confidence=np.nan_to_num(detected.points[..., 2]),
+        points_2d=detected.points[..., :2],
         source=path.name,
     )

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from video2emg.core import vocabulary
 from video2emg.core.files import write_json, write_text
 from video2emg.inference.mechanics import MechanicsReport, floor_force
+from video2emg.inference.output.tables import storage
 from video2emg.physics.dynamics import GRAVITY
 from video2emg.viz import mechanics as picture
 
@@ -64,18 +65,6 @@ def table(report: MechanicsReport) -> tuple[list[str], Float[np.ndarray, "K X"]]
         report.activation,
     ]
     return header, np.concatenate(columns, 1)
-
-
-def storage(
-    name: str, time: np.ndarray, columns: tuple[str, ...], values: Float[np.ndarray, "K X"]
-) -> str:
-    """A table in OpenSim's storage format (.sto)."""
-    text = io.StringIO()
-    text.write(f"{name}\nversion=1\nnRows={len(time)}\nnColumns={len(columns) + 1}\n")
-    text.write("inDegrees=no\nendheader\n")
-    text.write("\t".join(["time", *columns]) + "\n")
-    np.savetxt(text, np.column_stack([time, values]), "%.6g", delimiter="\t")
-    return text.getvalue()
 
 
 def describe(report: MechanicsReport, source: str) -> dict[str, Any]:

@@ -20,13 +20,16 @@ FORMAT = 1  # of `pose.json`
 _FEET = ("ankle", "heel", "toe")
 
 
-def write(pose: FilmPose, folder: Path) -> None:
-    """Writes `pose.csv`, `pose.trc`, `pose.json` and, of a film, `points.csv`."""
+def write(pose: FilmPose, folder: Path) -> list[Path]:
+    """Writes `pose.csv`, `pose.trc`, `pose.json` and `points.csv` of a film; returns the paths."""
+    names = [CSV, TRC, JSON]
     write_csv(pose.track, folder / CSV)
     write_trc(pose.track, folder / TRC)
     if pose.seen.points_2d is not None:
         write_points(pose.seen, folder / POINTS)
+        names.append(POINTS)
     write_json(folder / JSON, describe(pose))
+    return [folder / name for name in names]
 
 
 def describe(pose: FilmPose) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A prediction as JSON, CSV and Parquet files; docs/predict.md describes keys and columns."""
+"""A prediction as JSON, CSV, Parquet and OpenSim files; docs/predict.md has keys and columns."""
 
 import csv
 import importlib.util
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from jaxtyping import Float
 
-from video2emg.core.files import write_atomically, write_json
+from video2emg.core.files import write_atomically, write_json, write_text
+from video2emg.inference.output import pose_files
 from video2emg.inference.prediction import Prediction
 
 JSON, TABLE = "prediction.json", "emg"
@@ -45,8 +47,25 @@ def write(prediction: Prediction, folder: Path) -> list[Path]:
         path = folder / f"{TABLE}.parquet"
         write_atomically(path, lambda file: parquet.write_table(pyarrow.table(table), file))
         paths.append(path)
+    paths.append(folder / f"{TABLE}.sto")
+    known = np.nan_to_num(prediction.emg)
+    write_text(paths[-1], storage(TABLE, prediction.time, prediction.muscles, known))
+    if prediction.pose is not None:
+        paths += pose_files.write(prediction.pose, folder)
     write_json(folder / JSON, prediction.to_json())
     return [*paths, folder / JSON]
+
+
+def storage(
+    name: str, time: np.ndarray, columns: tuple[str, ...], values: Float[np.ndarray, "K X"]
+) -> str:
+    """A table in OpenSim's storage format (.sto)."""
+    text = io.StringIO()
+    text.write(f"{name}\nversion=1\nnRows={len(time)}\nnColumns={len(columns) + 1}\n")
+    text.write("inDegrees=no\nendheader\n")
+    text.write("\t".join(["time", *columns]) + "\n")
+    np.savetxt(text, np.column_stack([time, values]), "%.6g", delimiter="\t")
+    return text.getvalue()
 
 
 def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:
@@ -64,5 +83,5 @@ def _cells(column: np.ndarray) -> list[str]:
     if column.dtype == bool:
         return ["true" if x else "false" for x in column]
     if column.dtype.kind == "f":
-        return [f"{x:.6g}" for x in column]
+        return ["" if np.isnan(x) else f"{x:.6g}" for x in column]
     return [str(x) for x in column]
