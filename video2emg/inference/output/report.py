@@ -86,7 +86,8 @@ def _data(
         return None if values is None else _encode(values[::stride], quantum)
 
     channels = []
-    for c, name in enumerate(prediction.muscles):
+    for c in _most_active_first(prediction):
+        name = prediction.muscles[c]
         side, muscle = vocabulary.split_channel(name)
         low, high = prediction.low, prediction.high
         channels.append(
@@ -120,6 +121,15 @@ def _data(
         "channels": channels,
         "repetitions": [_repetition(prediction, r, graph) for r in prediction.repetitions],
     }
+
+
+def _most_active_first(prediction: Prediction) -> list[int]:
+    """Channels by the peak of their muscle, on either side."""
+    peaks: dict[str, float] = {}
+    names = [vocabulary.split_channel(name)[1] for name in prediction.muscles]
+    for c, muscle in enumerate(names):
+        peaks[muscle] = max(peaks.get(muscle, 0.0), _peak(prediction.emg[:, c]))
+    return sorted(range(len(names)), key=lambda c: (-peaks[names[c]], names[c]))
 
 
 def _peak(values: np.ndarray) -> float:

@@ -1,0 +1,107 @@
+"""The model in the package, on simulated squats and on films of real people."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import video2emg
+from tests.cli.command import launch
+from tests.data.test_film_pose import cut_out
+from tests.inference.test_pose_input import squats
+from tests.pose.films import model
+from video2emg.core.errors import UserError
+from video2emg.data.film_pose import track_to_pose
+from video2emg.export.packed import CARD, fingerprint, pack
+from video2emg.inference.run import PRETRAINED
+from video2emg.train.checkpoint import load_params
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return video2emg.load()
+
+
+def of(prediction, muscle):
+    """Mean of both sides, [N]."""
+    columns = [prediction.muscles.index(f"{side}_{muscle}") for side in ("left", "right")]
+    return prediction.emg[:, columns].mean(1)
+
+
+def test_the_card_is_of_these_parameters_and_they_are_small(predictor):
+    card = (PRETRAINED / CARD).read_text()
+    stored = load_params(PRETRAINED, predictor.run.params)
+    (digest,) = re.findall(r"`([0-9a-f]{64})`", card)
+    assert fingerprint(stored) == digest
+    assert "simulated people" in card and "launch.py --config configs/v2emg.py:pose" in card
+    assert sum(f.stat().st_size for f in PRETRAINED.rglob("*") if f.is_file()) < 4 * 2**20
+
+
+def test_squats_use_the_legs(predictor):
+    track = squats()
+    prediction = predictor.predict_pose(
+        track_to_pose(track), equipment="barbell_back", load=60.0, height=1.75
+    )
+    assert prediction.action == "barbell_squat" and prediction.in_domain
+    first = prediction.repetitions[0]
+    within = (prediction.time >= first.start) & (prediction.time < first.end)
+    rest = prediction.time < 0.4
+    thigh, arm = of(prediction, "vastus_lateralis"), of(prediction, "biceps_brachii")
+    assert thigh[within].mean() > 3 * arm[within].mean()
+    assert thigh[within].max() > 4 * thigh[rest].mean()
+
+
+def test_a_heavier_bar_needs_more(predictor):
+    pose = track_to_pose(squats(2))
+    light, heavy = (
+        of(
+            predictor.predict_pose(pose, equipment="barbell_back", load=load, height=1.75),
+            "vastus_lateralis",
+        )
+        for load in (10.0, 100.0)
+    )
+    assert heavy.mean() > 1.05 * light.mean()
+
+
+def test_a_run_is_packed_and_predicts_the_same(pose_dir, tmp_path):
+    folder = pack(pose_dir, tmp_path / "packed", "python launch.py")
+    pose = track_to_pose(squats(2))
+    whole, packed = (video2emg.load(w).predict_pose(pose, load=20.0) for w in (pose_dir, folder))
+    np.testing.assert_allclose(packed.emg, whole.emg, atol=2e-3)
+    assert json.loads((folder / "config.json").read_text())["data"]["dir"] == ""
+    with pytest.raises(UserError, match="not empty"):
+        pack(pose_dir, folder)
+
+
+def test_two_commands_and_a_film(tmp_path, capfd):
+    """A man squats without a load; his thighs work when he is low and rises."""
+    model()
+    path = cut_out("squat/squat_side.mp4", tmp_path, 7.0, 19.5)
+    out = tmp_path / "out"
+    flags = ["--height", 1.75, "--equipment", "none", "--pose_rate", 8]
+    assert launch("predict", "--video", path, *flags, "--out", out) == 0
+    written = json.loads((out / "prediction.json").read_text())
+    assert len(written["repetitions"]) == 2 and written["emg"]["simulated_training"]
+    table = np.genfromtxt(out / "emg.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
+    time, thigh = table["time_s"], table["left_vastus_lateralis"]
+    for repetition in written["repetitions"]:
+        start, end = repetition["start_s"], repetition["end_s"]
+        peak = time[(time > start) & (time < end)][thigh[(time > start) & (time < end)].argmax()]
+        turn = start + repetition["movement"]["first_half_s"]
+        assert turn - 0.5 < peak < end
+        assert 80 < repetition["movement"]["range_left_deg"] < 130
+    standing = np.nanmean(thigh[(time > 5.2) & (time < 6.5)])
+    assert np.nanmax(thigh) > 5 * standing
+    assert (out / "report.html").stat().st_size > 100_000
+    assert {"pose.trc", "emg.sto"} <= {file.name for file in out.iterdir()}
+    assert "the far arm and leg are hidden" in capfd.readouterr().err
+
+
+def test_a_walk_has_no_repetition_and_a_reason(tmp_path, capfd):
+    model()
+    path = cut_out("sports2d/demo.mp4", tmp_path, 2.4, 5.6)
+    assert launch("predict", "--video", path, "--equipment", "none", "--out", tmp_path / "o") == 3
+    written = json.loads((tmp_path / "o" / "prediction.json").read_text())
+    assert not written["repetitions"] and written["score"] is None
+    assert any("walks through the picture" in warning for warning in written["warnings"])
