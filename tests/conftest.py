@@ -234,6 +234,17 @@ def run_dir(tiny_dir, common_dir) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pose_dir(tiny_dir, common_dir) -> Path:
+    """Workdir of a run on `gymsim/tiny` whose model reads poses."""
+    from configs import v2emg
+
+    config = small(v2emg.get_config("debug"), tiny_dir, frame_rate=12.5)
+    config.model.encoder.name, config.data.views = "pose", ()
+    config.model.pose_network.rate = 12.5
+    return _run(common_dir / "pose", config)
+
+
+@pytest.fixture(scope="session")
 def causal_dir(tiny_dir, common_dir) -> Path:
     """Workdir of a run that does not look ahead."""
     from configs import v2emg

@@ -1,0 +1,297 @@
+"""Calibration of predicted muscle curves to one person, from a few measured repetitions.
+
+Candidates from simple to rich are fitted to each channel, and compared by cross-validation within
+the measured repetitions: one repetition is left out at a time, of a single one a quarter. A richer
+candidate is used only if it is clearly better there, so that calibration hardly ever hurts.
+
+N samples, C channels, Q curves of the model, E joint angles with their context.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+# From simple to rich.
+CANDIDATES = {
+    "none": "the prediction as it is, where the EMG has the unit of the model",
+    "gain": "times a gain",
+    "offset": "times a gain, plus an offset",
+    "mix": "gain and offset, plus a small mixture of the model's curves of other muscles",
+    "ridge": "ridge regression on joint angles and their context; nothing of the model",
+    "all": "gain and offset, plus a small mixture of curves and of joint angles with context",
+}
+_LINEAR = {"mix": ("curves",), "ridge": ("angles",), "all": ("curves", "angles")}
+
+# Penalties of ridge regression, per sample and of standardised inputs.
+PENALTIES = tuple(10.0**power for power in np.arange(-3.0, 2.1, 0.5))
+MARGIN = 0.03  # share by which a richer candidate must have less squared error
+_RATE = 12.5  # Hz; samples used for fitting per second, at most
+_QUARTERS = 4  # blocks of a single repetition
+_MOST_FOLDS = 10
+_LEAST_SAMPLES = 10  # of a channel
+_LEAST_SCALE = 0.1  # of an input, as a share of the median input's standard deviation
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One repetition of one person.
+
+    Attributes:
+      time: [N] s.
+      own: [N, C] the model's curve of each channel.
+      curves: [N, Q] its curves of all muscles.
+      angles: [N, E] joint angles and their context, degrees, finite; E is 0 without a pose.
+      target: [N, C] measured envelope.
+      mask: [N, C] true where it was measured.
+    """
+
+    time: Float[np.ndarray, " N"]
+    own: Float[np.ndarray, "N C"]
+    curves: Float[np.ndarray, "N Q"]
+    angles: Float[np.ndarray, "N E"]
+    target: Float[np.ndarray, "N C"]
+    mask: Bool[np.ndarray, "N C"]
+
+
+def with_context(
+    values: Float[np.ndarray, "N A"],
+    time: Float[np.ndarray, " N"],
+    offsets: Sequence[float],
+    rows: slice | np.ndarray = slice(None),
+) -> Float[np.ndarray, "M E"]:
+    """Values at some samples and at other times around them, side by side.
+
+    Args:
+      values: over the whole clip; unknown values (NaN) are interpolated, and 0 if all are unknown.
+      time: s, increasing.
+      offsets: s; beyond the clip the value at its end holds.
+      rows: the samples that are wanted.
+    """
+    place, columns = np.arange(len(time)), []
+    for column in values.T:
+        known = np.isfinite(column)
+        columns.append(
+            np.interp(place, place[known], column[known]) if known.any() else np.zeros(len(time))
+        )
+    filled = np.stack(columns, 1) if columns else np.zeros((len(time), 0))
+    parts = [
+        np.stack([np.interp(time[rows] + offset, time, column) for column in filled.T], 1)
+        for offset in offsets
+        if filled.size
+    ]
+    return np.concatenate(parts, 1) if parts else np.zeros((len(time[rows]), 0))
+
+
+class PersonCalibration:
+    """Fits the candidates to a person, and keeps the best of each channel.
+
+    Attributes:
+      candidates: names in `CANDIDATES`, from simple to rich.
+      chosen: the name of each channel's candidate.
+      residuals: per channel, errors |measured - predicted| of repetitions that were left out.
+    """
+
+    def __init__(self, candidates: Iterable[str] = CANDIDATES, margin: float = MARGIN) -> None:
+        """Sets what is tried."""
+        self.candidates, self._margin = tuple(candidates), margin
+
+    def fit(self, parts: Sequence[Part]) -> "PersonCalibration":
+        """Learns from repetitions of one person; returns itself."""
+        data = _Samples.of(parts)
+        self.candidates = tuple(name for name in self.candidates if data.can(name))
+        shape = (len(self.candidates), *data.target.shape)
+        left_out = np.full(shape, np.nan)
+        fits = {name: _Fit(name, data) for name in self.candidates}
+        for fold in data.folds():
+            for i, name in enumerate(self.candidates):
+                left_out[i, fold] = fits[name].left_out(data, fold)
+        error = (left_out - data.target) ** 2
+        error = np.where(data.mask & np.isfinite(error), error, 0.0).sum(1)
+        best = self._choose(error)
+        self.chosen = [self.candidates[i] for i in best]
+        self._fits = [fits[name] for name in self.chosen]
+        channels = np.arange(len(best))
+        off = np.abs(left_out[best, :, channels].T - data.target)
+        self.residuals = [off[data.mask[:, c] & np.isfinite(off[:, c]), c] for c in channels]
+        return self
+
+    def _choose(self, error: Float[np.ndarray, "K C"]) -> np.ndarray:
+        """[C] the candidate of each channel, by the squared errors of what was left out."""
+        # What is best for all muscles of the person steadies the choice of each.
+        error = np.maximum(error, 1e-12)
+        share = error / error.min(0)
+        score = np.sqrt(share * np.exp(np.log(share).mean(1, keepdims=True)))
+        best = np.zeros(error.shape[1], int)
+        for i in range(1, len(error)):
+            better = score[i] < (1 - self._margin) * score[best, np.arange(len(best))]
+            best = np.where(better, i, best)
+        return best
+
+    def predict(self, part: Part) -> Float[np.ndarray, "N C"]:
+        """The calibrated prediction of a repetition; activity cannot be negative."""
+        out = np.empty(part.own.shape)
+        for c, fit in enumerate(self._fits):
+            out[:, c] = fit.apply(part, c)
+        return np.maximum(out, 0.0).astype(np.float32)
+
+    def band(self, level: float = 0.8) -> Float[np.ndarray, " C"]:
+        """Half of the width of a band that covers a share `level` of the samples, per channel.
+
+        The quantile of the errors of what was left out (split conformal prediction with
+        cross-validation: Barber et al. 2021, "Predictive inference with the jackknife+"). It is
+        for repetitions like the measured ones; samples of one repetition are not independent, so
+        few repetitions give a rough band.
+        """
+        return np.array([_quantile(one, level) for one in self.residuals])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Samples:
+    """Samples of all repetitions, one after the other; `Part`'s fields and the repetition."""
+
+    own: np.ndarray
+    curves: np.ndarray
+    angles: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray
+    number: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> "_Samples":
+        columns: dict[str, list[np.ndarray]] = {f.name: [] for f in dataclasses.fields(cls)}
+        for number, part in enumerate(parts):
+            span = np.ptp(part.time) + 1e-9
+            step = max(math.floor(len(part.time) / (span * _RATE)), 1)
+            for name, values in columns.items():
+                if name == "number":
+                    values.append(np.full(len(part.time[::step]), number))
+                else:
+                    values.append(getattr(part, name)[::step])
+        return cls(**{name: np.concatenate(values) for name, values in columns.items()})
+
+    def can(self, candidate: str) -> bool:
+        """Whether there is what a candidate needs."""
+        return all(getattr(self, kind).shape[1] for kind in _LINEAR.get(candidate, ()))
+
+    def folds(self) -> list[np.ndarray]:
+        """Rows that are left out at a time."""
+        count = int(self.number.max()) + 1
+        if count > 1:
+            groups = np.array_split(np.arange(count), min(count, _MOST_FOLDS))
+            return [np.flatnonzero(np.isin(self.number, group)) for group in groups]
+        return np.array_split(np.arange(len(self.number)), _QUARTERS)
+
+
+class _Fit:
+    """One candidate, fitted to all samples; penalties chosen by what is left out."""
+
+    def __init__(self, name: str, data: _Samples) -> None:
+        self.name = name
+        self._inputs = _LINEAR.get(name, ())
+        self._penalty = np.zeros(data.target.shape[1], int)
+        if self._inputs:
+            error = np.zeros((len(PENALTIES), data.target.shape[1]))
+            self._left_out: dict[int, np.ndarray] = {}
+            for fold in data.folds():
+                kept = np.setdiff1d(np.arange(len(data.number)), fold)
+                base, ridge = self._solve(data, kept)
+                known = data.mask[fold]
+                predicted = self._base(data.own[fold], base)
+                if ridge is not None:
+                    predicted = predicted + ridge.every(self._matrix(data, fold))
+                error += (np.where(known, predicted - data.target[fold], 0.0) ** 2).sum(1)
+                self._left_out[int(fold[0])] = predicted
+            # The largest penalty among those that are as good.
+            good = error <= error.min(0) * 1.01 + 1e-12
+            self._penalty = len(PENALTIES) - 1 - good[::-1].argmax(0)
+        self._solution = self._solve(data, np.arange(len(data.number)))
+
+    def left_out(self, data: _Samples, fold: np.ndarray) -> np.ndarray:
+        """[n, C] what the candidate predicts for samples that it has not seen."""
+        channels = np.arange(data.target.shape[1])
+        if self._inputs:
+            return self._left_out[int(fold[0])][self._penalty, :, channels].T
+        kept = np.setdiff1d(np.arange(len(data.number)), fold)
+        base, _ = self._solve(data, kept)
+        return self._base(data.own[fold], base)
+
+    def apply(self, part: Part, channel: int) -> np.ndarray:
+        """[N] the prediction of one channel."""
+        (gain, offset), ridge = self._solution
+        base = part.own[:, channel] * gain[channel] + offset[channel]
+        if ridge is None:
+            return base
+        return base + ridge.one(self._matrix(part), channel, int(self._penalty[channel]))
+
+    def _solve(
+        self, data: _Samples, rows: np.ndarray
+    ) -> tuple[tuple[np.ndarray, np.ndarray], "_Ridge | None"]:
+        """Gain and offset [C] each, and the regression on the other inputs, from some samples."""
+        own, target, mask = data.own[rows], data.target[rows], data.mask[rows]
+        base = _gain_and_offset(own, target, mask, self.name)
+        rest = np.where(mask, target - self._base(own, base), 0.0)
+        ridge = _Ridge(self._matrix(data, rows), rest) if self._inputs else None
+        return base, ridge
+
+    @staticmethod
+    def _base(own: np.ndarray, base: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        return own * base[0] + base[1]
+
+    def _matrix(self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        return np.concatenate([getattr(data, kind)[rows] for kind in self._inputs], 1)
+
+
+class _Ridge:
+    """Ridge regression of [n, C] on [n, D] standardised inputs, for all `PENALTIES` at once."""
+
+    def __init__(self, inputs: np.ndarray, target: np.ndarray) -> None:
+        self._centre, scale = inputs.mean(0), inputs.std(0)
+        moving = scale[scale > 0]
+        least = _LEAST_SCALE * np.median(moving) if len(moving) else 1.0
+        self._scale = np.maximum(scale, least)
+        self._mean = target.mean(0)
+        x = self._standardised(inputs)
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        shrink = s / (s**2 + np.array(PENALTIES)[:, None] * len(x))
+        self._weights = np.einsum("ij,pi,ic->pjc", vt, shrink, u.T @ (target - self._mean))
+
+    def every(self, inputs: np.ndarray) -> np.ndarray:
+        """[P, n, C] what each penalty predicts."""
+        return np.einsum("nj,pjc->pnc", self._standardised(inputs), self._weights) + self._mean
+
+    def one(self, inputs: np.ndarray, channel: int, penalty: int) -> np.ndarray:
+        """[n] of one channel, by the penalty of this number."""
+        x = self._standardised(inputs)
+        return x @ self._weights[penalty, :, channel] + self._mean[channel]
+
+    def _standardised(self, inputs: np.ndarray) -> np.ndarray:
+        return (inputs - self._centre) / self._scale
+
+
+def _gain_and_offset(
+    own: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and offset [C] of a candidate by least squares; a gain is not negative."""
+    channels = target.shape[1]
+    if name == "none":
+        return np.ones(channels), np.zeros(channels)
+    count = np.maximum(mask.sum(0), 1)
+    x, y = (np.where(mask, values, 0.0) for values in (own, target))
+    mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
+    if name == "ridge":
+        return np.zeros(channels), mean_y
+    if name == "gain":
+        gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-12)
+        return gain, np.zeros(channels)
+    dx, dy = (
+        np.where(mask, values - mean, 0.0) for values, mean in ((own, mean_x), (target, mean_y))
+    )
+    gain = np.maximum((dx * dy).sum(0) / np.maximum((dx * dx).sum(0), 1e-12), 0.0)
+    return gain, mean_y - gain * mean_x
+
+
+def _quantile(errors: np.ndarray, level: float) -> float:
+    return float(np.quantile(errors, level)) if len(errors) >= _LEAST_SAMPLES else math.nan
