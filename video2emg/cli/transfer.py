@@ -23,7 +23,7 @@ class Options:
       data_dir: where built datasets live.
       manual_dir: the source's own files, for datasets made of some.
       out: folder for the results; else transfer/DATASET in the workdir of the run.
-      k: numbers of revealed repetitions of each exercise of each person.
+      k: numbers of revealed repetitions of each exercise of each person; 0 1 2 5 10 by default.
       split: all clips, or those of the test split.
       action: exercises, separated by commas; all if empty.
       seed: of the draw of the revealed repetitions, and of the bootstrap.
@@ -37,7 +37,7 @@ class Options:
     data_dir: str = "data"
     manual_dir: str = ""
     out: str = ""
-    k: Integers = (0, 1, 2, 5, 10)
+    k: Integers = ()
     split: Literal["all", "test"] = "all"
     action: Words = ()
     seed: int = 0
@@ -56,5 +56,6 @@ def run(options: Options) -> int:
 
     given = {field.name for field in dataclasses.fields(transfer.Settings)}
     values = {name: v for name, v in dataclasses.asdict(options).items() if name in given}
+    values["k"] = options.k or transfer.Settings.k
     transfer.run(transfer.Settings(**values))
     return 0

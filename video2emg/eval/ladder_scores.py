@@ -168,9 +168,9 @@ class _Row:
             total[rows[0]], count[rows[0]] = np.nansum(found), np.isfinite(found).sum()
         return self._by_person(total, count)
 
-    def _by_person(self, *values: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _by_person(self, total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         people, owner = np.unique(self._table.subject, return_inverse=True)
-        return tuple(np.bincount(owner, value, len(people)) for value in values)
+        return np.bincount(owner, total, len(people)), np.bincount(owner, count, len(people))
 
 
 def course_r(series: ClipSeries, prediction: Float[np.ndarray, "N C"]) -> Float[np.ndarray, " C"]:

@@ -31,7 +31,8 @@ def ladder(results: Mapping[str, Any], path: Path) -> Figure:
     """
     facts, rungs = results["provenance"], results["test"]["rungs"]
     rows = ordered(results["test"])
-    ks, names = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 1))
+    ks = list(dict.fromkeys(k for k, _, _ in rows))
+    names = list(dict.fromkeys(name for _, name, _ in rows))
     shown = [
         (metric, words)
         for metric, words in _PANELS
