@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.eval.people import parts
-from video2emg.eval.person_calibration import PersonCalibration, with_context
+from video2emg.eval.person_calibration import CANDIDATES, PersonCalibration, with_context
 
 GAINS = np.array([[1.7, 0], [0, 0.4], [0, 0], [0, 0]])
 MIXED = np.array([[1.0, 0.1], [0.1, 0.9], [0.9, 0], [0, 0.8]])
@@ -15,22 +15,29 @@ def error(fit: PersonCalibration, test) -> float:
     return float((off**2).sum() / ((target - target.mean(0)) ** 2).sum())
 
 
+def weight(fit: PersonCalibration, name: str) -> float:
+    """The mean weight of a candidate."""
+    return float(fit.weights[fit.candidates.index(name)].mean())
+
+
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_gains_are_found(k):
     fit = PersonCalibration().fit(parts(GAINS, k))
-    assert "none" not in fit.chosen and "ridge" not in fit.chosen
+    assert weight(fit, "none") == 0 and weight(fit, "ridge") < 0.1
     assert error(fit, parts(GAINS, 10, seed=1)) < 0.01
 
 
 def test_what_needs_no_change_gets_none():
     same = np.eye(4)[:, :2]
-    assert set(PersonCalibration().fit(parts(same, 3)).chosen) == {"none"}
+    fit = PersonCalibration().fit(parts(same, 3))
+    assert weight(fit, "none") > 1 / len(CANDIDATES)
+    assert error(fit, parts(same, 5, seed=1)) < 0.006
 
 
 def test_another_shape_is_learned_by_mixing_curves():
     train, test = parts(MIXED, 5), parts(MIXED, 10, seed=1)
     fit = PersonCalibration().fit(train)
-    assert set(fit.chosen) <= {"mix", "all"}
+    assert weight(fit, "mix") + weight(fit, "all") > 0.9
     gain = PersonCalibration(["offset"]).fit(train)
     assert error(fit, test) < 0.02 < 0.2 < error(gain, test)
 
@@ -48,7 +55,7 @@ def test_it_is_no_worse_than_ridge_or_gains_alone(mix, k):
     assert best < 1.03 * min(others)
 
 
-@pytest.mark.parametrize("k, low, high", [(1, 0.6, 0.95), (2, 0.7, 0.9), (10, 0.75, 0.85)])
+@pytest.mark.parametrize("k, low, high", [(1, 0.6, 0.97), (2, 0.7, 0.9), (10, 0.75, 0.85)])
 def test_bands_cover_repetitions_like_the_measured_ones(k, low, high):
     shares = []
     for seed in range(5):

@@ -115,7 +115,8 @@ class Rung:
       rows: name → [R] predictions [N, C], in the same unit.
       reference: [R] the mean of the k repetitions; none for k = 0.
       bands: [R] half-widths [C] of the bands of the calibrated model; none for k = 0.
-      chosen: how many channels each candidate of the calibration was chosen for.
+      weights: of the candidates of the calibration, a mean over channels for each exercise of each
+        person; none for k = 0.
       has_unit: whether MVCs give the predictions of k = 0 a size.
     """
 
@@ -126,7 +127,7 @@ class Rung:
     rows: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
     reference: list[np.ndarray] = dataclasses.field(default_factory=list)
     bands: list[np.ndarray] = dataclasses.field(default_factory=list)
-    chosen: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    weights: list[dict[str, float]] = dataclasses.field(default_factory=list)
     has_unit: bool = True
 
     def add(self, name: str, predictions: Sequence[np.ndarray]) -> None:
@@ -361,7 +362,7 @@ def _calibrate(
     own = {piece: data.cut(piece, "own") for piece in (*known, *asked)}
     names = [name for name in CANDIDATES if name != "none" or mvc is not None]
     fit = calibrated(MODEL, names, own)
-    rung.chosen.update(fit.chosen)
+    rung.weights.append(dict(zip(fit.candidates, fit.weights.mean(1), strict=True)))
     rung.bands += [fit.band(LEVEL) * back] * len(asked)
     calibrated(GAIN, ["offset"], own)
     baseline(CURVE, Template().fit(revealed))

@@ -16,6 +16,7 @@ from video2emg.eval import metrics, scores
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
 from video2emg.eval.ladder import LEVEL, MODEL, ROWS, Rung
 from video2emg.eval.metrics import Moments
+from video2emg.eval.person_calibration import CANDIDATES
 from video2emg.eval.scores import Table
 from video2emg.eval.series import ClipSeries
 
@@ -61,7 +62,7 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
     Returns:
       `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`, and the same
       without intervals in `by_muscle` and `by_subject`; `model_minus[name]`: paired differences;
-      `chosen`; with k > 0 `coverage` of the bands of the calibrated model.
+      mean `weights` of the calibration; with k > 0 `coverage` of the bands of the calibrated model.
     """
     scored, described = {}, {}
     for name in rung.rows:
@@ -79,7 +80,11 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
         "model_minus": {
             name: scored[MODEL].minus(other) for name, other in scored.items() if name != MODEL
         },
-        "chosen": dict(rung.chosen),
+        "weights": {
+            name: float(np.mean([weights.get(name, 0.0) for weights in rung.weights]))
+            for name in CANDIDATES
+            if rung.weights
+        },
     }
     if rung.bands:
         results["coverage"] = coverage(rung.series, rung.rows[MODEL], rung.bands, samples, seed)
@@ -267,8 +272,8 @@ def _about_rung(k: str, rung: Results) -> list[str]:
         share = with_interval(found["coverage"], found["coverage_ci95"], "{:.2f}")
         width = cell(found["width"], "{:.2f}")
         words += f"; {100 * found['level']:.0f} % bands cover {share}, width {width}"
-        chosen = ", ".join(f"{name} {count}" for name, count in sorted(rung["chosen"].items()))
-        words += f"; calibration: {chosen}"
+        weights = ", ".join(f"{name} {rung['weights'][name]:.2f}" for name in CANDIDATES)
+        words += f"; weights of the calibration: {weights}"
     metric = "r" if k == "0" else "skill"
     gaps = [
         f"  model minus {name}: {metric} "

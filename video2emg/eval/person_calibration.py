@@ -1,8 +1,9 @@
 """Calibration of predicted muscle curves to one person, from a few measured repetitions.
 
 Candidates from simple to rich are fitted to each channel, and compared by cross-validation within
-the measured repetitions: one repetition is left out at a time, of a single one a quarter. A richer
-candidate is used only if it is clearly better there, so that calibration hardly ever hurts.
+the measured repetitions: one repetition is left out at a time, of a single one a quarter. The
+calibrated prediction is their weighted mean. A weight falls with the squared error of what was left
+out, and a richer candidate must have less of it, so that calibration hardly ever hurts.
 
 N samples, C channels, Q curves of the model, E joint angles with their context.
 """
@@ -27,10 +28,17 @@ _LINEAR = {"mix": ("curves",), "ridge": ("angles",), "all": ("curves", "angles")
 
 # Penalties of ridge regression, per sample and of standardised inputs.
 PENALTIES = tuple(10.0**power for power in np.arange(-3.0, 2.1, 0.5))
-MARGIN = 0.03  # share by which a richer candidate must have less squared error
+# What is added to the squared error of a richer candidate, as a share, over the square of the
+# number of repetitions: the quarters of one repetition are more alike than two repetitions.
+_HANDICAP = {"none": 0.0, "gain": 0.03, "offset": 0.08, "mix": 0.3, "ridge": 0.8, "all": 0.6}
+_SHARPNESS = 0.3  # share of more squared error at which the weight of a candidate falls to 1 / e
+_LEAST_WEIGHT = 0.01  # smaller weights are none
+_RAISED = 0.25  # of the share outside a band, added inside it for a single repetition
+_HIGHEST = 3.0  # times the largest measured value; no prediction is higher
 _RATE = 12.5  # Hz; samples used for fitting per second, at most
 _QUARTERS = 4  # blocks of a single repetition
 _MOST_FOLDS = 10
+_FARTHEST = 3.0  # standard deviations; inputs beyond count as there
 _LEAST_SAMPLES = 10  # of a channel
 _LEAST_SCALE = 0.1  # of an input, as a share of the median input's standard deviation
 
@@ -86,66 +94,66 @@ def with_context(
 
 
 class PersonCalibration:
-    """Fits the candidates to a person, and keeps the best of each channel.
+    """Fits the candidates to a person, and weighs them for each channel.
 
     Attributes:
-      candidates: names in `CANDIDATES`, from simple to rich.
-      chosen: the name of each channel's candidate.
-      residuals: per channel, errors |measured - predicted| of repetitions that were left out.
+      candidates: K names in `CANDIDATES`, from simple to rich.
+      weights: [K, C] of each candidate, with a sum of 1.
+      residuals: per channel, errors |measured - predicted| of what was left out.
     """
 
-    def __init__(self, candidates: Iterable[str] = CANDIDATES, margin: float = MARGIN) -> None:
+    def __init__(self, candidates: Iterable[str] = CANDIDATES) -> None:
         """Sets what is tried."""
-        self.candidates, self._margin = tuple(candidates), margin
+        self.candidates = tuple(candidates)
 
     def fit(self, parts: Sequence[Part]) -> "PersonCalibration":
         """Learns from repetitions of one person; returns itself."""
         data = _Samples.of(parts)
         self.candidates = tuple(name for name in self.candidates if data.can(name))
-        shape = (len(self.candidates), *data.target.shape)
-        left_out = np.full(shape, np.nan)
-        fits = {name: _Fit(name, data) for name in self.candidates}
+        self._fits = [_Fit(name, data) for name in self.candidates]
+        left_out = np.full((len(self._fits), *data.target.shape), np.nan)
         for fold in data.folds():
-            for i, name in enumerate(self.candidates):
-                left_out[i, fold] = fits[name].left_out(data, fold)
-        error = (left_out - data.target) ** 2
-        error = np.where(data.mask & np.isfinite(error), error, 0.0).sum(1)
-        best = self._choose(error)
-        self.chosen = [self.candidates[i] for i in best]
-        self._fits = [fits[name] for name in self.chosen]
-        channels = np.arange(len(best))
-        off = np.abs(left_out[best, :, channels].T - data.target)
-        self.residuals = [off[data.mask[:, c] & np.isfinite(off[:, c]), c] for c in channels]
+            left_out[:, fold] = [fit.left_out(data, fold) for fit in self._fits]
+        self._count = len(parts)
+        self._highest = _HIGHEST * np.where(data.mask, data.target, 0.0).max(0)
+        squared = np.where(data.mask, left_out - data.target, 0.0) ** 2
+        self.weights = self._weigh(squared.sum(1))
+        off = np.abs(np.einsum("knc,kc->nc", left_out, self.weights) - data.target)
+        self.residuals = [off[data.mask[:, c], c] for c in range(off.shape[1])]
         return self
 
-    def _choose(self, error: Float[np.ndarray, "K C"]) -> np.ndarray:
-        """[C] the candidate of each channel, by the squared errors of what was left out."""
-        # What is best for all muscles of the person steadies the choice of each.
-        error = np.maximum(error, 1e-12)
+    def _weigh(self, error: Float[np.ndarray, "K C"]) -> Float[np.ndarray, "K C"]:
+        """Weights by the squared errors of what was left out."""
+        error = np.maximum(error, np.finfo(np.float32).tiny)
         share = error / error.min(0)
-        score = np.sqrt(share * np.exp(np.log(share).mean(1, keepdims=True)))
-        best = np.zeros(error.shape[1], int)
-        for i in range(1, len(error)):
-            better = score[i] < (1 - self._margin) * score[best, np.arange(len(best))]
-            best = np.where(better, i, best)
-        return best
+        # What is good for all muscles of the person steadies the weights of each.
+        share = np.sqrt(share * np.exp(np.log(share).mean(1, keepdims=True)))
+        handicap = np.array([_HANDICAP[name] for name in self.candidates]) / self._count**2
+        share = share * (1 + handicap[:, None])
+        weights = np.exp(-(share / share.min(0) - 1) / _SHARPNESS)
+        weights = weights / weights.sum(0)
+        weights = np.where(weights < _LEAST_WEIGHT, 0.0, weights)
+        return weights / weights.sum(0)
 
     def predict(self, part: Part) -> Float[np.ndarray, "N C"]:
         """The calibrated prediction of a repetition; activity cannot be negative."""
-        out = np.empty(part.own.shape)
-        for c, fit in enumerate(self._fits):
-            out[:, c] = fit.apply(part, c)
-        return np.maximum(out, 0.0).astype(np.float32)
+        out = np.zeros(part.own.shape)
+        for fit, weights in zip(self._fits, self.weights, strict=True):
+            for c in np.flatnonzero(weights):
+                out[:, c] += weights[c] * fit.apply(part, int(c))
+        return np.clip(out, 0.0, self._highest).astype(np.float32)
 
     def band(self, level: float = 0.8) -> Float[np.ndarray, " C"]:
         """Half of the width of a band that covers a share `level` of the samples, per channel.
 
         The quantile of the errors of what was left out (split conformal prediction with
         cross-validation: Barber et al. 2021, "Predictive inference with the jackknife+"). It is
-        for repetitions like the measured ones; samples of one repetition are not independent, so
-        few repetitions give a rough band.
+        for repetitions like the measured ones. Samples of one repetition are not independent, so
+        few repetitions give a rough band, and one says nothing of how repetitions differ: its share
+        is raised.
         """
-        return np.array([_quantile(one, level) for one in self.residuals])
+        share = level + (1 - level) * _RAISED / self._count**2
+        return np.array([_quantile(one, share) for one in self.residuals])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,7 +276,7 @@ class _Ridge:
         return x @ self._weights[penalty, :, channel] + self._mean[channel]
 
     def _standardised(self, inputs: np.ndarray) -> np.ndarray:
-        return (inputs - self._centre) / self._scale
+        return np.clip((inputs - self._centre) / self._scale, -_FARTHEST, _FARTHEST)
 
 
 def _gain_and_offset(
