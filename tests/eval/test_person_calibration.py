@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,20 @@ def test_another_shape_is_learned_by_mixing_curves():
     assert weight(fit, "mix") + weight(fit, "all") > 0.9
     gain = PersonCalibration(["offset"]).fit(train)
     assert error(fit, test) < 0.02 < 0.2 < error(gain, test)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_joint_angle_stands_in_for_a_model_that_knows_nothing(k):
+    def spoiled(seed):
+        rng = np.random.default_rng(seed)
+        for part in parts(GAINS, k, seed):
+            noise = rng.uniform(0, 1, part.curves.shape)
+            target = np.maximum(0.5 - 0.01 * part.angles[:, [2, 3]], 0).astype(np.float32)
+            yield dataclasses.replace(part, own=noise[:, :2], curves=noise, target=target)
+
+    fit = PersonCalibration().fit(list(spoiled(0)))
+    assert weight(fit, "angle") > 0.5
+    assert error(fit, list(spoiled(1))) < 0.1
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 10])
@@ -85,7 +101,7 @@ def test_without_a_pose_nothing_of_it_is_tried():
         type(part)(part.time, part.own, part.curves, part.angles[:, :0], part.target, part.mask)
         for part in parts(GAINS, 2)
     ]
-    assert not {"ridge", "all"} & set(PersonCalibration().fit(blind).candidates)
+    assert not {"angle", "ridge", "all"} & set(PersonCalibration().fit(blind).candidates)
 
 
 def test_context_is_the_values_at_other_times():

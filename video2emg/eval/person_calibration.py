@@ -20,17 +20,27 @@ CANDIDATES = {
     "none": "the prediction as it is, where the EMG has the unit of the model",
     "gain": "times a gain",
     "offset": "times a gain, plus an offset",
+    "angle": "an affine function of one joint angle, now or somewhat earlier or later",
     "mix": "gain and offset, plus a small mixture of the model's curves of other muscles",
     "ridge": "ridge regression on joint angles and their context; nothing of the model",
     "all": "gain and offset, plus a small mixture of curves and of joint angles with context",
 }
+# Inputs of ridge regression on what a base leaves.
 _LINEAR = {"mix": ("curves",), "ridge": ("angles",), "all": ("curves", "angles")}
 
 # Penalties of ridge regression, per sample and of standardised inputs.
 PENALTIES = tuple(10.0**power for power in np.arange(-3.0, 2.1, 0.5))
 # What is added to the squared error of a richer candidate, as a share, over the square of the
 # number of repetitions: the quarters of one repetition are more alike than two repetitions.
-_HANDICAP = {"none": 0.0, "gain": 0.03, "offset": 0.08, "mix": 0.3, "ridge": 0.8, "all": 0.6}
+_HANDICAP = {
+    "none": 0.0,
+    "gain": 0.03,
+    "offset": 0.08,
+    "angle": 0.3,
+    "mix": 0.3,
+    "ridge": 0.8,
+    "all": 0.6,
+}
 _SHARPNESS = 0.3  # share of more squared error at which the weight of a candidate falls to 1 / e
 _LEAST_WEIGHT = 0.01  # smaller weights are none
 _RAISED = 0.25  # of the share outside a band, added inside it for a single repetition
@@ -113,7 +123,7 @@ class PersonCalibration:
         self._fits = [_Fit(name, data) for name in self.candidates]
         left_out = np.full((len(self._fits), *data.target.shape), np.nan)
         for fold in data.folds():
-            left_out[:, fold] = [fit.left_out(data, fold) for fit in self._fits]
+            left_out[:, fold] = [fit.left_out(fold) for fit in self._fits]
         self._count = len(parts)
         self._highest = _HIGHEST * np.where(data.mask, data.target, 0.0).max(0)
         squared = np.where(data.mask, left_out - data.target, 0.0) ** 2
@@ -139,8 +149,8 @@ class PersonCalibration:
         """The calibrated prediction of a repetition; activity cannot be negative."""
         out = np.zeros(part.own.shape)
         for fit, weights in zip(self._fits, self.weights, strict=True):
-            for c in np.flatnonzero(weights):
-                out[:, c] += weights[c] * fit.apply(part, int(c))
+            if weights.any():
+                out += weights * fit.apply(part)
         return np.clip(out, 0.0, self._highest).astype(np.float32)
 
     def band(self, level: float = 0.8) -> Float[np.ndarray, " C"]:
@@ -182,7 +192,8 @@ class _Samples:
 
     def can(self, candidate: str) -> bool:
         """Whether there is what a candidate needs."""
-        return all(getattr(self, kind).shape[1] for kind in _LINEAR.get(candidate, ()))
+        needs = ("angles",) if candidate == "angle" else _LINEAR.get(candidate, ())
+        return all(getattr(self, kind).shape[1] for kind in needs)
 
     def folds(self) -> list[np.ndarray]:
         """Rows that are left out at a time."""
@@ -197,59 +208,92 @@ class _Fit:
     """One candidate, fitted to all samples; penalties chosen by what is left out."""
 
     def __init__(self, name: str, data: _Samples) -> None:
-        self.name = name
-        self._inputs = _LINEAR.get(name, ())
-        self._penalty = np.zeros(data.target.shape[1], int)
-        if self._inputs:
-            error = np.zeros((len(PENALTIES), data.target.shape[1]))
-            self._left_out: dict[int, np.ndarray] = {}
-            for fold in data.folds():
-                kept = np.setdiff1d(np.arange(len(data.number)), fold)
-                base, ridge = self._solve(data, kept)
-                known = data.mask[fold]
-                predicted = self._base(data.own[fold], base)
-                if ridge is not None:
-                    predicted = predicted + ridge.every(self._matrix(data, fold))
-                error += (np.where(known, predicted - data.target[fold], 0.0) ** 2).sum(1)
-                self._left_out[int(fold[0])] = predicted
-            # The largest penalty among those that are as good.
-            good = error <= error.min(0) * 1.01 + 1e-12
-            self._penalty = len(PENALTIES) - 1 - good[::-1].argmax(0)
+        self._name, self._inputs = name, _LINEAR.get(name, ())
+        penalties = PENALTIES if self._inputs else (0.0,)
+        error = np.zeros((len(penalties), data.target.shape[1]))
+        self._left_out: dict[int, np.ndarray] = {}
+        for fold in data.folds():
+            base, ridge = self._solve(data, np.setdiff1d(np.arange(len(data.number)), fold))
+            predicted = base.predict(data, fold)[None]
+            if ridge is not None:
+                predicted = predicted + ridge.every(self._matrix(data, fold))
+            off = np.where(data.mask[fold], predicted - data.target[fold], 0.0)
+            error += (off**2).sum(1)
+            self._left_out[int(fold[0])] = predicted
+        # The largest penalty among those that are as good.
+        good = error <= error.min(0) * 1.01 + 1e-12
+        self._penalty = len(penalties) - 1 - good[::-1].argmax(0)
         self._solution = self._solve(data, np.arange(len(data.number)))
 
-    def left_out(self, data: _Samples, fold: np.ndarray) -> np.ndarray:
-        """[n, C] what the candidate predicts for samples that it has not seen."""
-        channels = np.arange(data.target.shape[1])
-        if self._inputs:
-            return self._left_out[int(fold[0])][self._penalty, :, channels].T
-        kept = np.setdiff1d(np.arange(len(data.number)), fold)
-        base, _ = self._solve(data, kept)
-        return self._base(data.own[fold], base)
+    def left_out(self, fold: np.ndarray) -> np.ndarray:
+        """[n, C] what the candidate predicts for a fold that it has not seen."""
+        predicted = self._left_out[int(fold[0])]
+        return predicted[self._penalty, :, np.arange(len(self._penalty))].T
 
-    def apply(self, part: Part, channel: int) -> np.ndarray:
-        """[N] the prediction of one channel."""
-        (gain, offset), ridge = self._solution
-        base = part.own[:, channel] * gain[channel] + offset[channel]
+    def apply(self, part: Part) -> np.ndarray:
+        """[N, C] the prediction."""
+        base, ridge = self._solution
+        predicted = base.predict(part)
         if ridge is None:
-            return base
-        return base + ridge.one(self._matrix(part), channel, int(self._penalty[channel]))
+            return predicted
+        return predicted + ridge.chosen(self._matrix(part), self._penalty)
 
-    def _solve(
-        self, data: _Samples, rows: np.ndarray
-    ) -> tuple[tuple[np.ndarray, np.ndarray], "_Ridge | None"]:
-        """Gain and offset [C] each, and the regression on the other inputs, from some samples."""
-        own, target, mask = data.own[rows], data.target[rows], data.mask[rows]
-        base = _gain_and_offset(own, target, mask, self.name)
-        rest = np.where(mask, target - self._base(own, base), 0.0)
-        ridge = _Ridge(self._matrix(data, rows), rest) if self._inputs else None
-        return base, ridge
-
-    @staticmethod
-    def _base(own: np.ndarray, base: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        return own * base[0] + base[1]
+    def _solve(self, data: _Samples, rows: np.ndarray) -> "tuple[_Base, _Ridge | None]":
+        """What is fitted to some samples: a base, and the regression of the rest."""
+        base = _Base(self._name, data, rows)
+        if not self._inputs:
+            return base, None
+        rest = np.where(data.mask[rows], data.target[rows] - base.predict(data, rows), 0.0)
+        return base, _Ridge(self._matrix(data, rows), rest)
 
     def _matrix(self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         return np.concatenate([getattr(data, kind)[rows] for kind in self._inputs], 1)
+
+
+class _Base:
+    """Each channel as gain times a curve, plus an offset, by least squares.
+
+    The curve is the model's, or for the candidate `angle` the joint angle that fits best.
+    """
+
+    def __init__(self, name: str, data: _Samples, rows: np.ndarray) -> None:
+        target, mask = data.target[rows], data.mask[rows]
+        y, channels = np.where(mask, target, 0.0), np.arange(target.shape[1])
+        count = np.maximum(mask.sum(0), 1)
+        self._columns = None
+        if name == "angle":
+            self._columns = _best_columns(data.angles[rows], y, mask.astype(float))
+        x = np.where(mask, self._curve(data, rows), 0.0)
+        mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
+        self._gain, self._offset = np.ones(len(channels)), np.zeros(len(channels))
+        if name == "gain":
+            self._gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-12)
+        elif name == "ridge":
+            self._gain, self._offset = np.zeros(len(channels)), mean_y
+        elif name != "none":
+            dx, dy = np.where(mask, x - mean_x, 0.0), np.where(mask, y - mean_y, 0.0)
+            self._gain = (dx * dy).sum(0) / np.maximum((dx * dx).sum(0), 1e-12)
+            if name != "angle":  # more activity than predicted, never the opposite of it
+                self._gain = np.maximum(self._gain, 0.0)
+            self._offset = mean_y - self._gain * mean_x
+
+    def predict(self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """[n, C]."""
+        return self._curve(data, rows) * self._gain + self._offset
+
+    def _curve(self, data: _Samples | Part, rows: np.ndarray | slice) -> np.ndarray:
+        return data.own[rows] if self._columns is None else data.angles[rows][:, self._columns]
+
+
+def _best_columns(x: np.ndarray, y: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """[C] the column of x [n, E] that explains most of each y [n, C], where it is known."""
+    x = x - x.mean(0)
+    n, x1, x2, y1 = known.sum(0), x.T @ known, (x**2).T @ known, y.sum(0)
+    n = np.maximum(n, 1)
+    covariance, variance = x.T @ y - x1 * y1 / n, x2 - x1**2 / n
+    # An angle that moves by less than 1° says nothing.
+    moves = variance > n
+    return np.where(moves, covariance**2 / np.where(moves, variance, 1.0), -1.0).argmax(0)
 
 
 class _Ridge:
@@ -270,35 +314,13 @@ class _Ridge:
         """[P, n, C] what each penalty predicts."""
         return np.einsum("nj,pjc->pnc", self._standardised(inputs), self._weights) + self._mean
 
-    def one(self, inputs: np.ndarray, channel: int, penalty: int) -> np.ndarray:
-        """[n] of one channel, by the penalty of this number."""
-        x = self._standardised(inputs)
-        return x @ self._weights[penalty, :, channel] + self._mean[channel]
+    def chosen(self, inputs: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+        """[n, C] by the penalty [C] of each channel, by number."""
+        weights = self._weights[penalty, :, np.arange(len(penalty))].T
+        return self._standardised(inputs) @ weights + self._mean
 
     def _standardised(self, inputs: np.ndarray) -> np.ndarray:
         return np.clip((inputs - self._centre) / self._scale, -_FARTHEST, _FARTHEST)
-
-
-def _gain_and_offset(
-    own: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and offset [C] of a candidate by least squares; a gain is not negative."""
-    channels = target.shape[1]
-    if name == "none":
-        return np.ones(channels), np.zeros(channels)
-    count = np.maximum(mask.sum(0), 1)
-    x, y = (np.where(mask, values, 0.0) for values in (own, target))
-    mean_x, mean_y = x.sum(0) / count, y.sum(0) / count
-    if name == "ridge":
-        return np.zeros(channels), mean_y
-    if name == "gain":
-        gain = (x * y).sum(0) / np.maximum((x * x).sum(0), 1e-12)
-        return gain, np.zeros(channels)
-    dx, dy = (
-        np.where(mask, values - mean, 0.0) for values, mean in ((own, mean_x), (target, mean_y))
-    )
-    gain = np.maximum((dx * dy).sum(0) / np.maximum((dx * dx).sum(0), 1e-12), 0.0)
-    return gain, mean_y - gain * mean_x
 
 
 def _quantile(errors: np.ndarray, level: float) -> float:
