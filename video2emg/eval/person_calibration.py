@@ -30,17 +30,18 @@ _LINEAR = {"mix": ("curves",), "ridge": ("angles",), "all": ("curves", "angles")
 
 # Penalties of ridge regression, per sample and of standardised inputs.
 PENALTIES = tuple(10.0**power for power in np.arange(-3.0, 2.1, 0.5))
-# What is added to the squared error of a richer candidate, as a share, over the square of the
-# number of repetitions: the quarters of one repetition are more alike than two repetitions.
+# What is added to the squared error of a candidate, as a share, over the square of the number of
+# repetitions: the quarters of one repetition are more alike than two repetitions.
 _HANDICAP = {
     "none": 0.0,
-    "gain": 0.03,
-    "offset": 0.08,
+    "gain": 0.2,
+    "offset": 0.4,
     "angle": 0.3,
-    "mix": 0.3,
+    "mix": 2.0,
     "ridge": 0.8,
-    "all": 0.6,
+    "all": 4.0,
 }
+_STEADY = 5.0  # repetitions from which on a channel's own errors count as much as those of all
 _SHARPNESS = 0.3  # share of more squared error at which the weight of a candidate falls to 1 / e
 _LEAST_WEIGHT = 0.01  # smaller weights are none
 _RAISED = 0.25  # of the share outside a band, added inside it for a single repetition
@@ -137,7 +138,8 @@ class PersonCalibration:
         error = np.maximum(error, np.finfo(np.float32).tiny)
         share = error / error.min(0)
         # What is good for all muscles of the person steadies the weights of each.
-        share = np.sqrt(share * np.exp(np.log(share).mean(1, keepdims=True)))
+        own = self._count / (self._count + _STEADY)
+        share = share**own * np.exp(np.log(share).mean(1, keepdims=True)) ** (1 - own)
         handicap = np.array([_HANDICAP[name] for name in self.candidates]) / self._count**2
         share = share * (1 + handicap[:, None])
         weights = np.exp(-(share / share.min(0) - 1) / _SHARPNESS)
