@@ -8,8 +8,11 @@ import pytest
 
 from tests.conftest import fast_jobs, make_clip
 from tests.data.mia_tree import grow
+from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.jobs import transfer
+from video2emg.run import setup
+from video2emg.run.workdir import read_config
 
 
 def test_the_same_command_runs_on_windows_of_three_seconds(pose_dir, tmp_path, capsys):
@@ -44,6 +47,30 @@ def test_the_same_command_runs_on_windows_of_three_seconds(pose_dir, tmp_path, c
     assert found["provenance"]["trained_on"] == "gymsim/tiny"
     assert not found["provenance"]["simulated"]
     assert (tmp_path / "out" / "table.png").exists()
+
+
+def test_a_model_that_sees_films_is_shown_its_views(run_dir, tiny_dir, tmp_path, capsys):
+    settings = transfer.Settings(
+        run=str(run_dir),
+        dataset="gymsim/tiny",
+        data_dir=str(tiny_dir),
+        out=str(tmp_path / "out"),
+        k=(0, 1),
+        action=("barbell_squat",),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        found = transfer.run(settings)
+    assert "only --split test is honest" in capsys.readouterr().err
+    for k, rung in found["test"]["rungs"].items():
+        rows = rung["rows"]
+        assert rows["physics"]["r"] > 0.6 > rows["model"]["r"]  # trained for two steps
+        assert (rows["model"]["rmse"] is not None) and (rows["model"]["skill"] is None) == (
+            k == "0"
+        )
+    assert found["provenance"]["sees"] == "video" and found["provenance"]["simulated"]
+    window = setup.trained_window(read_config(run_dir), run_dir)
+    assert window.joints == vocabulary.FLEX_21 and window.dofs == vocabulary.DOFS
 
 
 def test_it_says_at_once_what_is_wrong(pose_dir, tiny_dir, tmp_path):

@@ -86,6 +86,8 @@ def run(settings: Settings) -> dict[str, Any]:
     name = settings.dataset.replace("/", "_")
     out = folder(settings.out or workdir / "transfer" / name, "--out")
     dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
+    if settings.split == "all" and settings.dataset == config.data.name:
+        log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
     known = _known_channels(workdir)
     source, facts = _clips(settings, dataset, known, bool(config.data.views))
     folder_config = dataclasses.asdict(settings) | {"job": "transfer", "out": str(out)}
