@@ -67,7 +67,8 @@ def within(name: str, package: str) -> bool:
 
 def test_every_folder_has_its_place():
     folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"}
-    assert folders == set(FOLDERS)
+    assert folders == {*FOLDERS, "pretrained"}
+    assert not list((PACKAGE / "pretrained").rglob("*.py"))  # a packed run, no code
     assert [p.name for p in PACKAGE.glob("*.py")] == ["__init__.py"]
 
 

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from tests.conftest import make_clip
 from video2emg.core.errors import UserError
-from video2emg.data.select import select
+from video2emg.data.select import Joined, select, with_channels
 
 SPLITS = {
     "train": [make_clip(i, subject=f"t{i % 4}", action=("squat", "curl")[i % 2]) for i in range(8)],
@@ -47,3 +48,18 @@ def test_fewer_subjects_are_a_subset_of_more():
 def test_impossible_selections_are_refused(arguments, message):
     with pytest.raises(UserError, match=message):
         select(SPLITS, **arguments)
+
+
+def test_sources_are_joined_one_after_the_other():
+    both = Joined([SPLITS["validation"], SPLITS["test"]])
+    assert ids(both) == ids(SPLITS["validation"]) + ids(SPLITS["test"])
+    with pytest.raises(IndexError):
+        both[len(both)]
+
+
+def test_some_channels_keep_their_emg():
+    clip = SPLITS["train"][0]
+    right = with_channels(clip, [1])
+    assert right.muscles == clip.muscles[1:]
+    np.testing.assert_array_equal(right.emg[:, 0], clip.emg[:, 1])
+    assert right.emg_max.shape == (1,) and right.drive.shape == (len(clip.pose_time), 1)

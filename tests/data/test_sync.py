@@ -79,3 +79,34 @@ def test_a_missing_sample_is_named():
         sync.estimate_offset(broken, time, effort(time), time)
     with pytest.raises(UserError, match="EMG envelope is not finite at sample 5"):
         sync.estimate_offset(effort(time), time, broken, time)
+
+
+def bursts(time, seed):
+    """A repetition of each of two muscles."""
+    rng = np.random.default_rng(seed)
+    centres = np.array([1.0, 1.7]) + rng.uniform(-0.3, 0.3)
+    return np.exp(-0.5 * ((time[:, None] - centres) / 0.25) ** 2)
+
+
+@pytest.mark.parametrize("shift", [-0.8, 0.0, 0.4])
+def test_short_recordings_tell_together_what_one_does_not(shift):
+    video, own = np.arange(0, 3, 1 / 25), np.arange(0, 3, 1 / 50)
+    rng = np.random.default_rng(0)
+    recordings = []
+    for seed in range(6):
+        emg = bursts(own + shift, seed) * [0.2, 30.0]
+        noise = rng.normal(size=emg.shape) * [0.04, 6.0]
+        recordings.append((bursts(video, seed), video, emg + noise, own))
+    offset = sync.pooled_offset(recordings)
+    assert offset.seconds == pytest.approx(shift, abs=0.06)
+    assert offset.high - offset.low < 0.3 and not offset.rivals
+    with pytest.raises(UserError, match="no recording of more than 4 s"):
+        sync.pooled_offset(recordings, largest=4.0)
+
+
+def test_a_periodic_movement_has_rivals():
+    time = np.arange(0, 6, 0.02)
+    wave = np.sin(2 * np.pi * time / 0.8)[:, None]
+    offset = sync.pooled_offset([(wave, time, wave, time)], largest=1.0)
+    assert any(abs(abs(shift - offset.seconds) - 0.8) < 0.06 for shift in offset.rivals)
+    assert not sync.estimate_offset(effort(time), time, effort(time), time).rivals

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import make_clip
 from tests.data.windows import POSE_WINDOW, examples
+from video2emg.core.batch import muscle_queries
 from video2emg.core.clip import Repetition, validate
 from video2emg.eval import evaluate
 from video2emg.models.outputs import Outputs
@@ -119,3 +120,18 @@ def test_shift_r_is_the_agreement_of_windows_moved_by_half():
     assert shift_r(mixed) == pytest.approx(np.mean(both), abs=1e-5)
     assert 0 < shift_r(mixed) < 0.999
     assert np.isnan(shift_r(mixed, CLIPS[2:]))
+
+
+def test_other_channels_than_those_of_the_clip_can_be_asked_for():
+    asked = ("left_soleus", "right_soleus", "left_gastrocnemius")
+
+    def name(params, batch):
+        assert batch["emg"].shape[2] == batch["emg_mask"].shape[2] == 3
+        values = batch["muscle"] + 100 * batch["side"]
+        return Outputs(emg=jnp.repeat(values[:, None], 50, 1).astype(jnp.float32))
+
+    mesh = mesh_lib.make_mesh()
+    found = evaluate.predict(name, None, examples(CLIPS, WINDOW), 8, mesh, channels=asked)
+    muscle, side = muscle_queries(asked)
+    for values in found:
+        np.testing.assert_allclose(values, np.tile(muscle + 100 * side, (len(values), 1)))

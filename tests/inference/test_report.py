@@ -266,8 +266,15 @@ def test_the_samples_survive_their_encoding(prediction, tmp_path):
     path = tmp_path / "report.html"
     report.write(dataclasses.replace(prediction, videos={}), path, graph=GRAPH)
     data = json.loads(re.search(r'id="data">(.*?)</script>', path.read_text())[1])
-    emg = np.frombuffer(base64.b64decode(data["channels"][2]["emg"]), "<u2") * data["quantum"]
-    np.testing.assert_allclose(emg, prediction.emg[:, 2], atol=data["quantum"])
+    channel = data["channels"][2]
+    emg = np.frombuffer(base64.b64decode(channel["emg"]), "<u2") * data["quantum"]
+    column = prediction.muscles.index(f"{channel['side']}_{channel['muscle']}")
+    np.testing.assert_allclose(emg, prediction.emg[:, column], atol=data["quantum"])
+    peaks = {c["muscle"]: 0.0 for c in data["channels"]}  # the most active muscle comes first
+    for c, name in enumerate(prediction.muscles):
+        muscle = name.split("_", 1)[1]
+        peaks[muscle] = max(peaks[muscle], float(np.quantile(prediction.emg[:, c], 0.998)))
+    assert list(peaks.values()) == sorted(peaks.values(), reverse=True)
     for shown, repetition in zip(data["repetitions"], prediction.repetitions, strict=True):
         penalties = sum(finding["penalty"] for finding in shown["findings"])
         assert 100 - penalties + shown["remainder"] == pytest.approx(repetition.score)

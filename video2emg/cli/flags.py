@@ -31,10 +31,22 @@ def _comma_separated(kind: type, metavar: str) -> tyro.constructors.PrimitiveCon
     )
 
 
+def _integers() -> tyro.constructors.PrimitiveConstructorSpec:
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="N N …",
+        instance_from_str=lambda texts: tuple(map(int, texts)),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda values: [str(value) for value in values],
+    )
+
+
 # Strings, `--flag a,b`.
 Words = Annotated[tuple, _comma_separated(str, "A,B,…")]
 # Numbers, `--flag 2.5,10`.
 Numbers = Annotated[tuple, _comma_separated(float, "X,Y,…")]
+# Whole numbers, `--flag 1 2`. Tyro would check a default that is not empty by a type checker.
+Integers = Annotated[tuple, _integers()]
 # Strings, `--flag a --flag b`.
 Repeated = tyro.conf.UseAppendAction[tuple]
 # `--config.key=value`, which `main.parse` fills in.

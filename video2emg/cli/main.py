@@ -30,6 +30,7 @@ COMMANDS = {
     "pose": "the 3-D pose of the person who exercises in a film",
     "mechanics": "joint torques, floor forces and muscles of a pose, without a trained model",
     "fetch-pose": "download the weights of the pose estimator, once",
+    "transfer": "what a trained model is worth on other people, with 0, 1, 2, … repetitions",
     "check-data": "say what is wrong with a dataset before anybody trains on it",
     "prepare-data": "build a dataset without training",
     "export-data": "write a dataset in the folder layout of FLEX or Muscles in Action",

@@ -48,6 +48,12 @@ MUSCLES = (
 )
 ROOM_MUSCLES = 64
 
+# The single muscles of a group whose activity stands for that of the group.
+MEMBERS = {
+    "quadriceps": ("rectus_femoris", "vastus_lateralis", "vastus_medialis"),
+    "hamstrings": ("biceps_femoris", "semitendinosus"),
+}
+
 # Channels of a source that numbers its electrodes but does not name the muscles.
 UNNAMED = ("first_muscle", "second_muscle")
 

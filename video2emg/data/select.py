@@ -29,6 +29,33 @@ class Subset:
         return self._source[self._indices[index]]
 
 
+class Joined:
+    """The clips of several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[Clips]) -> None:
+        """Joins them."""
+        self._clips = [(source, i) for source in sources for i in range(len(source))]
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __getitem__(self, index: int, /) -> Clip:
+        source, place = self._clips[index]
+        return source[place]
+
+
+def with_channels(clip: Clip, kept: Sequence[int]) -> Clip:
+    """The clip with some of its EMG channels, by their places."""
+    kept = list(kept)
+    return dataclasses.replace(
+        clip,
+        muscles=tuple(clip.muscles[c] for c in kept),
+        emg=clip.emg[:, kept],
+        emg_max=clip.emg_max[kept],
+        drive=clip.drive[:, kept] if clip.drive.size else clip.drive,
+    )
+
+
 class Montage:
     """The clips of a source with some of their EMG channels."""
 
@@ -60,14 +87,7 @@ class Montage:
                 f"config.data.montage={self._montage!r}: clip {clip.clip_id!r} has no electrode on "
                 f"{', '.join(missing) or 'named prime muscles'}; it has {', '.join(clip.muscles)}"
             )
-        kept = [c for c, name in enumerate(of_channel) if name in muscles]
-        return dataclasses.replace(
-            clip,
-            muscles=tuple(clip.muscles[c] for c in kept),
-            emg=clip.emg[:, kept],
-            emg_max=clip.emg_max[kept],
-            drive=clip.drive[:, kept] if clip.drive.size else clip.drive,
-        )
+        return with_channels(clip, [c for c, name in enumerate(of_channel) if name in muscles])
 
 
 def select(

@@ -1,9 +1,11 @@
 """One clock for video and EMG: offset and drift, and an estimate of the offset to check it with."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy import signal
 
 from video2emg.core.errors import UserError
 
@@ -11,6 +13,9 @@ _RATE = 50.0  # Hz, at which the two signals are compared
 _BLOCK = 1.0  # s, length of the bootstrap's blocks
 _FARTHEST = 30.0  # s: shifts beyond those asked for are looked at up to here, to warn of them
 _CLEARLY = 0.25  # by which a correlation beyond the search must be larger
+_NEARLY = 0.1  # by which the correlation at a rival shift may be smaller
+_APART = 0.25  # s, between the best shift and a rival one
+_RECORDINGS = 4  # from so many on, the bootstrap draws recordings instead of blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +47,14 @@ class Offset:
       seconds: to add to the EMG's times.
       low, high: 95 % bootstrap interval, s.
       correlation: of the two signals after the shift.
+      rivals: other shifts, s, that fit nearly as well; a periodic movement has some.
     """
 
     seconds: float
     low: float
     high: float
     correlation: float
+    rivals: tuple[float, ...] = ()
 
 
 def motion_energy(
@@ -104,13 +111,66 @@ def estimate_offset(
     if blocks < 2 or (sums[0] > 0).sum(1).max() < 2:
         raise UserError(f"too short to compare: the signals overlap for less than {2 * _BLOCK:g} s")
     least = 0.5 * sums[0].sum(1).max()
-    lag, correlation = _peak(sums.sum(2)[:, None], lags, least)
-    _refuse_better_beyond(x, e, grid, envelope_time, largest, least, float(correlation[0]))
+    offset = _offset(sums, lags, samples, seed)
+    _refuse_better_beyond(x, e, grid, envelope_time, largest, least, offset.correlation)
+    return offset
+
+
+# [T, C] of the movement, [T] s, [N, C] of the EMG, [N] s: column c belongs to column c.
+Recording = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def pooled_offset(
+    recordings: Sequence[Recording], largest: float = 1.5, samples: int = 500, seed: int = 0
+) -> Offset:
+    """One shift of the EMG for several short recordings of several muscles.
+
+    As `estimate_offset`, but with the correlation over all recordings and columns together. Every
+    column of every recording counts the same, whatever its level and size. The bootstrap draws
+    whole recordings, and blocks if there are few.
+
+    Args:
+      recordings: what the movement says of each muscle, e.g. a prediction, and its EMG.
+      largest: shifts within ± this many seconds are tried.
+      samples: number of bootstrap samples.
+      seed: of the bootstrap.
+
+    Raises:
+      UserError: no column varies in both, or the recordings are too short for such a shift.
+    """
+    lags = np.arange(-largest, largest + 0.5 / _RATE, 1 / _RATE)
+    parts = []
+    for motion, motion_time, envelope, envelope_time in recordings:
+        grid = np.arange(motion_time[0], motion_time[-1], 1 / _RATE)
+        total = 0.0
+        for x, e in zip(motion.T, envelope.T, strict=True):
+            if np.isfinite(x).all() and np.isfinite(e).all() and x.std() > 0 and e.std() > 0:
+                x = _standardise(np.interp(grid, motion_time, x), "movement")
+                e = _standardise(e, "EMG envelope")
+                total = total + _block_sums(x, e, grid, envelope_time, lags, 0.5 * _BLOCK)
+        if np.ndim(total) and len(grid) > largest * _RATE:
+            parts.append(total)
+    if not parts:
+        raise UserError(f"no recording of more than {largest:g} s with a movement and EMG")
+    if len(parts) >= _RECORDINGS:
+        parts = [part.sum(2, keepdims=True) for part in parts]
+    return _offset(np.concatenate(parts, 2), lags, samples, seed)
+
+
+def _offset(sums: np.ndarray, lags: np.ndarray, samples: int, seed: int) -> Offset:
+    """The best shift by the sums [6, L, blocks] of `_block_sums`; blocks are drawn again."""
+    least = 0.5 * sums[0].sum(1).max()
+    r = _correlations(sums.sum(2)[:, None], least)
+    lag, correlation = _peak(r, lags)
+    blocks = sums.shape[2]
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), samples)
-    resampled, _ = _peak(np.einsum("slb,wb->swl", sums, weights), lags, least)
+    resampled, _ = _peak(_correlations(np.einsum("slb,wb->swl", sums, weights), least), lags)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    return Offset(float(lag[0]), float(low), float(high), float(correlation[0]))
+    tops = signal.find_peaks(r[0])[0]
+    near = (r[0, tops] > correlation[0] - _NEARLY) & (np.abs(lags[tops] - lag[0]) > _APART)
+    rivals = tuple(round(float(shift), 2) for shift in lags[tops[near]])
+    return Offset(float(lag[0]), float(low), float(high), float(correlation[0]), rivals)
 
 
 def _refuse_better_beyond(
@@ -128,7 +188,8 @@ def _refuse_better_beyond(
         return
     lags = np.concatenate([-far[::-1], far])
     sums = _block_sums(x, e, grid, envelope_time, lags)
-    lag, correlation = (float(a[0]) for a in _peak(sums.sum(2)[:, None], lags, least))
+    r = _correlations(sums.sum(2)[:, None], least)
+    lag, correlation = (float(a[0]) for a in _peak(r, lags))
     if correlation > within + _CLEARLY:
         raise UserError(
             f"cannot synchronise: nothing fits within ±{largest:g} s (r = {within:.2f}), but the "
@@ -138,13 +199,18 @@ def _refuse_better_beyond(
 
 
 def _block_sums(
-    x: np.ndarray, e: np.ndarray, grid: np.ndarray, envelope_time: np.ndarray, lags: np.ndarray
+    x: np.ndarray,
+    e: np.ndarray,
+    grid: np.ndarray,
+    envelope_time: np.ndarray,
+    lags: np.ndarray,
+    block: float = _BLOCK,
 ) -> np.ndarray:
-    """[6, L, blocks] sums of `_peak`, of each block of the motion and the envelope at each lag."""
-    size = round(_BLOCK * _RATE)
+    """[6, L, blocks] sums of `_correlations`, of each block of the motion, at each lag."""
+    size = round(block * _RATE)
     blocks = len(grid) // size
     # [L, G]: the envelope on the video's clock after each shift; NaN beyond its ends.
-    shifted = np.stack([np.interp(grid - lag, envelope_time, e, np.nan, np.nan) for lag in lags])
+    shifted = np.interp(grid - lags[:, None], envelope_time, e, np.nan, np.nan)
     y = shifted[:, : blocks * size].reshape(len(lags), blocks, size)
     overlap = np.isfinite(y)
     y = np.where(overlap, y, 0.0)
@@ -163,23 +229,24 @@ def _standardise(values: np.ndarray, name: str) -> np.ndarray:
     return (values - values.mean()) / deviation
 
 
-def _peak(sums: np.ndarray, lags: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lag [W] and value [W] of the largest correlation.
+def _correlations(sums: np.ndarray, least: float) -> np.ndarray:
+    """[W, L] correlations, -1 where fewer than `least` samples count.
 
     Args:
       sums: [6, W, L] number of samples, sums of y, z, y², z² and yz, for each of W resamplings and
         each lag.
-      lags: [L] s.
-      least: samples below which a correlation does not count.
-
-    Returns:
-      Lags at the top of the parabola through the largest value and its neighbours, and the values.
+      least: samples.
     """
     n, sy, sz, syy, szz, syz = sums
     enough = n >= least
     n = np.maximum(n, 1)
     power = (syy - sy * sy / n) * (szz - sz * sz / n)
-    r = np.where(enough & (power > 0), (syz - sy * sz / n) / np.sqrt(np.maximum(power, 1e-12)), -1)
+    covariance = (syz - sy * sz / n) / np.sqrt(np.maximum(power, 1e-12))
+    return np.where(enough & (power > 0), covariance, -1)
+
+
+def _peak(r: np.ndarray, lags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lags [W] at the top of the parabola through the largest r [W, L] and its neighbours; r."""
     best = np.clip(r.argmax(1), 1, len(lags) - 2)
     rows = np.arange(len(r))
     a, b, c = r[rows, best - 1], r[rows, best], r[rows, best + 1]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core.batch import muscle_queries
 from video2emg.core.clip import Clip
 from video2emg.core.joint_angles import joint_angles
 from video2emg.core.overlap_add import OverlapAdd
@@ -139,6 +140,7 @@ def predict(
     batch: int,
     mesh: jax.sharding.Mesh,
     clips: Sequence[int] | None = None,
+    channels: Sequence[str] = (),
 ) -> list[Float[np.ndarray, "N C"]]:
     """Predicts every clip of a split, or some.
 
@@ -149,11 +151,12 @@ def predict(
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
       clips: indices of the clips; all by default.
+      channels: names of the C channels that are asked for; by default those of each clip.
 
     Returns:
       On every process, one [N, C] array per clip, on the time grid of `series_of`.
     """
-    return predict_with_mae(predict_fn, params, examples, batch, mesh, clips)[0]
+    return predict_with_mae(predict_fn, params, examples, batch, mesh, clips, channels)[0]
 
 
 def predict_with_mae(
@@ -163,17 +166,18 @@ def predict_with_mae(
     batch: int,
     mesh: jax.sharding.Mesh,
     clips: Sequence[int] | None = None,
+    channels: Sequence[str] = (),
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
     """As `predict`, with the predicted mean absolute error, [N, C] per clip, or None."""
     clips = range(len(examples)) if clips is None else clips
     windows = [(int(i), start) for i in clips for start in examples.window_starts(int(i))]
-    curves = _curves(predict_fn, params, examples, windows, batch, mesh)
+    curves = _curves(predict_fn, params, examples, windows, batch, mesh, channels)
     emg, mae = [], []
     for index in map(int, clips):
-        channels = len(examples.clip(index).muscles)
+        count = len(channels or examples.clip(index).muscles)
         values = curves[index].finish()
-        emg.append(values[:, :channels])
-        mae.append(values[:, channels:])
+        emg.append(values[:, :count])
+        mae.append(values[:, count:])
     has_mae = bool(mae) and mae[0].size > 0
     return emg, mae if has_mae else None
 
@@ -185,6 +189,7 @@ def _curves(
     windows: Sequence[tuple[int, float]],
     batch: int,
     mesh: jax.sharding.Mesh,
+    channels: Sequence[str] = (),
 ) -> dict[int, OverlapAdd]:
     """Predictions in windows (clip, start), averaged per clip on the time grid of `series_of`.
 
@@ -196,6 +201,8 @@ def _curves(
     curves = {i: OverlapAdd(len(grid), rate) for i, grid in time.items()}
     rows = mesh_lib.local_rows(mesh, batch)
     for host in window_batches(examples, windows, batch, rows.tolist()):
+        if channels:
+            host |= _asked(channels, host["emg"].shape)
         outputs = predict_fn(params, mesh_lib.put_batch(mesh, host))
         parts = [outputs.emg]
         if outputs.predicted_mae is not None:
@@ -205,9 +212,17 @@ def _curves(
         for row in np.flatnonzero(host["_mask"]):
             index = int(host["_index"][row])
             start = float(host["_start"][row]) - float(time[index][0])
-            own = values[row][..., : len(examples.clip(index).muscles)]
+            own = values[row][..., : len(channels or examples.clip(index).muscles)]
             curves[index].add(start, own.reshape(len(own), -1))
     return curves
+
+
+def _asked(channels: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Fields of a batch that ask for these channels; `shape` is [B, N, M] of its EMG."""
+    b, n, _ = shape
+    muscle, side = (np.tile(one, (b, 1)) for one in muscle_queries(channels))
+    blank = np.zeros((b, n, len(channels)), np.float32)
+    return {"muscle": muscle, "side": side, "emg": blank, "emg_mask": blank > 0}
 
 
 def shift_r(

@@ -49,8 +49,33 @@ def with_mechanics(
     ]
 
 
+def predict_mechanics(
+    examples: Examples, channels: Sequence[str], batch: int, mesh: jax.sharding.Mesh
+) -> list[np.ndarray] | None:
+    """What mechanics predict of any channels, as the baseline `physics`.
+
+    Args:
+      examples: clips with a pose.
+      channels: names of the Q channels.
+      batch: windows at a time; a multiple of the number of devices.
+      mesh: the devices.
+
+    Returns:
+      [N, Q] for each clip, NaN where mechanics know nothing; None if the joints make no body.
+    """
+    if missing_joints(examples.window.joints):
+        return None
+    kind = _KINDS[baselines.Physics.name]
+    return _predict(examples.with_pose_only(LEAST_RATE), *kind, batch, mesh, channels)
+
+
 def _predict(
-    examples: Examples, anatomy: str, told: tuple[str, ...], batch: int, mesh: jax.sharding.Mesh
+    examples: Examples,
+    anatomy: str,
+    told: tuple[str, ...],
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    channels: Sequence[str] = (),
 ) -> list[np.ndarray]:
     window = examples.window
     model = MechanicsOnly(
@@ -71,4 +96,4 @@ def _predict(
         return model.apply({}, batch)
 
     step = jax.jit(forward, out_shardings=mesh_lib.replicated(mesh))
-    return predict(step, {}, examples, batch, mesh)
+    return predict(step, {}, examples, batch, mesh, channels=channels)

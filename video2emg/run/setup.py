@@ -23,7 +23,9 @@ from video2emg.data.labels import Labels
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.data.repetitions import Repetitions
 from video2emg.data.select import select
-from video2emg.data.store import Dataset
+from video2emg.data.store import Dataset, open_dataset
+from video2emg.eval import out_of_domain
+from video2emg.eval.out_of_domain import OODDetector
 from video2emg.models import finetune
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -106,6 +108,29 @@ def window_from_config(config: Config) -> Window:
         statics=statics,
         stride=config.data.stride,
     )
+
+
+def trained_window(config: Config, workdir: Path) -> Window:
+    """The window of a finished run, with the joints and torques that its model was trained on.
+
+    They are in the file of the out-of-domain detector, which runs on video write; those of GymSim
+    are known. Else the training dataset is opened.
+
+    Raises:
+      UserError: the dataset is needed and is not where the run's config says.
+    """
+    window = window_from_config(config)
+    if (workdir / out_of_domain.FILE).exists():
+        about = OODDetector.load(workdir).about
+        joints, dofs = tuple(about["joints"]), tuple(about["dofs"])
+    elif config.data.name.startswith("gymsim/"):
+        joints, dofs = vocabulary.FLEX_21, vocabulary.DOFS
+    else:
+        data = config.data
+        dataset = open_dataset(data.name, data.dir, data.manual_dir, build_missing=False)
+        first = dataset.splits["train"][0]
+        joints, dofs = first.joints, first.dofs
+    return dataclasses.replace(window, joints=joints, dofs=window.dofs or dofs)
 
 
 def build_model(config: Config, window: Window):

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from tests.eval.test_ladder import recordings
+from video2emg.eval import ladder_scores
+from video2emg.eval.ladder import Ladder
+
+LADDER = Ladder(recordings(late=True, count=12), 5)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {k: ladder_scores.evaluate(LADDER.rung(k), samples=50) for k in (0, 5)}
+
+
+def test_the_scores_of_a_late_person(found):
+    for k in (0, 5):
+        model = found[k]["rows"]["model"]
+        assert model["by_subject"]["a"]["r"] > 0.99
+        if not k:  # at k = 5 the calibration may use the angles
+            assert model["by_subject"]["b"]["r"] < 0.5
+        assert model["by_subject"]["b"]["r_lag"] > 0.99 or k
+        assert model["by_subject"]["a"]["loudness"] > 0.9
+    assert found[5]["rows"]["model"]["skill"] > 0.4
+    assert set(found[0]["rows"]["model"]["by_muscle"]) == {"vastus_lateralis", "biceps_femoris"}
+
+
+def test_sizes_that_nothing_is_known_of_are_not_scored(found):
+    zero = found[0]["rows"]["model"]
+    assert all(np.isnan(zero[name]) for name in ("skill", "rmse", "symmetry_error"))
+    assert np.isfinite(zero["r"]) and len(zero["r_ci95"]) == 2
+    assert "coverage" not in found[0]
+    measured = ladder_scores.evaluate(Ladder(recordings(mvc=1.0), 2).rung(0), samples=10)
+    assert measured["rows"]["model"]["rmse"] > 0
+    assert np.isnan(measured["rows"]["model"]["skill"])
+    assert np.isnan(measured["rows"]["ridge of other people"]["rmse"])
+
+
+def test_differences_are_paired(found):
+    gap = found[5]["model_minus"]["ridge"]
+    rows = found[5]["rows"]
+    assert gap["skill"] == pytest.approx(rows["model"]["skill"] - rows["ridge"]["skill"])
+    assert gap["skill_ci95"][0] <= gap["skill"] <= gap["skill_ci95"][1]
+
+
+def test_coverage_counts_samples(found):
+    rung = LADDER.rung(5)
+    wide = [np.full(3, 1e3) for _ in rung.series]
+    one = ladder_scores.coverage(rung.series, rung.rows["model"], wide, 20, 0)
+    assert one["coverage"] == 1.0 and one["level"] == 0.8
+    unknown = [np.full(3, np.nan) for _ in rung.series]
+    none = ladder_scores.coverage(rung.series, rung.rows["model"], unknown, 20, 0)
+    assert np.isnan(none["coverage"])
+    assert 0.4 < found[5]["coverage"]["coverage"] < 1
+
+
+def test_spearman_needs_repetitions_and_knows_flat_predictions():
+    y = np.array([[1.0, 1.0], [2.0, 3.0], [3.0, 2.0], [4.0, 5.0], [5.0, 4.0]])
+    np.testing.assert_allclose(ladder_scores.spearman(y, y[:, :1].repeat(2, 1)), [1.0, 0.8])
+    np.testing.assert_array_equal(ladder_scores.spearman(y, np.ones((5, 2))), 0.0)
+    assert np.isnan(ladder_scores.spearman(y[:4], y[:4])).all()

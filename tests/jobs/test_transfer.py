@@ -1,0 +1,109 @@
+"""A trained model on datasets that it was not trained on."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.conftest import fast_jobs, make_clip
+from tests.data.mia_tree import grow
+from video2emg.core import vocabulary
+from video2emg.core.errors import UserError
+from video2emg.jobs import transfer
+from video2emg.run import setup
+from video2emg.run.workdir import read_config
+
+
+def test_the_same_command_runs_on_windows_of_three_seconds(pose_dir, tmp_path, capsys):
+    settings = transfer.Settings(
+        run=str(pose_dir),
+        dataset="mia/cross_subject",
+        data_dir=str(tmp_path / "data"),
+        manual_dir=str(grow(tmp_path)),
+        out=str(tmp_path / "out"),
+        k=(0, 1, 2, 50),
+        action=("Squat",),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        found = transfer.run(settings)
+    printed = capsys.readouterr()
+    assert printed.out.endswith((tmp_path / "out" / "table.txt").read_text())
+    assert "left_biceps_brachii" not in printed.err  # the model knows it
+    rungs = found["test"]["rungs"]
+    assert set(rungs) == {"0", "1", "2"}  # nobody has 50
+    # Six windows of each of three people; two are never revealed.
+    assert {rung["repetitions"] for rung in rungs.values()} == {6}
+    assert {rung["people"] for rung in rungs.values()} == {3}
+    for k, rung in rungs.items():
+        model = rung["rows"]["model"]
+        assert set(model["by_muscle"]) == {"quadriceps", "hamstrings", "latissimus_dorsi"} | {
+            "biceps_brachii"
+        }
+        assert np.isfinite(model["r"]) and (model["rmse"] is None) == (k == "0")
+        assert "ridge of other people" in rung["rows"]
+    assert set(found["test"]["delays"]) == {"Subject0", "Subject1", "Subject2"}
+    assert found["provenance"]["trained_on"] == "gymsim/tiny"
+    assert not found["provenance"]["simulated"]
+    assert (tmp_path / "out" / "table.png").exists()
+
+
+def test_a_model_that_sees_films_is_shown_its_views(run_dir, tiny_dir, tmp_path, capsys):
+    settings = transfer.Settings(
+        run=str(run_dir),
+        dataset="gymsim/tiny",
+        data_dir=str(tiny_dir),
+        out=str(tmp_path / "out"),
+        k=(0, 1),
+        action=("barbell_squat",),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        found = transfer.run(settings)
+    assert "only --split test is honest" in capsys.readouterr().err
+    for k, rung in found["test"]["rungs"].items():
+        rows = rung["rows"]
+        assert rows["physics"]["r"] > 0.6 > rows["model"]["r"]  # trained for two steps
+        assert (rows["model"]["rmse"] is not None) and (rows["model"]["skill"] is None) == (
+            k == "0"
+        )
+    assert found["provenance"]["sees"] == "video" and found["provenance"]["simulated"]
+    window = setup.trained_window(read_config(run_dir), run_dir)
+    assert window.joints == vocabulary.FLEX_21 and window.dofs == vocabulary.DOFS
+
+
+def test_it_says_at_once_what_is_wrong(pose_dir, tiny_dir, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text(json.dumps({"job": "aqa"}))
+    good = transfer.Settings(
+        run=str(pose_dir), dataset="gymsim/tiny", data_dir=str(tiny_dir), out=str(tmp_path / "out")
+    )
+    for changed, says in (
+        ({"k": (-1,)}, "--k"),
+        ({"run": str(tmp_path / "other")}, "a run of job 'aqa'"),
+        ({"run": str(tmp_path)}, "no configuration of a run here"),
+        ({"action": ("yoga",)}, "--action yoga: not in gymsim/tiny"),
+        ({"dataset": "gymsim/none"}, "gymsim/none"),
+    ):
+        with pytest.raises(UserError, match=says):
+            transfer.run(dataclasses.replace(good, **changed))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_group_of_muscles_is_the_mean_of_those_that_are_known():
+    known = ["left_vastus_lateralis", "left_vastus_medialis", "right_rectus_femoris"]
+    assert transfer._columns("left_quadriceps", known) == [0, 1]
+    assert transfer._columns("right_quadriceps", known) == [2]
+    assert transfer._columns("left_vastus_medialis", known) == [1]
+    assert transfer._columns("left_soleus", known) == []
+
+
+def test_clips_that_cannot_be_used_are_counted(clips):
+    known = clips[0].muscles
+    assert transfer._unusable(clips[0], known, False) == ""
+    assert "no EMG" in transfer._unusable(clips[0], ["left_soleus"], False)
+    assert "no pose" in transfer._unusable(
+        dataclasses.replace(clips[0], pose_time=np.zeros(0)), known, False
+    )
+    assert "no film" in transfer._unusable(make_clip(0, views=()), known, True)

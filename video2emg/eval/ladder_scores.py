@@ -1,0 +1,296 @@
+"""Scores of the rows of a ladder, with intervals over people, and their table as text.
+
+R repetitions, M channel names, S people.
+"""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from video2emg.core.text_table import align, cell, underline, with_interval
+from video2emg.eval import metrics, scores
+from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
+from video2emg.eval.ladder import LEVEL, MODEL, ROWS, Rung
+from video2emg.eval.metrics import Moments
+from video2emg.eval.person_calibration import CANDIDATES
+from video2emg.eval.scores import Table
+from video2emg.eval.series import ClipSeries
+
+Results = dict[str, Any]
+
+# name -> what it is; the order of tables.
+METRICS = {
+    "r": "mean over repetitions and channels of Pearson's r over time; no normalisation of the EMG",
+    "r_lag": "the same with the person's EMG earlier by the delay found in the revealed "
+    "repetitions; at k = 0 the delay is the only thing that is known of the EMG",
+    "skill": "1 - SSE / SSE(mean of the k repetitions of each channel); channels are weighted by "
+    "the person's p99 over all repetitions, which no row knows",
+    "rmse": "root mean squared error as a fraction of the person's p99 over all repetitions, which "
+    "no row knows",
+    "loudness": "mean over people, exercises and channels of Spearman's r between predicted and "
+    "measured mean level of a repetition; no normalisation of the EMG",
+    "specificity": scores.METRICS["specificity"],
+    "symmetry_error": scores.METRICS["symmetry_error"],
+}
+_NEED_UNIT = ("skill", "rmse", "symmetry_error")  # skill needs the k repetitions, too
+_OWN = ("r_lag", "loudness")
+_LEAST_REPETITIONS = 5  # of a person, for the loudness
+
+_COLUMNS = (
+    ("r", "r", "{:+.3f}"),
+    ("r_lag", "r at lag", "{:+.3f}"),
+    ("skill", "skill", "{:+.3f}"),
+    ("rmse", "RMSE / p99", "{:.3f}"),
+    ("loudness", "loudness", "{:+.2f}"),
+    ("specificity", "specificity", "{:+.2f}"),
+    ("symmetry_error", "L/R error", "{:.3f}"),
+)
+
+
+def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
+    """Scores all rows of a rung.
+
+    Args:
+      rung: the predictions.
+      samples: bootstrap draws of people.
+      seed: of the draws.
+
+    Returns:
+      `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`, and the same
+      without intervals in `by_muscle` and `by_subject`; `model_minus[name]`: paired differences;
+      mean `weights` of the calibration; with k > 0 `coverage` of the bands of the calibrated model.
+    """
+    scored, described = {}, {}
+    for name in rung.rows:
+        has_unit = rung.k > 0 or (rung.has_unit and name in (MODEL, "physics"))
+        row = _Row.of(rung, name, has_unit)
+        scored[name] = row.bootstrap(samples, seed)
+        described[name] = scored[name].with_intervals() | {
+            "by_muscle": row.by("muscles"),
+            "by_subject": row.by("subject"),
+        }
+    results: Results = {
+        "repetitions": len(rung.series),
+        "people": len({series.subject for series in rung.series}),
+        "rows": described,
+        "model_minus": {
+            name: scored[MODEL].minus(other) for name, other in scored.items() if name != MODEL
+        },
+        "weights": {
+            name: float(np.mean([weights.get(name, 0.0) for weights in rung.weights]))
+            for name in CANDIDATES
+            if rung.weights
+        },
+    }
+    if rung.bands:
+        results["coverage"] = coverage(rung.series, rung.rows[MODEL], rung.bands, samples, seed)
+    return results
+
+
+class _Row:
+    """One row: what `scores` makes of it, and what is ours."""
+
+    def __init__(self, table: Table, r_lag: Float[np.ndarray, "R M"], sized: Sequence[str]) -> None:
+        """`sized` names the metrics of `_NEED_UNIT` that have a meaning."""
+        self._table, self._r_lag, self._sized = table, r_lag, sized
+
+    @classmethod
+    def of(cls, rung: Rung, name: str, has_unit: bool) -> "_Row":
+        predictions = rung.rows[name]
+        reference = rung.reference or [np.zeros_like(p) for p in predictions]
+        table = scores.tabulate(rung.series, predictions, reference)
+        r_lag = np.full((len(predictions), len(table.channels)), np.nan)
+        for row, (late, predicted) in enumerate(zip(rung.late, predictions, strict=True)):
+            columns = [table.channels.index(channel) for channel in late.muscles]
+            r_lag[row, columns] = course_r(late, predicted)
+        return cls(table, r_lag, _NEED_UNIT[not rung.k :] if has_unit else ())
+
+    def _select(self, clips: Bool[np.ndarray, " R"], channels: Bool[np.ndarray, " M"]) -> "_Row":
+        part = self._table.select(clips, channels)
+        return _Row(part, self._r_lag[np.ix_(clips, channels)], self._sized)
+
+    def by(self, what: str) -> dict[str, dict[str, float]]:
+        """The metrics of each muscle or person."""
+        labels = getattr(self._table, what)
+        found = {}
+        for label in np.unique(labels):
+            every = (
+                np.ones(len(self._table.clip_id), bool),
+                np.ones(len(self._table.channels), bool),
+            )
+            own = labels == label
+            clips, channels = (own, every[1]) if what == "subject" else (every[0], own)
+            found[str(label)] = dict(self._select(clips, channels).bootstrap(0, 0).values)
+        return found
+
+    def bootstrap(self, samples: int, seed: int) -> BootstrapScores:
+        """All metrics; without draws if no samples are wanted or there is one person."""
+        base = scores.score(self._table)
+        draws = None
+        people = np.unique(self._table.subject)
+        weights = np.ones((1, len(people)))
+        if samples and len(people) > 1:
+            draws = self._known(scores.resample(self._table, samples, seed))
+            weights = np.concatenate([weights, subject_weights(len(people), samples, seed)])
+        values = self._known(base)
+        for name, (total, count) in zip(
+            _OWN, (self._lag_sums(), self._loudness_sums()), strict=True
+        ):
+            with np.errstate(invalid="ignore"):
+                means = metrics.divide(weights @ total, weights @ count)
+            values[name] = float(means[0])
+            if draws is not None:
+                draws[name] = means[1:]
+        order = list(METRICS)
+        return BootstrapScores(
+            {name: float(values[name]) for name in order},
+            None if draws is None else {name: draws[name] for name in order},
+        )
+
+    def _known(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """What `scores` found, under our names; NaN where the size of a prediction is unknown."""
+        values = {"r": found["pcc"], "specificity": found["specificity"]}
+        for name in _NEED_UNIT:
+            values[name] = found[name] if name in self._sized else np.full_like(found[name], np.nan)
+        return values
+
+    def _lag_sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """[S] sums of r at the lag, and their number."""
+        return self._by_person(np.nan_to_num(self._r_lag).sum(1), np.isfinite(self._r_lag).sum(1))
+
+    def _loudness_sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """[S] sums over exercises and channels of Spearman's r, and their number."""
+        table = self._table
+        owners = np.char.add(np.char.add(table.subject, "/"), table.action)
+        total, count = (np.zeros(len(owners)) for _ in range(2))
+        for owner in np.unique(owners):
+            rows = np.flatnonzero(owners == owner)
+            found = spearman(table.amplitude_target[rows], table.amplitude_prediction[rows])
+            total[rows[0]], count[rows[0]] = np.nansum(found), np.isfinite(found).sum()
+        return self._by_person(total, count)
+
+    def _by_person(self, total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        people, owner = np.unique(self._table.subject, return_inverse=True)
+        return np.bincount(owner, total, len(people)), np.bincount(owner, count, len(people))
+
+
+def course_r(series: ClipSeries, prediction: Float[np.ndarray, "N C"]) -> Float[np.ndarray, " C"]:
+    """Pearson's r over time of each channel; 0 for a flat prediction, NaN for a quiet channel."""
+    moments = Moments.of(series.target, prediction, series.mask)
+    r = np.where(moments.m2_prediction > 0, metrics.pcc(moments), 0.0)
+    return np.where((moments.m2_target > 0) & (moments.high >= metrics.QUIET), r, np.nan)
+
+
+def spearman(
+    target: Float[np.ndarray, "R M"], prediction: Float[np.ndarray, "R M"]
+) -> Float[np.ndarray, " M"]:
+    """Rank correlation over repetitions; 0 if the prediction is constant, NaN if too few."""
+    found = np.full(target.shape[1], np.nan)
+    for c in range(target.shape[1]):
+        known = np.isfinite(target[:, c]) & np.isfinite(prediction[:, c])
+        y, p = target[known, c], prediction[known, c]
+        if len(y) >= _LEAST_REPETITIONS and np.ptp(y) > 0:
+            flat = np.ptp(p) <= metrics.FLAT * np.ptp(y) and np.ptp(p) <= 1e-6 * np.abs(p).max()
+            found[c] = 0.0 if flat or not np.ptp(p) else stats.spearmanr(y, p).statistic
+    return found
+
+
+def coverage(
+    series: Sequence[ClipSeries],
+    predictions: Sequence[np.ndarray],
+    bands: Sequence[np.ndarray],
+    samples: int,
+    seed: int,
+) -> Results:
+    """Share of the measured samples within `LEVEL` bands, and the mean width of the bands.
+
+    Returns:
+      `level`, `coverage`, `coverage_ci95` over people, `width` as a fraction of the person's p99.
+    """
+    hits: collections.Counter[str] = collections.Counter()
+    count: collections.Counter[str] = collections.Counter()
+    width = 0.0
+    for one, predicted, half in zip(series, predictions, bands, strict=True):
+        known = one.mask & np.isfinite(half)
+        hits[one.subject] += int((known & (np.abs(one.target - predicted) <= half)).sum())
+        count[one.subject] += int(known.sum())
+        # Activity is not negative, so the part of a band below zero is none.
+        low = np.maximum(predicted - half, 0.0)
+        width += float(np.where(known, predicted + half - low, 0.0).sum())
+    people = sorted(count)
+    own, total = (np.array([c[person] for person in people], float) for c in (hits, count))
+    drawn = None
+    if len(people) > 1:
+        weights = subject_weights(len(people), samples, seed)
+        drawn = metrics.divide(weights @ own, weights @ total)
+    return {
+        "level": LEVEL,
+        "coverage": float(metrics.divide(own.sum(), total.sum())),
+        "coverage_ci95": interval(drawn),
+        "width": float(metrics.divide(width, total.sum())),
+    }
+
+
+def ordered(part: Results) -> list[tuple[str, str, Results]]:
+    """All rows of a results file as (k, name, row), by k and in the order of `ROWS`."""
+    rungs = sorted(part["rungs"].items(), key=lambda item: int(item[0]))
+    return [
+        (k, name, rung["rows"][name]) for k, rung in rungs for name in ROWS if name in rung["rows"]
+    ]
+
+
+def format_table(results: Results) -> str:
+    """All rungs as one table, then the differences to the model, the bands and the delays."""
+    facts, part = results["provenance"], results["test"]
+    about = (
+        facts["dataset"],
+        "simulated EMG" if facts["simulated"] else "measured EMG",
+        f"run: {facts['run']}",
+        "EMG moved by each person's delay" if facts["apply_lag"] else "EMG as recorded",
+    )
+    rows = [["k", "", *(heading for _, heading, _ in _COLUMNS)]]
+    for k, name, row in ordered(part):
+        cells = [cell(row.get(metric), form) for metric, _, form in _COLUMNS]
+        cells[0] = with_interval(row["r"], row["r_ci95"], "{:+.2f}")
+        if row["skill"] is not None:
+            cells[2] = with_interval(row["skill"], row["skill_ci95"], "{:+.2f}")
+        rows.append([k, name, *cells])
+    lines = [" · ".join(about), *underline(align(rows, left=2)), ""]
+    for k in sorted(part["rungs"], key=int):
+        lines += _about_rung(k, part["rungs"][k])
+    return "\n".join([*lines, *_about_delays(part["delays"])])
+
+
+def _about_rung(k: str, rung: Results) -> list[str]:
+    words = f"k = {k}: {rung['repetitions']} repetitions of {rung['people']} people"
+    if "coverage" in rung:
+        found = rung["coverage"]
+        share = with_interval(found["coverage"], found["coverage_ci95"], "{:.2f}")
+        width = cell(found["width"], "{:.2f}")
+        words += f"; {100 * found['level']:.0f} % bands cover {share}, width {width}"
+        weights = ", ".join(f"{name} {rung['weights'][name]:.2f}" for name in CANDIDATES)
+        words += f"; weights of the calibration: {weights}"
+    metric = "r" if k == "0" else "skill"
+    gaps = [
+        f"  model minus {name}: {metric} "
+        f"{with_interval(gap[metric], gap[f'{metric}_ci95'], '{:+.3f}')}"
+        for name in ROWS
+        if (gap := rung["model_minus"].get(name))
+    ]
+    return [words, *gaps]
+
+
+def _about_delays(delays: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["", "delay of the EMG after the model's prediction, s (95 %):"]
+    for person, found in delays.items():
+        ends = [found["low"], found["high"]]
+        remark = f"  {found['remark']}" if found["remark"] else ""
+        lines.append(
+            f"  {person}: {with_interval(found['seconds'], ends, '{:+.2f}')}, "
+            f"r {cell(found['r'], '{:.2f}')}{remark}"
+        )
+    return lines
