@@ -85,6 +85,7 @@ def test_it_says_at_once_what_is_wrong(pose_dir, tiny_dir, tmp_path):
         ({"run": str(tmp_path)}, "no configuration of a run here"),
         ({"action": ("yoga",)}, "--action yoga: not in gymsim/tiny"),
         ({"dataset": "gymsim/none"}, "gymsim/none"),
+        ({"out": str(pose_dir)}, "a run lives there"),
     ):
         with pytest.raises(UserError, match=says):
             transfer.run(dataclasses.replace(good, **changed))

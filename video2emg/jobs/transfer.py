@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from video2emg.core import vocabulary
@@ -36,7 +35,7 @@ from video2emg.parallel.hosts import log
 from video2emg.physics.mechanics import LEAST_RATE
 from video2emg.run import setup
 from video2emg.run.tables import RESULTS, write_table
-from video2emg.run.workdir import SCORES, init_workdir, provenance, read_config
+from video2emg.run.workdir import SCORES, provenance, read_config
 from video2emg.train.step import predict_step
 from video2emg.viz import transfer as figure
 
@@ -85,17 +84,19 @@ def run(settings: Settings) -> dict[str, Any]:
     config = _config(settings, workdir)
     name = settings.dataset.replace("/", "_")
     out = folder(settings.out or workdir / "transfer" / name, "--out")
+    if (out / "config.json").exists():
+        raise UserError(f"--out {out}: a run lives there; choose another folder")
     dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
     if settings.split == "all" and settings.dataset == config.data.name:
         log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
     known = _known_channels(workdir)
     source, facts = _clips(settings, dataset, known, bool(config.data.views))
-    folder_config = dataclasses.asdict(settings) | {"job": "transfer", "out": str(out)}
-    init_workdir(out, ml_collections.ConfigDict(folder_config))
     # A person's few repetitions lack muscles and angles as a rule; each would be a warning.
     logging.getLogger(constant_baselines.__name__).setLevel(logging.ERROR)
     recordings = _predict(config, workdir, source, known)
-    ladder = Ladder(recordings, max(settings.k), settings.seed, settings.apply_lag)
+    # The delays are of the repetitions that may be revealed, also if none is.
+    most = max(settings.k) or max(Settings.k)
+    ladder = Ladder(recordings, most, settings.seed, settings.apply_lag)
     if not ladder.groups:
         raise UserError(f"{settings.dataset}: nobody has two repetitions of an exercise")
     rungs = {}
@@ -108,20 +109,21 @@ def run(settings: Settings) -> dict[str, Any]:
         rungs[str(k)] = ladder_scores.evaluate(rung, settings.bootstrap, settings.seed)
         delays = {person: dataclasses.asdict(delay) for person, delay in rung.delays.items()}
         rungs[str(k)]["delays"] = delays
+    if not rungs:
+        raise UserError(f"--k {settings.k}: nobody has so many repetitions of an exercise")
     facts |= {
         "run": str(workdir),
+        "trained_on": config.data.name,
         "apply_lag": settings.apply_lag,
-        "split": settings.split,
+        "settings": dataclasses.asdict(settings),
+        "normalisation": "the person's p99 in scores; the MVC or the p99 of k repetitions in fits",
         "rows": dict(ROWS),
         "metrics": dict(ladder_scores.METRICS),
     }
     own = config.copy_and_resolve_references()
     own.data.name = settings.dataset
     part = {"rungs": rungs, "delays": rungs[max(rungs, key=int)]["delays"]}
-    outcome = {
-        "provenance": provenance(own, dataset) | {"trained_on": config.data.name} | facts,
-        "test": part,
-    }
+    outcome = {"provenance": provenance(own, dataset) | facts, "test": part}
     return write_table(outcome, out, ladder_scores.format_table, figure.ladder)
 
 
