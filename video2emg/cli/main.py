@@ -229,9 +229,12 @@ def _near(word: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def _prepare_libraries() -> None:
-    """Makes libraries silent that log the tracebacks of errors which they also raise."""
+    """Sets how memory is reused; silences libraries that log errors which they also raise."""
     from absl import flags, logging
 
+    from video2emg.core.memory import keep_freed_memory
+
+    keep_freed_memory()
     logging.use_absl_handler()
     logging.set_verbosity(logging.FATAL)
     flags.FLAGS.mark_as_parsed()  # grain reads flags of its own

@@ -111,20 +111,22 @@ class Examples:
         window, clip = self.window, self.clip(index)
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask = self._video(index, clip, frame_time)
-        pose, pose_mask, height = self._canonical(clip, frame_time)
+        pose, pose_mask, height = self._seen_pose(clip, frame_time, rng)
+        if window.statics or not (window.views or pose_mask.any()):
+            true_pose, true_mask, true_height = self._canonical(clip, frame_time)
+        else:
+            true_pose, true_mask, true_height = pose, pose_mask, height
         if window.statics:
-            metres = pose * np.float32(np.nan_to_num(height) / body_frame.HEIGHT)
-            torque, torque_mask = statics.clip_torque(clip, window.joints, metres, pose_mask)
+            metres = true_pose * np.float32(np.nan_to_num(true_height) / body_frame.HEIGHT)
+            torque, torque_mask = statics.clip_torque(clip, window.joints, metres, true_mask)
         else:
             torque, torque_mask = self._torque(clip, frame_time)
-        if not (video_mask if window.views else pose_mask).any():
+        if not (video_mask if window.views else true_mask).any():
             missing = f"none of the views {window.views}" if window.views else "no pose"
             raise UserError(
                 f"clip {clip.clip_id!r} has {missing} in the window {frame_time[0]:.2f}–"
                 f"{frame_time[-1]:.2f} s; it has {clip.views}: set config.data.views"
             )
-        if self.pose_noise is not None:
-            pose, pose_mask, height = self._seen_pose(clip, frame_time, rng)
         labels = {} if self.labels is None else self.labels(clip, start)
         example = labels | {
             "video": video,
