@@ -21,7 +21,7 @@ from video2emg.inference.pose_input import PoseInput
 from video2emg.inference.prediction import RELATIVE, Prediction, Repetition
 from video2emg.inference.run import PRETRAINED, Run, TrainedAQAHead, open_run
 from video2emg.inference.spool import Spool
-from video2emg.inference.video_input import VideoInput, assign_views
+from video2emg.inference.video_input import VideoInput, assign_views, split_view
 
 BATCH = 8  # windows at a time
 Progress = Callable[[str], None]
@@ -92,7 +92,8 @@ class Predictor:
         if self.run.reads_pose:
             if isinstance(videos, Mapping):
                 raise UserError("a model that reads poses needs files, not frames in memory")
-            films = [Path(v) for v in ([videos] if isinstance(videos, str | Path) else videos)]
+            paths = [videos] if isinstance(videos, str | Path) else videos
+            films = [split_view(path)[1] for path in paths]
             film = dataclasses.replace(film or FilmOptions(), folder_rate=rate)
             pose = film_to_pose(films, film, progress)
             return self.predict_pose(
