@@ -65,6 +65,22 @@ def test_repeating_moves_all_fields_in_step(clips):
     assert_same(repeat(labelled, np.random.default_rng(0), mirror), labelled)
 
 
+def test_a_window_within_a_set_is_not_repeated(clips):
+    """What fills the window is continuous; to roll it would make a jump."""
+    example = examples(clips).read_window(0, 0.0)
+    full = example | {"video_mask": np.ones_like(example["video_mask"])}
+    repeat = dataclasses.replace(NO_AUGMENTATION, repeat=1.0)
+    assert_same(repeat(full, np.random.default_rng(0), Mirror(WINDOW.joints, WINDOW.dofs)), full)
+
+
+def test_a_mirror_exchanges_the_hands_that_hold_the_load(clips):
+    example = examples(clips).read_window(0, 0.0)
+    held = example | {"held": np.array([1, 0, 0.5, 0, 0], np.float32), "held_mask": np.True_}
+    mirror = Mirror(WINDOW.joints, WINDOW.dofs)
+    assert mirror(held)["held"].tolist() == [0, 1, 0.5, 0, 0]
+    assert_same(mirror(mirror(held)), held)
+
+
 @pytest.mark.parametrize("dy, dx", [(0, 0), (2, -3), (-1, 4), (-7, -7)])
 def test_shift_repeats_the_border(dy, dx):
     frames = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3)).astype(np.uint8)

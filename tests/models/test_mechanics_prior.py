@@ -89,6 +89,41 @@ def test_muscles_of_unknown_joints_do_not_start_at_the_prior():
     assert bool(jnp.isnan(emg[..., 0]).all()) and bool(jnp.isfinite(emg[..., 1]).all())
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_a_hidden_pose_leaves_the_mechanics(train):
+    """In training the network itself sees nothing of the pose; the mechanics see all of it."""
+    config = settings()
+    config.mechanics.hide_pose = 1.0
+    config.dropout = 0.0
+    model = build(config, **SHAPE)
+    params = model.init(jax.random.key(0), batch(), train=False)
+    other = batch()
+    other["pose"] = other["pose"] + np.float32(0.05)  # another place: the same mechanics
+
+    def emg(fields):
+        key = {"dropout": jax.random.key(1)}
+        return model.apply(params, fields, train=train, rngs=key)[0].emg
+
+    changed = np.abs(emg(batch()) - emg(other)).max()
+    assert changed < 1e-3 if train else changed > 5e-3
+
+
+def test_a_slow_pose_with_gaps_is_interpolated_between_what_is_known():
+    slow = prior().clone(frame_rate=12.5)
+    fields = batch()
+    seen = {name: fields[name][:, ::2].copy() for name in ("pose", "pose_mask")}
+    complete = MechanicsOnly(slow).apply({}, fields | seen).emg
+    knee = vocabulary.FLEX_21.index("left_knee")
+    gap = {name: value.copy() for name, value in seen.items()}
+    gap["pose"][:, 12, knee], gap["pose_mask"][:, 12, knee] = 0.0, False
+    broken = MechanicsOnly(slow).apply({}, fields | gap).emg
+    both = np.isfinite(broken) & np.isfinite(complete)
+    far = np.abs(np.arange(broken.shape[1]) - 12 * 4) > 16
+    np.testing.assert_allclose(
+        np.where(both, broken, 0)[:, far], np.where(both, complete, 0)[:, far], atol=0.05
+    )
+
+
 def test_body_and_load_fall_back_to_an_average():
     height, mass, held = body_and_load(with_masks({}, 3, ()))
     np.testing.assert_allclose(height, 1.75)

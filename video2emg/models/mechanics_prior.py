@@ -19,7 +19,7 @@ from video2emg.core.body_frame import HEIGHT
 from video2emg.core.equipment import PLACES
 from video2emg.models.outputs import Outputs
 from video2emg.physics import anatomy as anatomies
-from video2emg.physics.mechanics import LEAST_RATE, Mechanics, usual_mass
+from video2emg.physics.mechanics import LEAST_RATE, Mechanics, filled, usual_mass
 
 # kg, where the load is unknown: of a dumbbell in each hand, and of a barbell.
 TYPICAL_DUMBBELL, TYPICAL_BARBELL = 6.0, 30.0
@@ -88,6 +88,7 @@ class MechanicsPrior(nn.Module):
         frames = pose.shape[1]
         faster = math.ceil(LEAST_RATE / self.frame_rate - 1e-9)
         if faster > 1:
+            pose = filled(pose, known, jnp.zeros_like(pose[:, :1]))  # a spline would ring
             pose = jnp.einsum("ut,btjx->bujx", _finer(frames, faster), pose)
             known = jnp.repeat(known, faster, 1)
         rate = self.frame_rate * faster
