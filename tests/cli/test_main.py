@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.command import launch
 from video2emg.cli import graph, main
+from video2emg.cli.flags import FilmFlags
 from video2emg.core.errors import Interrupted
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -70,7 +71,10 @@ def test_a_mistake_in_a_training_command_costs_one_line(flags, says, tmp_path, c
         (["graph"], "--graph"),
         (["graph", "--graph", "gymsin"], "gymsin"),
         (["graph", "--graph", "gymsim", "--config.train.steps=3"], "--config.train.steps"),
-        (["predict"], "--run"),
+        (["predict"], "--video"),
+        (["predict", "--camera", "0"], "--run"),
+        (["predict", "--video", "a.mp4", "--height", "175"], "0.5 to 2.5 m"),
+        (["predict", "--pose", "nowhere.trc"], "nowhere.trc"),
         (["predict", "--checkpoint", "docs"], "unknown flag --checkpoint"),
         (["predict", "--run", "docs"], "--video"),
         (["predict", "--run", "docs", "--video", "nowhere.mp4"], "nowhere.mp4"),
@@ -107,10 +111,14 @@ def test_every_command_explains_all_of_its_flags(command, capsys, monkeypatch):
     module = importlib.import_module(f"video2emg.cli.{command.replace('-', '_')}")
     assert module.__doc__.splitlines()[0] in text
     lines = [line.strip(" │") for line in text.partition("--help ")[2].splitlines()]
-    for name in module.Options.__dataclass_fields__:
+    flags = [(module.Options, name) for name in module.Options.__dataclass_fields__]
+    if (module.Options, "film") in flags:
+        flags.remove((module.Options, "film"))
+        flags += [(FilmFlags, name) for name in FilmFlags.__dataclass_fields__]
+    for options, name in flags:
         if name != "overrides":
             start = next(n for n, line in enumerate(lines) if line.startswith(f"--{name}"))
-            assert attribute(module.Options, name)[:10] in lines[start] + lines[start + 1]
+            assert attribute(options, name)[:10] in lines[start] + lines[start + 1]
     assert "overrides" not in text
 
 

@@ -193,20 +193,23 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     log("evaluating the model that was best on validation on the test subjects")
     params = task.load_params(workdir)
     evaluation = _score(task, params, "test", splits["test"])
-    log("looking at training and validation clips, to know later what is out of domain")
-    ood_detector = forward.fit_ood_detector(
-        forward.ForwardFunction(model, params, mesh),
-        _as_predicted(config, splits),
-        config.eval.batch_size,
-        {
-            "dataset": config.data.name,
-            "normalisation": config.data.normalisation,
-            "simulated": dataset.simulated,
-        },
-    )
+    ood_detector = None
+    if "system" not in config.model:  # published systems have no features of an encoder
+        log("looking at training and validation clips, to know later what is out of domain")
+        ood_detector = forward.fit_ood_detector(
+            forward.ForwardFunction(model, params, mesh),
+            _as_predicted(config, splits),
+            config.eval.batch_size,
+            {
+                "dataset": config.data.name,
+                "normalisation": config.data.normalisation,
+                "simulated": dataset.simulated,
+            },
+        )
 
     def write() -> None:
-        ood_detector.save(workdir)
+        if ood_detector is not None:
+            ood_detector.save(workdir)
         evaluation.save(workdir, task.template)
 
     hosts.main_only(write)
