@@ -1,5 +1,6 @@
 """Interrupted, killed and damaged runs resume exactly."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from tensorboardX.proto import event_pb2
 
 from video2emg.core.errors import Interrupted, UserError
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.train import feed as feed_lib
 from video2emg.train.checkpoint import Checkpoints, load_params
 from video2emg.train.feed import Feed
 
@@ -270,6 +272,30 @@ def test_input_that_hangs_or_fails_ends_the_run_with_a_message_and_it_resumes(sh
 def test_a_run_with_more_steps_than_asked_for_is_refused(short):
     with pytest.raises(UserError, match="already trained for 12 steps"):
         tiny.run(short, steps=4)
+
+
+def test_a_machine_that_slept_has_not_waited_for_input(monkeypatch):
+    """The clock jumps by an hour at each turn of waiting, as after a sleep."""
+    released = threading.Event()
+
+    def late():
+        released.wait()
+        yield {"x": np.zeros(1)}
+
+    clock = itertools.count(step=3600.0)
+    turns = []
+
+    def monotonic() -> float:
+        turns.append(1)
+        if len(turns) > 4:
+            released.set()
+        return next(clock)
+
+    feed = Feed(late(), patience_s=60.0)
+    monkeypatch.setattr(feed_lib.time, "monotonic", monotonic)
+    assert next(feed)["x"].shape == (1,)
+    assert feed.waited < 60
+    feed.close()
 
 
 def test_a_feed_returns_batches_in_order_and_measures_the_waiting():

@@ -11,6 +11,7 @@ import tqdm
 from video2emg.core.errors import UserError
 
 _WARN_AFTER_S = 30.0
+_LONGEST_TURN_S = 2.0  # of waiting, of which each turn takes 1 s while the process runs
 
 
 class Feed:
@@ -70,13 +71,14 @@ class Feed:
         """
         if self._peeked:
             return self._peeked.pop()
-        start = time.monotonic()
-        warned = False
+        last, waiting, warned = time.monotonic(), 0.0, False
         while True:
             try:
                 batch, error = self._ready.get(timeout=min(1.0, self._patience))
             except queue.Empty:
-                waiting = time.monotonic() - start
+                now = time.monotonic()
+                # A machine that slept, or a process that was stopped, has not waited for input.
+                waiting, last = waiting + min(now - last, _LONGEST_TURN_S), now
                 if waiting >= self._patience:
                     raise UserError(
                         f"no training batch for {waiting:.0f} s (config.train.patience_s): reading "
@@ -86,7 +88,7 @@ class Feed:
                     tqdm.tqdm.write(f"waiting for input since {waiting:.0f} s")
                     warned = True
                 continue
-            self.waited += time.monotonic() - start
+            self.waited += waiting + min(time.monotonic() - last, _LONGEST_TURN_S)
             if error is not None:
                 raise error
             return batch
