@@ -6,6 +6,7 @@ and still have a high r. Here both curves of the model are compared with what wa
 
 import collections
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -34,15 +35,15 @@ def course_r(series: ClipSeries, prediction: Float[np.ndarray, "N C"]) -> Float[
 
 def compare(
     series: Sequence[ClipSeries],
-    predictions: Sequence[Float[np.ndarray, "N C"]],
+    predictions: Sequence[np.ndarray],
     samples: int = 1000,
     seed: int = 0,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Mean r of measured muscles with their own prediction and with that of their antagonist.
 
     Args:
       series: R repetitions, measured.
-      predictions: [R] of the same channels.
+      predictions: [R] arrays [N, C] of the same channels.
       samples: bootstrap draws of people.
       seed: of the draws.
 

@@ -7,6 +7,7 @@ person are revealed, and the others are predicted by the calibrated model and by
 
 import collections
 import dataclasses
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import constant_baselines, evaluate, ladder_scores
 from video2emg.eval.ladder import ROWS, Ladder, Recording
 from video2emg.eval.mechanics import predict_mechanics
-from video2emg.eval.results import read_results
 from video2emg.inference.run import PRETRAINED
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -145,7 +145,8 @@ def _config(settings: Settings, workdir: Path) -> Config:
 
 def _known_channels(workdir: Path) -> tuple[str, ...]:
     """Both sides of the muscles that the run was tested on."""
-    muscles = read_results(workdir / RESULTS)["test"]["model"]["by_muscle"]
+    found = json.loads((workdir / RESULTS).read_text())  # a packed run keeps a part of the results
+    muscles = found["test"]["model"]["by_muscle"]
     return tuple(
         vocabulary.channel(side, muscle)
         for side in vocabulary.SIDES

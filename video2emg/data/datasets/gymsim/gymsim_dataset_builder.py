@@ -56,7 +56,7 @@ GYM_STUDIO = sim.Studio(views=FIVE_VIEWS, size=64, varied_cameras=True, motor_un
 # The people of `other`.
 OTHERS = Population(
     anatomy="literature",
-    strength=1.5,  # its forces are of cadavers; else most loads would be too heavy
+    strength=1.8,  # its forces are of cadavers; else most loads would be too heavy
     proportions=0.12,
     pace=(0.85, 1.9),
     emg_lag=1.2,
@@ -186,7 +186,8 @@ class Builder(ClipBuilder):
             studio=sim.Studio(views=(), motor_units=True),
             seed=23,
             population=OTHERS,
-            pose_noise=PoseNoise(**ESTIMATOR | {"share": 1.0}),
+            # In a whole clip, a single joint would be lost for longer than a window.
+            pose_noise=PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0}),
             for_testing=True,
         ),
     ]
