@@ -21,6 +21,7 @@ import mujoco
 import numpy as np
 
 from video2emg.core import vocabulary
+from video2emg.physics import anatomy
 from video2emg.sim import dynamics, record, semg
 from video2emg.sim.exercises import EXERCISES
 from video2emg.sim.tempo import POSE_RATE
@@ -304,7 +305,9 @@ class Myo:
 def ours(found: record.Performance, muscle: str, side: str) -> np.ndarray:
     """[T] activation under an electrode of our model, at `POSE_RATE`."""
     channel = vocabulary.channel(side, muscle)
-    return semg.drive_at_electrode(found.solution.activation, found.lifter.muscles, channel)
+    return semg.drive_at_electrode(
+        found.solution.activation, found.lifter.muscles, channel, anatomy.load()
+    )
 
 
 def carried(equipment: str, load: float) -> dict[str, float]:

@@ -23,7 +23,7 @@ def test_the_flags_reach_the_job(monkeypatch):
 @pytest.mark.parametrize(
     "flags, says",
     [
-        (["--run", "runs/a"], "say which run and which dataset"),
+        (["--run", "runs/a"], "say which dataset"),
         (["--run", "nowhere", "--dataset", "gymsim/tiny"], "no configuration of a run here"),
         (["--run", "nowhere", "--dataset", "gymsim/tiny", "--k", "-1"], "numbers from 0 on"),
         (["--k", "many"], "many"),

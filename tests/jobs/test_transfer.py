@@ -10,6 +10,7 @@ from tests.conftest import fast_jobs, make_clip
 from tests.data.mia_tree import grow
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.export.packed import pack
 from video2emg.jobs import transfer
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
@@ -71,6 +72,26 @@ def test_a_model_that_sees_films_is_shown_its_views(run_dir, tiny_dir, tmp_path,
     assert found["provenance"]["sees"] == "video" and found["provenance"]["simulated"]
     window = setup.trained_window(read_config(run_dir), run_dir)
     assert window.joints == vocabulary.FLEX_21 and window.dofs == vocabulary.DOFS
+
+
+def test_a_packed_run_is_a_run(pose_dir, tiny_dir, tmp_path):
+    settings = transfer.Settings(
+        run=str(pack(pose_dir, tmp_path / "packed")),
+        dataset="gymsim/tiny",
+        data_dir=str(tiny_dir),
+        k=(0,),
+        split="test",
+        action=("dumbbell_curl",),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        packed = transfer.run(settings)
+        own = transfer.run(
+            dataclasses.replace(settings, run=str(pose_dir), out=str(tmp_path / "out"))
+        )
+    rows = [found["test"]["rungs"]["0"]["rows"]["model"]["r"] for found in (packed, own)]
+    assert rows[0] == pytest.approx(rows[1], abs=0.02)  # parameters of 16 bits
+    assert (tmp_path / "packed" / "transfer" / "gymsim_tiny" / "table.txt").exists()
 
 
 def test_it_says_at_once_what_is_wrong(pose_dir, tiny_dir, tmp_path):

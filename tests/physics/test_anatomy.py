@@ -1,8 +1,12 @@
+import dataclasses
+
+import mujoco
+import numpy as np
 import pytest
 
 from video2emg.core.errors import UserError
 from video2emg.physics import anatomy
-from video2emg.sim import semg
+from video2emg.sim import body, semg
 
 
 @pytest.mark.parametrize("name", anatomy.names())
@@ -45,3 +49,24 @@ def test_a_path_may_not_begin_on_a_surface(tmp_path):
     path.write_text(GOOD.replace(point, "", 1), encoding="utf-8")
     with pytest.raises(UserError, match="before and after"):
         anatomy.load(str(path))
+
+
+def test_longer_segments_carry_their_muscles_along():
+    """Joints of the simulator's body move, and knee and elbow stay in their surfaces."""
+    factors = {"thigh": 1.1, "upper_arm": 0.9}
+    usual, longer = anatomy.load(), anatomy.proportioned(anatomy.load(), factors)
+    for surface, length in (("knee", "thigh"), ("elbow", "upper_arm")):
+        x, y, z = longer.surfaces[surface].centre
+        assert (x, y) == usual.surfaces[surface].centre[:2]
+        assert z == pytest.approx(-longer.lengths[length] * anatomy.HEIGHT)
+    assert longer.muscles["soleus"] == usual.muscles["soleus"]
+    person = body.reference_subject(False)
+    other = dataclasses.replace(person, proportions=tuple(factors.items()))
+    heights = []
+    for subject in (person, other):
+        model = body.build(subject, "none", 0.0).model
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        heights.append({name: data.body(f"{name}_left").xpos for name in ("thigh", "shank")})
+    lengths = [np.linalg.norm(at["thigh"] - at["shank"]) for at in heights]
+    assert lengths[1] / lengths[0] == pytest.approx(1.1, rel=1e-4)

@@ -90,7 +90,9 @@ def test_a_montage_selects_electrodes_and_changes_nothing_else():
 def steady(drive: float, motor_units: bool = True, muscle: str = "vastus_lateralis") -> np.ndarray:
     """20 s of raw EMG at a constant drive."""
     site, rng = semg.SITES[muscle], np.random.default_rng(2)
-    drives = dict.fromkeys(site.muscles, drive) | dict.fromkeys(site.crosstalk, 0)
+    drives = dict.fromkeys(PERSON.anatomy.electrodes[muscle], drive) | dict.fromkeys(
+        site.crosstalk, 0
+    )
     names = tuple(f"{name}_left" for name in drives)
     time = np.arange(0, 20.001, 0.02)
     muscle_drive, still = np.tile([*drives.values()], (len(time), 1)), np.zeros_like(time)

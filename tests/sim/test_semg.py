@@ -6,6 +6,7 @@ from scipy import signal
 
 from tests.sim.people import PERSON
 from video2emg.core import emg
+from video2emg.physics import anatomy
 from video2emg.sim import semg
 
 CHANNEL = "left_biceps_brachii"
@@ -55,6 +56,11 @@ def test_baseline_noise_is_some_microvolts():
     assert 0.001 < quiet.std() < 0.01
 
 
-def test_muscle_weights_of_sites_sum_to_one():
+@pytest.mark.parametrize("name", anatomy.names())
+def test_every_neighbour_is_a_muscle_of_the_anatomy(name):
+    table = anatomy.load(name)
     for site in semg.SITES.values():
-        assert sum(site.muscles.values()) == pytest.approx(1.0)
+        for neighbour in site.crosstalk:
+            shares = semg._neighbour(neighbour, table)
+            assert set(shares) <= set(table.muscles)
+            assert sum(shares.values()) == pytest.approx(1.0)

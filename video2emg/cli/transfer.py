@@ -18,11 +18,12 @@ class Options:
     """The flags.
 
     Attributes:
-      run: workdir of a finished run.
+      run: workdir of a finished run, or a packed run; the one in the package if empty.
       dataset: name of the dataset, e.g. recordings/default.
       data_dir: where built datasets live.
       manual_dir: the source's own files, for datasets made of some.
-      out: folder for the results; else transfer/DATASET in the workdir of the run.
+      out: folder for the results; else transfer/DATASET in the workdir of the run, or in the
+        current folder for the run in the package.
       k: numbers of revealed repetitions of each exercise of each person; 0 1 2 5 10 by default.
       split: all clips, or those of the test split.
       action: exercises, separated by commas; all if empty.
@@ -47,10 +48,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Predicts, calibrates and scores; returns the exit status."""
-    if not options.run or not options.dataset:
-        raise UserError(
-            "say which run and which dataset, e.g. --run runs/pose --dataset recordings/default"
-        )
+    if not options.dataset:
+        raise UserError("say which dataset, e.g. --dataset recordings/default")
     use_compilation_cache(options.compilation_cache)
     from video2emg.jobs import transfer
 

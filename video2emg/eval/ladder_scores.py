@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from video2emg.core.text_table import align, cell, underline, with_interval
-from video2emg.eval import metrics, scores
+from video2emg.eval import antagonists, metrics, scores
+from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
 from video2emg.eval.ladder import LEVEL, MODEL, ROWS, Rung
-from video2emg.eval.metrics import Moments
 from video2emg.eval.person_calibration import CANDIDATES
 from video2emg.eval.scores import Table
 from video2emg.eval.series import ClipSeries
@@ -62,7 +62,8 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
     Returns:
       `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`, and the same
       without intervals in `by_muscle` and `by_subject`; `model_minus[name]`: paired differences;
-      mean `weights` of the calibration; with k > 0 `coverage` of the bands of the calibrated model.
+      mean `weights` of the calibration; `antagonists`: of the model's row, with the EMG at the
+      person's lag (`eval.antagonists`); with k > 0 `coverage` of the bands of the calibrated model.
     """
     scored, described = {}, {}
     for name in rung.rows:
@@ -86,6 +87,7 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
             if rung.weights
         },
     }
+    results["antagonists"] = antagonists.compare(rung.late, rung.rows[MODEL], samples, seed)
     if rung.bands:
         results["coverage"] = coverage(rung.series, rung.rows[MODEL], rung.bands, samples, seed)
     return results
@@ -176,13 +178,6 @@ class _Row:
     def _by_person(self, total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         people, owner = np.unique(self._table.subject, return_inverse=True)
         return np.bincount(owner, total, len(people)), np.bincount(owner, count, len(people))
-
-
-def course_r(series: ClipSeries, prediction: Float[np.ndarray, "N C"]) -> Float[np.ndarray, " C"]:
-    """Pearson's r over time of each channel; 0 for a flat prediction, NaN for a quiet channel."""
-    moments = Moments.of(series.target, prediction, series.mask)
-    r = np.where(moments.m2_prediction > 0, metrics.pcc(moments), 0.0)
-    return np.where((moments.m2_target > 0) & (moments.high >= metrics.QUIET), r, np.nan)
 
 
 def spearman(
@@ -281,7 +276,13 @@ def _about_rung(k: str, rung: Results) -> list[str]:
         for name in ROWS
         if (gap := rung["model_minus"].get(name))
     ]
-    return [words, *gaps]
+    pairs = [
+        f"  {muscle}, EMG at the lag: r {found['own']:+.2f} with its own prediction, "
+        f"{found['others']:+.2f} with that of {found['antagonist']}, difference "
+        f"{with_interval(found['difference'], found['difference_ci95'], '{:+.2f}')}"
+        for muscle, found in rung.get("antagonists", {}).items()
+    ]
+    return [words, *gaps, *pairs]
 
 
 def _about_delays(delays: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ person are revealed, and the others are predicted by the calibrated model and by
 
 import collections
 import dataclasses
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -27,15 +28,16 @@ from video2emg.data.dense_pose import dense
 from video2emg.data.examples import Examples
 from video2emg.data.select import Joined, Subset, with_channels
 from video2emg.data.store import Dataset, open_dataset
-from video2emg.eval import comparison, constant_baselines, evaluate, ladder_scores
+from video2emg.eval import constant_baselines, evaluate, ladder_scores
 from video2emg.eval.ladder import ROWS, Ladder, Recording
 from video2emg.eval.mechanics import predict_mechanics
+from video2emg.inference.run import PRETRAINED
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.physics.mechanics import LEAST_RATE
 from video2emg.run import setup
 from video2emg.run.tables import RESULTS, write_table
-from video2emg.run.workdir import SCORES, provenance, read_config
+from video2emg.run.workdir import provenance, read_config
 from video2emg.train.step import predict_step
 from video2emg.viz import transfer as figure
 
@@ -47,9 +49,10 @@ class Settings:
     """What is run.
 
     Attributes:
-      run: workdir of a finished Video→EMG run.
+      run: workdir of a finished Video→EMG run, or a packed run; the one in the package if empty.
       dataset, data_dir, manual_dir: as of `open_dataset`.
-      out: folder for the results; by default in the workdir of the run.
+      out: folder for the results; by default in the workdir of the run, and in `transfer` of the
+        current folder for the run in the package.
       k: numbers of revealed repetitions of each exercise of each person.
       split: `all` or `test`.
       action: exercises; all if empty.
@@ -80,10 +83,11 @@ def run(settings: Settings) -> dict[str, Any]:
     Returns:
       The results, as written to results.json beside table.txt and table.png.
     """
-    workdir = folder(settings.run, "--run")
+    workdir = folder(settings.run or PRETRAINED, "--run")
     config = _config(settings, workdir)
     name = settings.dataset.replace("/", "_")
-    out = folder(settings.out or workdir / "transfer" / name, "--out")
+    place = Path() if workdir.resolve() == PRETRAINED.resolve() else workdir
+    out = folder(settings.out or place / "transfer" / name, "--out")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: a run lives there; choose another folder")
     dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
@@ -141,7 +145,8 @@ def _config(settings: Settings, workdir: Path) -> Config:
 
 def _known_channels(workdir: Path) -> tuple[str, ...]:
     """Both sides of the muscles that the run was tested on."""
-    muscles = comparison.load(workdir / SCORES)["model"].muscles
+    found = json.loads((workdir / RESULTS).read_text())  # a packed run keeps a part of the results
+    muscles = found["test"]["model"]["by_muscle"]
     return tuple(
         vocabulary.channel(side, muscle)
         for side in vocabulary.SIDES

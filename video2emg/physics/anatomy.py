@@ -19,6 +19,15 @@ FOLDER = pathlib.Path(__file__).parent / "anatomies"
 
 Point = tuple[float, float, float]
 Group = typing.Literal["arm", "leg", "trunk"]
+# Length → the segment whose points move when it changes, and the coordinate along which they move.
+_ALONG = {
+    "thigh": ("thigh", 2),
+    "shank": ("shank", 2),
+    "upper_arm": ("upper_arm", 2),
+    "forearm": ("forearm", 2),
+    "trunk": ("chest", 2),
+    "shoulder": ("clavicle", 1),
+}
 # Segments whose muscles are solved together. A muscle that crosses two groups would couple them.
 GROUPS: dict[Group, tuple[str, ...]] = {
     "trunk": ("pelvis", "abdomen", "chest"),
@@ -137,6 +146,34 @@ def load(name: str = "simulated") -> Anatomy:
         ) from None
     _check(anatomy, str(path))
     return anatomy
+
+
+def proportioned(anatomy: Anatomy, factors: Mapping[str, float]) -> Anatomy:
+    """The anatomy of a body with other proportions: muscles keep their places on the segments.
+
+    Args:
+      anatomy: of the usual body.
+      factors: on the lengths of thigh, shank, upper_arm, forearm, trunk and shoulder.
+    """
+    stretch = {_ALONG[name]: factor for name, factor in factors.items()}
+
+    def moved(segment: str, at: Point) -> Point:
+        x, y, z = (value * stretch.get((segment, axis), 1.0) for axis, value in enumerate(at))
+        return x, y, z
+
+    def muscle(old: Muscle) -> Muscle:
+        path = (dataclasses.replace(w, at=moved(w.segment, w.at)) for w in old.path)
+        return dataclasses.replace(old, path=tuple(path))
+
+    return dataclasses.replace(
+        anatomy,
+        lengths={name: v * factors.get(name, 1.0) for name, v in anatomy.lengths.items()},
+        surfaces={
+            name: dataclasses.replace(s, centre=moved(s.segment, s.centre))
+            for name, s in anatomy.surfaces.items()
+        },
+        muscles={name: muscle(old) for name, old in anatomy.muscles.items()},
+    )
 
 
 def _anatomy(table: Mapping) -> Anatomy:

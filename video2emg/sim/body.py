@@ -1,6 +1,6 @@
 """The lifter as an MJCF model: segments, joints, appearance, and equipment.
 
-Lengths and masses of the segments are those of the anatomy `simulated`. x points forward, y to the
+Lengths and masses of the segments are those of the subject's anatomy. x points forward, y to the
 left, z up. Shoulders and hips are ball joints (Euler hinges lock at 90° of abduction). The shoulder
 girdle has a clavicle that elevates and a scapula that rotates about the glenohumeral centre.
 Without the scapula, the deltoid would have no moment arm overhead.
@@ -15,13 +15,8 @@ from video2emg.sim import equipment as gear
 from video2emg.sim import mjcf, muscles
 from video2emg.sim.bench import Bench
 from video2emg.sim.equipment import Equipment
-from video2emg.sim.muscles import ANATOMY
 from video2emg.sim.subject import Subject
 
-LENGTH, MASS = ANATOMY.lengths, ANATOMY.masses  # fractions of height and of body mass
-GIRDLE_MASS = ANATOMY.girdle_mass
-CLAVICLE = ANATOMY.clavicle
-YOUNG_ADULT = ANATOMY.young_adult
 GRIP = 0.75  # of the hand's length
 SIDES = {"right": -1, "left": 1}
 
@@ -59,16 +54,17 @@ def build(
       load: kg; total with the bar for barbells, per hand for dumbbells.
       bench: the bench in the room, if any; it is fixed.
     """
-    length = {name: value * subject.height for name, value in LENGTH.items()}
+    anatomy = subject.anatomy
+    length = {name: value * subject.height for name, value in anatomy.lengths.items()}
     scale = subject.height / 1.75
-    paths = muscles.paths(scale, width_factor(subject))
+    paths = muscles.paths(anatomy, scale, width_factor(subject))
     xml = _MjcfWriter(subject, length, equipment, load, paths, bench).xml()
     model = mujoco.MjModel.from_xml_string(xml)
     side = np.array(
         [1 + (0.5 if m.endswith("right") else -0.5) * subject.asymmetry for m in paths.names]
     )
     # Cross-sections grow with the square of size.
-    force = paths.force * subject.strength * scale**2 * YOUNG_ADULT * side
+    force = paths.force * subject.strength * scale**2 * anatomy.young_adult * side
     return Lifter(model, length, paths.names, force)
 
 
@@ -104,7 +100,9 @@ class _MjcfWriter:
         self.scale = subject.height / 1.75
         self.wide = width_factor(subject)
         self.thick = subject.girth * self.scale
-        self.mass = {name: value * subject.mass for name, value in MASS.items()}
+        self.anatomy = subject.anatomy
+        self.mass = {name: value * subject.mass for name, value in self.anatomy.masses.items()}
+        self.girdle_mass = self.anatomy.girdle_mass
 
     def _body(self, name: str, pos, *parts: str) -> str:
         return (
@@ -176,7 +174,9 @@ class _MjcfWriter:
             "chest",
             (0, 0, self.length["abdomen"]),
             '<joint name="thoracic" axis="0 1 0"/>',
-            mjcf.inertial(self.mass["chest"] - 2 * GIRDLE_MASS, (0, 0, trunk * 0.5), 0.26, 0.14),
+            mjcf.inertial(
+                self.mass["chest"] - 2 * self.girdle_mass, (0, 0, trunk * 0.5), 0.26, 0.14
+            ),
             mjcf.ellipsoid(
                 (0.005, 0, trunk * 0.5),
                 (0.118 * girth, 0.165 * girth * self.wide, trunk * 0.68),
@@ -264,14 +264,14 @@ class _MjcfWriter:
             f"scapula_{side}",
             (0, y * shoulder, 0),
             f'<joint name="scapula_{side}" type="ball"/>',
-            f'<inertial mass="{GIRDLE_MASS / 2}" pos="0 0 0" diaginertia="5e-4 5e-4 5e-4"/>',
+            f'<inertial mass="{self.girdle_mass / 2}" pos="0 0 0" diaginertia="5e-4 5e-4 5e-4"/>',
             upper_arm,
         )
         return self._body(
             f"clavicle_{side}",
-            (0, y * CLAVICLE * self.scale, length["trunk"] - 0.03),
+            (0, y * self.anatomy.clavicle * self.scale, length["trunk"] - 0.03),
             f'<joint name="clavicle_{side}" axis="{y} 0 0"/>',
-            f'<inertial mass="{GIRDLE_MASS / 2}" pos="0 0 0" diaginertia="5e-4 5e-4 5e-4"/>',
+            f'<inertial mass="{self.girdle_mass / 2}" pos="0 0 0" diaginertia="5e-4 5e-4 5e-4"/>',
             mjcf.capsule((0, y * 0.03, 0.015), (0, y * (shoulder - 0.03), 0), 0.052 * thick, shirt),
             scapula,
         )
@@ -349,5 +349,5 @@ class _MjcfWriter:
 
 def hand_spread(subject: Subject, equipment: Equipment) -> float:
     """Distance of each hand from the middle of a held bar, m."""
-    shoulder = LENGTH["shoulder"] * subject.height * width_factor(subject)
+    shoulder = subject.anatomy.lengths["shoulder"] * subject.height * width_factor(subject)
     return shoulder + gear.GRIP_WIDTH[equipment]

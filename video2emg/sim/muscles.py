@@ -1,4 +1,4 @@
-"""The muscles of the anatomy `simulated` as MuJoCo spatial tendons: 43 per side.
+"""The muscles of an anatomy as MuJoCo spatial tendons: 43 per side in `simulated`.
 
 Their moment arms are in published ranges (see `docs/gymsim.md` and the tests).
 """
@@ -7,10 +7,8 @@ import dataclasses
 
 import numpy as np
 
-from video2emg.physics import anatomy
-from video2emg.physics.anatomy import Muscle, Point, Surface
+from video2emg.physics.anatomy import Anatomy, Muscle, Point, Surface
 
-ANATOMY = anatomy.load("simulated")
 SIDES = {"right": -1, "left": 1}
 _PAIRED = {"clavicle", "scapula", "upper_arm", "forearm", "thigh", "shank", "foot"}
 
@@ -32,18 +30,19 @@ class Paths:
     tendons: str
 
 
-def paths(scale: float, shoulder_width: float = 1.0) -> Paths:
+def paths(anatomy: Anatomy, scale: float, shoulder_width: float = 1.0) -> Paths:
     """Writes the muscles of a body.
 
     Args:
+      anatomy: its table.
       scale: height / 1.75 m.
       shoulder_width: factor on the lateral coordinates of the clavicle.
     """
     writer = _Writer(scale, shoulder_width)
     for side in SIDES:
-        for name, surface in ANATOMY.surfaces.items():
+        for name, surface in anatomy.surfaces.items():
             writer.surface(side, name, surface)
-        for name, muscle in ANATOMY.muscles.items():
+        for name, muscle in anatomy.muscles.items():
             writer.muscle(side, name, muscle)
     return Paths(
         tuple(writer.names), np.array(writer.force), writer.attached, "".join(writer.tendons)

@@ -153,7 +153,7 @@ class _Solver:
         sign, length, arm = SIDES[side], self.lifter.length, self.posture.arms[side]
         clavicle = kinematics.rotation("x", sign * self.posture.clavicle[side])
         girdle = self.chest @ clavicle
-        base = np.array([0, sign * body.CLAVICLE * self.subject.height / 1.75, 0])
+        base = np.array([0, sign * self.subject.anatomy.clavicle * self.subject.height / 1.75, 0])
         joint = np.array([0, sign * length["shoulder"] * body.width_factor(self.subject), 0])
         shoulder = (
             self._shoulder_middle()

@@ -144,7 +144,7 @@ def perform(
         [scale] = scales
         tempo = tempo_lib.standard(scale)
     else:
-        tempo = _draw_tempo(exercise, scales, rng)
+        tempo = _draw_tempo(exercise, scales, subject.pace, rng)
     manners = list({tuple(sorted(e.items())): e for e in errors}.values()) or [{}]
     # One seed: repetitions differ by their errors only, and are continuous.
     poses = [
@@ -178,7 +178,11 @@ def perform(
         muscle_drive=muscle_drive,
         channels=channels,
         drive=np.stack(
-            [semg.drive_at_electrode(muscle_drive, lifter.muscles, c) for c in channels], -1
+            [
+                semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy)
+                for c in channels
+            ],
+            -1,
         ),
         heading=poses[0].heading,
         remaining_capacity=remaining,
@@ -232,7 +236,10 @@ def _phase_scale(exercise: Exercise, errors: Mapping[str, float]) -> tuple[float
 
 
 def _draw_tempo(
-    exercise: Exercise, scales: Sequence[tuple[float, float]], rng: np.random.Generator
+    exercise: Exercise,
+    scales: Sequence[tuple[float, float]],
+    pace: float,
+    rng: np.random.Generator,
 ) -> Tempo:
     """The tempo of a set; without repetitions it has a length only."""
     if not scales:
@@ -243,6 +250,7 @@ def _draw_tempo(
         concentric=_concentric_phase(exercise),
         hold=exercise.hold,
         can_be_racked=exercise.equipment.startswith("barbell"),
+        pace=pace,
     )
 
 
@@ -301,16 +309,22 @@ def attempt_trial(
 def surface_emg(
     performance: Performance, subject: Subject, studio: Studio, rng: np.random.Generator
 ) -> Float[np.ndarray, "N C"]:
-    """Raw sEMG in mV under all electrodes, float32; `rng` draws the noise."""
+    """Raw sEMG in mV under all electrodes, float32; `rng` draws the noise.
+
+    Its clock lags behind that of the video by `Subject.emg_lag`, in whole samples of the pose.
+    """
     velocity = np.gradient(performance.motion.joints, 1 / POSE_RATE, axis=0)
     acceleration = np.linalg.norm(np.gradient(velocity, 1 / POSE_RATE, axis=0), axis=-1)
+    late = round(subject.emg_lag * POSE_RATE)
+    acceleration = _later(acceleration, late)
+    muscle_drive = _later(performance.muscle_drive, late)
     columns = []
-    for channel, lost in zip(performance.channels, _force_lost(performance), strict=True):
+    for channel, lost in zip(performance.channels, _force_lost(performance, subject), strict=True):
         side, muscle = vocabulary.split_channel(channel)
         joint = vocabulary.FLEX_21.index(f"{side}_{semg.SITES[muscle].joint}")
         columns.append(
             semg.simulate_channel(
-                performance.muscle_drive,
+                muscle_drive,
                 performance.lifter.muscles,
                 performance.time,
                 acceleration[:, joint],
@@ -323,6 +337,11 @@ def surface_emg(
             )
         )
     return np.stack(columns, -1).astype(np.float32)
+
+
+def _later(values: Float[np.ndarray, "T n"], samples: int) -> Float[np.ndarray, "T n"]:
+    """The values some samples later; the first is held before."""
+    return np.concatenate([np.repeat(values[:1], samples, 0), values[: len(values) - samples]])
 
 
 def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int) -> Clip:
@@ -408,11 +427,12 @@ def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator)
     return float(np.clip(score, 0, 100))
 
 
-def _force_lost(performance: Performance) -> list[float]:
+def _force_lost(performance: Performance, subject: Subject) -> list[float]:
     """Share of the force lost to fatigue under each electrode, at the end of the set."""
     remaining, muscles = performance.remaining_capacity[-1:], performance.lifter.muscles
     return [
-        1 - float(semg.drive_at_electrode(remaining, muscles, c)[0]) for c in performance.channels
+        1 - float(semg.drive_at_electrode(remaining, muscles, c, subject.anatomy)[0])
+        for c in performance.channels
     ]
 
 
@@ -475,7 +495,7 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
         "family": exercise.family or exercise.name,
         "equipment": performance.equipment,
         "time_in_set_s": trial.time_in_set,
-        "force_lost": _force_lost(performance),
+        "force_lost": _force_lost(performance, subject),
         "racked": performance.tempo.racked,
         "subject": {
             "height_m": subject.height,

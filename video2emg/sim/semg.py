@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,23 +10,23 @@ from jaxtyping import Float
 from scipy import signal
 
 from video2emg.core import emg, vocabulary
-from video2emg.sim.muscles import ANATOMY
+from video2emg.physics.anatomy import Anatomy
 from video2emg.sim.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Position of an electrode.
+    """Position of an electrode; the anatomy says which muscles are under it.
 
     Attributes:
-      muscles: weight of each model muscle under the electrode; the weights sum to one.
-      crosstalk: amplitude of each neighbouring muscle at full drive, relative to the muscles above.
+      crosstalk: amplitude of each neighbour at full drive, relative to the muscles under the
+        electrode. A neighbour is a muscle of the anatomy `simulated` or what is under the electrode
+        of this name.
       amplitude: typical RMS amplitude at full drive, mV.
       joint: the joint of `vocabulary.FLEX_21` (without side) whose acceleration shakes the cable.
     """
 
-    muscles: Mapping[str, float]
-    crosstalk: dict[str, float]
+    crosstalk: Mapping[str, float]
     amplitude: float
     joint: str
 
@@ -59,7 +60,13 @@ _SITES: dict[str, tuple[dict[str, float], float, str]] = {  # crosstalk, amplitu
     "gastrocnemius": ({"soleus": 0.1}, 0.35, "ankle"),
     "soleus": ({"gastrocnemius": 0.12, "peroneus": 0.05}, 0.3, "ankle"),
 }
-SITES = {name: Site(ANATOMY.electrodes[name], *site) for name, site in _SITES.items()}
+SITES = {name: Site(*site) for name, site in _SITES.items()}
+# Neighbours that another anatomy lacks → the nearest muscle that it has.
+_NEAREST = {
+    "peroneus": "peroneus_longus",
+    "erector_thoracic": "erector_spinae",
+    "quadratus_lumborum": "internal_oblique",
+}
 
 # Corner frequencies of the interference signal's spectrum, Hz (Shwedyk et al., 1977).
 _LOW, _HIGH = 60.0, 120.0
@@ -97,28 +104,38 @@ def electrode(subject: Subject, channel: str) -> Electrode:
     """The electrode of a channel; constant for a subject."""
     side, muscle = vocabulary.split_channel(channel)
     site = [vocabulary.SIDES.index(side), vocabulary.MUSCLES.index(muscle)]
-    rng = np.random.default_rng([subject.seed, *site])
+    rng, ranges = np.random.default_rng([subject.seed, *site]), subject.electrodes
     attenuation = np.exp(-0.8 * (subject.girth - 1))  # by the tissue between muscle and skin
     return Electrode(
-        gain=float(SITES[muscle].amplitude * rng.lognormal(0, 0.25) * attenuation),
-        exponent=float(rng.uniform(0.95, 1.12)),
-        crosstalk=float(rng.uniform(0.5, 1.4)),
-        noise=float(rng.uniform(0.002, 0.006)),
-        hum=float(rng.uniform(0, 0.003)),
-        artefact=float(rng.uniform(0.0005, 0.003)),
-        mvc_effort=float(rng.uniform(0.92, 1.0)),
+        gain=float(SITES[muscle].amplitude * rng.lognormal(0, ranges.gain) * attenuation),
+        exponent=float(rng.uniform(*ranges.exponent)),
+        crosstalk=float(rng.uniform(*ranges.crosstalk)),
+        noise=float(rng.uniform(*ranges.noise)),
+        hum=float(rng.uniform(*ranges.hum)),
+        artefact=float(rng.uniform(*ranges.artefact)),
+        mvc_effort=float(rng.uniform(*ranges.mvc_effort)),
     )
 
 
 def drive_at_electrode(
-    muscle_drive: Float[np.ndarray, "T n"], muscles: tuple[str, ...], channel: str
+    muscle_drive: Float[np.ndarray, "T n"], muscles: tuple[str, ...], channel: str, anatomy: Anatomy
 ) -> Float[np.ndarray, " T"]:
     """Noise-free neural drive (0-1) under an electrode: weighted mean over its muscles."""
     side, muscle = vocabulary.split_channel(channel)
+    return _mean_drive(muscle_drive, muscles, side, anatomy.electrodes[muscle])
+
+
+def _mean_drive(muscle_drive, muscles, side: str, shares: Mapping[str, float]) -> np.ndarray:
     return sum(
-        weight * muscle_drive[:, muscles.index(f"{name}_{side}")]
-        for name, weight in SITES[muscle].muscles.items()
+        weight * muscle_drive[:, muscles.index(f"{name}_{side}")] for name, weight in shares.items()
     )  # pyright: ignore[reportReturnType]
+
+
+def _neighbour(name: str, anatomy: Anatomy) -> Mapping[str, float]:
+    """The share of each muscle of the anatomy in a neighbour of `Site.crosstalk`."""
+    if name not in anatomy.muscles and name in anatomy.electrodes:
+        return anatomy.electrodes[name]
+    return {name if name in anatomy.muscles else _NEAREST[name]: 1.0}
 
 
 def simulate_channel(
@@ -158,9 +175,10 @@ def simulate_channel(
         noise = interference(len(new_time), rate, rng, conduction_velocity, pulse_rate)
         return size * properties.gain * amplitude * noise
 
-    raw = source(drive_at_electrode(muscle_drive, muscles, channel), 1.0)
+    anatomy = subject.anatomy
+    raw = source(drive_at_electrode(muscle_drive, muscles, channel, anatomy), 1.0)
     for name, weight in site.crosstalk.items():
-        drive = muscle_drive[:, muscles.index(f"{name}_{side}")]
+        drive = _mean_drive(muscle_drive, muscles, side, _neighbour(name, anatomy))
         raw += source(drive, weight * properties.crosstalk)
     raw += properties.noise * rng.normal(size=len(raw))
     raw += properties.hum * np.sin(2 * np.pi * _HUM * new_time + rng.uniform(0, 2 * np.pi))
@@ -211,13 +229,15 @@ def _pulse_rate(drive: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
 @functools.cache
 def mvc_envelope(subject: Subject, channel: str, rate: float) -> float:
     """Envelope at maximal voluntary contraction (MVC), mV: best 0.5 s mean of a 4 s trial."""
-    site = SITES[vocabulary.split_channel(channel)[1]]
-    model_muscles = (*site.muscles, *site.crosstalk)
+    muscle, anatomy = vocabulary.split_channel(channel)[1], subject.anatomy
+    under = anatomy.electrodes[muscle]
+    neighbours = [_neighbour(name, anatomy) for name in SITES[muscle].crosstalk]
+    model_muscles = dict.fromkeys(itertools.chain(under, *neighbours))
     names = tuple(f"{muscle}_{side}" for side in vocabulary.SIDES for muscle in model_muscles)
     time = np.arange(0, 4.001, 0.02)
     ramp = np.clip(np.minimum(time - 0.3, 3.7 - time) / 0.5, 0, 1)
     effort = electrode(subject, channel).mvc_effort
-    share = np.array([1.0 if name.rsplit("_", 1)[0] in site.muscles else 0.4 for name in names])
+    share = np.array([1.0 if name.rsplit("_", 1)[0] in under else 0.4 for name in names])
     rng = np.random.default_rng([subject.seed, 99, *map(ord, channel)])
     tremor = 1 - 0.03 * np.abs(np.sin(2 * np.pi * 1.3 * time))
     drive = np.clip(effort * (ramp * tremor)[:, None] * share, 0, 1)

@@ -59,7 +59,7 @@ def solve(
       subject: who.
       remaining: share of each muscle's force that is not lost to fatigue; all by default.
     """
-    capacity = lifter.force * force_length_velocity(motion, subject, lifter)
+    capacity = lifter.force * force_length_velocity(motion, subject)
     if remaining is not None:
         capacity = capacity * remaining
     moment = motion.moment_arm * capacity[:, None, :]
@@ -114,16 +114,14 @@ def bounded_least_squares(
     return z
 
 
-def force_length_velocity(
-    motion: Motion, subject: Subject, lifter: Lifter
-) -> Float[np.ndarray, "T n"]:
+def force_length_velocity(motion: Motion, subject: Subject) -> Float[np.ndarray, "T n"]:
     """Force at full activation over the maximal isometric force.
 
     Each muscle's range of lengths in daily postures is mapped to 0.65-1.15 of its optimal length.
     The force-length relation is Gaussian, the force-velocity relation hyperbolic (Hill; Zajac,
     1989; Thelen, 2003). Tendons are stiff, and there are no passive forces.
     """
-    shortest, longest = _length_range(subject.female, lifter.muscles)
+    shortest, longest = _length_range(subject.female, subject.table, subject.proportions)
     scale = subject.height / 1.75
     shortest, longest = shortest * scale, longest * scale
     span = np.maximum(longest - shortest, 0.02 * scale)
@@ -147,12 +145,15 @@ def force_velocity(velocity: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _length_range(
-    female: bool, muscles: tuple[str, ...]
+    female: bool, table: str, proportions: tuple[tuple[str, float], ...]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """First and 99th percentile of muscle lengths in random postures, m, at 1.75 m height."""
-    model = body.build(body.reference_subject(female), "none", 0.0).model
+    person = dataclasses.replace(
+        body.reference_subject(female), table=table, proportions=proportions
+    )
+    model = body.build(person, "none", 0.0).model
     data, rng = mujoco.MjData(model), np.random.default_rng(0)
-    lengths = np.zeros((400, len(muscles)))
+    lengths = np.zeros((400, model.ntendon))
     for i in range(len(lengths)):
         data.qpos[:] = model.qpos0
         for j in range(1, model.njnt):

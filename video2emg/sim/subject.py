@@ -1,8 +1,54 @@
 """Simulated people: size, strength, skill and appearance."""
 
 import dataclasses
+import functools
 
 import numpy as np
+
+from video2emg.physics import anatomy as anatomies
+from video2emg.physics.anatomy import Anatomy
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class ElectrodeRanges:
+    """Between which limits the properties of the electrodes are drawn; see `semg.Electrode`.
+
+    Attributes:
+      gain: standard deviation of its logarithm.
+      exponent, crosstalk, noise, hum, artefact, mvc_effort: lower and upper limit.
+    """
+
+    gain: float = 0.25
+    exponent: Range = (0.95, 1.12)
+    crosstalk: Range = (0.5, 1.4)
+    noise: Range = (0.002, 0.006)
+    hum: Range = (0.0, 0.003)
+    artefact: Range = (0.0005, 0.003)
+    mvc_effort: Range = (0.92, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """What people have in common; the default are the people of all but one configuration.
+
+    Attributes:
+      anatomy: name of a table of `physics.anatomy`.
+      strength: factor on the strength of everybody.
+      proportions: largest deviation of a segment's length from that of the table, as a fraction.
+        Each deviation is between half of it and all of it, in either direction; 0 for none.
+      pace: limits of a factor on the durations of a person's repetitions.
+      emg_lag: largest lag of the EMG's clock behind that of the video, s; each person has one.
+      electrodes: their properties.
+    """
+
+    anatomy: str = "simulated"
+    strength: float = 1.0
+    proportions: float = 0.0
+    pace: Range = (1.0, 1.0)
+    emg_lag: float = 0.0
+    electrodes: ElectrodeRanges = ElectrodeRanges()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +67,11 @@ class Subject:
       skin, shirt, shorts, hair, wall: RGB in 0-1.
       heading: direction that the subject faces in the room, rad.
       seed: of the properties of the electrodes.
+      table: name of the anatomy.
+      proportions: segments whose length is not that of the table, with a factor.
+      pace: factor on the durations of repetitions.
+      emg_lag: lag of the EMG's clock behind that of the video, s.
+      electrodes: ranges of their properties.
     """
 
     id: str
@@ -38,6 +89,22 @@ class Subject:
     wall: tuple[float, float, float]
     heading: float
     seed: int
+    table: str = "simulated"
+    proportions: tuple[tuple[str, float], ...] = ()
+    pace: float = 1.0
+    emg_lag: float = 0.0
+    electrodes: ElectrodeRanges = ElectrodeRanges()
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Segments, muscles and electrodes of this person's body."""
+        return _anatomy(self.table, self.proportions)
+
+
+@functools.cache
+def _anatomy(table: str, proportions: tuple[tuple[str, float], ...]) -> Anatomy:
+    usual = anatomies.load(table)
+    return anatomies.proportioned(usual, dict(proportions)) if proportions else usual
 
 
 _SKINS = (
@@ -68,7 +135,10 @@ _SHORTS = (
 _HAIRS = ((0.10, 0.08, 0.07), (0.30, 0.20, 0.12), (0.55, 0.42, 0.25), (0.25, 0.25, 0.25))
 
 
-def sample(number: int, seed: int) -> Subject:
+_SEGMENTS = ("thigh", "shank", "upper_arm", "forearm", "trunk", "shoulder")
+
+
+def sample(number: int, seed: int, population: Population | None = None) -> Subject:
     """Draws the `number`-th subject; a pure function of its arguments.
 
     Height and body-mass index follow young adults (means 1.77 m, 24.5 kg/m² for men, 1.64 m,
@@ -86,7 +156,7 @@ def sample(number: int, seed: int) -> Subject:
     def pick(choices: tuple) -> tuple[float, float, float]:
         return choices[rng.integers(len(choices))]
 
-    return Subject(
+    person = Subject(
         id=f"s{number:03d}",
         female=female,
         height=height,
@@ -102,4 +172,22 @@ def sample(number: int, seed: int) -> Subject:
         wall=tuple(np.clip(np.array([0.60, 0.60, 0.57]) + rng.normal(0, 0.06, 3), 0.3, 0.85)),
         heading=float(rng.normal(0, 0.06)),
         seed=int(rng.integers(2**31)),
+    )
+    return (
+        _of(population, person, np.random.default_rng([seed, number, 8])) if population else person
+    )
+
+
+def _of(population: Population, person: Subject, rng: np.random.Generator) -> Subject:
+    """The person as one of a population."""
+    sign, size = rng.choice([-1.0, 1.0], len(_SEGMENTS)), rng.uniform(0.5, 1.0, len(_SEGMENTS))
+    factors = 1 + population.proportions * sign * size
+    return dataclasses.replace(
+        person,
+        strength=person.strength * population.strength,
+        table=population.anatomy,
+        proportions=tuple(zip(_SEGMENTS, map(float, factors), strict=True)),
+        pace=float(rng.uniform(*population.pace)),
+        emg_lag=float(rng.uniform(0, population.emg_lag)),
+        electrodes=population.electrodes,
     )

@@ -121,6 +121,7 @@ def draw(
     concentric: int = 0,
     hold: tuple[float, float] | None = None,
     can_be_racked: bool = False,
+    pace: float = 1.0,
 ) -> Tempo:
     """Draws the tempo of a set.
 
@@ -130,6 +131,7 @@ def draw(
       concentric: the phase in which the muscles shorten, 0 or 1, which slows down with fatigue.
       hold: range of the pause at the turning point, s; the usual one by default.
       can_be_racked: whether the load may be in a rack before and after the set.
+      pace: factor on the durations of all phases, of this person.
     """
     count = len(phase_scale)
     personal = np.exp(rng.normal(0, _PERSONAL))
@@ -142,7 +144,7 @@ def draw(
         phases = np.array([rng.uniform(*_FIRST), rng.uniform(*_SECOND)]) * scale
         # A hurried phase is as fast in people whose tempo is slow otherwise.
         slow = np.where(np.array(scale) < 1, 1.0, personal)
-        phases *= np.clip(slow * uneven, 0.8, 1.8) * np.sqrt(depth)
+        phases *= np.clip(slow * uneven, 0.8, 1.8) * np.sqrt(depth) * pace
         # The lost velocity grows faster towards the end of a set.
         phases[concentric] /= 1 - loss * (number / max(count - 1, 1)) ** 1.5
         pause = hold or (_LONG_HOLD if long_hold < _LONG_SHARE else _HOLD)

@@ -7,7 +7,7 @@ import numpy as np
 from video2emg.core.errors import UserError
 from video2emg.sim import subject as subjects
 from video2emg.sim.exercises import EXERCISES, STANDING, Exercise
-from video2emg.sim.subject import Subject
+from video2emg.sim.subject import Population, Subject
 
 _EARLIER = (0.0, 25.0)  # s of equal work before a set
 _OCCASIONAL = 0.75  # probability that a repetition has an error of its set
@@ -45,6 +45,7 @@ def plan_trials(
     seed: int,
     exercises: tuple[str, ...] = STANDING,
     repetitions: tuple[int, int] = (3, 3),
+    population: Population | None = None,
 ) -> list[Trial]:
     """Every subject does `sets` sets of every exercise; loads do not depend on strength.
 
@@ -57,6 +58,7 @@ def plan_trials(
       seed: the plan is a pure function of the arguments.
       exercises: names.
       repetitions: fewest and most of a set, where the exercise does not limit them.
+      population: what the people have in common; None for the usual people.
 
     Raises:
       UserError: an exercise is unknown.
@@ -66,7 +68,7 @@ def plan_trials(
             raise UserError(f"unknown exercise {name!r}; there are {', '.join(EXERCISES)}")
     trials = []
     for number in range(n_subjects):
-        subject = subjects.sample(number, seed)
+        subject = subjects.sample(number, seed, population)
         for name in exercises:
             exercise = EXERCISES[name]
             rng = np.random.default_rng([seed, number, exercise.id, 11])

@@ -5,12 +5,17 @@ import functools
 import typing
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
+from video2emg.core.clip import Clip, validate
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
+from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.sim import record as sim
 from video2emg.sim.exercises import STANDING
+from video2emg.sim.subject import ElectrodeRanges, Population
+from video2emg.sim.tempo import POSE_RATE
 from video2emg.sim.trials import Trial, plan_trials
 
 # A configuration names its exercises, so that new exercises do not change an existing dataset.
@@ -48,6 +53,24 @@ FREE = ("free_movement", "free_dumbbells", "free_barbell")
 FIVE_VIEWS = ("front", "front_left", "left", "front_right", "right")
 GYM_STUDIO = sim.Studio(views=FIVE_VIEWS, size=64, varied_cameras=True, motor_units=True)
 
+# The people of `other`.
+OTHERS = Population(
+    anatomy="literature",
+    strength=1.8,  # its forces are of cadavers; else most loads would be too heavy
+    proportions=0.12,
+    pace=(0.85, 1.9),
+    emg_lag=1.2,
+    electrodes=ElectrodeRanges(
+        gain=0.5,
+        exponent=(0.75, 1.3),
+        crosstalk=(1.0, 3.0),
+        noise=(0.004, 0.015),
+        hum=(0.0, 0.008),
+        artefact=(0.001, 0.008),
+        mvc_effort=(0.7, 1.0),
+    ),
+)
+
 
 @dataclasses.dataclass(kw_only=True)
 class GymSimConfig(tfds.core.BuilderConfig):
@@ -60,6 +83,9 @@ class GymSimConfig(tfds.core.BuilderConfig):
       repetitions: fewest and most of a set.
       studio: cameras and electrodes.
       seed: of everything that is drawn.
+      population: what the people have in common; None for the usual people.
+      pose_noise: errors of every stored pose; another draw for each clip.
+      for_testing: whether all people but two are in the split test.
     """
 
     exercises: tuple[str, ...]
@@ -68,6 +94,9 @@ class GymSimConfig(tfds.core.BuilderConfig):
     repetitions: tuple[int, int] = (2, 4)
     studio: sim.Studio = dataclasses.field(default_factory=sim.Studio)
     seed: int = 0
+    population: Population | None = None
+    pose_noise: PoseNoise = PoseNoise()
+    for_testing: bool = False
 
 
 class Builder(ClipBuilder):
@@ -76,7 +105,7 @@ class Builder(ClipBuilder):
     `tiny` is for tests. `default` has six standing exercises, `gym` twenty, with and without a
     bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models; `full` is as large as
-    FLEX.
+    FLEX. `other` is never trained on: its people differ from those of all others.
     """
 
     VERSION = tfds.core.Version("2.0.0")
@@ -140,6 +169,27 @@ class Builder(ClipBuilder):
             subjects=100,
             studio=sim.Studio(views=(), motor_units=True),
         ),
+        GymSimConfig(
+            name="other",
+            description="Never trained on: another anatomy, late EMG, poses of an estimator.",
+            exercises=(
+                "bodyweight_squat",
+                "barbell_squat",
+                "barbell_deadlift",
+                "barbell_romanian_deadlift",
+                "dumbbell_curl",
+                "barbell_overhead_press",
+            ),
+            subjects=10,
+            sets=2,
+            repetitions=(3, 6),
+            studio=sim.Studio(views=(), motor_units=True),
+            seed=23,
+            population=OTHERS,
+            # In a whole clip, a single joint would be lost for longer than a window.
+            pose_noise=PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0}),
+            for_testing=True,
+        ),
     ]
     DEFAULT_CONFIG_NAME = "default"
 
@@ -153,11 +203,27 @@ class Builder(ClipBuilder):
             settings.seed,
             settings.exercises,
             settings.repetitions,
+            settings.population,
         )
-        people = deal_subjects(sorted({t.subject.id for t in trials}), settings.seed)
+        names = sorted({t.subject.id for t in trials})
+        if settings.for_testing:  # no split may be empty
+            people = {"train": {names[0]}, "validation": {names[1]}, "test": set(names[2:])}
+        else:
+            people = deal_subjects(names, settings.seed)
         return {split: [t for t in trials if t.subject.id in people[split]] for split in SPLITS}
 
     @classmethod
     def maker(cls, manual_dir: Path | None, config: str) -> Maker:
         """Simulates a trial."""
-        return functools.partial(sim.record, studio=cls.builder_configs[config].studio)
+        settings = cls.builder_configs[config]
+        return functools.partial(_record, studio=settings.studio, noise=settings.pose_noise)
+
+
+def _record(trial: Trial, studio: sim.Studio, noise: PoseNoise) -> Clip:
+    """The clip of a trial, with the pose as an estimator would see it if there is any noise."""
+    clip = sim.record(trial, studio)
+    if not noise.share:
+        return clip
+    pose = noise(clip.joints, clip.pose, POSE_RATE, np.random.default_rng([trial.seed, 5]))
+    facts = clip.provenance | {"pose": "with the errors of an estimator"}
+    return validate(dataclasses.replace(clip, pose=pose.astype(np.float32), provenance=facts))

@@ -1,0 +1,70 @@
+"""The configuration `gymsim/other`, on which nothing is trained."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
+from video2emg.data.datasets.gymsim.gymsim_dataset_builder import OTHERS, Builder
+from video2emg.sim import record
+from video2emg.sim.trials import plan_trials
+
+STUDIO = record.Studio(views=(), emg_rate=500.0, montage=("biceps_brachii",))
+
+
+def test_nearly_everybody_of_other_is_in_the_test_split():
+    plan = Builder.plan(None, "other")
+    people = {split: {t.subject.id for t in trials} for split, trials in plan.items()}
+    assert {split: len(ids) for split, ids in people.items()} == {
+        "train": 1,
+        "validation": 1,
+        "test": 8,
+    }
+    assert len(set.union(*people.values())) == 10
+    trials = [trial for split in plan.values() for trial in split]
+    assert {len(t.repetitions) for t in trials} == {3, 4, 5, 6}
+    lags = {t.subject.id: t.subject.emg_lag for t in trials}
+    assert min(lags.values()) < 0.4 and 0.8 < max(lags.values()) <= OTHERS.emg_lag
+
+
+def test_the_people_of_all_other_configurations_are_the_usual_ones():
+    for name, settings in Builder.builder_configs.items():
+        usual = settings.population is None and not settings.pose_noise.share
+        assert usual == (name != "other")
+    subjects = {t.subject for split in Builder.plan(None, "tiny").values() for t in split}
+    assert {(s.table, s.proportions, s.pace, s.emg_lag) for s in subjects} == {
+        ("simulated", (), 1.0, 0.0)
+    }
+
+
+@pytest.fixture(scope="module")
+def clip():
+    [trial] = plan_trials(1, 1, 3, ("dumbbell_curl",), (1, 1))
+    return record.record(trial, STUDIO)
+
+
+def aligned_error(pose: np.ndarray, true: np.ndarray) -> float:
+    """RMS distance of the known joints after the best rigid alignment of the whole clip, m."""
+    known = np.isfinite(pose).all(2)
+    a, b = pose[known] - pose[known].mean(0), true[known] - true[known].mean(0)
+    turn = Rotation.align_vectors(b, a)[0]
+    return float(np.sqrt(((turn.apply(a) - b) ** 2).sum(1).mean()))
+
+
+def test_poses_of_other_have_the_errors_of_an_estimator(clip, monkeypatch):
+    """Measured errors of estimators are 105-136 mm at most, and the ranges begin at zero."""
+    monkeypatch.setattr(gymsim.sim, "record", lambda trial, studio: clip)
+    noise = Builder.builder_configs["other"].pose_noise
+    [trial] = plan_trials(1, 1, 3, ("dumbbell_curl",), (1, 1))
+    trials = [dataclasses.replace(trial, seed=seed) for seed in range(20)]
+    clips = [gymsim._record(t, STUDIO, noise) for t in trials]
+    errors = [aligned_error(noisy.pose, clip.pose) for noisy in clips]
+    assert min(errors) > 0.02 and max(errors) < 0.3
+    assert 0.06 < np.mean(errors) < 0.15
+    assert len({noisy.pose.tobytes() for noisy in clips}) == 20
+    assert all(noisy.emg is clip.emg and noisy.drive is clip.drive for noisy in clips)
+    assert gymsim._record(trial, STUDIO, gymsim.PoseNoise()) is clip
+    again = gymsim._record(trials[4], STUDIO, noise)
+    np.testing.assert_array_equal(again.pose, clips[4].pose)
