@@ -146,3 +146,13 @@ def test_dropped_inputs_are_masked_and_other_fields_stay():
         {n: v for n, v in shown.items() if n not in changed},
         {n: v for n, v in full.items() if n not in changed},
     )
+
+
+def test_a_window_whose_pose_is_lost_is_masked(clips):
+    """Elsewhere in the clip there is a pose, so that nothing is wrong with the data."""
+    pose = clips[0].pose.copy()
+    pose[clips[0].pose_time > 0.9] = np.nan
+    window = dataclasses.replace(WINDOW, views=(), seconds=0.8)
+    example = examples([dataclasses.replace(clips[0], pose=pose)], window).read_window(0, 1.0)
+    assert not example["pose_mask"].any() and not example["pose"].any()
+    assert example["emg_mask"].any()

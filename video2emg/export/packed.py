@@ -55,7 +55,7 @@ def pack(run: str | Path, out: str | Path, command: str = "") -> Path:
     kept = {"provenance": found["provenance"], "test": {"model": found["test"]["model"]}}
     kept["test"]["calibration"] = found["test"].get("calibration")
     write_text(out / CARD, packed_card(opened, fingerprint(small), command or _COMMAND))
-    write_json(out / RESULTS, kept)
+    results.write_results(out / RESULTS, kept)
     log(f"{out}: {sum(f.stat().st_size for f in out.rglob('*') if f.is_file()) / 2**20:.1f} MiB")
     return out
 
