@@ -112,6 +112,7 @@ def test_standing_still_gives_no_repetition_and_a_sentence(predictor, track):
     prediction = predictor.predict_pose(track_to_pose(still), equipment="none")
     assert not prediction.repetitions and not prediction.in_domain
     assert any("no movement that is repeated" in warning for warning in prediction.warnings)
+    assert not any("recognised" in warning for warning in prediction.warnings)
 
 
 def write_csv(track, path):

@@ -135,11 +135,11 @@ def existing(paths: Sequence[str], flag: str) -> list[Path]:
     Raises:
       UserError: one of them does not exist.
     """
-    found = [Path(path).expanduser() for path in paths]
-    for path in found:
+    files = [Path(path).expanduser() for path in paths]
+    for path in files:
         if not path.exists():
             raise UserError(f"{flag} {path}: no such file")
-    return found
+    return files
 
 
 def tell(line: str) -> None:

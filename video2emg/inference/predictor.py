@@ -439,7 +439,7 @@ class Predictor:
             )
         elif prediction.low is None:
             yield "the run has too few validation samples to calibrate intervals; they are left out"
-        if prediction.action_votes is not None:
+        if prediction.action_votes is not None and prediction.repetitions:
             accuracy = self.run.ood_detector.about["action_accuracy"]
             yield (
                 f"action recognised, not given ({prediction.action_votes:.0%} of the votes; "
