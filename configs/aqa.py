@@ -10,6 +10,8 @@ the workdir of a finished one. Presets (after a colon):
 
 - none: our head, for two CPU cores; the people are simulated in 5 minutes, Video→EMG trains in 10
   minutes, the head in one;
+- `pose`: reads the pose that an estimator finds in films, of twenty exercises; the Video→EMG model
+  is that of the preset `pose` of `configs/v2emg.py`, which has never seen the people of the head;
 - `debug`: checks the machinery;
 - `core`, `core_pose`, `core_as_published`, `usdl`, `mlp`: published systems;
 - `core_i3d`: FLEX's CoRe on I3D features, for a GPU; `--config.main.model.pretrained.weights=`
@@ -39,7 +41,7 @@ SYSTEMS = {
     "usdl": dict(system="usdl"),
     "mlp": dict(system="mlp"),
 }
-PRESETS = ("", "debug", "core_i3d", *SYSTEMS)
+PRESETS = ("", "pose", "debug", "core_i3d", *SYSTEMS)
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -47,8 +49,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in PRESETS:
         raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
     i3d = arg == "core_i3d"
-    main = baselines.get_config("i3d") if i3d else v2emg.get_config(arg if arg == "debug" else "")
-    if arg != "debug":
+    same = arg if arg in ("pose", "debug") else ""
+    main = baselines.get_config("i3d") if i3d else v2emg.get_config(same)
+    if not same:
         main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
         main.augment.cameras = ()  # there are two
         main.train.update(steps=2000, eval_every=200, save_every=200)
@@ -57,6 +60,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.graph = "gymsim"
     config.video2emg = ""  # workdir of a finished main job; empty: train one
     config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
+    # Repetitions of the head; empty: those of the Video→EMG model. With other people, the head
+    # learns from EMG as it is predicted of people that the model has not seen.
+    config.dataset = ""
     # none | predicted (Video→EMG is trained too) | predicted_frozen | measured | shuffled (that of
     # a random other person) | from_other_subject (of another person, for the same action)
     config.emg_source = "predicted_frozen"
@@ -116,7 +122,19 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         log_every=25,
     )
     config.joint = dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20)
-    config.eval = dict(batch_size=16, bootstrap=1000)
+    config.eval = dict(
+        batch_size=16,
+        bootstrap=1000,
+        pose_noise=False,  # whether poses are tested as an estimator sees them
+        found=False,  # also score repetitions of poses as they are found, not as they are given
+        hide=(),  # inputs that validation and test do not tell: pose, load, vitals, traits
+    )
+    if arg == "pose":
+        config.dataset = "gymsim/gym_poses"
+        config.video, config.extra_inputs = False, ("pose",)
+        config.copies = 4
+        config.train.update(steps=3000, save_every=500)
+        config.eval.update(batch_size=32, pose_noise=True, found=True, hide=("load",))
     if arg == "debug":
         config.copies = 2
         config.model.update(dim=16, heads=2, instants=4, width=4)

@@ -151,3 +151,15 @@ def test_repetitions_of_different_manners_join_without_a_jump():
     assert performance.solution.relative_residual < sim.MAX_RESIDUAL
     speed = np.linalg.norm(np.diff(performance.motion.joints, axis=0), axis=-1) * POSE_RATE
     assert speed.max() < 3.0
+
+
+def test_without_electrodes_only_the_movement_is_simulated():
+    trial = plan_trials(1, 1, 0)[0]
+    poses = sim.record(trial, sim.Studio(views=(), montage=()))
+    whole = sim.record(trial, sim.Studio(views=()))
+    assert poses.muscles == () and not poses.emg.size and not len(poses.heart_time)
+    assert poses.provenance["attempts"] == whole.provenance["attempts"] == 1
+    np.testing.assert_array_equal(poses.pose, whole.pose)
+    np.testing.assert_array_equal(poses.torque, whole.torque)
+    for one, other in zip(poses.repetitions, whole.repetitions, strict=True):
+        assert (one.phases, one.errors) == (other.phases, other.errors)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-from video2emg.aqa.frozen_features import FrozenFeatures
+from video2emg.aqa.frozen_features import FOUND, FrozenFeatures
 from video2emg.aqa.labels import annotations
 from video2emg.aqa.metrics import ratio
 from video2emg.aqa.predictions import AQAPredictions
@@ -33,6 +33,7 @@ def predict_baselines(features: FrozenFeatures) -> dict[str, dict[str, AQAPredic
     series = {
         split: evaluate.series_of(examples, descriptors=True)
         for split, examples in features.splits.items()
+        if split != FOUND
     }
     pictures = {
         split: np.concatenate([np.asarray(clip.descriptor) for clip in clips])
@@ -48,11 +49,12 @@ def predict_baselines(features: FrozenFeatures) -> dict[str, dict[str, AQAPredic
             "nearest_neighbour": nearest_neighbour(
                 train, labels, pictures["train"], pictures[split]
             ),
-            "emg_only": emg_only(
-                train, rubric, labels, emg["train"], emg[split], features.subject["train"]
-            ),
             "true_errors": true_errors(labels, rubric),
         }
+        if features.has_emg:
+            of_split["emg_only"] = emg_only(
+                train, rubric, labels, emg["train"], emg[split], features.subject["train"]
+            )
         for name, value in of_split.items():
             predictions.setdefault(name, {})[split] = value
     return predictions

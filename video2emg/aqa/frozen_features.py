@@ -4,7 +4,7 @@ A head on top of them then trains in a minute, whatever the source of its EMG.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ import numpy as np
 import tqdm
 
 from video2emg.aqa.head import EXEMPLAR
+from video2emg.core.batch import muscle_queries
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches, stream, train_batches
 from video2emg.data.examples import Examples
+from video2emg.data.found_repetitions import FoundRepetitions, SeenClips
 from video2emg.data.labels import Labels
+from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import open_dataset
+from video2emg.eval.out_of_domain import OODDetector
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import token_rate
 from video2emg.models.outputs import aqa_inputs
@@ -38,11 +43,15 @@ EMG_SOURCES = (
     "shuffled",
     "from_other_subject",
 )
+FOUND = "found"  # the test sets, with repetitions that are found instead of given
+_FOUND_BYTES = 2**30  # memory for the clips of `FOUND`
+_MADE_BY_MODEL = ("none", "predicted", "predicted_frozen")
 _EMG_FIELDS = ("activity", "activity_mask", "muscle", "side")
+_TOKEN_FIELDS = ("tokens",)  # large, so that they are kept for heads with video only
 _BATCH_FIELDS = (
     *("view", "muscle", "side", "emg", "emg_mask", "index"),
     *("action", "severity", "error_mask", "score", "score_mask", "phase", "phase_mask", "boundary"),
-    *("pose", "pose_mask", "load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask"),
+    *("load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask"),
 )
 
 Fields = dict[str, np.ndarray]
@@ -53,14 +62,16 @@ class FrozenFeatures:
 
     Attributes:
       key: `cache_key` of the configuration.
-      main: configuration of the Video→EMG model.
-      dataset: that it was trained on.
+      main: configuration of the Video→EMG model, with the data of the heads.
+      dataset: of the heads; by default that of the Video→EMG model.
       splits: examples with labels.
       labels: the labels of a clip.
       model, params: of Video→EMG.
       rubric: the part of the graph about the actions of the training clips.
       rate: tokens per second of one view, Hz.
       subject: per split, [clips] text.
+      has_emg: whether the clips have electrodes.
+      found: how the repetitions of the split `FOUND` were found; None without it.
     """
 
     def __init__(self, config: Config, rubric: Rubric, workdir: Path, mesh) -> None:
@@ -75,8 +86,11 @@ class FrozenFeatures:
         self.key = cache_key(config)
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
+        self._without = () if config.video else _TOKEN_FIELDS
         self.main = read_config(workdir)
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
+        self.main.data.name = config.dataset or self.main.data.name
+        self.main.eval.pose_noise = config.eval.pose_noise
         dataset = open_dataset(self.main.data.name, self.main.data.dir)
         self.dataset = dataset
         judged = (clip for clip in dataset.splits["train"] if clip.repetitions != ())
@@ -88,7 +102,15 @@ class FrozenFeatures:
         splits, _ = setup.load_splits(self.main, dataset, labels, cut=True)
         views = tuple(config.get("views", ())) or self.main.data.views
         hidden = [view for view in self.main.data.views if view not in views]
-        self.splits = {name: examples.drop_inputs(hidden) for name, examples in splits.items()}
+        self.found: FoundRepetitions | None = None
+        if config.eval.found:
+            self.found, splits[FOUND] = _found(splits["test"], config.eval.pose_noise)
+        self.splits = {
+            name: examples.drop_inputs([*hidden, *(() if name == "train" else config.eval.hide)])
+            for name, examples in splits.items()
+        }
+        self.has_emg = bool(self.splits["train"].clip(0).muscles)
+        self._muscles = () if self.has_emg else _muscles_of_run(workdir)
         self.model = setup.build_model(self.main, self.splits["train"].window)
         example = next(eval_batches(self.splits["test"], 1))
         self.params = load_params(workdir, setup.abstract_params(self.model, example, mesh))
@@ -115,7 +137,8 @@ class FrozenFeatures:
 
     def _apply_model(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        return aqa_inputs(outputs, intermediates, batch)
+        inputs = aqa_inputs(outputs, intermediates, batch)
+        return {name: value for name, value in inputs.items() if name not in self._without}
 
     def _augmented_batches(self) -> Iterator[Fields]:
         """Batches with several augmented copies of every training clip."""
@@ -138,6 +161,8 @@ class FrozenFeatures:
         """The model's outputs and the labels, without the padding of the batches."""
         parts: list[Fields] = []
         for host in batches:
+            if self._muscles:
+                host = host | _queries(self._muscles, host)
             outputs = jax.device_get(
                 self._forward(self.params, mesh_lib.put_batch(self._mesh, host))
             )
@@ -157,6 +182,11 @@ class FrozenFeatures:
           UserError: no other subject does the action of a clip.
         """
         fields = self.fields(split)
+        if source not in _MADE_BY_MODEL and not self.has_emg:
+            raise UserError(
+                f"config.emg_source={source}: {self.main.data.name} has no electrodes; use "
+                f"{', '.join(_MADE_BY_MODEL)}, or another config.dataset"
+            )
         if source == "measured":
             return fields | {"activity": fields["emg"]}
         if source not in ("shuffled", "from_other_subject"):
@@ -177,10 +207,50 @@ class FrozenFeatures:
         return fields | {name: fields[name][lender] for name in _EMG_FIELDS}
 
 
+def _found(test: Examples, noise: bool) -> tuple[FoundRepetitions, Examples]:
+    """The test sets again, cut where their repetitions are found.
+
+    Args:
+      test: repetitions that are cut where they are.
+      noise: whether they are found in, and judged by, poses with the errors of an estimator.
+    """
+    assert isinstance(test.source, Repetitions)
+    sets = test.source.source
+    if noise:
+        sets = SeenClips(sets, PoseNoise.from_config(ESTIMATOR | {"share": 1.0}))
+    found = FoundRepetitions(sets, test.window.seconds)
+    examples = Examples(
+        found, test.window, test.chain, test.normalisation, _FOUND_BYTES, test.labels
+    )
+    return found, examples
+
+
+def _muscles_of_run(workdir: Path) -> tuple[str, ...]:
+    """The muscles on which the training people of a Video→EMG run have electrodes."""
+    actions = OODDetector.load(workdir).about["muscles"].values()
+    return tuple(dict.fromkeys(muscle for muscles in actions for muscle in muscles))
+
+
+def _queries(muscles: Sequence[str], host: Fields) -> Fields:
+    """Asks for muscles that no electrode is on, for as long as the pose is known."""
+    muscle, side = muscle_queries(muscles)
+    rows, samples = len(host["emg"]), host["emg"].shape[1]
+    known = host["pose_mask"].any(-1)
+    known = known[:, np.arange(samples) * known.shape[1] // samples]
+    shape = (rows, samples, len(muscles))
+    return {
+        "muscle": np.broadcast_to(muscle, (rows, len(muscles))),
+        "side": np.broadcast_to(side, (rows, len(muscles))),
+        "emg": np.zeros(shape, np.float32),
+        "emg_mask": np.broadcast_to(known[..., None], shape),
+    }
+
+
 def cache_key(config: Config) -> str:
     """What the configurations of runs must have in common to share `FrozenFeatures`."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
-    parts += (tuple(config.get("views", ())),)
+    parts += (tuple(config.get("views", ())), config.dataset, config.video)
+    parts += (config.eval.pose_noise, tuple(config.eval.hide), config.eval.found)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
 

@@ -115,7 +115,8 @@ def train_batches(
 
     def random_window(index: int, rng: np.random.Generator) -> Example:
         clip = examples.clip(int(index))
-        slack = max(float(clip.emg_time[-1]) - examples.window.seconds, 0.0)
+        recorded = clip.emg_time if clip.muscles else clip.pose_time
+        slack = max(float(recorded[-1]) - examples.window.seconds, 0.0)
         window_start = rng.uniform(-augmentation.time, slack + augmentation.time)
         window_start = video_lib.align_to_frames(clip, window_start)
         shown = examples

@@ -84,14 +84,19 @@ class Examples:
         return clip
 
     def target(self, index: int) -> tuple[Float[np.ndarray, "K M"], Float[np.ndarray, " K"]]:
-        """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s."""
+        """The whole clip's normalised envelope [K, M] at the window's EMG rate, and times [K] s.
+
+        Without electrodes M is 0, and the times are those of the pose.
+        """
         clip = self.clip(index)
         return self._targets[index] if index in self._targets else self._target(clip)
 
     def _target(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-        start, end = clip.emg_time[[0, -1]]
+        start, end = (clip.emg_time if clip.muscles else clip.pose_time)[[0, -1]]
         rate = self.window.emg_rate
         time = start + np.arange(int((end - start) * rate) + 1) / rate
+        if not clip.muscles:
+            return np.zeros((len(time), 0), np.float32), time
         envelope, _ = emg_lib.resample(emg_lib.clip_envelope(clip, self.chain), clip.emg_time, time)
         return envelope / self.normalisation.scale(clip), time
 

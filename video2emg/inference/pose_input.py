@@ -13,7 +13,7 @@ from video2emg.core.batch import Window
 from video2emg.core.equipment import PLACES, load_shares
 from video2emg.data.film_pose import FilmPose
 from video2emg.inference.prediction import Movement
-from video2emg.pose.angles import KINDS, limb_angles
+from video2emg.pose.angles import MOVING_KINDS, moving_angles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +125,9 @@ class PoseInput:
         within = (track.times >= start) & (track.times <= end)
         if not repeated.angle or within.sum() < 3:
             return None
-        angles = limb_angles(track.joints[within], track.names)
-        k = KINDS.index(repeated.angle)
-        left, right = (angles[:, k + side * len(KINDS)] for side in (0, 1))
+        angles = moving_angles(track.joints[within], track.names)
+        k = MOVING_KINDS.index(repeated.angle)
+        left, right = (angles[:, k + side * len(MOVING_KINDS)] for side in (0, 1))
         turn = next((t for t in repeated.turns if start <= t <= end), math.nan)
         return Movement(
             joint=repeated.angle,

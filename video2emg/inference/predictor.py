@@ -27,6 +27,8 @@ BATCH = 8  # windows at a time
 Progress = Callable[[str], None]
 Span = tuple[float, float]  # start and end, s
 Recording = VideoInput | PoseInput
+# Start of the window in s, inputs of the AQA head, predicted load in kg.
+HeadInputs = tuple[float, Mapping[str, np.ndarray], float | None]
 
 
 def _ignore(message: str) -> None:
@@ -257,17 +259,33 @@ class Predictor:
         Repetitions that are longer than the window are left out.
 
         Returns:
-          Encoder features by span; and, in the order of the spans, (inputs of the AQA head,
-          predicted load in kg), on disk because the action may not be known yet.
+          Encoder features by span; and, in the order of the spans, (start of the window in s,
+          inputs of the AQA head, predicted load in kg), on disk because the action may not be known
+          yet.
         """
-        fitting = [(a, b) for a, b in spans if b - a <= self.run.window.seconds + 1e-6]
+        longest = self.run.window.seconds
+        cuts = {
+            span: self._cut(video, spans, number)
+            for number, span in enumerate(spans)
+            if span[1] - span[0] <= longest + 1e-6
+        }
         features: dict[Span, EncoderFeatures] = {}
         head_inputs = Spool()
-        for span, outputs in self._run_windows(video, fitting, load):
+        outputs_of_cuts = self._run_windows(video, list(cuts.values()), load)
+        for span, ((start, _), outputs) in zip(cuts, outputs_of_cuts, strict=True):
             features[span] = outputs.encoder_features
             predicted_load = None if outputs.load is None else float(outputs.load[0])
-            head_inputs.append((outputs.aqa_inputs, predicted_load))
+            head_inputs.append((start, outputs.aqa_inputs, predicted_load))
         return features, head_inputs
+
+    def _cut(self, video: Recording, spans: Sequence[Span], number: int) -> Span:
+        """The time around a repetition that the head sees: with margins, as in training.
+
+        Spans of a video have their margins already.
+        """
+        if isinstance(video, PoseInput):
+            return bounds(spans, number, video.seconds, self.run.window.seconds)
+        return spans[number]
 
     def _run_windows(
         self, video: Recording, spans: Sequence[Span], load: float | None
@@ -321,7 +339,7 @@ class Predictor:
 
     def _repetitions(
         self,
-        inputs: Iterator[tuple[Span, tuple[Mapping[str, np.ndarray], float | None] | None]],
+        inputs: Iterator[tuple[Span, HeadInputs | None]],
         ood_scores: Mapping[Span, OODScore],
         action: str,
         columns: Sequence[int],
@@ -337,7 +355,7 @@ class Predictor:
         repetitions = []
         head = self.run.aqa_head
         for span, stored in inputs:
-            head_inputs, predicted_load = stored or (None, None)
+            window_start, head_inputs, predicted_load = stored or (0.0, None, None)
             repetition = Repetition(
                 start=span[0],
                 end=span[1],
@@ -354,7 +372,9 @@ class Predictor:
             elif action not in head.rubric.actions:
                 reason = f"{action!r} is not in graph {head.rubric.version}"
             else:
-                repetitions.append(self._score(repetition, head, head_inputs, action, columns))
+                repetitions.append(
+                    self._score(repetition, head, window_start, head_inputs, action, columns)
+                )
                 continue
             repetitions.append(dataclasses.replace(repetition, no_score_reason=reason))
         return repetitions
@@ -363,11 +383,12 @@ class Predictor:
         self,
         repetition: Repetition,
         head: TrainedAQAHead,
+        window_start: float,
         head_inputs: Mapping[str, np.ndarray],
         action: str,
         columns: Sequence[int],
     ) -> Repetition:
-        """The repetition with score, errors, phases and feedback."""
+        """The repetition with score, errors, phases and feedback; its window starts earlier."""
         rubric = head.rubric
         action_index = rubric.actions.index(action)
         muscle, side = muscle_queries([self._muscles[c] for c in columns])
@@ -385,7 +406,7 @@ class Predictor:
             }
         )
         score, probability = float(predictions.score[0]), predictions.probability[0]
-        starts = repetition.start + predictions.boundary[0]
+        starts = window_start + predictions.boundary[0]
         steps = rubric.steps[action_index]
         edges = [*starts[: len(steps)], repetition.end]
         return dataclasses.replace(

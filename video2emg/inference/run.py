@@ -113,9 +113,7 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
     source = build.video2emg_workdir(config, workdir) if is_aqa else workdir
     main = read_config(source)
     if is_aqa:
-        if not main.data.views:
-            raise UserError(f"{workdir}: its head reads poses, which predict cannot give it yet")
-        _check_head_reads_video(config, workdir)
+        _check_head_inputs(config, main, workdir)
         _check_finished(workdir, build.AQA_HEAD_FILE)
     model_workdir = workdir if joint else source
     _check_finished(model_workdir, out_of_domain.FILE)
@@ -158,17 +156,18 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
     return Run(workdir, main, window, model, params, forward, ood_detector, aqa_head)
 
 
-def _check_head_reads_video(config: Config, workdir: Path) -> None:
-    """Refuses heads that cannot be used with a video alone."""
+def _check_head_inputs(config: Config, main: Config, workdir: Path) -> None:
+    """Refuses heads that need more than the recording that the Video→EMG model of `main` reads."""
     if config.emg_source in _EMG_NOT_FROM_VIDEO:
         raise UserError(
             f"{workdir}: its head was trained on {config.emg_source} EMG, which a video does not "
             "have; use a run with emg_source=predicted or predicted_frozen"
         )
-    if config.extra_inputs:
+    given = () if main.data.views else ("pose",)
+    if missing := [name for name in config.extra_inputs if name not in given]:
         raise UserError(
-            f"{workdir}: its head also reads {', '.join(config.extra_inputs)}, which a video does "
-            "not have"
+            f"{workdir}: its head also reads {', '.join(missing)}, which "
+            f"{'a video does' if main.data.views else 'a pose does'} not have"
         )
     if config.published.system or not config.train.loss.error:
         raise UserError(

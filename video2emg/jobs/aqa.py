@@ -9,6 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 
 from video2emg import jobs
 from video2emg.aqa import head as head_lib
@@ -24,6 +25,7 @@ from video2emg.aqa.build import (
 )
 from video2emg.aqa.frozen_features import (
     EMG_SOURCES,
+    FOUND,
     FeatureDataset,
     FrozenFeatures,
     cache_key,
@@ -111,7 +113,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         predict = _train_jointly(head, params, config, features, validation, mesh, workdir)
 
     log("predicting the test subjects with the head that was best on validation")
-    predictions = {split: predict(split) for split in ("validation", "test")}
+    predictions = {split: predict(split) for split in features.splits if split != "train"}
     report.save(workdir / "aqa_predictions.npz", predictions)
     if not score_only:
         write_json(
@@ -127,10 +129,34 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
             evaluator, predictions, predict_baselines(features), len(test.subject), score_only
         ),
     }
+    if features.found is not None:
+        outcome[FOUND] = _score_found(config, features, validation, predictions)
     results.write_results(finished, outcome)
     print(report.format_table(outcome))
     log(f"results: {finished}")
     return outcome
+
+
+def _score_found(
+    config: Config, features: FrozenFeatures, validation: AQALabels, predictions: Predictions
+) -> dict[str, Any]:
+    """Scores the repetitions of the test subjects that were found, and how they were found."""
+    labels, how = load_aqa_labels(features, FOUND), features.found
+    assert how is not None
+    evaluator = report.BootstrapEvaluator(validation, labels, config.eval.bootstrap)
+    of_found = {"validation": predictions["validation"], "test": predictions[FOUND]}
+    error = np.abs(how.bound_errors)
+    return {
+        "model": {"clips": len(labels.subject)} | evaluator.scores(of_found).with_intervals(),
+        "baselines": {},
+        "sets": how.sets,
+        "counted_exactly": how.counted / how.sets,
+        "repetitions": how.true,
+        "found": len(how) / max(how.true, 1),
+        "extra": how.extra,
+        "bound_error_median_s": float(np.median(error)),
+        "bounds_within_0.15_s": float((error <= 0.15).mean()),
+    }
 
 
 def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
@@ -339,8 +365,10 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
         choose("extra_inputs", name, vocabulary.INPUTS)
     for view in config.views:
         choose("views", view, tuple(config.main.data.views))
-    if config.emg_source == "none" and not config.video:
+    if config.emg_source == "none" and not config.video and "pose" not in config.extra_inputs:
         raise UserError("config.video=False with config.emg_source=none leaves nothing to look at")
+    for name in config.eval.hide:
+        choose("eval.hide", name, vocabulary.INPUTS)
     if config.model.score == "errors" and not config.train.loss.error:
         raise UserError(
             "config.model.score=errors makes the score of errors, of which nothing is "

@@ -42,4 +42,6 @@ def aqa_inputs(
         "token_mask": intermediates["token_mask"],
         "activity": outputs.emg,
         "activity_mask": batch["emg_mask"],
+        "pose": batch["pose"],
+        "pose_mask": batch["pose_mask"],
     }

@@ -14,6 +14,8 @@ _AT = {
 }
 KINDS = (*_AT, "shoulder")
 LIMB_ANGLES = tuple(f"{side}_{kind}" for side in SIDES for kind in KINDS)
+# Flies move the arms about the axis of the trunk, which no limb angle shows.
+MOVING_KINDS = (*KINDS, "arm_spread")
 _JOINTS = tuple(
     f"{side}_{part}"
     for side in SIDES
@@ -43,6 +45,25 @@ def limb_angles(
         arm = at[f"{side}_elbow"] - at[f"{side}_shoulder"]
         angles.append(between(arm, hips - shoulders))
     return np.stack(angles, 1)
+
+
+def moving_angles(
+    joints: Float[np.ndarray, "T J 3"], names: tuple[str, ...]
+) -> Float[np.ndarray, "T A"]:
+    """`MOVING_KINDS` of the left, then of the right side at each instant, degrees.
+
+    The spread of an arm is the angle between the upper arm and the line from the other shoulder: 0
+    with the arm out to the side, 90 with the arm down or to the front.
+    """
+    limbs = limb_angles(joints, names)
+    wanted = tuple(f"{side}_{part}" for side in SIDES for part in ("shoulder", "elbow"))
+    placed = skeleton.arrange(np.asarray(joints, np.float64), names, wanted).swapaxes(0, 1)
+    columns = []
+    for side, (shoulder, elbow, other) in enumerate(((0, 1, 2), (2, 3, 0))):
+        columns.append(limbs[:, side * len(KINDS) : (side + 1) * len(KINDS)])
+        spread = between(placed[elbow] - placed[shoulder], placed[shoulder] - placed[other])
+        columns.append(spread[:, None])
+    return np.concatenate(columns, 1)
 
 
 def between(a: Float[np.ndarray, "*T 3"], b: Float[np.ndarray, "*T 3"]) -> np.ndarray:

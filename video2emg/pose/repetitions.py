@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from scipy import ndimage, signal
 
 from video2emg.core.pose_track import PoseTrack
-from video2emg.pose.angles import KINDS, limb_angles
+from video2emg.pose.angles import MOVING_KINDS, moving_angles
 
 LEAST_RANGE = 25.0  # degrees of a movement that counts
 
 _SMOOTH_S = 0.15  # standard deviation of the Gaussian filter
 _SHORTEST_S = 0.6  # between two turning points
-_PROMINENCE = 0.4  # of a turning point, as a share of the range
+_PROMINENCE = 0.3  # of a turning point, as a share of the range
 _SEEN = 0.7  # share of the time that an angle must be known
 _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
@@ -31,7 +31,7 @@ class Repeated:
     """A repeated movement.
 
     Attributes:
-      angle: of `angles.KINDS`, which moves most; empty if none is seen.
+      angle: of `angles.MOVING_KINDS`, which moves most; empty if none is seen.
       range: of it, mean of the sides that are seen, degrees.
       turns: s, of the turning points farthest from rest.
       spans: (start, end) of the movement around each, s.
@@ -61,8 +61,9 @@ def repeated(track: PoseTrack) -> Repeated:
         return nothing
     rate = track.rate
     times = np.arange(track.times[0], track.times[-1], 1 / rate)
-    angles = _even(limb_angles(track.joints, track.names), track.times, times)
-    courses = np.stack([_mean(angles[:, k :: len(KINDS)]) for k in range(len(KINDS))], 1)
+    angles = _even(moving_angles(track.joints, track.names), track.times, times)
+    kinds = len(MOVING_KINDS)
+    courses = np.stack([_mean(angles[:, k::kinds]) for k in range(kinds)], 1)
     known = np.isfinite(courses).mean(0) >= _SEEN
     if not known.any() or len(times) < 5:
         return nothing
@@ -79,7 +80,7 @@ def repeated(track: PoseTrack) -> Repeated:
     turns = turns - 1
     ends = max(round(_ENDS_S * rate), 1)
     returns = max(depth[:ends].min(), depth[-ends:].min()) < _REST * extent
-    name = [kind for kind, seen in zip(KINDS, known, strict=True) if seen][leading]
+    name = [kind for kind, seen in zip(MOVING_KINDS, known, strict=True) if seen][leading]
     # Angles that hardly move are mostly noise.
     moving = smooth[:, (high - low) >= max(_MOVING * extent, LEAST_RANGE)]
     alike = _alike(moving, turns, depth)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -40,7 +41,7 @@ class Studio:
       emg_rate: Hz.
       jpeg_quality: 1-95.
       varied_cameras: whether places, heights and lenses of the cameras vary widely.
-      montage: muscles with an electrode on either side.
+      montage: muscles with an electrode on either side; none for poses and labels only.
       motor_units: whether the EMG is made of motor-unit pulses instead of Gaussian noise.
     """
 
@@ -55,8 +56,8 @@ class Studio:
 
 
 @dataclasses.dataclass(frozen=True)
-class Performance:
-    """A simulated set before electrodes and cameras.
+class Movement:
+    """A simulated set before muscles, electrodes and cameras.
 
     Attributes:
       tempo: when its repetitions happen.
@@ -66,14 +67,7 @@ class Performance:
       lifter: the model, with the muscle strength of a rested body.
       qpos: [T, Q] its coordinates at `POSE_RATE`.
       motion: inverse dynamics.
-      solution: muscle activations.
-      muscle_drive: [T, n] neural drive of each muscle.
-      channels: electrode names.
-      drive: [T, C] neural drive under each electrode.
       heading: of the feet, rad.
-      remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
-      intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
-      time_in_set: duration of the equal work done just before, s.
     """
 
     tempo: Tempo
@@ -83,14 +77,7 @@ class Performance:
     lifter: body.Lifter
     qpos: np.ndarray
     motion: dynamics.Motion
-    solution: static_optimisation.Solution
-    muscle_drive: np.ndarray
-    channels: tuple[str, ...]
-    drive: np.ndarray
     heading: float
-    remaining_capacity: np.ndarray
-    intensity: float
-    time_in_set: float
 
     @property
     def time(self) -> np.ndarray:
@@ -101,6 +88,29 @@ class Performance:
         """The samples of repetition `number`, from 0."""
         cycle = self.tempo.cycles[number]
         return slice(round(cycle.start * POSE_RATE), round(cycle.end * POSE_RATE) + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Performance(Movement):
+    """A simulated set before electrodes and cameras.
+
+    Attributes:
+      solution: muscle activations.
+      muscle_drive: [T, n] neural drive of each muscle.
+      channels: electrode names.
+      drive: [T, C] neural drive under each electrode.
+      remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
+      intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
+      time_in_set: duration of the equal work done just before, s.
+    """
+
+    solution: static_optimisation.Solution
+    muscle_drive: np.ndarray
+    channels: tuple[str, ...]
+    drive: np.ndarray
+    remaining_capacity: np.ndarray
+    intensity: float
+    time_in_set: float
 
     @property
     def saturation(self) -> float:
@@ -135,6 +145,42 @@ def perform(
       time_in_set: duration of equal work done just before, which has fatigued the muscles, s.
       standard_tempo: whether the one repetition has the standard tempo, for comparisons.
     """
+    movement = move(subject, exercise, load, errors, seed, standard_tempo)
+    lifter, motion = movement.lifter, movement.motion
+    rested = fatigue.rested_activation(lifter, motion, subject)
+    remaining = fatigue.remaining_capacity(rested, movement.time, time_in_set)
+    solution = static_optimisation.solve(lifter, motion, subject, remaining)
+    muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
+    channels = tuple(
+        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
+    )
+    return Performance(
+        **vars(movement),
+        solution=solution,
+        muscle_drive=muscle_drive,
+        channels=channels,
+        drive=np.stack(
+            [
+                semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy)
+                for c in channels
+            ],
+            -1,
+        ),
+        remaining_capacity=remaining,
+        intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
+        time_in_set=time_in_set,
+    )
+
+
+def move(
+    subject: Subject,
+    exercise: Exercise,
+    load: float,
+    errors: Sequence[Mapping[str, float]],
+    seed: int,
+    standard_tempo: bool = False,
+) -> Movement:
+    """Simulates the movement and the torques of a set; the arguments are those of `perform`."""
     rng = np.random.default_rng([seed, 1])
     side = str(rng.choice(list(vocabulary.SIDES)))
     equipment = gear.on_side(exercise.equipment, side) if exercise.one_sided else exercise.equipment
@@ -159,36 +205,7 @@ def perform(
     motion = dynamics.inverse_dynamics(
         lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
     )
-    rested = fatigue.rested_activation(lifter, motion, subject)
-    remaining = fatigue.remaining_capacity(rested, tempo.time, time_in_set)
-    solution = static_optimisation.solve(lifter, motion, subject, remaining)
-    muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
-    channels = tuple(
-        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
-    )
-    return Performance(
-        tempo=tempo,
-        load=load,
-        equipment=equipment,
-        errors=tuple(errors),
-        lifter=lifter,
-        qpos=qpos,
-        motion=motion,
-        solution=solution,
-        muscle_drive=muscle_drive,
-        channels=channels,
-        drive=np.stack(
-            [
-                semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy)
-                for c in channels
-            ],
-            -1,
-        ),
-        heading=poses[0].heading,
-        remaining_capacity=remaining,
-        intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
-        time_in_set=time_in_set,
-    )
+    return Movement(tempo, load, equipment, tuple(errors), lifter, qpos, motion, poses[0].heading)
 
 
 def _weights(
@@ -267,7 +284,8 @@ def _concentric_phase(exercise: Exercise) -> int:
 def record(trial: Trial, studio: Studio) -> Clip:
     """Records a trial; a pure function of its arguments.
 
-    A set that the subject cannot do (residual torques, or saturated muscles) is repeated with
+    Without electrodes only the movement is simulated, and every set is taken to be feasible. A set
+    that the subject cannot do (residual torques, or saturated muscles) is repeated with
     another seed and less load.
 
     Raises:
@@ -276,6 +294,8 @@ def record(trial: Trial, studio: Studio) -> Clip:
     for view in studio.views:
         if view not in VIEWS:
             raise UserError(f"unknown view {view!r}; there are {', '.join(VIEWS)}")
+    if not studio.montage:
+        return validate(_clip(trial, studio, move(trial.subject, *_task(trial, 0)), 1))
     for attempt in range(MAX_ATTEMPTS):
         performance = attempt_trial(trial, attempt, studio.montage)
         if performance.feasible:
@@ -290,7 +310,14 @@ def record(trial: Trial, studio: Studio) -> Clip:
 def attempt_trial(
     trial: Trial, attempt: int, montage: tuple[str, ...] = semg.MONTAGE
 ) -> Performance:
-    """Attempt number `attempt` (from 0).
+    """Attempt number `attempt` (from 0)."""
+    return perform(
+        trial.subject, *_task(trial, attempt), montage=montage, time_in_set=trial.time_in_set
+    )
+
+
+def _task(trial: Trial, attempt: int) -> tuple[Exercise, float, Sequence[Mapping[str, float]], int]:
+    """Exercise, load, errors and seed of an attempt.
 
     Each attempt has another seed and less load; later ones also have milder errors.
     """
@@ -302,8 +329,7 @@ def attempt_trial(
         {name: severity * milder for name, severity in repetition}
         for repetition in trial.repetitions
     ]
-    seed = trial.seed + 7919 * attempt
-    return perform(trial.subject, exercise, load, errors, seed, montage, trial.time_in_set)
+    return exercise, load, errors, trial.seed + 7919 * attempt
 
 
 def surface_emg(
@@ -344,20 +370,16 @@ def _later(values: Float[np.ndarray, "T n"], samples: int) -> Float[np.ndarray, 
     return np.concatenate([np.repeat(values[:1], samples, 0), values[: len(values) - samples]])
 
 
-def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int) -> Clip:
-    """Adds EMG, frames and labels to a performance."""
-    subject, motion = trial.subject, performance.motion
+def _clip(trial: Trial, studio: Studio, movement: Movement, attempts: int) -> Clip:
+    """The labels and the frames of a movement; of a performance also what sensors measure."""
+    subject, motion = trial.subject, movement.motion
     rng = np.random.default_rng([trial.seed, attempts, 2])
-    emg = surface_emg(performance, subject, studio, rng)
-    frames, frame_view, frame_time = _film(performance, studio, rng)
-    to_subject = kinematics.rotation("z", -performance.heading)
-    vitals = fatigue.vital_signs(
-        subject,
-        performance.intensity,
-        performance.time_in_set,
-        performance.tempo.duration,
-        np.random.default_rng([trial.seed, 3]),
-    )
+    measured, facts = {}, {}
+    if isinstance(movement, Performance):
+        measured = _measured(trial, studio, movement, rng)
+        facts = _muscle_facts(subject, movement)
+    frames, frame_view, frame_time = _film(movement, studio, rng)
+    to_subject = kinematics.rotation("z", -movement.heading)
     return Clip(
         clip_id=f"gymsim_{subject.id}_{trial.exercise}_{trial.index:05d}",
         dataset="gymsim",
@@ -367,36 +389,53 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
         frames=frames,
         frame_view=frame_view,
         frame_time=frame_time,
-        muscles=performance.channels,
-        emg=emg,
-        emg_unit="mV",
-        emg_rate=studio.emg_rate,
-        emg_max=np.array(
-            [semg.mvc_envelope(subject, c, studio.emg_rate) for c in performance.channels],
-            np.float32,
-        ),
         joints=vocabulary.FLEX_21,
         pose=(motion.joints @ to_subject.T).astype(np.float32),
-        pose_time=performance.time,
+        pose_time=movement.time,
         dofs=vocabulary.DOFS,
         torque=motion.named_torque.astype(np.float32),
-        drive=performance.drive.astype(np.float32),
-        load=performance.load,
-        repetitions=_repetitions(trial.exercise, performance, rng),
-        heart_rate=vitals.heart_rate.astype(np.float32),
-        heart_time=vitals.time,
-        breath_rate=vitals.breath_rate.astype(np.float32),
-        breath_time=vitals.time,
-        provenance=_provenance(trial, performance, attempts),
+        load=movement.load,
+        repetitions=_repetitions(trial.exercise, movement, rng),
+        provenance=_provenance(trial, movement, attempts) | facts,
+        **measured,
     )
 
 
+def _measured(
+    trial: Trial, studio: Studio, performance: Performance, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The fields of a clip that electrodes and sensor vest fill."""
+    subject = trial.subject
+    vitals = fatigue.vital_signs(
+        subject,
+        performance.intensity,
+        performance.time_in_set,
+        performance.tempo.duration,
+        np.random.default_rng([trial.seed, 3]),
+    )
+    return {
+        "muscles": performance.channels,
+        "emg": surface_emg(performance, subject, studio, rng),
+        "emg_unit": "mV",
+        "emg_rate": studio.emg_rate,
+        "emg_max": np.array(
+            [semg.mvc_envelope(subject, c, studio.emg_rate) for c in performance.channels],
+            np.float32,
+        ),
+        "drive": performance.drive.astype(np.float32),
+        "heart_rate": vitals.heart_rate.astype(np.float32),
+        "heart_time": vitals.time,
+        "breath_rate": vitals.breath_rate.astype(np.float32),
+        "breath_time": vitals.time,
+    }
+
+
 def _repetitions(
-    exercise: str, performance: Performance, rng: np.random.Generator
+    exercise: str, movement: Movement, rng: np.random.Generator
 ) -> tuple[Repetition, ...]:
     """Bounds and labels of each repetition; only exercises of the graph have labels."""
     repetitions, ready = [], 0.0
-    for cycle, errors in zip(performance.tempo.cycles, performance.errors, strict=True):
+    for cycle, errors in zip(movement.tempo.cycles, movement.errors, strict=True):
         labels = {}
         if exercise in GRAPH.actions:
             action = GRAPH.action(exercise)
@@ -437,13 +476,13 @@ def _force_lost(performance: Performance, subject: Subject) -> list[float]:
 
 
 def _film(
-    performance: Performance, studio: Studio, rng: np.random.Generator
+    movement: Movement, studio: Studio, rng: np.random.Generator
 ) -> tuple[list[bytes], np.ndarray, np.ndarray]:
     """JPEG frames of all views, the view of each frame, and its time in s."""
-    time, motion = performance.time, performance.motion
+    time, motion = movement.time, movement.motion
     frame_times = np.arange(0, time[-1] + 1e-9, 1 / studio.fps)
     index = np.unique(np.round(frame_times * POSE_RATE).astype(int))
-    scene = Scene(performance.lifter.model)
+    scene = Scene(movement.lifter.model)
     position, rotation = motion.geom_position[index], motion.geom_rotation[index]
     frames, view = [], []
     for v, name in enumerate(studio.views):
@@ -476,7 +515,7 @@ def _camera(view: str, studio: Studio, rng: np.random.Generator) -> Camera:
     )
 
 
-def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
+def _provenance(trial: Trial, movement: Movement, attempts: int) -> dict[str, Any]:
     """JSON-able facts that no other field of the clip holds."""
     subject, exercise = trial.subject, EXERCISES[trial.exercise]
     labels = {"graph": GRAPH.label} if trial.exercise in GRAPH.actions else {}
@@ -488,15 +527,11 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
         "seed": trial.seed,
         "attempts": attempts,
         "planned_load_kg": trial.load,
-        "residual": performance.solution.relative_residual,
-        "saturation": performance.saturation,
-        "gain_mv": [semg.electrode(subject, c).gain for c in performance.channels],
         "prime_muscles": exercise.muscles,
         "family": exercise.family or exercise.name,
-        "equipment": performance.equipment,
+        "equipment": movement.equipment,
         "time_in_set_s": trial.time_in_set,
-        "force_lost": _force_lost(performance, subject),
-        "racked": performance.tempo.racked,
+        "racked": movement.tempo.racked,
         "subject": {
             "height_m": subject.height,
             "mass_kg": subject.mass,
@@ -504,4 +539,14 @@ def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
             "strength": subject.strength,
             "skill": subject.skill,
         },
+    }
+
+
+def _muscle_facts(subject: Subject, performance: Performance) -> dict[str, Any]:
+    """JSON-able facts about the muscles of a performance."""
+    return {
+        "residual": performance.solution.relative_residual,
+        "saturation": performance.saturation,
+        "gain_mv": [semg.electrode(subject, c).gain for c in performance.channels],
+        "force_lost": _force_lost(performance, subject),
     }

@@ -104,8 +104,9 @@ class Builder(ClipBuilder):
 
     `tiny` is for tests. `default` has six standing exercises, `gym` twenty, with and without a
     bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
-    `gym_crowd` have more people, for action quality and for larger models; `full` is as large as
-    FLEX. `other` is never trained on: its people differ from those of all others.
+    `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
+    people that no other configuration has, without EMG. `full` is as large as FLEX. `other` is
+    never trained on: its people differ from those of all others.
     """
 
     VERSION = tfds.core.Version("2.0.0")
@@ -168,6 +169,14 @@ class Builder(ClipBuilder):
             exercises=(*TWENTY, *PLAIN, *FREE),
             subjects=100,
             studio=sim.Studio(views=(), motor_units=True),
+        ),
+        GymSimConfig(
+            name="gym_poses",
+            description="20 exercises, 200 other subjects, 4000 sets: poses and labels only.",
+            exercises=TWENTY,
+            subjects=200,
+            studio=sim.Studio(views=(), montage=()),
+            seed=41,
         ),
         GymSimConfig(
             name="other",
