@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from video2emg.core.text_table import cell, cells, titled, with_interval
+from video2emg.core.text_table import (
+    align,
+    cell,
+    cells,
+    descending,
+    titled,
+    underline,
+    with_interval,
+)
 from video2emg.eval import antagonists, metrics, scores
 from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
@@ -241,7 +249,7 @@ def ordered(part: Results) -> list[tuple[str, str, Results]]:
 
 
 def format_table(results: Results) -> str:
-    """All rungs as one table, then the differences to the model, the bands and the delays."""
+    """All rungs as one table, then differences to the model, bands, muscles at k = 0, delays."""
     facts, part = results["provenance"], results["test"]
     about = (
         facts["dataset"],
@@ -255,7 +263,19 @@ def format_table(results: Results) -> str:
     lines = [*titled(about, rows, left=2), ""]
     for k in sorted(part["rungs"], key=int):
         lines += _about_rung(k, part["rungs"][k])
+    if "0" in part["rungs"]:
+        lines += _about_muscles(part["rungs"]["0"]["rows"])
     return "\n".join([*lines, *_about_delays(part["delays"])])
+
+
+def _about_muscles(rows: Mapping[str, Results]) -> list[str]:
+    """Pearson's r at the lag by muscle before anything is revealed, best of the model first."""
+    names = [name for name in ROWS if name in rows]
+    values = {name: rows[name]["by_muscle"] for name in names}
+    muscles = sorted(values[MODEL], key=lambda m: descending(values[MODEL][m]["r_lag"]))
+    table = [["k = 0, r at lag", *names]]
+    table += [[m, *(cell(values[n][m]["r_lag"], "{:+.2f}") for n in names)] for m in muscles]
+    return ["", *underline(align(table))]
 
 
 def _about_rung(k: str, rung: Results) -> list[str]:
