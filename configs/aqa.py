@@ -40,20 +40,31 @@ SYSTEMS = {
     "mlp": dict(system="mlp"),
 }
 PRESETS = ("", "debug", "core_i3d", *SYSTEMS)
-# The values without a preset, beside those of the Video→EMG model.
-BASE = dict(
-    job="aqa",
-    graph="gymsim",
-    video2emg="",  # workdir of a finished main job; empty: train one
-    main={},  # of the Video→EMG model; must describe the one in `video2emg`
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
+    i3d = arg == "core_i3d"
+    main = baselines.get_config("i3d") if i3d else v2emg.get_config(arg if arg == "debug" else "")
+    if arg != "debug":
+        main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
+        main.augment.cameras = ()  # there are two
+        main.train.update(steps=2000, eval_every=200, save_every=200)
+    config = ml_collections.ConfigDict()
+    config.job = "aqa"
+    config.graph = "gymsim"
+    config.video2emg = ""  # workdir of a finished main job; empty: train one
+    config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
     # none | predicted (Video→EMG is trained too) | predicted_frozen | measured | shuffled (that of
     # a random other person) | from_other_subject (of another person, for the same action)
-    emg_source="predicted_frozen",
-    video=True,  # False hides the video tokens: EMG only
-    views=(),  # cameras shown to the head; empty: all of the Video→EMG model
-    extra_inputs=(),  # other inputs of the head: pose (measured), load, vitals, traits
-    copies=8,  # augmented versions of each training clip, encoded by the frozen model
-    model=dict(
+    config.emg_source = "predicted_frozen"
+    config.video = True  # False hides the video tokens: EMG only
+    config.views = ()  # cameras shown to the head; empty: all of the Video→EMG model
+    config.extra_inputs = ()  # other inputs of the head: pose (measured), load, vitals, traits
+    config.copies = 8  # augmented versions of each training clip, encoded by the frozen model
+    config.model = dict(
         score="errors",  # errors | regression | usdl | relative
         action="given",  # given | recognised
         dim=64,
@@ -64,18 +75,21 @@ BASE = dict(
         width=32,  # as so many features
         phase_samples=4,  # predictions of the key step per video frame
         exemplars=5,  # scored repetitions that `relative` and CoRe compare with and average over
-    ),
+    )
     # A published system instead of our head: core | usdl | mlp; its inputs, and where CoRe follows
     # its authors' code although another method is sound.
-    published=dict(
+    config.published = dict(
         system="",
         modalities=("video", "emg"),
         leaves_as_published=False,
         skeleton_per_frame=False,
         ranges_of_whole_dataset=False,
         scores_beyond_range=False,
-    ),
-    train=dict(
+    )
+    config.published.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
+    if arg == "core_as_published":
+        config.model.exemplars = 3  # as FLEX; CoRe takes 10
+    config.train = dict(
         seed=0,
         steps=1000,
         batch_size=64,
@@ -94,51 +108,23 @@ BASE = dict(
             action=0.1,
             asymmetric=dict(focus_positive=0.0, focus_negative=0.0, margin=0.0),
             video=1.0,
-            video_parts={},  # those of `main`
+            video_parts=dict(main.train.loss),
         ),
         eval_every=100,
         save_every=1000,
         patience_s=600.0,  # s, longest wait for one batch of input
         log_every=25,
-    ),
-    joint=dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20),
-    eval=dict(batch_size=16, bootstrap=1000),
-)
-
-
-def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """Returns the configuration; `arg` is the preset."""
-    if arg not in PRESETS:
-        raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
-    config = ml_collections.ConfigDict(BASE)
-    config.main = _video2emg(arg)
-    config.train.loss.video_parts = dict(config.main.train.loss)
-    config.published.update(SYSTEMS.get("core_pose" if arg == "core_i3d" else arg, {}))
-    if arg == "core_as_published":
-        config.model.exemplars = 3  # as FLEX; CoRe takes 10
+    )
+    config.joint = dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20)
+    config.eval = dict(batch_size=16, bootstrap=1000)
     if arg == "debug":
-        _shorten(config)
+        config.copies = 2
+        config.model.update(dim=16, heads=2, instants=4, width=4)
+        config.train.update(steps=12, batch_size=8, warmup_steps=2, eval_every=6, save_every=12)
+        config.train.log_every = 3
+        config.joint.update(steps=4, batch_size=8, warmup_steps=1)
+        config.eval.update(batch_size=8, bootstrap=50)
     return config
-
-
-def _video2emg(arg: str) -> ml_collections.ConfigDict:
-    """The Video→EMG model whose tokens and EMG the head reads."""
-    if arg == "debug":
-        return v2emg.get_config("debug")
-    main = baselines.get_config("i3d") if arg == "core_i3d" else v2emg.get_config()
-    main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
-    main.augment.cameras = ()  # there are two
-    main.train.update(steps=2000, eval_every=200, save_every=200)
-    return main
-
-
-def _shorten(config: ml_collections.ConfigDict) -> None:
-    config.copies = 2
-    config.model.update(dim=16, heads=2, instants=4, width=4)
-    config.train.update(steps=12, batch_size=8, warmup_steps=2, eval_every=6, save_every=12)
-    config.train.log_every = 3
-    config.joint.update(steps=4, batch_size=8, warmup_steps=1)
-    config.eval.update(batch_size=8, bootstrap=50)
 
 
 FROZEN = ("none", "predicted_frozen", "measured", "shuffled", "from_other_subject")
