@@ -18,23 +18,16 @@ Any value can be changed: `--config.train.steps=2000`. Expected results and run 
 table of README.md, which is written from `results/v2emg.json`, and in docs/results.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import ml_collections
 
 from video2emg.data.pose_noise import ESTIMATOR
 
-PRESETS = ("", "six", "large", "pose", "mechanics", "causal", "debug", "base", "flex", "mia")
-
-
-def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """Returns the configuration; `arg` is the preset."""
-    if arg not in PRESETS:
-        raise ValueError(f"configs/v2emg.py: unknown preset {arg!r}; choose one of {PRESETS}")
-    config = ml_collections.ConfigDict()
-    config.job = "video2emg"
-
-    config.data = dict(
+# The values without a preset.
+BASE = dict(
+    job="video2emg",
+    data=dict(
         name="gymsim/gym",
         dir="data",  # folder of built datasets
         manual_dir="",  # the source's own files, for datasets that are made from files
@@ -51,35 +44,40 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         cache_gib=3.0,  # memory for decoded clips
         notch=0.0,  # Hz, mains filter; 0: none
         threads=2,  # decoding threads
-    )
-    # Protocols: leave one action out; train on fewer people; test with other cameras.
-    config.data.select = dict(without_action="", people=0, seed=0, test_views=())
-    # Clips of single repetitions are repeated, so that windows begin at any phase, as in sets.
-    config.augment = dict(flip=0.5, shift=0.06, colour=0.15, time=0.2, repeat=0.75)
-    # Cameras of which each training example shows as many as data.views, drawn at random.
-    config.augment.cameras = ("front", "front_left", "left", "front_right", "right")
-    # Probability of hiding a view or another input in training, so that the model can do without.
-    config.augment.hide = dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0)
-    # Errors of a pose estimator on video, for models that are given the pose: a range each, see
-    # data/pose_noise.py.
-    config.augment.pose = dict(
-        share=0.0,  # of the examples that have errors
-        smoothing=0.0,  # s
-        shrink=0.0,  # part of the movement that is lost
-        knee=0.0,  # degrees, smallest flexion that is seen
-        offset=0.0,  # m, constant per joint
-        scale=0.0,  # relative error of the size
-        stand_ins=0.0,  # probability that chest and neck are computed from shoulders and hips
-        yaw=0.0,  # degrees, of the camera; errors of depth come from there
-        pitch=0.0,  # degrees, error of the vertical
-        roll=0.0,
-        depth=0.0,  # m, slow
-        jitter=0.0,  # m
-        drop_joint=0.0,  # probability of each joint
-        drop_limb=0.0,  # of each arm and leg
-        exchange=0.0,  # of left and right, for up to 1 s
-    )
-    config.model = dict(
+        # Protocols: leave one action out; train on fewer people; test with other cameras.
+        select=dict(without_action="", people=0, seed=0, test_views=()),
+    ),
+    augment=dict(
+        flip=0.5,
+        shift=0.06,
+        colour=0.15,
+        time=0.2,
+        repeat=0.75,  # of single repetitions, so that windows begin at any phase, as in sets
+        # Cameras of which each training example shows as many as data.views, drawn at random.
+        cameras=("front", "front_left", "left", "front_right", "right"),
+        # Probability of hiding a view or another input in training: the model can do without.
+        hide=dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0),
+        # Errors of a pose estimator on video, for models that are given the pose: a range each,
+        # see data/pose_noise.py.
+        pose=dict(
+            share=0.0,  # of the examples that have errors
+            smoothing=0.0,  # s
+            shrink=0.0,  # part of the movement that is lost
+            knee=0.0,  # degrees, smallest flexion that is seen
+            offset=0.0,  # m, constant per joint
+            scale=0.0,  # relative error of the size
+            stand_ins=0.0,  # probability that chest and neck come from shoulders and hips
+            yaw=0.0,  # degrees, of the camera; errors of depth come from there
+            pitch=0.0,  # degrees, error of the vertical
+            roll=0.0,
+            depth=0.0,  # m, slow
+            jitter=0.0,  # m
+            drop_joint=0.0,  # probability of each joint
+            drop_limb=0.0,  # of each arm and leg
+            exchange=0.0,  # of left and right, for up to 1 s
+        ),
+    ),
+    model=dict(
         encoder=dict(name="cnn", widths=(32, 64, 96), dim=128, patch=4, motion=True),
         dim=128,
         heads=4,
@@ -113,8 +111,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         moment_arms=False,  # also explain joint torques by the EMG (train.loss.consistency)
         auxiliary=True,  # also predict pose, joint torques and load, if the data has them
         dtype="float32",
-    )
-    config.train = dict(
+    ),
+    train=dict(
         seed=0,
         steps=1200,  # about ten minutes on two cores
         batch_size=16,
@@ -130,71 +128,121 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         save_every=300,
         patience_s=600.0,  # s, longest wait for one batch of input
         log_every=20,
-    )
+    ),
     # Devices that share the parameters (fsdp) and each layer (tensor); the rest split the batch.
-    config.parallel = dict(fsdp=1, tensor=1)
-    config.eval = dict(batch_size=16)
-    config.eval.physics = True  # also score mechanics alone, if the data have a pose
-    config.eval.pose_noise = False  # whether poses are tested as an estimator sees them
+    parallel=dict(fsdp=1, tensor=1),
+    eval=dict(
+        batch_size=16,
+        physics=True,  # also score mechanics alone, if the data have a pose
+        pose_noise=False,  # whether poses are tested as an estimator sees them
+    ),
+)
 
-    if arg == "six":
-        config.data.name = "gymsim/default"
-        config.train.update(steps=800, eval_every=200, save_every=200)
-    if arg == "large":
-        config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
-        config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
-    if arg in ("pose", "mechanics"):
-        config.data.frame_rate = 25.0
-        config.data.views, config.augment.cameras = (), ()
-        config.model.encoder.name = "pose"
-        config.model.pose_network.rate = 12.5  # half the cost
-        config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
-        config.train.update(steps=1500, batch_size=32)
-    if arg == "pose":
-        config.augment.pose.update(ESTIMATOR)
-        config.eval.pose_noise = True
-        config.train.update(steps=3600, eval_every=600, save_every=600)
-    if arg == "mechanics":
-        config.model.mechanics.anatomy = "simulated"
-    if arg == "causal":
-        config.model.update(causal=True, lookahead_s=0.4)
-        config.augment.hide.views = 0.3  # live video comes from one camera
-    if arg == "debug":
-        config.eval.physics = False  # saves compiling
-        config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
-        config.augment.cameras = ()
-        config.model.update(dim=32, heads=2, layers=1)
-        config.model.pose_network.update(dim=32, width=8)
-        config.model.encoder.update(widths=(8, 16), dim=32)
-        config.train.update(steps=20, batch_size=4, warmup_steps=4, eval_every=10, save_every=10)
-        config.train.log_every = 5
-    if arg == "base":
-        config.data.update(name="gymsim/full", frame_rate=12.5, size=224, threads=16)
-        config.data.views = ("front", "front_left", "left", "front_right", "right")
-        config.model.encoder = ml_collections.ConfigDict(
-            dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
+
+def _six(config: ml_collections.ConfigDict) -> None:
+    config.data.name = "gymsim/default"
+    config.train.update(steps=800, eval_every=200, save_every=200)
+
+
+def _large(config: ml_collections.ConfigDict) -> None:
+    config.data.update(name="gymsim/gym_crowd", cache_gib=6.0)
+    config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
+
+
+def _reads_pose(config: ml_collections.ConfigDict) -> None:
+    config.data.frame_rate = 25.0
+    config.data.views, config.augment.cameras = (), ()
+    config.model.encoder.name = "pose"
+    config.model.pose_network.rate = 12.5  # half the cost
+    config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
+    config.train.update(steps=1500, batch_size=32)
+
+
+def _pose(config: ml_collections.ConfigDict) -> None:
+    _reads_pose(config)
+    config.augment.pose.update(ESTIMATOR)
+    config.eval.pose_noise = True
+    config.train.update(steps=3600, eval_every=600, save_every=600)
+
+
+def _mechanics(config: ml_collections.ConfigDict) -> None:
+    _reads_pose(config)
+    config.model.mechanics.anatomy = "simulated"
+
+
+def _causal(config: ml_collections.ConfigDict) -> None:
+    config.model.update(causal=True, lookahead_s=0.4)
+    config.augment.hide.views = 0.3  # live video comes from one camera
+
+
+def _debug(config: ml_collections.ConfigDict) -> None:
+    config.eval.physics = False  # saves compiling
+    config.data.update(name="gymsim/tiny", size=32, frame_rate=5.0)
+    config.augment.cameras = ()
+    config.model.update(dim=32, heads=2, layers=1)
+    config.model.pose_network.update(dim=32, width=8)
+    config.model.encoder.update(widths=(8, 16), dim=32)
+    config.train.update(steps=20, batch_size=4, warmup_steps=4, eval_every=10, save_every=10)
+    config.train.log_every = 5
+
+
+def _base(config: ml_collections.ConfigDict) -> None:
+    config.data.update(name="gymsim/full", frame_rate=12.5, size=224, threads=16)
+    config.data.views = ("front", "front_left", "left", "front_right", "right")
+    config.model.encoder = ml_collections.ConfigDict(
+        dict(name="tubelet", dim=768, layers=12, heads=12, patch=16, stride=2)
+    )
+    config.model.encoder.update(remat="full", scan=True)
+    config.model.update(dim=768, heads=12, layers=4, dtype="bfloat16")
+    config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
+    config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
+
+
+def _flex(config: ml_collections.ConfigDict) -> None:
+    # EMG without MVC; about 2.5 s per repetition; the place of the second camera is unknown.
+    config.data.update(
+        name="flex/cross_subject", normalisation="subject", channels=4, frame_rate=12.5, size=96
+    )
+    config.data.views = ("front", "view_2")
+    config.augment.cameras = ()
+    config.train.update(steps=20_000, eval_every=1000, save_every=1000)
+
+
+def _mia(config: ml_collections.ConfigDict) -> None:
+    # No video: poses estimated by VIBE and envelopes, both at 10 Hz in windows of 3 s.
+    config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
+    config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
+    config.data.views, config.augment.cameras = (), ()
+    config.model.encoder.name = "pose"
+    config.model.pose_network.rate = 10.0
+    config.train.update(steps=20_000, batch_size=64, eval_every=1000, save_every=1000)
+    config.eval.batch_size = 64
+
+
+# What each preset changes in the values of `BASE`.
+PRESETS: dict[str, Callable[[ml_collections.ConfigDict], None]] = {
+    "": lambda config: None,
+    "six": _six,
+    "large": _large,
+    "pose": _pose,
+    "mechanics": _mechanics,
+    "causal": _causal,
+    "debug": _debug,
+    "base": _base,
+    "flex": _flex,
+    "mia": _mia,
+}
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    """Returns the configuration; `arg` is the preset."""
+    if arg not in PRESETS:
+        known = ", ".join(name for name in PRESETS if name)
+        raise ValueError(
+            f"configs/v2emg.py: unknown preset {arg!r}; choose one of {known}, or none"
         )
-        config.model.encoder.update(remat="full", scan=True)
-        config.model.update(dim=768, heads=12, layers=4, dtype="bfloat16")
-        config.train.update(steps=30_000, batch_size=32, optimiser="adamw", learning_rate=2e-4)
-        config.train.update(warmup_steps=800, eval_every=1000, save_every=1000, log_every=50)
-    if arg == "flex":
-        # EMG without MVC; about 2.5 s per repetition; the place of the second camera is unknown.
-        config.data.update(
-            name="flex/cross_subject", normalisation="subject", channels=4, frame_rate=12.5, size=96
-        )
-        config.data.views = ("front", "view_2")
-        config.augment.cameras = ()
-        config.train.update(steps=20_000, eval_every=1000, save_every=1000)
-    if arg == "mia":
-        # No video: poses estimated by VIBE and envelopes, both at 10 Hz in windows of 3 s.
-        config.data.update(name="mia/cross_subject", normalisation="subject", channels=8)
-        config.data.update(seconds=3.0, stride=1.3, frame_rate=10.0, emg_rate=10.0)
-        config.data.views, config.augment.cameras = (), ()
-        config.model.encoder.name = "pose"
-        config.model.pose_network.rate = 10.0
-        config.train.update(steps=20_000, batch_size=64, eval_every=1000, save_every=1000)
-        config.eval.batch_size = 64
+    config = ml_collections.ConfigDict(BASE)
+    PRESETS[arg](config)
     return config
 
 

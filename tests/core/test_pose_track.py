@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from video2emg.core.pose_track import PoseTrack
+from video2emg.core.pose_track import PoseTrack, interpolate
 
 
 def track(confidence: np.ndarray) -> PoseTrack:
@@ -56,3 +56,18 @@ def test_a_track_of_one_instant_and_of_none_can_be_sampled():
     assert one.sampled(np.array([0.9, 1.0]))[1].tolist() == [[False], [True]]
     none = PoseTrack(("a",), np.zeros(0), np.ones((0, 1, 3)), np.ones((0, 1)))
     assert not none.sampled(np.array([0.0]))[1].any()
+
+
+def test_interpolation_bridges_gaps_and_bends_only_what_is_always_known():
+    times = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    joints = np.stack([np.stack([times**2] * 3, 1)] * 3, 1)
+    joints[2, 1] = np.nan
+    joints[:, 2] = np.nan
+    wanted = np.array([0.5, 2.0, 3.5])
+    straight = interpolate(times, joints, wanted)
+    np.testing.assert_allclose(straight[:, 0, 0], [0.5, 4.0, 12.5])
+    np.testing.assert_allclose(straight[:, 1, 0], [0.5, 5.0, 12.5])
+    smooth = interpolate(times, joints, wanted, smooth=True)
+    np.testing.assert_allclose(smooth[:, 0, 0], wanted**2)
+    np.testing.assert_array_equal(smooth[:, 1], straight[:, 1])
+    assert np.isnan(smooth[:, 2]).all()

@@ -87,7 +87,7 @@ def test_films_without_anybody_get_one_sentence(tmp_path, size, frames, no_netwo
     pixels = np.random.default_rng(0).integers(0, 255, (frames, size[1], size[0], 3), np.uint8)
     write_video(tmp_path / "v.mkv", list(pixels), np.arange(frames) / 10)
     pose = film_to_pose(tmp_path / "v.mkv")
-    assert "nobody was found" in pose.verdict.refused
+    assert "nobody was found" in pose.gated.refused
     assert not pose.track.seen.any()
     assert any("nobody" in warning for seen in pose.films for warning in seen.warnings)
 
@@ -119,5 +119,6 @@ def test_what_another_program_found(tmp_path, capfd):
     out = tmp_path / "out"
     assert launch("pose", "--track", tmp_path / "pose.csv", "--out", out) == 0
     assert "3 repetitions" in capfd.readouterr().err
-    assert {file.name for file in out.iterdir()} == {"pose.csv", "pose.trc", "pose.json"}
+    names = {"pose.csv", "pose.trc", "pose.json", "angles.mot", "pose.c3d"}
+    assert {file.name for file in out.iterdir()} == names
     assert launch("pose", "--track", tmp_path / "pose.csv", "--video", "v.mp4") == 2

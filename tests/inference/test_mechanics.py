@@ -10,6 +10,7 @@ from video2emg.cli import main as cli
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, UPRIGHT, PoseTrack
+from video2emg.data import readers
 from video2emg.inference.mechanics import Settings, analyse, floor_force
 
 SQUAT = dict(equipment="barbell_back", mass=75.0, cutoff=0.0)
@@ -69,6 +70,12 @@ def test_the_command_writes_tables_and_a_picture(track, tmp_path, capsys):
     assert storage[5] == "endheader" and storage[6].startswith("time\t")
     assert len(storage) == 7 + len(track.times)
     assert (out / "mechanics.png").stat().st_size > 10_000
+    signals = {c.name: c.values for c in readers.read(out / "mechanics.c3d")}
+    knee = [float(row["left_knee_extension_[N.m]"]) for row in table]
+    np.testing.assert_allclose(signals["left_knee_extension"], knee, atol=0.01)
+    assert {"left_soleus", "left_knee_z", "head_x"} <= set(signals)
+    angles = {c.name: c.values for c in readers.read(out / "angles.mot")}
+    assert angles["knee_angle_l"].max() > 60 and len(angles["knee_angle_l"]) == len(table)
 
 
 @pytest.mark.parametrize(

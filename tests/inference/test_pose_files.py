@@ -7,7 +7,9 @@ import numpy as np
 
 from tests.pose.squats import NAMES, SIZE, bends, filmed
 from video2emg.data import readers
+from video2emg.data.readers.poses import read_pose
 from video2emg.inference.output import pose_files
+from video2emg.pose import angles
 from video2emg.pose import body as body_lib
 
 
@@ -50,3 +52,24 @@ def test_points_have_pixels(tmp_path):
     assert rows[0][1:3] == ["nose_x [px]", "nose_y [px]"]
     assert float(rows[1][1]) == round(float(track.points_2d[0, 0, 0]), 1)
     assert set(rows[4][1:]) == {""}
+
+
+def test_joint_angles_are_read_again_as_a_pose(tmp_path):
+    """The columns of OpenSim's models in degrees; unknown ones are NaN."""
+    track = masked_track()
+    pose_files.write_angles(track, tmp_path / "angles.mot")
+    lines = (tmp_path / "angles.mot").read_text().splitlines()
+    assert lines[0] == "angles" and "inDegrees=yes" in lines
+    channels = {c.name: c for c in readers.read(tmp_path / "angles.mot")}
+    assert channels["knee_angle_r"].unit == "deg"
+    bend = angles.limb_angles(track.joints, track.names)
+    knee = bend[:, angles.LIMB_ANGLES.index("right_knee")]
+    np.testing.assert_allclose(channels["knee_angle_r"].values, knee, atol=0.01)
+    elbow = channels["elbow_flex_l"].values
+    assert np.isnan(elbow[10:20]).all() and np.isfinite(elbow[:10]).all()
+    # The same limbs, on the body of an independent module.
+    again = read_pose(tmp_path / "angles.mot")
+    found = angles.limb_angles(again.joints, again.names)
+    for name in ("right_knee", "left_knee", "right_elbow", "right_hip"):
+        column = angles.LIMB_ANGLES.index(name)
+        np.testing.assert_allclose(found[:, column], bend[:, column], atol=3, err_msg=name)

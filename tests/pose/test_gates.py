@@ -13,36 +13,36 @@ from video2emg.core.pose_track import PoseTrack
 from video2emg.pose import body as body_lib
 from video2emg.pose import gates
 from video2emg.pose.blazepose import Landmarks, Region
-from video2emg.pose.gates import Verdict
+from video2emg.pose.gates import Gated
 from video2emg.pose.people import Person
 
 KNEE = bends(10, 15)
 
 
-def verdict(track: PoseTrack, cuts=()) -> Verdict:
-    return gates.judge(track, body_lib.to_body(track, SIZE, cuts), cuts)
+def gated(track: PoseTrack, cuts=()) -> Gated:
+    return gates.apply(track, body_lib.to_body(track, SIZE, cuts), cuts)
 
 
 def test_a_good_film_is_used():
-    found = verdict(filmed(KNEE)[0])
-    assert not found.refused and not found.spans
-    assert len(found.repeated.turns) == 3 and found.track.seen.all()
+    result = gated(filmed(KNEE)[0])
+    assert not result.refused and not result.spans
+    assert len(result.repeated.turns) == 3 and result.track.seen.all()
 
 
 def test_lying_is_refused():
     track, _ = filmed(KNEE, facing=90)
     turned = track.joints @ Rotation.from_euler("z", 90, degrees=True).as_matrix().T
-    found = verdict(dataclasses.replace(track, joints=turned))
-    assert "lies" in found.refused and "upright" in found.refused
-    assert not found.track.seen.any()
+    result = gated(dataclasses.replace(track, joints=turned))
+    assert "lies" in result.refused and "upright" in result.refused
+    assert not result.track.seen.any()
 
 
 def test_limbs_that_change_their_length_are_refused():
     track, _ = filmed(KNEE)
     rng = np.random.default_rng(0)
     slow = np.cumsum(rng.normal(0, 0.06, track.joints.shape), axis=0)
-    found = verdict(dataclasses.replace(track, joints=track.joints + slow, points_2d=None))
-    assert "length" in found.refused
+    result = gated(dataclasses.replace(track, joints=track.joints + slow, points_2d=None))
+    assert "length" in result.refused
 
 
 def test_a_bad_time_is_refused_and_the_rest_is_used():
@@ -50,11 +50,11 @@ def test_a_bad_time_is_refused_and_the_rest_is_used():
     confidence = track.confidence.copy()
     late = track.times > 8.9
     confidence[late] = 0.2
-    found = verdict(dataclasses.replace(track, confidence=confidence))
-    assert not found.refused
-    [span] = found.spans
+    result = gated(dataclasses.replace(track, confidence=confidence))
+    assert not result.refused
+    [span] = result.spans
     assert "hidden" in span.reason and span.start == pytest.approx(8.9, abs=1.5)
-    assert not found.track.seen[track.times > 9.5].any() and found.track.seen[:100].all()
+    assert not result.track.seen[track.times > 9.5].any() and result.track.seen[:100].all()
     assert str(span).startswith(f"{span.start:.1f}-{span.end:.1f} s: ")
 
 
@@ -63,48 +63,48 @@ def test_a_limb_that_is_noise_is_masked_alone():
     joints = track.joints.copy()
     wrist = NAMES.index("left_wrist")
     joints[:, wrist] += 0.35 * np.sin(track.times * 3)[:, None]
-    found = verdict(dataclasses.replace(track, joints=joints, points_2d=None))
-    assert not found.refused
-    assert found.track.seen[:, wrist].mean() < 0.5
-    assert found.track.seen[:, NAMES.index("right_wrist")].all()
+    result = gated(dataclasses.replace(track, joints=joints, points_2d=None))
+    assert not result.refused
+    assert result.track.seen[:, wrist].mean() < 0.5
+    assert result.track.seen[:, NAMES.index("right_wrist")].all()
 
 
 def test_the_time_around_a_cut_is_refused():
     track, _ = filmed(KNEE)
-    found = verdict(track, [5.0])
-    assert [s.reason for s in found.spans] == ["the scene changes"]
-    assert not found.track.seen[np.abs(track.times - 5) < 0.2].any()
+    result = gated(track, [5.0])
+    assert [s.reason for s in result.spans] == ["the scene changes"]
+    assert not result.track.seen[np.abs(track.times - 5) < 0.2].any()
 
 
 def test_somebody_who_leaves_is_missed():
     track, _ = filmed(KNEE)
     there = np.broadcast_to((track.times < 3)[:, None], track.confidence.shape)
-    assert "nobody is seen" in verdict(track.masked(there)).refused
+    assert "nobody is seen" in gated(track.masked(there)).refused
     none = np.zeros_like(there)
-    assert "nobody was found" in verdict(track.masked(none)).refused
+    assert "nobody was found" in gated(track.masked(none)).refused
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 20])
 def test_short_films_are_refused(frames):
-    found = verdict(filmed(np.full(frames + 1, 5.0))[0]) if frames else None
-    assert found is None or "lasts" in found.refused
+    result = gated(filmed(np.full(frames + 1, 5.0))[0]) if frames else None
+    assert result is None or "lasts" in result.refused
 
 
 def test_standing_is_refused():
-    assert "repeated" in verdict(filmed(np.full(90, 5.0))[0]).refused
+    assert "repeated" in gated(filmed(np.full(90, 5.0))[0]).refused
 
 
 def test_a_tiny_picture_is_refused():
     track, _ = filmed(KNEE)
     tiny = dataclasses.replace(track, points_2d=track.points_2d / 8)
-    found = gates.judge(tiny, body_lib.to_body(tiny, (SIZE[0] // 8, SIZE[1] // 8)))
-    assert "px high" in found.refused
+    result = gates.apply(tiny, body_lib.to_body(tiny, (SIZE[0] // 8, SIZE[1] // 8)))
+    assert "px high" in result.refused
 
 
 def test_walking_through_is_refused():
     track, _ = filmed(KNEE)
     moved = track.points_2d + np.stack([60 * track.times, 0 * track.times], 1)[:, None]
-    assert "walks through" in verdict(dataclasses.replace(track, points_2d=moved)).refused
+    assert "walks through" in gated(dataclasses.replace(track, points_2d=moved)).refused
 
 
 def person(x=320.0, y=240.0, size=250.0, *, facing=0.0, pitch=0.0, light=0.5) -> Person:
@@ -152,7 +152,7 @@ def test_the_preflight_says_what_to_change(someone, rate, words):
     st.sampled_from([0.0, 1e-9, 1e-3, 1.0, 1e6]),
     st.booleans(),
 )
-def test_any_track_becomes_a_body_and_a_verdict(frames, seed, share, scale, flat):
+def test_any_track_becomes_a_body_and_a_gated_track(frames, seed, share, scale, flat):
     rng = np.random.default_rng(seed)
     shape = (frames, len(NAMES))
     points = None if flat else rng.normal(size=(*shape, 2)) * 100 * scale + 300
@@ -164,7 +164,7 @@ def test_any_track_becomes_a_body_and_a_verdict(frames, seed, share, scale, flat
         points_2d=points,
     )
     cuts = track.times[rng.random(frames) < 0.1].tolist()
-    found = verdict(track, cuts)
-    assert found.track.joints.shape == (*shape, 3)
-    assert not (found.track.seen & (track.confidence.max(1, keepdims=True, initial=0) == 0)).any()
-    assert all(span.start < span.end and span.advice for span in found.spans)
+    result = gated(track, cuts)
+    assert result.track.joints.shape == (*shape, 3)
+    assert not (result.track.seen & (track.confidence.max(1, keepdims=True, initial=0) == 0)).any()
+    assert all(span.start < span.end and span.advice for span in result.spans)

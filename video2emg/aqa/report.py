@@ -18,7 +18,7 @@ from video2emg.aqa.predictions import (
     score,
 )
 from video2emg.core.files import arrays_of, write_arrays
-from video2emg.core.text_table import align, cell
+from video2emg.core.text_table import align, cell, cells
 from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds, recording_weights
 from video2emg.eval.comparison import table_row
 
@@ -198,8 +198,8 @@ def format_table(results: Results, split: str = "test") -> str:
     models = part.get("sources") or {"model": part["model"]}
     rows = [["", *(heading for _, heading, _ in _COLUMNS)]]
     for name, scored in models.items():
-        rows += [[name, *_cells(scored)], ["  95 %", *_intervals(scored)]]
-    rows += [[name, *_cells(scored)] for name, scored in part["baselines"].items()]
+        rows += [[name, *cells(scored, _COLUMNS)], ["  95 %", *_intervals(scored)]]
+    rows += [[name, *cells(scored, _COLUMNS)] for name, scored in part["baselines"].items()]
     return "\n".join(align(rows))
 
 
@@ -219,10 +219,6 @@ def format_differences(results: Results, rival: str = "none", split: str = "test
             parts.append(f"{heading} {cell(gap[metric], signed)} ({ends}; p {p})")
         lines.append(f"{name}: " + ", ".join(parts))
     return "\n".join([f"minus {rival}:", *lines])
-
-
-def _cells(scored: Mapping[str, Any]) -> list[str]:
-    return [cell(scored.get(name), form) for name, _, form in _COLUMNS]
 
 
 def _intervals(scored: Mapping[str, Any]) -> list[str]:

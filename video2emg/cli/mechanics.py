@@ -88,6 +88,6 @@ def _film(options: Options) -> "tuple[PoseTrack, bool]":
     from video2emg.data.film_pose import film_to_pose
 
     pose = film_to_pose(existing([options.video], "--video"), options.film.options(), tell)
-    if pose.verdict.refused:
-        raise UserError(f"--video {options.video}: {pose.verdict.refused}")
+    if pose.gated.refused:
+        raise UserError(f"--video {options.video}: {pose.gated.refused}")
     return pose.track, True

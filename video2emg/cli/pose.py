@@ -53,9 +53,9 @@ def run(options: Options) -> int:
     pose_files.write(pose, out)
     if pose.films and not options.no_overlay:
         pose_overlay.write(pose, out, options.film.rate)
-    for line in (*pose.remarks, *map(str, pose.verdict.spans)):
+    for line in (*pose.remarks, *map(str, pose.gated.spans)):
         tell(line)
-    movement, refused = pose.verdict.repeated, pose.verdict.refused
+    movement, refused = pose.gated.repeated, pose.gated.refused
     count = f"{len(movement.turns)} repetition{'s' if len(movement.turns) > 1 else ''}"
     moves = f"{count}; the {movement.angle} moves by {movement.range:.0f}°"
     tell(f"refused: {refused}" if refused else moves)

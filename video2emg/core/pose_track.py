@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.interpolate import CubicSpline
 
 # Axes of the joints. CAMERA: x to the right of the picture, y down, z away from the camera.
 # UPRIGHT: z up, right-handed; which way x points is not known. BODY: as UPRIGHT, and x points where
@@ -67,9 +68,9 @@ class PoseTrack:
         A joint is known where it was seen at the nearest instant of the track, and nowhere more
         than one step before or after the track.
         """
-        joints = np.full((len(times), len(self.names), 3), np.nan)
         if not len(self.times):
-            return joints, np.zeros(joints.shape[:2], bool)
+            shape = (len(times), len(self.names))
+            return np.full((*shape, 3), np.nan), np.zeros(shape, bool)
         after = np.clip(np.searchsorted(self.times, times), 1, max(len(self.times) - 1, 1)) - 1
         later = np.minimum(after + 1, len(self.times) - 1)
         nearer = self.times[later] - times < times - self.times[after]
@@ -77,10 +78,7 @@ class PoseTrack:
         step = 1 / self.rate if len(self.times) > 1 else 0.0
         inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
         known = self.seen[nearest] & inside[:, None]
-        for j in np.flatnonzero(self.seen.any(0)):
-            at = self.seen[:, j]
-            for x in range(3):
-                joints[:, j, x] = np.interp(times, self.times[at], self.joints[at, j, x])
+        joints = interpolate(self.times, self.joints, times)
         return np.where(known[..., None], joints, np.nan), known
 
     def at(self, name: str) -> Float[np.ndarray, "T 3"]:
@@ -92,3 +90,36 @@ class PoseTrack:
     def masked(self, keep: Bool[np.ndarray, "T J"]) -> "PoseTrack":
         """The track without the joints that are not to be kept."""
         return dataclasses.replace(self, confidence=np.where(keep, self.confidence, 0.0))
+
+
+def interpolate(
+    times: Float[np.ndarray, " T"],
+    joints: Float[np.ndarray, "T J 3"],
+    wanted: Float[np.ndarray, " K"],
+    smooth: bool = False,
+) -> Float[np.ndarray, "K J 3"]:
+    """Positions of joints at other instants, through those at which each joint is known.
+
+    Gaps are bridged, however long they are, and the ends are held: the caller masks what it does
+    not trust.
+
+    Args:
+      times: s, increasing.
+      joints: in any unit; NaN where unknown.
+      wanted: s.
+      smooth: whether joints that are always known follow a cubic spline instead of straight lines;
+        needs two instants or more.
+
+    Returns:
+      float64; NaN for a joint that is never known.
+    """
+    placed = np.full((len(wanted), *joints.shape[1:]), np.nan)
+    known = np.isfinite(joints).all(2)
+    whole = known.all(0) & smooth
+    if whole.any():
+        placed[:, whole] = CubicSpline(times, joints[:, whole])(wanted)
+    for j in np.flatnonzero(known.any(0) & ~whole):
+        at = known[:, j]
+        for x in range(3):
+            placed[:, j, x] = np.interp(wanted, times[at], joints[at, j, x])
+    return placed

@@ -4,9 +4,14 @@ The library `tabulate` is not used because it strips the indent of row labels su
 """
 
 import math
-from collections.abc import Sequence
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 MISSING = "–"
+
+# Metric, heading and format of each column.
+Columns = Sequence[tuple[str, str, str]]
 
 
 def align(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
@@ -43,9 +48,36 @@ def cell(value: float | None, form: str) -> str:
 
 
 def with_interval(value: float | None, ends: Sequence[float | None], form: str) -> str:
-    """A number and its interval: `0.812 (0.783 to 0.837)`."""
+    """A number and its interval: `0.812 (0.783 to 0.837)`; `MISSING` if it is undefined."""
+    if not math.isfinite(number(value)):
+        return MISSING
     low, high = (cell(end, form) for end in ends)
     return f"{cell(value, form)} ({low} to {high})"
+
+
+def cells(
+    row: Mapping[str, Any],
+    columns: Columns,
+    intervals: Mapping[str, str] = types.MappingProxyType({}),
+) -> list[str]:
+    """The metrics of one row of a results file.
+
+    Args:
+      row: numbers by metric; those of `intervals` with `<metric>_ci95`.
+      columns: of the table.
+      intervals: metrics that are followed by their interval, with their format.
+    """
+    return [
+        with_interval(row[metric], row[f"{metric}_ci95"], intervals[metric])
+        if metric in intervals
+        else cell(row.get(metric), form)
+        for metric, _, form in columns
+    ]
+
+
+def titled(facts: Iterable[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Lines of a table: the facts that are not empty, the headings, a rule, the other rows."""
+    return [" · ".join(fact for fact in facts if fact), *underline(align(rows, left))]
 
 
 def descending(value: float | None) -> float:

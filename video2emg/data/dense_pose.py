@@ -7,18 +7,19 @@ mechanics that read accelerations need a smooth curve.
 import dataclasses
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from video2emg.core.clip import Clip
+from video2emg.core.pose_track import interpolate
 
 _LEAST = 4  # instants of a cubic curve
+_SLIGHT = 1e-9  # rounding
 
 
 def dense(clip: Clip, rate: float) -> Clip:
     """The clip without torques, with a pose of at least `rate` Hz.
 
     Cubic splines go through the pose's own instants. A joint that is unknown at times (NaN) is
-    interpolated linearly between known neighbours in time, and stays unknown elsewhere.
+    interpolated linearly where both neighbours in time are known, and stays unknown elsewhere.
     """
     empty = np.zeros((0, 0), np.float32)
     clip = dataclasses.replace(clip, dofs=(), torque=empty, drive=empty)
@@ -29,9 +30,8 @@ def dense(clip: Clip, rate: float) -> Clip:
     new = time[0] + np.arange(count) / rate
     if time[-1] - new[-1] > 1e-6:
         new = np.append(new, time[-1])
-    flat = clip.pose.reshape(len(time), -1).astype(np.float64)
-    whole = np.isfinite(flat).all(0)
-    pose = np.stack([np.interp(new, time, column) for column in flat.T], 1)
-    pose[:, whole] = CubicSpline(time, flat[:, whole])(new)
-    shape = (len(new), *clip.pose.shape[1:])
-    return dataclasses.replace(clip, pose=pose.reshape(shape).astype(np.float32), pose_time=new)
+    pose = interpolate(time, clip.pose.astype(np.float64), new, smooth=True)
+    known = np.isfinite(clip.pose).all(2).astype(np.float64)
+    for j, column in enumerate(known.T):
+        pose[np.interp(new, time, column) < 1 - _SLIGHT, j] = np.nan
+    return dataclasses.replace(clip, pose=pose.astype(np.float32), pose_time=new)

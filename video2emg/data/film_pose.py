@@ -72,7 +72,7 @@ class FilmPose:
       track: z up, x where the person faces, metres by height; refused times are masked.
       seen: of the first film, in the camera's axes with points in its picture, as the estimator saw
         the person, but for left and right, which are exchanged back where they were exchanged.
-      verdict: refused times and, if so, why the whole film is refused.
+      gated: refused times and, if so, why the whole film is refused.
       view: of the first camera; NaN with a calibration.
       films: what was seen in each; none if another program saw it.
       remarks: sentences for the user.
@@ -80,7 +80,7 @@ class FilmPose:
 
     track: PoseTrack
     seen: PoseTrack
-    verdict: gates.Verdict
+    gated: gates.Gated
     view: View
     films: tuple[SeenFilm, ...]
     remarks: tuple[str, ...]
@@ -146,10 +146,10 @@ def assemble(
         if len(bodies) > 1:
             middle = body_lib.median_of_views([one.track for one in bodies])
             body = dataclasses.replace(body, track=middle)
-    verdict = gates.judge(seen, body, first.cuts)
+    gated = gates.apply(seen, body, first.cuts)
     if math.isnan(options.body.height):
         remarks.append(_ASSUMED)
-    return FilmPose(verdict.track, mended[0], verdict, body.view, tuple(films), tuple(remarks))
+    return FilmPose(gated.track, mended[0], gated, body.view, tuple(films), tuple(remarks))
 
 
 def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmPose:
@@ -160,9 +160,9 @@ def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmP
     """
     options = options or BodyOptions()
     body = body_lib.to_body(track, None, (), options)
-    verdict = gates.judge(track, body)
+    gated = gates.apply(track, body)
     remarks = (_ASSUMED,) if math.isnan(options.height) else ()
-    return FilmPose(verdict.track, track, verdict, body.view, (), remarks)
+    return FilmPose(gated.track, track, gated, body.view, (), remarks)
 
 
 def watch_film(

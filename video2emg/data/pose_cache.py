@@ -158,6 +158,6 @@ def estimated_pose(
     track = pose.track
     placed = skeleton.arrange(track.joints, track.names, joints).astype(np.float32)
     if not np.isfinite(placed).any():
-        reasons = "; ".join(map(str, pose.verdict.spans)) or pose.verdict.refused
+        reasons = "; ".join(map(str, pose.gated.spans)) or pose.gated.refused
         raise UserError(f"{where}: no pose can be estimated: {reasons}")
     return placed, track.times, seen[0].who

@@ -51,7 +51,7 @@ def compare(
       By muscle of `PAIRS` with both channels of a side: `antagonist`, `own`, `others` (r with the
       curve of the antagonist), `difference` and `difference_ci95` over people.
     """
-    found = {}
+    by_muscle = {}
     for muscle, antagonist in PAIRS.items():
         sums: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
         for one, predicted in zip(series, predictions, strict=True):
@@ -66,14 +66,14 @@ def compare(
         if len(people) > 1:
             weights = subject_weights(len(people), samples, seed)
             draws = metrics.divide(weights @ (totals[:, 0] - totals[:, 1]), weights @ counts)
-        found[muscle] = {
+        by_muscle[muscle] = {
             "antagonist": antagonist,
             "own": float(own),
             "others": float(others),
             "difference": float(own - others),
             "difference_ci95": interval(draws),
         }
-    return found
+    return by_muscle
 
 
 def _sides(

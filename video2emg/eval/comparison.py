@@ -11,7 +11,7 @@ import numpy as np
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import arrays_of, write_arrays
-from video2emg.core.text_table import align, cell, descending, underline, with_interval
+from video2emg.core.text_table import cells, descending, titled, with_interval
 from video2emg.eval import scores
 from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds
 from video2emg.eval.metrics import Moments
@@ -140,11 +140,10 @@ def format_table(results: Results) -> str:
     facts, part = results["provenance"], results["test"]
     rows = [["", "sees", "seeds", *(heading for _, heading, _ in _COLUMNS), "skill - baseline"]]
     for name, row in sorted(part["rows"].items(), key=lambda item: descending(item[1]["skill"])):
-        cells = [cell(row.get(metric), form) for metric, _, form in _COLUMNS]
-        cells[0] = with_interval(row["skill"], row["skill_ci95"], "{:+.3f}")
+        numbers = cells(row, _COLUMNS, {"skill": "{:+.3f}"})
         minus = part["minus_baseline"].get(name)
-        cells.append(with_interval(minus["skill"], minus["skill_ci95"], "{:+.3f}") if minus else "")
-        rows.append([name, row["sees"], str(len(row["skill_per_seed"])), *cells])
+        gap = with_interval(minus["skill"], minus["skill_ci95"], "{:+.3f}") if minus else ""
+        rows.append([name, row["sees"], str(len(row["skill_per_seed"])), *numbers, gap])
     about = (
         facts["dataset"],
         "simulated EMG" if facts["simulated"] else "measured EMG",
@@ -152,4 +151,4 @@ def format_table(results: Results) -> str:
         f"envelopes / {facts['normalisation']}",
         f"baseline: {part['baseline']}",
     )
-    return "\n".join([" · ".join(about), *underline(align(rows, left=2))])
+    return "\n".join(titled(about, rows, left=2))

@@ -154,12 +154,12 @@ def groups(recordings: Sequence[Recording], most: int, seed: int) -> list[Group]
       most: repetitions that are revealed, at most; at least a third and one are never revealed.
       seed: of the order.
     """
-    found: dict[tuple[str, str], list[Piece]] = collections.defaultdict(list)
+    by_exercise: dict[tuple[str, str], list[Piece]] = collections.defaultdict(list)
     for number, recording in enumerate(recordings):
         series = recording.series
-        found[series.subject, series.action] += pieces(series, number)
+        by_exercise[series.subject, series.action] += pieces(series, number)
     result = []
-    for (subject, action), own in sorted(found.items()):
+    for (subject, action), own in sorted(by_exercise.items()):
         if len(own) < 2:
             continue
         rng = np.random.default_rng([seed, zlib.crc32(f"{subject}/{action}".encode())])
@@ -230,7 +230,7 @@ class Ladder:
 
     def _ridge_of_others(self) -> dict[Piece, np.ndarray]:
         """What ridge regression of other people predicts, as a fraction of a person's p99."""
-        found: dict[Piece, np.ndarray] = {}
+        curves: dict[Piece, np.ndarray] = {}
         for action in sorted({group.action for group in self.groups}):
             own = [group for group in self.groups if group.action == action]
             if len(own) < 2 or not all(self._data.has_pose(group.asked[0]) for group in own):
@@ -242,18 +242,18 @@ class Ladder:
                 for i in left_out:
                     asked = (*own[i].pool, *own[i].asked)
                     predicted = map(ridge.predict, clips[i])
-                    found |= dict(zip(asked, predicted, strict=True))
-        return found
+                    curves |= dict(zip(asked, predicted, strict=True))
+        return curves
 
     def _features(self, group: Group) -> list[ClipFeatures]:
         """Joint angles and EMG of all repetitions of a group, as other people's."""
         moved = self._pool_delays[group.subject].seconds if self._apply_lag else 0.0
         p99 = self._data.p99[group.subject, group.action]
-        found = []
+        features = []
         for piece in (*group.pool, *group.asked):
             series = self._data.series(piece, p99, moved)
-            found.append(ClipFeatures(series, self._data.cut(piece, "now"), series.time))
-        return found
+            features.append(ClipFeatures(series, self._data.cut(piece, "now"), series.time))
+        return features
 
 
 class _Data:
@@ -342,18 +342,14 @@ def _calibrate(
     revealed = [data.series(piece, unit, moved) for piece in known]
     blank = [data.series(piece, unit, moved) for piece in asked]
 
-    def parts(pieces: Sequence[Piece], own: Sequence[np.ndarray]) -> list[Part]:
-        found = []
-        for piece, curve in zip(pieces, own, strict=True):
-            series = data.series(piece, unit, moved)
-            curves, angles = data.cut(piece, "curves"), data.cut(piece, "angles")
-            found.append(Part(series.time, curve, curves, angles, series.target, series.mask))
-        return found
+    def part(piece: Piece, curve: np.ndarray) -> Part:
+        series = data.series(piece, unit, moved)
+        curves, angles = data.cut(piece, "curves"), data.cut(piece, "angles")
+        return Part(series.time, curve, curves, angles, series.target, series.mask)
 
     def calibrated(name: str, candidates: Sequence[str], own: Mapping[Piece, np.ndarray]):
-        fit = PersonCalibration(candidates).fit(parts(known, [own[piece] for piece in known]))
-        wanted = parts(asked, [own[piece] for piece in asked])
-        rung.add(name, [fit.predict(part) * back for part in wanted])
+        fit = PersonCalibration(candidates).fit([part(piece, own[piece]) for piece in known])
+        rung.add(name, [fit.predict(part(piece, own[piece])) * back for piece in asked])
         return fit
 
     def baseline(name: str, fitted: Baseline) -> None:
@@ -379,12 +375,12 @@ def _calibrate(
 
 def _p99(series: Sequence[ClipSeries]) -> Float[np.ndarray, " C"]:
     """99th percentile of what was measured, per channel; 1 where nothing was."""
-    found = []
+    highest = []
     for c in range(len(series[0].muscles)):
         values = np.concatenate([one.target[one.mask[:, c], c] for one in series])
         high = float(np.percentile(values, 99)) if len(values) else 0.0
-        found.append(high if high > 0 else 1.0)
-    return np.array(found)
+        highest.append(high if high > 0 else 1.0)
+    return np.array(highest)
 
 
 def _angles(series: ClipSeries) -> Float[np.ndarray, "N E"]:

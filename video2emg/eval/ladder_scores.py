@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from video2emg.core.text_table import align, cell, underline, with_interval
+from video2emg.core.text_table import (
+    align,
+    cell,
+    cells,
+    descending,
+    titled,
+    underline,
+    with_interval,
+)
 from video2emg.eval import antagonists, metrics, scores
 from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
@@ -118,7 +126,7 @@ class _Row:
     def by(self, what: str) -> dict[str, dict[str, float]]:
         """The metrics of each muscle or person."""
         labels = getattr(self._table, what)
-        found = {}
+        by_label = {}
         for label in np.unique(labels):
             every = (
                 np.ones(len(self._table.clip_id), bool),
@@ -126,8 +134,8 @@ class _Row:
             )
             own = labels == label
             clips, channels = (own, every[1]) if what == "subject" else (every[0], own)
-            found[str(label)] = dict(self._select(clips, channels).bootstrap(0, 0).values)
-        return found
+            by_label[str(label)] = dict(self._select(clips, channels).bootstrap(0, 0).values)
+        return by_label
 
     def bootstrap(self, samples: int, seed: int) -> BootstrapScores:
         """All metrics; without draws if no samples are wanted or there is one person."""
@@ -153,11 +161,12 @@ class _Row:
             None if draws is None else {name: draws[name] for name in order},
         )
 
-    def _known(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """What `scores` found, under our names; NaN where the size of a prediction is unknown."""
-        values = {"r": found["pcc"], "specificity": found["specificity"]}
+    def _known(self, scored: Mapping[str, Any]) -> dict[str, Any]:
+        """Scores of `scores` under our names; NaN where the size of a prediction is unknown."""
+        values = {"r": scored["pcc"], "specificity": scored["specificity"]}
         for name in _NEED_UNIT:
-            values[name] = found[name] if name in self._sized else np.full_like(found[name], np.nan)
+            unknown = np.full_like(scored[name], np.nan)
+            values[name] = scored[name] if name in self._sized else unknown
         return values
 
     def _lag_sums(self) -> tuple[np.ndarray, np.ndarray]:
@@ -171,8 +180,8 @@ class _Row:
         total, count = (np.zeros(len(owners)) for _ in range(2))
         for owner in np.unique(owners):
             rows = np.flatnonzero(owners == owner)
-            found = spearman(table.amplitude_target[rows], table.amplitude_prediction[rows])
-            total[rows[0]], count[rows[0]] = np.nansum(found), np.isfinite(found).sum()
+            ranks = spearman(table.amplitude_target[rows], table.amplitude_prediction[rows])
+            total[rows[0]], count[rows[0]] = np.nansum(ranks), np.isfinite(ranks).sum()
         return self._by_person(total, count)
 
     def _by_person(self, total: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,14 +193,15 @@ def spearman(
     target: Float[np.ndarray, "R M"], prediction: Float[np.ndarray, "R M"]
 ) -> Float[np.ndarray, " M"]:
     """Rank correlation over repetitions; 0 if the prediction is constant, NaN if too few."""
-    found = np.full(target.shape[1], np.nan)
+    correlation = np.full(target.shape[1], np.nan)
     for c in range(target.shape[1]):
         known = np.isfinite(target[:, c]) & np.isfinite(prediction[:, c])
         y, p = target[known, c], prediction[known, c]
         if len(y) >= _LEAST_REPETITIONS and np.ptp(y) > 0:
             flat = np.ptp(p) <= metrics.FLAT * np.ptp(y) and np.ptp(p) <= 1e-6 * np.abs(p).max()
-            found[c] = 0.0 if flat or not np.ptp(p) else stats.spearmanr(y, p).statistic
-    return found
+            flat |= not np.ptp(p)
+            correlation[c] = 0.0 if flat else stats.spearmanr(y, p).statistic
+    return correlation
 
 
 def coverage(
@@ -239,7 +249,7 @@ def ordered(part: Results) -> list[tuple[str, str, Results]]:
 
 
 def format_table(results: Results) -> str:
-    """All rungs as one table, then the differences to the model, the bands and the delays."""
+    """All rungs as one table, then differences to the model, bands, muscles at k = 0, delays."""
     facts, part = results["provenance"], results["test"]
     about = (
         facts["dataset"],
@@ -249,24 +259,32 @@ def format_table(results: Results) -> str:
     )
     rows = [["k", "", *(heading for _, heading, _ in _COLUMNS)]]
     for k, name, row in ordered(part):
-        cells = [cell(row.get(metric), form) for metric, _, form in _COLUMNS]
-        cells[0] = with_interval(row["r"], row["r_ci95"], "{:+.2f}")
-        if row["skill"] is not None:
-            cells[2] = with_interval(row["skill"], row["skill_ci95"], "{:+.2f}")
-        rows.append([k, name, *cells])
-    lines = [" · ".join(about), *underline(align(rows, left=2)), ""]
+        rows.append([k, name, *cells(row, _COLUMNS, {"r": "{:+.2f}", "skill": "{:+.2f}"})])
+    lines = [*titled(about, rows, left=2), ""]
     for k in sorted(part["rungs"], key=int):
         lines += _about_rung(k, part["rungs"][k])
+    if "0" in part["rungs"]:
+        lines += _about_muscles(part["rungs"]["0"]["rows"])
     return "\n".join([*lines, *_about_delays(part["delays"])])
+
+
+def _about_muscles(rows: Mapping[str, Results]) -> list[str]:
+    """Pearson's r at the lag by muscle before anything is revealed, best of the model first."""
+    names = [name for name in ROWS if name in rows]
+    values = {name: rows[name]["by_muscle"] for name in names}
+    muscles = sorted(values[MODEL], key=lambda m: descending(values[MODEL][m]["r_lag"]))
+    table = [["k = 0, r at lag", *names]]
+    table += [[m, *(cell(values[n][m]["r_lag"], "{:+.2f}") for n in names)] for m in muscles]
+    return ["", *underline(align(table))]
 
 
 def _about_rung(k: str, rung: Results) -> list[str]:
     words = f"k = {k}: {rung['repetitions']} repetitions of {rung['people']} people"
     if "coverage" in rung:
-        found = rung["coverage"]
-        share = with_interval(found["coverage"], found["coverage_ci95"], "{:.2f}")
-        width = cell(found["width"], "{:.2f}")
-        words += f"; {100 * found['level']:.0f} % bands cover {share}, width {width}"
+        bands = rung["coverage"]
+        share = with_interval(bands["coverage"], bands["coverage_ci95"], "{:.2f}")
+        width = cell(bands["width"], "{:.2f}")
+        words += f"; {100 * bands['level']:.0f} % bands cover {share}, width {width}"
         weights = ", ".join(f"{name} {rung['weights'][name]:.2f}" for name in CANDIDATES)
         words += f"; weights of the calibration: {weights}"
     metric = "r" if k == "0" else "skill"
@@ -277,21 +295,21 @@ def _about_rung(k: str, rung: Results) -> list[str]:
         if (gap := rung["model_minus"].get(name))
     ]
     pairs = [
-        f"  {muscle}, EMG at the lag: r {found['own']:+.2f} with its own prediction, "
-        f"{found['others']:+.2f} with that of {found['antagonist']}, difference "
-        f"{with_interval(found['difference'], found['difference_ci95'], '{:+.2f}')}"
-        for muscle, found in rung.get("antagonists", {}).items()
+        f"  {muscle}, EMG at the lag: r {pair['own']:+.2f} with its own prediction, "
+        f"{pair['others']:+.2f} with that of {pair['antagonist']}, difference "
+        f"{with_interval(pair['difference'], pair['difference_ci95'], '{:+.2f}')}"
+        for muscle, pair in rung.get("antagonists", {}).items()
     ]
     return [words, *gaps, *pairs]
 
 
 def _about_delays(delays: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = ["", "delay of the EMG after the model's prediction, s (95 %):"]
-    for person, found in delays.items():
-        ends = [found["low"], found["high"]]
-        remark = f"  {found['remark']}" if found["remark"] else ""
+    for person, delay in delays.items():
+        ends = [delay["low"], delay["high"]]
+        remark = f"  {delay['remark']}" if delay["remark"] else ""
         lines.append(
-            f"  {person}: {with_interval(found['seconds'], ends, '{:+.2f}')}, "
-            f"r {cell(found['r'], '{:.2f}')}{remark}"
+            f"  {person}: {with_interval(delay['seconds'], ends, '{:+.2f}')}, "
+            f"r {cell(delay['r'], '{:.2f}')}{remark}"
         )
     return lines

@@ -20,7 +20,7 @@ import numpy as np
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
-from video2emg.core.text_table import MISSING, align, cell, descending, number, underline
+from video2emg.core.text_table import MISSING, Columns, cell, cells, descending, number, titled
 from video2emg.eval import baselines, intervals, scores
 from video2emg.eval.bootstrap import BootstrapScores
 from video2emg.eval.series import ClipSeries
@@ -32,9 +32,7 @@ Results = dict[str, Any]
 _PACKAGES = ("video2emg", "jax", "flax", "numpy", "scipy", "mujoco-core")
 _PACKAGE_FOLDER = pathlib.Path(__file__).parent
 
-Columns = tuple[tuple[str, str, str], ...]
-
-# Columns of the printed table: metric, heading, format.
+# Of the printed table.
 _COLUMNS: Columns = (
     ("skill", "skill", "{:+.3f}"),
     ("pcc", "PCC", "{:.3f}"),
@@ -354,13 +352,11 @@ def format_table(results: Results, split: str = "test") -> str:
     columns = _COLUMNS
     if not math.isfinite(number(model.get("rmse_source"))):  # most sources have none
         columns = tuple(column for column in _COLUMNS if column[0] != "rmse_source")
-    rows = [["", *(heading for _, heading, _ in columns)], ["model", *_cells(model, columns)]]
+    rows = [["", *(heading for _, heading, _ in columns)], ["model", *cells(model, columns)]]
     rows += _spread(model, columns)
     order = sorted(part["baselines"].items(), key=lambda item: descending(item[1].get("skill")))
     for name, scored in order:
-        rows.append(
-            [name + (" *" if scored.get("uses_test_emg") else ""), *_cells(scored, columns)]
-        )
+        rows.append([name + (" *" if scored.get("uses_test_emg") else ""), *cells(scored, columns)])
     about = [
         facts.get("dataset", "unnamed dataset"),
         "simulated EMG" if facts.get("simulated") else "",
@@ -368,7 +364,7 @@ def format_table(results: Results, split: str = "test") -> str:
         f"envelopes / {facts['normalisation']}" if "normalisation" in facts else "",
         f"seeds {facts['seeds']}" if "seeds" in facts else "",
     ]
-    lines = [" · ".join(text for text in about if text), *underline(align(rows))]
+    lines = titled(about, rows)
     if any(scored.get("uses_test_emg") for _, scored in order):
         lines.append("* is shown EMG of the test subjects: a comparison, not a competitor")
     if math.isfinite(shift := number(part.get("shift_r"))):
@@ -381,16 +377,12 @@ def format_table(results: Results, split: str = "test") -> str:
 def _spread(model: Results, columns: Columns) -> list[list[str]]:
     """Second row of the model: intervals over subjects, or standard deviations over seeds."""
     if any(f"{name}_ci95" in model for name, _, _ in columns):
-        cells = [_interval(model.get(f"{name}_ci95"), form) for name, _, form in columns]
-        return [["  95 %", *cells]]
+        ends = [_interval(model.get(f"{name}_ci95"), form) for name, _, form in columns]
+        return [["  95 %", *ends]]
     if any(f"{name}_sd" in model for name, _, _ in columns):
-        cells = [_deviation(model.get(f"{name}_sd"), form) for name, _, form in columns]
-        return [["  sd over seeds", *cells]]
+        spread = [_deviation(model.get(f"{name}_sd"), form) for name, _, form in columns]
+        return [["  sd over seeds", *spread]]
     return []
-
-
-def _cells(scored: Results, columns: Columns) -> list[str]:
-    return [cell(scored.get(name), form) for name, _, form in columns]
 
 
 def _deviation(value: float | None, form: str) -> str:

@@ -55,12 +55,12 @@ class PoseInput:
     @property
     def warnings(self) -> Iterator[str]:
         """What is wrong with the film, and what was not told, a sentence each."""
-        verdict = self.pose.verdict
-        if verdict.refused:
-            yield verdict.refused
+        gated = self.pose.gated
+        if gated.refused:
+            yield gated.refused
         for film in self.pose.films:
             yield from film.warnings
-        yield from (f"not used: {span}" for span in verdict.spans)
+        yield from (f"not used: {span}" for span in gated.spans)
         yield from self.pose.remarks
         if not self.knows_load:
             yield (
@@ -87,8 +87,8 @@ class PoseInput:
     @property
     def spans(self) -> list[tuple[float, float]]:
         """Start and end of each repetition, s; none if the movement is no exercise."""
-        verdict = self.pose.verdict
-        return [] if verdict.refused else list(verdict.repeated.spans)
+        gated = self.pose.gated
+        return [] if gated.refused else list(gated.repeated.spans)
 
     def read_window(self, start: float, end: float = math.inf) -> dict[str, Any]:
         """Reads one window.
@@ -121,7 +121,7 @@ class PoseInput:
 
     def movement(self, start: float, end: float) -> Movement | None:
         """How far and how fast the joint that moves most moves in a repetition."""
-        track, repeated = self.pose.track, self.pose.verdict.repeated
+        track, repeated = self.pose.track, self.pose.gated.repeated
         within = (track.times >= start) & (track.times <= end)
         if not repeated.angle or within.sum() < 3:
             return None

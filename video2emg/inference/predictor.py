@@ -471,7 +471,7 @@ class Predictor:
 def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
     """The prediction without what the pose does not show, with the movement of each repetition."""
     known = recording.known(prediction.time)
-    refused = bool(recording.pose.verdict.refused)
+    refused = bool(recording.pose.gated.refused)
     emg, low, high = (
         None if x is None else np.where(known[:, None], x, np.nan)
         for x in (prediction.emg, prediction.low, prediction.high)

@@ -64,8 +64,8 @@ class Refusal:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What may be used.
+class Gated:
+    """A pose that went through the gates: what of it may be used.
 
     Attributes:
       track: the body, without the refused times.
@@ -100,7 +100,7 @@ _REASONS = {
 }
 
 
-def judge(seen: PoseTrack, body: Body, cuts: Sequence[float] = ()) -> Verdict:
+def apply(seen: PoseTrack, body: Body, cuts: Sequence[float] = ()) -> Gated:
     """Which parts of a film may be used.
 
     Args:
@@ -115,7 +115,7 @@ def judge(seen: PoseTrack, body: Body, cuts: Sequence[float] = ()) -> Verdict:
     track = body.track.masked(~wrong[:, None] & _steady_limbs(body.smooth, _width(seen)))
     movement = repeated(_within(track, ~wrong))
     refused = _refusal(seen, wrong, bad, movement)
-    return Verdict(track, tuple(sorted(spans, key=lambda s: s.start)), refused, movement)
+    return Gated(track, tuple(sorted(spans, key=lambda s: s.start)), refused, movement)
 
 
 def _bad_instants(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from video2emg.core.text_table import number
 from video2emg.representation.report import PROBES
 from video2emg.viz import style
+from video2emg.viz.interval_marks import mark
 from video2emg.viz.style import BLUE, GREY, INK, LIGHT, Path
 
 
@@ -55,12 +56,8 @@ def representations(results: Mapping[str, Any], path: Path) -> Figure:
 
 def _panel(axes: Axes, rows: Mapping[str, Any], names: list[str], metric: str) -> None:
     for y, name in enumerate(names):
-        value = number(rows[name][metric])
-        low, high = (number(end) for end in rows[name][f"{metric}_ci95"])
-        learned = "objective" in rows[name]
-        colour, marker = (BLUE, "o") if learned else (GREY, "s")
-        axes.plot([low, high], [y, y], color=colour, lw=1.6)
-        axes.scatter(value, y, s=30, color=colour, marker=marker, zorder=3)
+        kind = (BLUE, "o") if "objective" in rows[name] else (GREY, "s")
+        mark(axes, y, rows[name][metric], rows[name][f"{metric}_ci95"], kind)
     trivial = number(rows["nothing"][metric]) if "nothing" in rows else np.nan
     axes.axvline(trivial, color=INK, lw=0.8)
     axes.set_ylim(-0.6, len(names) - 0.4)

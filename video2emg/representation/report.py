@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from video2emg.core.text_table import MISSING, align, cell, number, underline, with_interval
+from video2emg.core.text_table import align, cell, number, underline, with_interval
 from video2emg.eval.bootstrap import BootstrapScores, recording_weights
 from video2emg.eval.comparison import compare_rows
 from video2emg.representation.probes import ProbePredictions, ProbeTargets, score
@@ -97,12 +97,7 @@ def _block(title: str, headings: Iterable[str], rows: Mapping[str, list[str]]) -
 
 def _probe_cells(rows: Mapping[str, Mapping[str, Any]], form: str) -> dict[str, list[str]]:
     return {
-        name: [
-            with_interval(row[metric], row[f"{metric}_ci95"], form)
-            if _is_defined(row[metric])
-            else MISSING
-            for metric in PROBES
-        ]
+        name: [with_interval(row[metric], row[f"{metric}_ci95"], form) for metric in PROBES]
         for name, row in rows.items()
     }
 

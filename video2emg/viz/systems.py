@@ -6,11 +6,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from video2emg.core.text_table import number
 from video2emg.viz import style
-from video2emg.viz.style import GREY, INK, MARKERS, PALETTE, Path
+from video2emg.viz.interval_marks import handle, look, mark
+from video2emg.viz.style import GREY, INK, Path
 
 
 @matplotlib.rc_context(style.RC)
@@ -31,24 +31,16 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         (left / width, 0.5 / height, 1 - (left + 0.2) / width, 1 - 1.15 / height)
     )
     for y, (_, row) in enumerate(rows):
-        kind = kinds.index(row["sees"])
-        colour, skill = PALETTE[kind % len(PALETTE)], number(row["skill"])
-        low, high = (max(number(end), lowest) for end in row["skill_ci95"])
-        axes.plot([low, high], [y, y], color=colour, lw=1.6)
-        marker = "<" if skill < lowest else MARKERS[kind % len(MARKERS)]
-        axes.scatter(max(skill, lowest), y, s=34, marker=marker, color=colour, zorder=3)
+        kind = look(kinds.index(row["sees"]))
+        mark(axes, y, row["skill"], row["skill_ci95"], kind, lowest=lowest)
     axes.axvline(0, color=INK, lw=1.0)
     axes.set_yticks(np.arange(len(rows)), [style.plain(name) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("skill over the action template")
     axes.grid(axis="x", color=style.LIGHT, lw=0.6)
     axes.set_axisbelow(True)
-    handles = [
-        Line2D([], [], color=PALETTE[k % len(PALETTE)], marker=MARKERS[k % len(MARKERS)], lw=1.6)
-        for k in range(len(kinds))
-    ]
     figure.legend(
-        handles,
+        [handle(look(kind)) for kind in range(len(kinds))],
         [f"sees {kind}" for kind in kinds],
         loc="upper left",
         ncols=6,

@@ -6,12 +6,12 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from video2emg.core.text_table import number
 from video2emg.eval.ladder_scores import ordered
 from video2emg.viz import style
-from video2emg.viz.style import GREY, INK, MARKERS, PALETTE, Path
+from video2emg.viz.interval_marks import handle, look, mark
+from video2emg.viz.style import GREY, INK, Path
 
 _PANELS = (
     ("r", "r over time, within repetitions"),
@@ -56,10 +56,7 @@ def ladder(results: Mapping[str, Any], path: Path) -> Figure:
         axes.set_title(words, loc="left")
         axes.grid(axis="y", color=style.LIGHT, lw=0.6)
         axes.set_axisbelow(True)
-    handles = [
-        Line2D([], [], color=PALETTE[i % len(PALETTE)], marker=MARKERS[i % len(MARKERS)], lw=1.4)
-        for i in range(len(names))
-    ]
+    handles = [handle(look(i)) for i in range(len(names))]
     figure.legend(
         handles, names, loc="lower left", ncols=4, bbox_to_anchor=(0.05, 0.0), columnspacing=1.4
     )
@@ -75,11 +72,11 @@ def _row(
     axes: Any, values: Sequence[tuple[int, float | None, Any]], place: int, count: int
 ) -> None:
     """One row: at each place a marker and an interval; `place` of `count` rows side by side."""
-    colour, marker = PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]
     shift = 0.7 * ((place + 0.5) / count - 0.5)
-    known = [(at + shift, number(y), ends) for at, y, ends in values if np.isfinite(number(y))]
-    x, y = ([max(one[i], _LOWEST) for one in known] for i in (0, 1))
-    for at, _, ends in known:
-        axes.plot([at] * 2, [max(number(end), _LOWEST) for end in ends], color=colour, lw=1.4)
-    axes.plot(x, y, color=colour, lw=0.7, alpha=0.6)
-    axes.scatter(x, y, s=24, marker=marker, color=colour, zorder=3)
+    of = look(place)
+    known = [(at + shift, number(y)) for at, y, _ in values if np.isfinite(number(y))]
+    axes.plot(
+        [at for at, _ in known], [max(y, _LOWEST) for _, y in known], color=of[0], lw=0.7, alpha=0.6
+    )
+    for at, y, ends in values:
+        mark(axes, at + shift, y, ends, of, lowest=_LOWEST, upright=True, size=24)

@@ -1,4 +1,4 @@
-"""Mechanics as files: tables, a summary, OpenSim's storage files, and a picture."""
+"""Mechanics as files: tables, a summary, files of OpenSim and C3D, and a picture."""
 
 import io
 from pathlib import Path
@@ -9,20 +9,25 @@ from jaxtyping import Float
 
 from video2emg.core import vocabulary
 from video2emg.core.files import write_json, write_text
+from video2emg.core.pose_track import BODY, PoseTrack
 from video2emg.inference.mechanics import MechanicsReport, floor_force
-from video2emg.inference.output.tables import storage
+from video2emg.inference.output import c3d_file, pose_files
+from video2emg.inference.output.c3d_file import Signals
+from video2emg.inference.output.storage import storage
 from video2emg.physics.dynamics import GRAVITY
+from video2emg.physics.skeleton import JOINTS
 from video2emg.viz import mechanics as picture
 
 TABLE, SUMMARY, PICTURE = "mechanics.csv", "mechanics.json", "mechanics.png"
-TORQUES, ACTIVATIONS = "torques.sto", "activations.sto"
+TORQUES, ACTIVATIONS, ANGLES = "torques.sto", "activations.sto", "angles.mot"
+C3D = "mechanics.c3d"
 FORMAT = 1  # of `mechanics.json`
 # Muscles whose name a reader looks for first, of those that work most.
 _SHOWN = 8
 
 
 def write(report: MechanicsReport, source: str, folder: Path) -> None:
-    """Writes `mechanics.csv`, `mechanics.json`, `torques.sto`, `activations.sto` and a picture."""
+    """Writes all files; `mechanics.c3d` only if ezc3d is installed."""
     header, columns = table(report)
     text = io.StringIO()
     np.savetxt(
@@ -32,6 +37,7 @@ def write(report: MechanicsReport, source: str, folder: Path) -> None:
     write_text(folder / TORQUES, storage("torques", report.time, vocabulary.DOFS, report.torque))
     known = np.nan_to_num(report.activation)
     write_text(folder / ACTIVATIONS, storage("activations", report.time, report.channels, known))
+    write_movement(report, source, folder)
     write_json(folder / SUMMARY, describe(report, source))
     picture.draw(
         folder / PICTURE,
@@ -43,6 +49,26 @@ def write(report: MechanicsReport, source: str, folder: Path) -> None:
         activation=report.activation,
         floor=floor_force(report),
     )
+
+
+def write_movement(report: MechanicsReport, source: str, folder: Path) -> None:
+    """Joint angles, and the joints with activations and torques as signals."""
+    track = PoseTrack(
+        names=JOINTS,
+        times=report.time,
+        joints=report.joints.astype(np.float64),
+        confidence=np.isfinite(report.joints).all(2).astype(np.float64),
+        source=source,
+        axes=BODY,
+    )
+    pose_files.write_angles(track, folder / ANGLES)
+    if c3d_file.is_available():
+        c3d_file.write(
+            folder / C3D,
+            pose_files.on_floor(track),
+            Signals(report.channels, "0-1", report.time, report.activation),
+            Signals(vocabulary.DOFS, "N.m", report.time, report.torque),
+        )
 
 
 def table(report: MechanicsReport) -> tuple[list[str], Float[np.ndarray, "K X"]]:

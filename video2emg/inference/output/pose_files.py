@@ -1,30 +1,45 @@
-"""A pose as files: a table, OpenSim's marker file, and what was found in words."""
+"""A pose as files: tables, files of OpenSim and C3D, and what was found in words."""
 
 import csv
+import dataclasses
 import io
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from video2emg.core.files import write_json, write_text
 from video2emg.core.pose_track import PoseTrack
 from video2emg.data.film_pose import FilmPose
+from video2emg.inference.output import c3d_file
+from video2emg.inference.output.c3d_file import Signals
+from video2emg.inference.output.storage import storage
+from video2emg.pose.opensim_angles import angles_from_joints
 
 CSV, TRC, JSON, POINTS = "pose.csv", "pose.trc", "pose.json", "points.csv"
+ANGLES, C3D = "angles.mot", "pose.c3d"
 FORMAT = 1  # of `pose.json`
 
 # Joints that touch the floor.
 _FEET = ("ankle", "heel", "toe")
 
 
-def write(pose: FilmPose, folder: Path) -> list[Path]:
-    """Writes `pose.csv`, `pose.trc`, `pose.json` and `points.csv` of a film; returns the paths."""
-    names = [CSV, TRC, JSON]
+def write(pose: FilmPose, folder: Path, emg: Signals | None = None) -> list[Path]:
+    """Writes all files of the pose of a film; returns the paths.
+
+    Args:
+      pose: of the film.
+      folder: receives them; `pose.c3d` only if ezc3d is installed, `points.csv` only of a film.
+      emg: that was predicted from the pose, for `pose.c3d`.
+    """
+    names = [CSV, TRC, ANGLES, JSON]
     write_csv(pose.track, folder / CSV)
     write_trc(pose.track, folder / TRC)
+    write_angles(pose.track, folder / ANGLES)
+    if c3d_file.is_available() and len(pose.track.times) > 1:
+        c3d_file.write(folder / C3D, on_floor(pose.track), *([] if emg is None else [emg]))
+        names.append(C3D)
     if pose.seen.points_2d is not None:
         write_points(pose.seen, folder / POINTS)
         names.append(POINTS)
@@ -34,7 +49,7 @@ def write(pose: FilmPose, folder: Path) -> list[Path]:
 
 def describe(pose: FilmPose) -> dict[str, Any]:
     """What was seen, chosen and refused."""
-    verdict, movement = pose.verdict, pose.verdict.repeated
+    gated, movement = pose.gated, pose.gated.repeated
     return {
         "format": FORMAT,
         "source": pose.track.source,
@@ -53,10 +68,10 @@ def describe(pose: FilmPose) -> dict[str, Any]:
         "camera_pitch_deg": _finite(pose.view.pitch),
         "camera_roll_deg": _finite(pose.view.roll),
         "facing_deg": _finite(pose.view.facing),
-        "refused": verdict.refused,
+        "refused": gated.refused,
         "refused_spans": [
             {"start_s": s.start, "end_s": s.end, "reason": s.reason, "advice": s.advice}
-            for s in verdict.spans
+            for s in gated.spans
         ],
         "movement": {
             "angle": movement.angle,
@@ -109,7 +124,7 @@ def write_points(track: PoseTrack, path: Path) -> None:
 
 def write_trc(track: PoseTrack, path: Path) -> None:
     """OpenSim's marker file: x forward, y up, z to the right, mm, the lowest foot on the floor."""
-    forward, left, up = np.moveaxis(_on_floor(track), -1, 0)
+    forward, left, up = np.moveaxis(on_floor(track).joints, -1, 0)
     places = 1000 * np.stack([forward, up, -left], -1)
     rate = track.rate if len(track.times) > 1 else 0.0
     count, names = len(track.times), track.names
@@ -134,8 +149,15 @@ def write_trc(track: PoseTrack, path: Path) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _on_floor(track: PoseTrack) -> Float[np.ndarray, "T J 3"]:
-    """The joints, moved up or down at each instant so that the lowest foot is at height 0."""
+def write_angles(track: PoseTrack, path: Path) -> None:
+    """Joint angles of OpenSim's whole-body models, degrees; NaN where a joint was not seen."""
+    angles = angles_from_joints(track.joints, track.names)
+    values = np.stack(list(angles.values()), 1)
+    write_text(path, storage(path.stem, track.times, tuple(angles), values, degrees=True))
+
+
+def on_floor(track: PoseTrack) -> PoseTrack:
+    """The track, moved up or down at each instant so that the lowest foot is at height 0."""
     feet = [i for i, name in enumerate(track.names) if name.endswith(_FEET)]
     heights = track.joints[:, feet, 2]
     known = np.isfinite(heights).any(1)
@@ -143,6 +165,5 @@ def _on_floor(track: PoseTrack) -> Float[np.ndarray, "T J 3"]:
     lowest[known] = np.nanmin(heights[known], axis=1)
     if known.any():
         lowest = np.interp(track.times, track.times[known], lowest[known])
-    return (
-        track.joints - np.stack([np.zeros_like(lowest)] * 2 + [np.nan_to_num(lowest)], 1)[:, None]
-    )
+    down = np.stack([np.zeros_like(lowest)] * 2 + [np.nan_to_num(lowest)], 1)
+    return dataclasses.replace(track, joints=track.joints - down[:, None])

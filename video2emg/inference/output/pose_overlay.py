@@ -59,7 +59,7 @@ def with_skeleton(
         i = int(np.abs(track.times - time).argmin()) if len(track.times) else -1
         if i >= 0:
             draw_skeleton(picture, track, i, scale)
-        reason = next((s.reason for s in pose.verdict.spans if s.start <= time < s.end), "")
+        reason = next((s.reason for s in pose.gated.spans if s.start <= time < s.end), "")
         if reason:
             _note(picture, f"not used: {reason}")
         yield time, picture

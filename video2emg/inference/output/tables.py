@@ -1,4 +1,4 @@
-"""A prediction as JSON, CSV, Parquet and OpenSim files; docs/predict.md has keys and columns."""
+"""A prediction as files of many programs; docs/predict.md has keys and columns."""
 
 import csv
 import importlib.util
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Float
 
 from video2emg.core.files import write_atomically, write_json, write_text
-from video2emg.inference.output import pose_files
+from video2emg.inference.output import pose_files, workbook
+from video2emg.inference.output.c3d_file import Signals
+from video2emg.inference.output.storage import storage
 from video2emg.inference.prediction import Prediction
 
-JSON, TABLE = "prediction.json", "emg"
+JSON, TABLE, WORKBOOK = "prediction.json", "emg", "prediction.xlsx"
 _ROWS = 10_000  # of a CSV, written at a time
 
 
@@ -51,21 +52,12 @@ def write(prediction: Prediction, folder: Path) -> list[Path]:
     known = np.nan_to_num(prediction.emg)
     write_text(paths[-1], storage(TABLE, prediction.time, prediction.muscles, known))
     if prediction.pose is not None:
-        paths += pose_files.write(prediction.pose, folder)
+        emg = Signals(prediction.muscles, prediction.normalisation, prediction.time, prediction.emg)
+        paths += pose_files.write(prediction.pose, folder, emg)
+    paths.append(folder / WORKBOOK)
+    workbook.write(prediction, paths[-1])
     write_json(folder / JSON, prediction.to_json())
     return [*paths, folder / JSON]
-
-
-def storage(
-    name: str, time: np.ndarray, columns: tuple[str, ...], values: Float[np.ndarray, "K X"]
-) -> str:
-    """A table in OpenSim's storage format (.sto)."""
-    text = io.StringIO()
-    text.write(f"{name}\nversion=1\nnRows={len(time)}\nnColumns={len(columns) + 1}\n")
-    text.write("inDegrees=no\nendheader\n")
-    text.write("\t".join(["time", *columns]) + "\n")
-    np.savetxt(text, np.column_stack([time, values]), "%.6g", delimiter="\t")
-    return text.getvalue()
 
 
 def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:
