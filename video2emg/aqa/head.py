@@ -3,8 +3,8 @@
 The head reads video tokens and EMG of any source. One query per (key step, error) of the clip's
 action attends to both; a template of the action is compared with the whole repetition; the graph's
 formula turns the predicted errors into a score. Letters: A actions, P key steps and E pairs of an
-action (see `fkg.rubric`), R rows of input tokens (a camera view or a muscle each), T instants, Q
-finer instants.
+action (see `fkg.rubric`), R rows of input tokens (a camera view or the muscles of a side each), T
+instants, Q finer instants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,14 +58,13 @@ class AQAOutputs:
 class InputTokens(nn.Module):
     """Video tokens, EMG and extra inputs as one grid of tokens, rows × instants.
 
-    Rows are the views in the order of the batch, then the electrodes in the order of the
-    vocabulary, then the extra inputs.
+    Rows are the views in the order of the batch, then both sides' muscles, then the extra inputs.
 
     Attributes:
       dim: of the tokens.
       rate: instants per second, Hz.
       views: rows of video, 0 for none.
-      emg: whether there are rows of EMG.
+      emg: whether there are rows of EMG, one for each side.
       extra_inputs: names of `vocabulary.INPUTS`; a row each.
     """
 
@@ -103,26 +102,29 @@ class InputTokens(nn.Module):
         return x, batch["token_mask"].reshape(b, self.views, instants)
 
     def _emg(self, batch: Batch, instants: int) -> tuple[jax.Array, jax.Array]:
-        order = jnp.argsort(batch["muscle"] * len(vocabulary.SIDES) + batch["side"], axis=1)
-        muscle, side = (jnp.take_along_axis(batch[n], order, 1) for n in ("muscle", "side"))
-        activity, known = (
-            jnp.take_along_axis(batch[name], order[:, None], 2)
-            for name in ("activity", "activity_mask")
-        )
+        """A token for all muscles of a side, at each instant."""
+        channel = batch["side"] * vocabulary.ROOM_MUSCLES + batch["muscle"]
+        place = jax.nn.one_hot(channel, len(vocabulary.SIDES) * vocabulary.ROOM_MUSCLES)
+        place = place * batch["activity_mask"].any(1)[..., None]  # padding has no place
+        known = jnp.einsum("bnm,bmc->bnc", batch["activity_mask"].astype(jnp.float32), place)
+        activity = jnp.where(batch["activity_mask"], batch["activity"], 0.0)
         # A root spreads the small values in which repetitions at a low load differ.
-        emg = jnp.sqrt(jnp.where(known, activity, 0.0) + 1e-4)
+        emg = jnp.sqrt(jnp.einsum("bnm,bmc->bnc", activity, place) + 1e-4)
+        sides = (*emg.shape[:2], len(vocabulary.SIDES), vocabulary.ROOM_MUSCLES)
+        emg, known = emg.reshape(sides), known.reshape(sides) > 0
+        emg = jnp.where(known, emg, 0.0)
         # Asymmetry is an error by itself, and hard to find for attention, so it is an input.
-        pair = (muscle[:, :, None] == muscle[:, None]) & (side[:, :, None] != side[:, None])
-        other_side = jnp.einsum("bnk,bmk->bnm", emg, pair.astype(emg.dtype))
-        asymmetry = jnp.where(pair.any(2)[:, None], jnp.abs(emg - other_side), 0.0)
+        asymmetry = jnp.where(known.all(2), jnp.abs(emg[:, :, 0] - emg[:, :, 1]), 0.0)
+        asymmetry = jnp.broadcast_to(asymmetry[:, :, None], sides)
+        x = jnp.stack([emg, asymmetry, known.astype(jnp.float32)], -1)
 
         def by_instant(x: jax.Array) -> jax.Array:
-            return x.reshape(len(x), instants, -1, x.shape[2]).transpose(0, 3, 1, 2)
+            b, n, s = x.shape[:3]
+            x = x.reshape(b, instants, n // instants, s, -1)
+            return x.transpose(0, 3, 1, 2, 4).reshape(b, s, instants, -1)
 
-        channel = nn.Embed(vocabulary.ROOM_MUSCLES, self.dim, name="muscle")(muscle)
-        channel = channel + nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(side)
-        x = jnp.concatenate([by_instant(emg), by_instant(asymmetry)], -1)
-        tokens = nn.Dense(self.dim, name="from_emg")(x) + channel[:, :, None]
+        side = nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(jnp.arange(sides[2]))
+        tokens = nn.Dense(self.dim, name="from_emg")(by_instant(x)) + side[:, None]
         return tokens, by_instant(known).any(-1)
 
     def _extra(self, batch: Batch, instants: int, train: bool) -> list[tuple[jax.Array, jax.Array]]:

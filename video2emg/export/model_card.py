@@ -172,6 +172,65 @@ def packed_card(run: Run, fingerprint: str, command: str) -> str:
     )
 
 
+_PACKED_HEAD_TEMPLATE = """\
+# Action quality from poses, trained on {dataset}
+
+{intro}
+
+`video2emg predict` uses this folder by `--run`, with the Video→EMG run in `video2emg/`
+([card](video2emg/README.md)). SHA-256 of the parameters of the head: `{fingerprint}`.
+
+## Trained by
+
+    {command}
+
+Seed {seed}; configuration `{config_hash}` (config.json); `{dataset}` {version}; the step that was
+best on validation subjects.
+
+## Results
+
+{results}
+
+## Limits
+
+- The score is that of the knowledge graph `{graph}`: a sum of penalties that this project wrote, no
+  judgement of a coach.
+- Not a medical device: not for diagnosis, treatment or fitness for work.
+"""
+
+
+def packed_head_card(run: Run, fingerprint: str, command: str) -> str:
+    """The model card of the head of a packed AQA run, in Markdown.
+
+    Args:
+      run: the opened run.
+      fingerprint: of the parameters of the head.
+      command: that trained it.
+    """
+    assert run.aqa_head is not None
+    run_results = results.read_results(run.workdir / RESULTS)
+    provenance = run_results["provenance"]
+    parameters = sum(int(np.prod(x.shape)) for x in jax.tree.leaves(run.aqa_head.params))
+    exercises = len(run.aqa_head.rubric.actions)
+    intro = (
+        f"Predicts the errors, key steps and score of a repetition of {exercises} exercises from "
+        f"its pose and from predicted EMG. {parameters:,} parameters."
+    )
+    if provenance["simulated"]:
+        intro += " **Trained on simulated people.** No real person was seen in training."
+    return _PACKED_HEAD_TEMPLATE.format(
+        dataset=provenance["dataset"],
+        intro=intro,
+        fingerprint=fingerprint,
+        command=command,
+        seed=provenance["seed"],
+        config_hash=provenance["config_hash"],
+        version=provenance["dataset_version"],
+        graph=provenance["graph"],
+        results=_results_table(run_results, _AQA_METRICS),
+    )
+
+
 def _results_table(run_results: results.Results, metrics: dict[str, str]) -> str:
     """Metrics of the model on the test subjects, with their intervals."""
     scores = run_results["test"]["model"]

@@ -31,8 +31,10 @@ from video2emg.train.checkpoint import load_params
 from video2emg.train.step import predict_step
 
 RESULTS = "results.json"  # the last file that a job writes
-# The packed run that comes with the package; its README.md is the model card.
+# The packed AQA run that comes with the package, with its Video→EMG run; README.md in each is the
+# model card.
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
+PRETRAINED_VIDEO2EMG = PRETRAINED / "video2emg"
 # Values of `config.emg_source` with which a head is shown EMG that no video provides.
 _EMG_NOT_FROM_VIDEO = ("measured", "shuffled", "from_other_subject")
 
@@ -45,13 +47,14 @@ class TrainedAQAHead:
       graph: knowledge graph of the run.
       rubric: the same as tables, for the actions of the run.
       threshold: smallest probability at which an error is reported.
+      params: of the head.
     """
 
     graph: Graph
     rubric: Rubric
     threshold: float
+    params: Any
     _predict: Any
-    _params: Any
     _rate: float
     _mesh: jax.sharding.Mesh
 
@@ -62,7 +65,7 @@ class TrainedAQAHead:
           batch: `ModelOutputs.aqa_inputs` with `view`, `muscle`, `side`, `action` and `_mask`.
         """
         return predict(
-            self._predict, self._params, iter([dict(batch)]), self.rubric, self._rate, self._mesh
+            self._predict, self.params, iter([dict(batch)]), self.rubric, self._rate, self._mesh
         )
 
 
@@ -147,8 +150,8 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
             graph=load(config.graph),
             rubric=head.rubric,
             threshold=threshold,
+            params=head_params,
             _predict=jax.jit(predict_step(head)),
-            _params=head_params,
             _rate=head.rate * config.model.phase_samples,
             _mesh=mesh,
         )

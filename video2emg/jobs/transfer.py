@@ -31,7 +31,7 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import constant_baselines, evaluate, ladder_scores
 from video2emg.eval.ladder import ROWS, Ladder, Recording
 from video2emg.eval.mechanics import predict_mechanics
-from video2emg.inference.run import PRETRAINED
+from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.physics.mechanics import LEAST_RATE
@@ -83,10 +83,10 @@ def run(settings: Settings) -> dict[str, Any]:
     Returns:
       The results, as written to results.json beside table.txt and table.png.
     """
-    workdir = folder(settings.run or PRETRAINED, "--run")
+    workdir = folder(settings.run or PRETRAINED_VIDEO2EMG, "--run")
     config = _config(settings, workdir)
     name = settings.dataset.replace("/", "_")
-    place = Path() if workdir.resolve() == PRETRAINED.resolve() else workdir
+    place = Path() if workdir.resolve() == PRETRAINED_VIDEO2EMG.resolve() else workdir
     out = folder(settings.out or place / "transfer" / name, "--out")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: a run lives there; choose another folder")
