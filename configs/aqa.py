@@ -131,9 +131,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     if arg == "pose":
         config.dataset = "gymsim/gym_poses"
-        config.video, config.extra_inputs = False, ("pose",)
-        config.copies = 4
-        config.train.update(steps=3000, save_every=500)
+        config.copies = 8
+        config.model.phase_samples = 8  # 50 Hz
+        config.train.update(steps=3000, eval_every=300, save_every=600)
         config.eval.update(batch_size=32, pose_noise=True, found=True, hide=("load",))
     if arg == "debug":
         config.copies = 2

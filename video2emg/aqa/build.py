@@ -15,7 +15,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import FLEX_21
 from video2emg.fkg.rubric import Rubric
-from video2emg.models.build import token_rate
+from video2emg.models.build import head_rate
 from video2emg.models.published.flex import Choices, ScoreScale
 
 AQA_HEAD_FILE = "aqa_head.json"  # what inference needs of a run beside its parameters
@@ -36,7 +36,7 @@ def build_head(
     return head_lib.AQAHead(
         rubric=rubric,
         log_odds=tuple(map(tuple, log_odds)),
-        rate=token_rate(main.model, main.data.frame_rate),
+        rate=head_rate(main),
         views=max(len(main.data.views), 1) if config.video else 0,
         emg=config.emg_source != "none",
         extra_inputs=tuple(config.get("extra_inputs", ())),

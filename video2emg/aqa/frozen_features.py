@@ -27,7 +27,7 @@ from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import open_dataset
 from video2emg.eval.out_of_domain import OODDetector
 from video2emg.fkg.rubric import Rubric
-from video2emg.models.build import token_rate
+from video2emg.models.build import head_rate
 from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
@@ -47,7 +47,6 @@ FOUND = "found"  # the test sets, with repetitions that are found instead of giv
 _FOUND_BYTES = 2**30  # memory for the clips of `FOUND`
 _MADE_BY_MODEL = ("none", "predicted", "predicted_frozen")
 _EMG_FIELDS = ("activity", "activity_mask", "muscle", "side")
-_TOKEN_FIELDS = ("tokens",)  # large, so that they are kept for heads with video only
 _BATCH_FIELDS = (
     *("view", "muscle", "side", "emg", "emg_mask", "index"),
     *("action", "severity", "error_mask", "score", "score_mask", "phase", "phase_mask", "boundary"),
@@ -86,7 +85,10 @@ class FrozenFeatures:
         self.key = cache_key(config)
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
-        self._without = () if config.video else _TOKEN_FIELDS
+        # Large fields that the heads do not read are not kept.
+        self._without = () if config.video else ("tokens",)
+        if "pose" not in (*config.extra_inputs, *config.published.modalities):
+            self._without += ("pose", "pose_mask")
         self.main = read_config(workdir)
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
         self.main.data.name = config.dataset or self.main.data.name
@@ -96,7 +98,7 @@ class FrozenFeatures:
         judged = (clip for clip in dataset.splits["train"] if clip.repetitions != ())
         self.rubric = rubric.only({clip.action for clip in judged})
         window = setup.window_from_config(self.main)
-        self.rate = token_rate(self.main.model, self.main.data.frame_rate)
+        self.rate = head_rate(self.main)
         labels = Labels(self.rubric, self.rate * config.model.phase_samples, window.seconds)
         self.labels = labels
         splits, _ = setup.load_splits(self.main, dataset, labels, cut=True)
@@ -159,7 +161,7 @@ class FrozenFeatures:
 
     def _compute(self, batches: Iterator[Fields]) -> Fields:
         """The model's outputs and the labels, without the padding of the batches."""
-        parts: list[Fields] = []
+        parts: dict[str, list[np.ndarray]] = {}
         for host in batches:
             if self._muscles:
                 host = host | _queries(self._muscles, host)
@@ -167,8 +169,10 @@ class FrozenFeatures:
                 self._forward(self.params, mesh_lib.put_batch(self._mesh, host))
             )
             fields = {name: host[name] for name in _BATCH_FIELDS} | outputs
-            parts.append({name: np.asarray(v)[host["_mask"]] for name, v in fields.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            for name, value in fields.items():
+                parts.setdefault(name, []).append(np.asarray(value)[host["_mask"]])
+        # One field at a time, so that all of them are not in memory twice.
+        return {name: np.concatenate(parts.pop(name)) for name in list(parts)}
 
     def with_emg_source(self, split: str, source: str, seed: int) -> Fields:
         """The fields of a split with the EMG of `source`.

@@ -120,7 +120,7 @@ class InputTokens(nn.Module):
 
         def by_instant(x: jax.Array) -> jax.Array:
             b, n, s = x.shape[:3]
-            x = x.reshape(b, instants, n // instants, s, -1)
+            x = x[:, : n // instants * instants].reshape(b, instants, n // instants, s, -1)
             return x.transpose(0, 3, 1, 2, 4).reshape(b, s, instants, -1)
 
         side = nn.Embed(len(vocabulary.SIDES), self.dim, name="side")(jnp.arange(sides[2]))
@@ -130,13 +130,13 @@ class InputTokens(nn.Module):
     def _extra(self, batch: Batch, instants: int, train: bool) -> list[tuple[jax.Array, jax.Array]]:
         b = len(batch["token_mask"])
         frames = batch["pose_mask"].shape[1] if "pose" in self.extra_inputs else instants
-        rate = self.rate * frames / instants
+        rate = self.rate * (frames // instants)
         encoder = AuxiliaryInputs(self.extra_inputs, self.dim, rate, name="extra_inputs")
         parts = []
         for tokens, known in encoder(batch, train=train).values():
-            count = max(tokens.shape[1], instants)
-            tokens = jnp.broadcast_to(tokens, (b, count, self.dim))
-            known = jnp.broadcast_to(known, (b, count))
+            count = max(tokens.shape[1] // instants, 1) * instants
+            tokens = jnp.broadcast_to(tokens[:, :count], (b, count, self.dim))
+            known = jnp.broadcast_to(known[:, :count], (b, count))
             tokens = tokens.reshape(b, 1, instants, -1, self.dim).mean(3)
             parts.append((tokens, known.reshape(b, 1, instants, -1).any(-1)))
         return parts

@@ -13,6 +13,7 @@ from video2emg.models import auxiliary, encoders
 from video2emg.models.blocks import REMAT
 from video2emg.models.encoders import Encoder
 from video2emg.models.mechanics_prior import MechanicsPrior
+from video2emg.models.outputs import pose_stride
 from video2emg.models.pose_network import PoseNetwork
 from video2emg.models.published import pose_to_emg
 from video2emg.models.published.i3d import I3D
@@ -101,6 +102,14 @@ def token_rate(config: Config, frame_rate: float) -> float:
     """Tokens per second (Hz) of one view, in the model that `config` (`config.model`) describes."""
     encoder = None if "system" in config else _build_encoder(config, frame_rate)
     return frame_rate if encoder is None else frame_rate / encoder.stride
+
+
+def head_rate(main: Config) -> float:
+    """Tokens per second (Hz) of one view that a head reads; `main` is a whole config."""
+    rate = token_rate(main.model, main.data.frame_rate)
+    if main.data.views:
+        return rate
+    return rate / pose_stride(round(main.data.seconds * main.data.frame_rate))
 
 
 def _build_encoder(config: Config, frame_rate: float) -> Encoder | None:

@@ -5,6 +5,9 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
+
+_POSE_TOKENS = 25  # of a window, at least, that a head reads of a model without cameras
 
 
 @flax.struct.dataclass
@@ -36,12 +39,29 @@ class Outputs:
 def aqa_inputs(
     outputs: Outputs, intermediates: Mapping[str, Any], batch: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the AQA head needs of a Video→EMG model's outputs for `batch`."""
+    """What the AQA head needs of a Video→EMG model's outputs for `batch`.
+
+    The tokens of a model that reads the pose are means over `pose_stride` frames, because there are
+    many and they are wide.
+    """
+    tokens, known = intermediates["tokens"], intermediates["token_mask"]
+    if not batch["view"].shape[1]:
+        stride = pose_stride(tokens.shape[1])
+        count = tokens.shape[1] // stride
+        tokens, known = (x[:, : count * stride] for x in (tokens, known))
+        parts = known.reshape(len(known), count, stride, 1).astype(tokens.dtype)
+        sums = (tokens.reshape(len(known), count, stride, -1) * parts).sum(2)
+        tokens, known = sums / jnp.maximum(parts.sum(2), 1.0), parts.any((2, 3))
     return {
-        "tokens": intermediates["tokens"],
-        "token_mask": intermediates["token_mask"],
+        "tokens": tokens,
+        "token_mask": known,
         "activity": outputs.emg,
         "activity_mask": batch["emg_mask"],
         "pose": batch["pose"],
         "pose_mask": batch["pose_mask"],
     }
+
+
+def pose_stride(frames: int) -> int:
+    """Frames of a window of a model without cameras that one token for a head stands for."""
+    return max(frames // _POSE_TOKENS, 1)
