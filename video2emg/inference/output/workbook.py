@@ -96,7 +96,7 @@ def _angles(prediction: Prediction) -> tuple[Sequence[str], Rows]:
     angles = angles_from_joints(track.joints, track.names)
     header = ["time [s]", *(f"{name} [deg]" for name in angles)]
     table = np.stack([track.times, *(np.round(values, 2) for values in angles.values())], 1)
-    return header, table.tolist()
+    return header, (row.tolist() for row in table)
 
 
 def _sheet(book: Workbook, name: str, header: Sequence[str], rows: Rows) -> None:
