@@ -12,13 +12,15 @@ from PIL import Image
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
+from video2emg.fkg.graph import Action
 from video2emg.sim import body, dynamics, fatigue, kinematics, posture, semg, static_optimisation
 from video2emg.sim import equipment as gear
 from video2emg.sim import tempo as tempo_lib
+from video2emg.sim.bench import Support
 from video2emg.sim.exercises import EXERCISES, GRAPH, Draft, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
-from video2emg.sim.tempo import POSE_RATE, Tempo
+from video2emg.sim.tempo import POSE_RATE, Cycle, Tempo
 from video2emg.sim.trials import Trial
 
 # Direction of view, degrees; see `raster.Camera`.
@@ -71,6 +73,8 @@ class Performance:
       channels: electrode names.
       drive: [T, C] neural drive under each electrode.
       heading: of the feet, rad.
+      support: how a bench supports the body; None without a bench.
+      weak_side: `left` or `right`, the side that one-sided errors affect.
       remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
       intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
       time_in_set: duration of the equal work done just before, s.
@@ -88,6 +92,8 @@ class Performance:
     channels: tuple[str, ...]
     drive: np.ndarray
     heading: float
+    support: Support | None
+    weak_side: str
     remaining_capacity: np.ndarray
     intensity: float
     time_in_set: float
@@ -185,6 +191,8 @@ def perform(
             -1,
         ),
         heading=poses[0].heading,
+        support=poses[0].support,
+        weak_side=side,
         remaining_capacity=remaining,
         intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
         time_in_set=time_in_set,
@@ -401,12 +409,8 @@ def _repetitions(
         if exercise in GRAPH.actions:
             action = GRAPH.action(exercise)
             step_of_error = {edge.error: step.id for step, edge in action.pairs}
-            bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
             labels = {
-                "phases": tuple(
-                    (step.id, float(start), float(end))
-                    for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
-                ),
+                "phases": phases(action, cycle, ready),
                 "errors": tuple((step_of_error[name], name, s) for name, s in errors.items()),
                 "score": _score(exercise, errors, rng),
             }
@@ -415,6 +419,23 @@ def _repetitions(
         )
         ready = cycle.end
     return tuple(repetitions)
+
+
+def phases(
+    action: Action, cycle: Cycle, ready: float = 0.0
+) -> tuple[tuple[str, float, float], ...]:
+    """Key steps of a repetition: (id, start, end), s.
+
+    Args:
+      action: of the knowledge graph.
+      cycle: the repetition.
+      ready: when the preparation may begin, s.
+    """
+    bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
+    return tuple(
+        (step.id, float(start), float(end))
+        for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
+    )
 
 
 def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator) -> float:
