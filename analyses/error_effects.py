@@ -21,14 +21,16 @@ from jaxtyping import Float
 from video2emg.core.files import write_text
 from video2emg.eval.bootstrap import subject_weights
 from video2emg.fkg import effects as tables
+from video2emg.fkg import signatures as signature_files
 from video2emg.fkg.effects import Edge, Effect
+from video2emg.fkg.signatures import Signature
 from video2emg.sim import effect_sizes
 from video2emg.sim import subject as subjects
 from video2emg.sim.effect_sizes import Pair, Quantity
 from video2emg.sim.exercises import EXERCISES, GRAPH
 
 FOLDER = Path(tables.__file__).parent / "graphs"
-TABLE, SIGNATURES = FOLDER / "gymsim_effects.csv", FOLDER / "gymsim_signatures.npz"
+TABLE = FOLDER / "gymsim_effects.csv"
 PEOPLE_SEED = 501  # of no dataset
 LEAST_RELATIVE = 0.05
 FEWEST_PEOPLE = 5
@@ -159,14 +161,16 @@ def agreement(
     )
 
 
-def write_signatures(draw: Draw, path: Path) -> None:
-    """Mean rotation of every segment and factor on the phases, by `action/error`."""
-    arrays = {}
-    for (action, _, error), pairs in draw.all.items():
-        arrays[f"{action}/{error}/rotation"] = np.mean([p.rotation for p in pairs], 0)
-        arrays[f"{action}/{error}/duration"] = np.mean([p.duration for p in pairs], 0)
-    arrays = {name: value.astype(np.float16) for name, value in arrays.items()}
-    np.savez_compressed(path, **arrays)
+def signatures(draw: Draw) -> dict[tuple[str, str], Signature]:
+    """Means of the rotations and of the durations, by action and error."""
+    return {
+        (action, error): Signature(
+            np.mean([pair.rotation for pair in pairs], 0),
+            tuple(np.mean([pair.duration for pair in pairs], 0)),
+            effect_sizes.SEVERITY,
+        )
+        for (action, _, error), pairs in draw.all.items()
+    }
 
 
 def main() -> None:
@@ -185,7 +189,7 @@ def main() -> None:
     print(f"{sum(map(len, kept.values()))} effects of {len(kept)} errors; without any: {style}")
     if args.write and args.seed == 0:
         write_text(TABLE, tables.to_csv(kept))
-        write_signatures(draw, SIGNATURES)
+        signature_files.write(signature_files.SHIPPED, signatures(draw))
     elif TABLE.exists():
         agreement({edge: some for edge, (_, some) in tables.read(TABLE).items()}, found)
 

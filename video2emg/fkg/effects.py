@@ -134,8 +134,13 @@ def _name(effect: Effect) -> str:
         return part if effect.statistic == "mean" else f"the peak of {part}"
     if effect.kind == "compression":
         return "the compression of the lower back"
+    return joint_name(effect.part)
+
+
+def joint_name(joint: str) -> str:
+    """The moment of a joint, for people."""
     names = {"lumbar": "the moment of the lower back", "knee_frontal": "the sideways knee moment"}
-    return names.get(effect.part, f"the {part} moment")
+    return names.get(joint, f"the {joint} moment")
 
 
 def read(path: Path) -> dict[Edge, tuple[int, tuple[Effect, ...]]]:
