@@ -4,6 +4,8 @@ import networkx as nx
 import pytest
 import rdflib
 
+from tests.fkg.test_effects import GLUTEUS, KNEE
+from tests.fkg.test_feedback import with_effects
 from video2emg.fkg import export
 from video2emg.fkg.load import load, shipped
 
@@ -30,6 +32,21 @@ def test_graphml_is_read_back():
         map(str, network.edges(data="key_step"))
     )
     assert again.nodes["error:partial_depth"]["muscles"] == "vastus_lateralis | gluteus_maximus"
+
+
+def test_effects_are_exported():
+    graph = with_effects((KNEE, GLUTEUS))
+    network = export.to_networkx(graph)
+    ends = "step:barbell_squat/rise", "error:knees_caving", export.MAY_OCCUR
+    text = network.edges[ends]["effects"]
+    assert text.startswith("In simulated people, this raises the knee moment by 22 %")  # at 1
+    nodes = {node["@id"]: node for node in export.to_jsonld(graph)["@graph"]}
+    occurrences = nodes["step:barbell_squat/rise"][export.MAY_OCCUR]
+    (written,) = [o for o in occurrences if o["of"]["@id"] == "error:knees_caving"]
+    assert written["effects"] == text
+    first, second = written["effect"]
+    assert (first["change"], first["unit"], first["simulated"]) == (KNEE.change, "N·m", True)
+    assert second["part"] == "gluteus_maximus" and second["severity"] == 0.8
 
 
 def test_jsonld_means_the_same_to_an_independent_reader():

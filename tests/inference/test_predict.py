@@ -149,7 +149,7 @@ def test_score_and_files_are_as_documented(
     (repetition,) = prediction["repetitions"]
     assert 0 <= repetition["score"] <= 100 and repetition["score"] == prediction["score"]
     assert repetition["no_score_reason"] == "" and np.isfinite(repetition["predicted_load_kg"])
-    assert repetition["feedback"]["format"] == 1
+    assert repetition["feedback"]["format"] == 2
     assert repetition["feedback"]["action"] == clip.action
     assert [p["step"] for p in repetition["phases"]] == [step for step, _, _ in clip.phases]
     edges = [p["start_s"] for p in repetition["phases"]] + [repetition["end_s"]]

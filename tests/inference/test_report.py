@@ -189,6 +189,7 @@ def test_scrubbing_moves_the_cursor_and_recolours_the_muscles(prediction, report
     assert len(current) == 1 and current[0].text.startswith("Repetition 2: ")
     body = browser.find_element("tag name", "body").text
     assert finding.error_name in body and finding.advice[0] in body
+    assert finding.effects_text in body
     assert f"−{finding.penalty:.1f}" in body
     assert browser.get_log("browser") == []
 

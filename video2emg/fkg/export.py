@@ -1,9 +1,11 @@
 """Exports a graph as networkx, GraphML or JSON-LD."""
 
+import dataclasses
 from typing import Any
 
 import networkx as nx
 
+from video2emg.fkg.effects import UNITS, Effect, largest, to_text
 from video2emg.fkg.graph import Action, ErrorType, Graph, KeyStep, Occurrence
 
 # Edges of the network, and terms of the JSON-LD.
@@ -21,7 +23,8 @@ _FIELDS = {
 def to_networkx(graph: Graph) -> nx.MultiDiGraph:
     """Nodes named `kind:id` with their fields as attributes; edges with `kind`.
 
-    `contains` edges have `order`; `mayOccur` edges have `weight` and `muscles`; there is one
+    `contains` edges have `order`; `mayOccur` edges have `weight`, `muscles` and `effects`, the
+    sentence of `effects.to_text` with the largest effects at full severity; there is one
     `correctedBy` edge per key step, with `key_step`. Unknown fields are left out.
     """
     network = nx.MultiDiGraph(name=graph.name, version=graph.version, source=graph.source)
@@ -43,7 +46,8 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
     for step in graph.key_steps.values():
         for edge in step.errors:
             ends = f"step:{step.node}", f"error:{edge.error}"
-            network.add_edge(*ends, MAY_OCCUR, kind=MAY_OCCUR, **_joined(_fields(edge)))
+            fields = _joined(_fields(edge) | _known(effects=_sentence(edge)))
+            network.add_edge(*ends, MAY_OCCUR, kind=MAY_OCCUR, **fields)
             for id in edge.feedback:
                 ends = f"error:{edge.error}", f"feedback:{id}"
                 key = f"{CORRECTED_BY} {step.node}"
@@ -97,8 +101,20 @@ def _occurrence(edge: Occurrence) -> dict[str, Any]:
     return (
         {"@type": "Occurrence", "of": _link("error", edge.error)}
         | _fields(edge)
-        | _known(**{CORRECTED_BY: corrections})
+        | _known(**{CORRECTED_BY: corrections}, effects=_sentence(edge))
+        | _known(effect=[_effect(effect) for effect in edge.effects or ()])
     )
+
+
+def _sentence(edge: Occurrence) -> str:
+    """The largest effects at full severity, for people."""
+    return to_text(edge.effects and [e.at(1.0) for e in largest(edge.effects)])
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    """An effect of the JSON-LD."""
+    unit = {"unit": UNITS[effect.kind], "simulated": True}
+    return {"@type": "Effect"} | unit | _known(**dataclasses.asdict(effect))
 
 
 def _link(kind: str, id: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.fkg.effects import UNITS, Effect, largest, to_text
 from video2emg.fkg.graph import Graph
 
-FORMAT = 1  # of the JSON; docs/fkg.md describes it
+FORMAT = 2  # of the JSON; docs/fkg.md describes it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Finding:
       muscles, joints: involved.
       meaning: why the error matters.
       advice: corrections at this key step.
+      effects: the largest in simulated people, in proportion to the severity; empty if the error is
+        a matter of style; None if it was not measured.
     """
 
     step: str
@@ -45,6 +48,12 @@ class Finding:
     joints: tuple[str, ...]
     meaning: str
     advice: tuple[str, ...]
+    effects: tuple[Effect, ...] | None = None
+
+    @property
+    def effects_text(self) -> str:
+        """One sentence about the effects; empty if they were not measured."""
+        return to_text(self.effects)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +76,12 @@ class Feedback:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values with the version of the format."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        """Plain values with the version of the format; every effect has its unit."""
+        values = {"format": FORMAT, **dataclasses.asdict(self)}
+        for finding in values["findings"]:
+            for effect in finding["effects"] or ():
+                effect |= {"unit": UNITS[effect["kind"]], "simulated": True}
+        return values
 
     def to_text(self) -> str:
         """A short text for people."""
@@ -83,7 +96,7 @@ class Feedback:
                 f"{finding.probability:.0%} sure, costs {finding.penalty:.0f} points"
                 f"{f'; {muscles}' if muscles else ''})"
             )
-            lines += [f"   {advice}" for advice in finding.advice]
+            lines += [f"   {text}" for text in (*finding.advice, finding.effects_text) if text]
         return "\n".join(lines)
 
 
@@ -127,6 +140,7 @@ def feedback(
             continue
         error = graph.errors[edge.error]
         start, stop = intervals[step.id]
+        severity = float(expected_severity[i] / max(float(probability[i]), 1e-9))
         findings.append(
             Finding(
                 step=step.id,
@@ -136,7 +150,7 @@ def feedback(
                 error_name=error.name or error.id,
                 tier=error.tier,
                 probability=float(probability[i]),
-                severity=float(expected_severity[i] / max(float(probability[i]), 1e-9)),
+                severity=severity,
                 penalty=100 * weights[i] * float(expected_severity[i]) / sum(weights),
                 start=None if math.isnan(start) else start,
                 end=None if math.isnan(stop) else stop,
@@ -144,6 +158,8 @@ def feedback(
                 joints=error.joints,
                 meaning=error.meaning,
                 advice=tuple(graph.feedback[key] for key in edge.feedback),
+                effects=edge.effects
+                and tuple(effect.at(severity) for effect in largest(edge.effects)),
             )
         )
     findings.sort(key=lambda finding: (-finding.penalty, finding.step, finding.error))

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 
 from video2emg.core.errors import UserError
+from video2emg.fkg.effects import Effect
 
 Phase = typing.Literal["preparation", "concentric", "eccentric"]
 PHASES: tuple[Phase, ...] = typing.get_args(Phase)
@@ -61,12 +62,15 @@ class Occurrence:
       weight: penalty at this key step; by default that of the error type.
       muscles: involved at this key step; by default those of the error type.
       feedback: ids of the corrections at this key step.
+      effects: what it changes in simulated people; empty if nothing that is worth naming; None if
+        it was not measured.
     """
 
     error: str
     weight: int | None
     muscles: tuple[str, ...]
     feedback: tuple[str, ...]
+    effects: tuple[Effect, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

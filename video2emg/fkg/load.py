@@ -5,6 +5,7 @@ import typing
 from pathlib import Path
 
 from video2emg.core.errors import UserError
+from video2emg.fkg import effects as effect_tables
 from video2emg.fkg import yaml_positions
 from video2emg.fkg.graph import (
     PHASES,
@@ -37,7 +38,8 @@ def load(name: str | Path) -> Graph:
     Raises:
       UserError: with file, line and field of the first mistake.
     """
-    return _Builder(_merged(_path(name), ())).graph()
+    path = _path(name)
+    return _Builder(_merged(path, ())).graph(path.resolve())
 
 
 def _path(name: str | Path) -> Path:
@@ -61,10 +63,14 @@ def _merged(path: Path, extended_by: tuple[Path, ...]) -> YamlValue:
     """
     path = path.resolve()
     root = yaml_positions.read(path)
-    fields = root.mapping(("format", "name", "version"), ("source", "extends", *_SECTIONS))
+    optional = ("source", "extends", "effects", *_SECTIONS)
+    fields = root.mapping(("format", "name", "version"), optional)
     version = fields["format"]
     if version.integer() != FORMAT:
         raise version.error(f"format {version.value} is unknown; this is {FORMAT}")
+    if "effects" in fields:  # a list: those of the files that it extends come first
+        tables = dataclasses.replace(fields["effects"], value=[fields["effects"]])
+        root = dataclasses.replace(root, value=fields | {"effects": tables})
     extends = fields.get("extends")
     if extends is None:
         return root
@@ -73,7 +79,13 @@ def _merged(path: Path, extended_by: tuple[Path, ...]) -> YamlValue:
     if base.resolve() in (*extended_by, path):
         chain = " → ".join(p.name for p in (*extended_by, path, base))
         raise extends.error(f"graphs extend each other in a circle: {chain}")
-    return _overlay(_merged(base, (*extended_by, path)), root)
+    below = _merged(base, (*extended_by, path))
+    merged = _overlay(below, root)
+    if "effects" in fields and "effects" in below.entries():
+        tables = [*below.entries()["effects"].items(), *root.entries()["effects"].items()]
+        entry = dataclasses.replace(fields["effects"], value=tables)
+        merged = dataclasses.replace(merged, value=merged.entries() | {"effects": entry})
+    return merged
 
 
 def _overlay(base: YamlValue, top: YamlValue) -> YamlValue:
@@ -93,7 +105,8 @@ class _Builder:
         self._root, self._fields = root, root.entries()
         self._used: set[str] = set()
 
-    def graph(self) -> Graph:
+    def graph(self, path: Path) -> Graph:
+        """The graph of the file at `path`."""
         self._tiers = {key: self._tier(key, v) for key, v in self._section("tiers").items()}
         self._errors = {key: self._error(key, v) for key, v in self._section("errors").items()}
         self._feedback = {key: v.text() for key, v in self._section("feedback").items()}
@@ -118,10 +131,36 @@ class _Builder:
             version=self._fields["version"].text(),
             source=self._fields["source"].text() if "source" in self._fields else "",
             tiers=self._tiers,
-            actions=actions,
+            actions=self._with_effects(actions, path),
             errors=self._errors,
             feedback=self._feedback,
         )
+
+    def _with_effects(self, actions: dict[str, Action], path: Path) -> dict[str, Action]:
+        """The actions with the effects of their errors.
+
+        Args:
+          actions: without.
+          path: of the graph. Its own tables must fit it; those of files that it extends may have
+            edges that it has removed. The last table that knows an edge counts.
+        """
+        tables = self._fields["effects"].items() if "effects" in self._fields else []
+        for table in tables:
+            file = table.path.parent / table.text()
+            for (action, step, error), (line, effects) in effect_tables.read(file).items():
+                try:
+                    if action not in actions:
+                        raise UserError(f"{action!r} is not an action of the graph")
+                    edge = actions[action].occurrence(step, error)
+                    if actions[action].step(step).node == step:
+                        raise UserError(f"key step {step!r} is shared by actions, effects are not")
+                except UserError as mistake:
+                    if table.path == path:
+                        raise UserError(f"{file}, line {line}: {mistake}") from None
+                    continue
+                changed = dataclasses.replace(edge, effects=effects)
+                actions = actions | {action: with_edge(actions[action], step, changed)}
+        return actions
 
     def _section(self, name: str) -> dict[str, YamlValue]:
         return self._fields[name].entries() if name in self._fields else {}
@@ -236,6 +275,19 @@ class _Builder:
             if step not in shared:
                 raise item.error(f"unknown key step {step!r}")
         return tuple(shared[step] for step in entry.texts())
+
+
+def with_edge(action: Action, step: str, edge: Occurrence) -> Action:
+    """The action with one edge of a key step replaced."""
+    steps = tuple(
+        dataclasses.replace(
+            s, errors=tuple(edge if old.error == edge.error else old for old in s.errors)
+        )
+        if s.id == step
+        else s
+        for s in action.steps
+    )
+    return dataclasses.replace(action, steps=steps)
 
 
 def _largest_penalty(stated: YamlValue | None, steps: tuple[KeyStep, ...]) -> int | None:

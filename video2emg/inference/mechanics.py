@@ -117,12 +117,12 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
     Raises:
       UserError: joints that make no body, a rate below 25 Hz, or a recording that is too short.
     """
-    time, pose, known, rate = _regular(track)
+    time, pose, known, rate = regular(track)
     joints = _body_joints(track)
     placed, mask, measured = body_frame.canonical_pose(joints, pose, known, joints)
     if not np.isfinite(measured):
         raise UserError(f"{track.source}: joints that make no body; no segment is known")
-    height = _told_height(settings, measured, track.source)
+    height = told_height(settings, measured, track.source)
     placed = placed * (height / body_frame.HEIGHT)
     mass = settings.mass if np.isfinite(settings.mass) else usual_mass(height)
     shares = load_shares("", settings.equipment)
@@ -160,7 +160,7 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
     )
 
 
-def _regular(
+def regular(
     track: PoseTrack,
 ) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K J 3"], Bool[np.ndarray, "K J"], float]:
     """The track at 25 to 60 Hz: regular times, positions, what is known, and the rate."""
@@ -187,7 +187,12 @@ def _body_joints(track: PoseTrack) -> tuple[str, ...]:
     return track.names
 
 
-def _told_height(settings: Settings, measured: float, source: str) -> float:
+def told_height(settings: Settings, measured: float, source: str) -> float:
+    """The height of the body, m: what was told, else what its joints measure.
+
+    Raises:
+      UserError: nobody is as tall as the joints say.
+    """
     if np.isfinite(settings.height):
         return settings.height
     if not LEAST_HEIGHT <= measured <= LARGEST_HEIGHT:

@@ -110,16 +110,12 @@ def inverse_dynamics(
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
     load = _Load(model)
-    if support is not None:
-        facing = kinematics.rotation("z", heading)
-        turn = heading + (np.pi if support.faces_subject else 0.0)
-        data.mocap_pos[0] = facing @ support.bench
-        data.mocap_quat[0] = np.cos(turn / 2), 0, 0, np.sin(turn / 2)
+    place_bench(data, support, heading)
     n, (rows, tolerance, axial) = len(qpos), actuated(model)
     qpos = qpos.copy()
     for row in qpos:
         mujoco.mj_normalizeQuat(model, row)
-    qvel, qacc = _derivatives(model, qpos, rate)
+    qvel, qacc = derivatives(model, qpos, rate)
     torque, moment_arm = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
     length, centre_of_pressure = np.zeros((n, model.ntendon)), np.zeros(n)
     joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(vocabulary.DOFS)))
@@ -157,6 +153,14 @@ def inverse_dynamics(
     )
 
 
+def place_bench(data: mujoco.MjData, support: Support | None, heading: float) -> None:
+    """Puts the bench, if there is one, where it supports a body that faces `heading`, rad."""
+    if support is not None:
+        turn = heading + (np.pi if support.faces_subject else 0.0)
+        data.mocap_pos[0] = kinematics.rotation("z", heading) @ support.bench
+        data.mocap_quat[0] = np.cos(turn / 2), 0, 0, np.sin(turn / 2)
+
+
 class _Load:
     """The mass of the equipment, of which a rack may carry a part."""
 
@@ -178,7 +182,7 @@ class _Load:
         self._share = share
 
 
-def _derivatives(
+def derivatives(
     model: mujoco.MjModel, qpos: np.ndarray, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Velocities and accelerations [T, nv] by central differences."""
@@ -257,6 +261,25 @@ class Ground:
                 break
             cost[starts[worst] : [*starts, len(cost)][worst + 1]] *= _NO_CONTACT
         return force
+
+    def by_body(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
+        """`forces` as a force and a moment about the centre of mass of each body, N and N·m.
+
+        Returns:
+          [bodies, 6] in the axes of the room, as `mjData.xfrc_applied` wants it.
+        """
+        force, applied = self.forces(model, data), np.zeros((model.nbody, 6))
+        points = list(zip(self._ankles, data.site_xpos[self._sites], strict=True))
+        wrenches = list(force[:12].reshape(2, 6))
+        for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
+            body = model.body(contact.body).id
+            points.append((body, data.xpos[body] + data.xmat[body].reshape(3, 3) @ contact.point))
+            push = force[12 + 3 * k : 15 + 3 * k] @ frame
+            wrenches.append(np.concatenate([push, np.zeros(3)]))
+        for (body, point), wrench in zip(points, wrenches, strict=True):
+            moment = wrench[3:] + kinematics.cross(point - data.xipos[body], wrench[:3])
+            applied[body] += np.concatenate([wrench[:3], moment])
+        return applied
 
     def _update(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Updates the Jacobian of feet and contacts, and the distances from the pads."""

@@ -77,7 +77,7 @@ def measure(exercise: Exercise, severity: float = 0.8, people: int = 4) -> list[
     effects = []
     for name, error in exercise.errors.items():
         wrong = [
-            perform(subject, exercise, load, [{name: severity}], i)
+            perform(subject, exercise, load, [{name: severity}], i, standard_tempo=True)
             for i, subject in enumerate(group)
         ]
         effects.append(

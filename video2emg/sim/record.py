@@ -13,13 +13,15 @@ from PIL import Image
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
+from video2emg.fkg.graph import Action
 from video2emg.sim import body, dynamics, fatigue, kinematics, posture, semg, static_optimisation
 from video2emg.sim import equipment as gear
 from video2emg.sim import tempo as tempo_lib
+from video2emg.sim.bench import Support
 from video2emg.sim.exercises import EXERCISES, GRAPH, Draft, Exercise
 from video2emg.sim.raster import Camera, Scene
 from video2emg.sim.subject import Subject
-from video2emg.sim.tempo import POSE_RATE, Tempo
+from video2emg.sim.tempo import POSE_RATE, Cycle, Tempo
 from video2emg.sim.trials import Trial
 
 # Direction of view, degrees; see `raster.Camera`.
@@ -68,6 +70,8 @@ class Movement:
       qpos: [T, Q] its coordinates at `POSE_RATE`.
       motion: inverse dynamics.
       heading: of the feet, rad.
+      support: how a bench supports the body; None without a bench.
+      weak_side: `left` or `right`, the side that one-sided errors affect.
     """
 
     tempo: Tempo
@@ -78,6 +82,8 @@ class Movement:
     qpos: np.ndarray
     motion: dynamics.Motion
     heading: float
+    support: Support | None
+    weak_side: str
 
     @property
     def time(self) -> np.ndarray:
@@ -205,7 +211,18 @@ def move(
     motion = dynamics.inverse_dynamics(
         lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
     )
-    return Movement(tempo, load, equipment, tuple(errors), lifter, qpos, motion, poses[0].heading)
+    return Movement(
+        tempo=tempo,
+        load=load,
+        equipment=equipment,
+        errors=tuple(errors),
+        lifter=lifter,
+        qpos=qpos,
+        motion=motion,
+        heading=poses[0].heading,
+        support=poses[0].support,
+        weak_side=side,
+    )
 
 
 def _weights(
@@ -440,12 +457,8 @@ def _repetitions(
         if exercise in GRAPH.actions:
             action = GRAPH.action(exercise)
             step_of_error = {edge.error: step.id for step, edge in action.pairs}
-            bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
             labels = {
-                "phases": tuple(
-                    (step.id, float(start), float(end))
-                    for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
-                ),
+                "phases": phases(action, cycle, ready),
                 "errors": tuple((step_of_error[name], name, s) for name, s in errors.items()),
                 "score": _score(exercise, errors, rng),
             }
@@ -454,6 +467,23 @@ def _repetitions(
         )
         ready = cycle.end
     return tuple(repetitions)
+
+
+def phases(
+    action: Action, cycle: Cycle, ready: float = 0.0
+) -> tuple[tuple[str, float, float], ...]:
+    """Key steps of a repetition: (id, start, end), s.
+
+    Args:
+      action: of the knowledge graph.
+      cycle: the repetition.
+      ready: when the preparation may begin, s.
+    """
+    bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
+    return tuple(
+        (step.id, float(start), float(end))
+        for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
+    )
 
 
 def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator) -> float:

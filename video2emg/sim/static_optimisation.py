@@ -59,9 +59,7 @@ def solve(
       subject: who.
       remaining: share of each muscle's force that is not lost to fatigue; all by default.
     """
-    capacity = lifter.force * force_length_velocity(motion, subject)
-    if remaining is not None:
-        capacity = capacity * remaining
+    capacity = muscle_capacity(lifter, motion, subject, remaining)
     moment = motion.moment_arm * capacity[:, None, :]
     lower = cocontraction(moment, motion.torque, subject)
     scaled = moment / motion.tolerance[:, None]
@@ -70,6 +68,17 @@ def solve(
     keep = ~motion.axial
     ratio = np.sqrt(np.mean(residual[:, keep] ** 2) / np.mean(motion.torque[:, keep] ** 2))
     return Solution(activation, residual, float(ratio))
+
+
+def muscle_capacity(
+    lifter: Lifter,
+    motion: Motion,
+    subject: Subject,
+    remaining: Float[np.ndarray, "T n"] | None = None,
+) -> Float[np.ndarray, "T n"]:
+    """Force of every muscle at full activation, N; the arguments are those of `solve`."""
+    capacity = lifter.force * force_length_velocity(motion, subject)
+    return capacity if remaining is None else capacity * remaining
 
 
 def cocontraction(

@@ -189,6 +189,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "end": finding.end,
         "meaning": finding.meaning,
         "advice": list(finding.advice),
+        "effects": finding.effects_text,
     }
 
 

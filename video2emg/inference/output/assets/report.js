@@ -207,7 +207,7 @@
       article.append(table);
       if (repetition.findings.length) {
         const list = make("ol");
-        for (const finding of repetition.findings) list.append(make("li", finding.error + ": " + [finding.meaning, ...finding.advice].filter(Boolean).join(" ")));
+        for (const finding of repetition.findings) list.append(make("li", finding.error + ": " + [finding.meaning, finding.effects, ...finding.advice].filter(Boolean).join(" ")));
         article.append(list);
       }
     }
