@@ -7,11 +7,15 @@ import jax
 import numpy as np
 import pytest
 
+import video2emg
 from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities
 from tests.conftest import STEPS, small
+from tests.inference.test_pose_input import squats
 from video2emg.aqa import report
 from video2emg.core.errors import UserError
+from video2emg.data.film_pose import track_to_pose
+from video2emg.export.packed import pack
 from video2emg.inference.run import open_run
 from video2emg.jobs import Options, compare
 from video2emg.jobs import aqa as aqa_job
@@ -176,3 +180,52 @@ def test_one_camera_and_pose_and_nothing_learned_of_errors(tiny_dir, run_dir, tm
     with pytest.raises(UserError, match=r"loss\.error"):
         aqa_job.run(config, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.fixture(scope="module")
+def pose_head_dir(tiny_dir, pose_dir, tmp_path_factory):
+    """A head on the poses of people whom its Video→EMG model has not seen; they have no EMG."""
+    config = tiny_config(tiny_dir, pose_dir, "pose")
+    config.dataset = "gymsim/tiny_poses"
+    config.eval.update(pose_noise=True, found=True, hide=("load",))
+    workdir = tmp_path_factory.mktemp("pose_head")
+    aqa_job.run(config, workdir)
+    return workdir
+
+
+def test_a_head_on_poses_scores_given_and_found_repetitions(pose_head_dir):
+    written = json.loads((pose_head_dir / "results.json").read_text())
+    assert written["provenance"]["dataset"] == "gymsim/tiny_poses"
+    assert written["test"]["model"]["mae"] > 0 and "emg_only" not in written["test"]["baselines"]
+    found = written["found"]
+    assert found["sets"] == 6 and found["repetitions"] == 12
+    assert found["model"]["clips"] == round(found["found"] * 12) > 6
+    assert 0 <= found["counted_exactly"] <= 1 and found["bound_error_median_s"] < 0.5
+
+
+def test_a_head_on_poses_is_packed_and_predicts_the_same(pose_head_dir, tmp_path):
+    packed = pack(pose_head_dir, tmp_path / "packed", "python launch.py")
+    assert {p.name for p in packed.iterdir()} >= {"aqa_head.json", "video2emg", "README.md"}
+    assert "Seed 0" in (packed / "README.md").read_text()
+    pose = track_to_pose(squats(2))
+    predictions = [
+        video2emg.load(w).predict_pose(pose, action="barbell_squat", load=20.0)
+        for w in (pose_head_dir, packed)
+    ]
+    repetitions = [prediction.repetitions for prediction in predictions]
+    assert len(repetitions[0]) == 2
+    for whole, small_one in zip(*repetitions, strict=True):
+        if whole.score is None:
+            assert whole.no_score_reason == "out of domain"
+            continue
+        assert small_one.score == pytest.approx(whole.score, abs=0.5)
+        # The key steps begin before the movement, and end with it.
+        assert whole.phases[0][1] <= whole.start and whole.phases[-1][2] == whole.end
+        assert whole.feedback is not None
+
+
+def test_a_dataset_without_electrodes_has_no_measured_emg(tiny_dir, pose_dir, tmp_path):
+    config = tiny_config(tiny_dir, pose_dir, "pose")
+    config.update(dataset="gymsim/tiny_poses", emg_source="measured")
+    with pytest.raises(UserError, match="gymsim/tiny_poses has no electrodes"):
+        aqa_job.run(config, tmp_path / "run")

@@ -123,6 +123,15 @@ class Builder(ClipBuilder):
             studio=sim.Studio(size=48, fps=6.0),
         ),
         GymSimConfig(
+            name="tiny_poses",
+            description="As `tiny`, of other people: poses and labels only.",
+            exercises=STANDING,
+            subjects=4,
+            repetitions=(2, 2),
+            studio=sim.Studio(views=(), montage=()),
+            seed=41,
+        ),
+        GymSimConfig(
             name="default",
             description="Six exercises, 60 subjects, 360 sets, five views, 64 px, 10 fps.",
             exercises=STANDING,
