@@ -9,7 +9,7 @@ import pytest
 
 import video2emg
 from configs import aqa
-from configs.tables import aqa_granularity, aqa_modalities
+from configs.tables import aqa_granularity, aqa_modalities, aqa_poses
 from tests.conftest import STEPS, small
 from tests.inference.test_pose_input import squats
 from video2emg.aqa import report
@@ -160,7 +160,7 @@ def test_flex_over_an_i3d_is_understood():
 
 
 def test_the_rows_of_the_tables_are_what_the_job_understands():
-    for module in (aqa_modalities, aqa_granularity):
+    for module in (aqa_modalities, aqa_granularity, aqa_poses):
         rows = {override.pop("row"): override for override in module.sweep()}  # of one seed
         for override in rows.values():
             config = module.get_config("debug")

@@ -45,13 +45,14 @@ EMG_SOURCES = (
 )
 FOUND = "found"  # the test sets, with repetitions that are found instead of given
 _FOUND_BYTES = 2**30  # memory for the clips of `FOUND`
-_MADE_BY_MODEL = ("none", "predicted", "predicted_frozen")
 _EMG_FIELDS = ("activity", "activity_mask", "muscle", "side")
 _BATCH_FIELDS = (
-    *("view", "muscle", "side", "emg", "emg_mask", "index"),
+    *("view", "muscle", "side", "index"),
     *("action", "severity", "error_mask", "score", "score_mask", "phase", "phase_mask", "boundary"),
     *("load", "load_mask", "vitals", "vitals_mask", "traits", "traits_mask"),
 )
+
+_MEASURED = ("emg", "emg_mask")
 
 Fields = dict[str, np.ndarray]
 
@@ -85,10 +86,6 @@ class FrozenFeatures:
         self.key = cache_key(config)
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
-        # Large fields that the heads do not read are not kept.
-        self._without = () if config.video else ("tokens",)
-        if "pose" not in (*config.extra_inputs, *config.published.modalities):
-            self._without += ("pose", "pose_mask")
         self.main = read_config(workdir)
         self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
         self.main.data.name = config.dataset or self.main.data.name
@@ -139,8 +136,7 @@ class FrozenFeatures:
 
     def _apply_model(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         outputs, intermediates = self.model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        inputs = aqa_inputs(outputs, intermediates, batch)
-        return {name: value for name, value in inputs.items() if name not in self._without}
+        return aqa_inputs(outputs, intermediates, batch)
 
     def _augmented_batches(self) -> Iterator[Fields]:
         """Batches with several augmented copies of every training clip."""
@@ -168,7 +164,8 @@ class FrozenFeatures:
             outputs = jax.device_get(
                 self._forward(self.params, mesh_lib.put_batch(self._mesh, host))
             )
-            fields = {name: host[name] for name in _BATCH_FIELDS} | outputs
+            measured = _MEASURED if self.has_emg else ()
+            fields = {name: host[name] for name in (*_BATCH_FIELDS, *measured)} | outputs
             for name, value in fields.items():
                 parts.setdefault(name, []).append(np.asarray(value)[host["_mask"]])
         # One field at a time, so that all of them are not in memory twice.
@@ -186,12 +183,12 @@ class FrozenFeatures:
           UserError: no other subject does the action of a clip.
         """
         fields = self.fields(split)
-        if source not in _MADE_BY_MODEL and not self.has_emg:
-            raise UserError(
-                f"config.emg_source={source}: {self.main.data.name} has no electrodes; use "
-                f"{', '.join(_MADE_BY_MODEL)}, or another config.dataset"
-            )
         if source == "measured":
+            if not self.has_emg:
+                raise UserError(
+                    f"config.emg_source=measured: {self.main.data.name} has no electrodes; choose "
+                    "another source, or another config.dataset"
+                )
             return fields | {"activity": fields["emg"]}
         if source not in ("shuffled", "from_other_subject"):
             return fields
@@ -245,7 +242,6 @@ def _queries(muscles: Sequence[str], host: Fields) -> Fields:
     return {
         "muscle": np.broadcast_to(muscle, (rows, len(muscles))),
         "side": np.broadcast_to(side, (rows, len(muscles))),
-        "emg": np.zeros(shape, np.float32),
         "emg_mask": np.broadcast_to(known[..., None], shape),
     }
 
@@ -253,7 +249,7 @@ def _queries(muscles: Sequence[str], host: Fields) -> Fields:
 def cache_key(config: Config) -> str:
     """What the configurations of runs must have in common to share `FrozenFeatures`."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
-    parts += (tuple(config.get("views", ())), config.dataset, config.video)
+    parts += (tuple(config.get("views", ())), config.dataset)
     parts += (config.eval.pose_noise, tuple(config.eval.hide), config.eval.found)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
