@@ -247,6 +247,7 @@ class OODDetector:
                     f"{path}: format {about['format']}, not {FORMAT}; delete it, and it is made "
                     "again where the run's dataset is"
                 )
+            arrays["feature"] = arrays["feature"].astype(np.float32)  # 16 bits in packed runs
             return cls(about=about, **arrays)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: missing or damaged ({error})") from None

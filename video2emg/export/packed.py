@@ -1,5 +1,6 @@
 """A finished run as a small folder that `predict --run` reads, to be shared or shipped."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -14,7 +15,7 @@ from video2emg.aqa.build import AQA_HEAD_FILE, video2emg_workdir
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json, write_text
-from video2emg.eval import out_of_domain, results
+from video2emg.eval import results
 from video2emg.export.model_card import packed_card, packed_head_card
 from video2emg.inference.run import RESULTS, Run, open_run
 from video2emg.parallel.hosts import log
@@ -61,7 +62,8 @@ def _pack_video2emg(opened: Run, out: Path, command: str) -> None:
     """Writes a Video→EMG run."""
     small = _small(opened.params, opened.workdir)
     save_params(out, small)
-    shutil.copyfile(opened.workdir / out_of_domain.FILE, out / out_of_domain.FILE)
+    detector = opened.ood_detector
+    dataclasses.replace(detector, feature=detector.feature.astype(np.float16)).save(out)
     config = json.loads((opened.workdir / "config.json").read_text())
     config["data"] |= dict.fromkeys(_FOLDERS, "")
     write_json(out / "config.json", config)
@@ -95,9 +97,10 @@ def _small(params: Any, workdir: Path) -> Any:
 
 
 def _write_results(workdir: Path, out: Path, parts: Sequence[str]) -> None:
-    """The scores of the model, and other parts of the results on test subjects."""
+    """The scores of the model as a whole, and other parts of the results on test subjects."""
     whole = results.read_results(workdir / RESULTS)
-    test = {"model": whole["test"]["model"]} | {name: whole["test"].get(name) for name in parts}
+    scores = {k: v for k, v in whole["test"]["model"].items() if not k.startswith("by_")}
+    test = {"model": scores} | {name: whole["test"].get(name) for name in parts}
     results.write_results(out / RESULTS, {"provenance": whole["provenance"], "test": test})
 
 
