@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import importlib.metadata
 import io
@@ -200,10 +201,12 @@ def small(config: Any, data_dir: Path, frame_rate: float = 5.0) -> Any:
 
 @contextlib.contextmanager
 def fast_jobs(figures: bool = False) -> Iterator[None]:
-    """Makes jobs run on one of the devices, and draw no figures unless asked to.
+    """Makes jobs run on one of the devices, draw no figures unless asked to, and few people.
 
-    For one device programs compile faster than for eight, and states are saved faster.
+    For one device programs compile faster than for eight, and states are saved faster. Intervals of
+    all muscles and exercises need most of the time of an evaluation.
     """
+    from video2emg.eval import results
     from video2emg.parallel import mesh as mesh_lib
     from video2emg.viz import run_figures
 
@@ -213,6 +216,7 @@ def fast_jobs(figures: bool = False) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mesh_lib, "make_mesh", make_mesh)
+        patch.setattr(results, "evaluate", functools.partial(results.evaluate, samples=50))
         if not figures:
             patch.setattr(run_figures, "figures", lambda *args: None)
         yield

@@ -124,7 +124,7 @@ def test_a_batch_that_the_devices_cannot_split_is_refused(tiny_dir):
 @pytest.mark.parametrize(
     "preset",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in ("core", "core_pose") else ())
+        pytest.param(name, marks=pytest.mark.slow if name in ("core", "core_pose", "mlp") else ())
         for name in aqa.SYSTEMS
     ],
 )

@@ -26,7 +26,9 @@ _INSTANTS, _PIXELS = 8, 12
 
 def evenly(count: int, most: int) -> Sequence[int]:
     """All indices below `count`, or `most` of them at even distances."""
-    return range(count) if count <= most else np.linspace(0, count - 1, most).round().astype(int)  # pyright: ignore
+    if count <= most:
+        return range(count)
+    return np.linspace(0, count - 1, most).round().astype(int).tolist()
 
 
 def series_of(

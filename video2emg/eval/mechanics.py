@@ -1,16 +1,19 @@
 """What mechanics alone predict for the clips of a split: the `physics` baselines."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from video2emg.core.batch import Window
 from video2emg.data.examples import Examples
 from video2emg.eval import baselines
 from video2emg.eval.evaluate import predict
 from video2emg.eval.series import ClipSeries
 from video2emg.models.mechanics_prior import MechanicsOnly, MechanicsPrior
+from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.mechanics import LEAST_RATE, missing_joints
 
@@ -77,7 +80,29 @@ def _predict(
     mesh: jax.sharding.Mesh,
     channels: Sequence[str] = (),
 ) -> list[np.ndarray]:
-    window = examples.window
+    step = mechanics_step(examples.window, anatomy, told, mesh)
+    return predict(step, {}, examples, batch, mesh, channels=channels)
+
+
+def mechanics_step(
+    window: Window,
+    anatomy: str,
+    told: tuple[str, ...],
+    mesh: jax.sharding.Mesh,
+    *,
+    cutoff: float = 0.0,
+    balanced: bool = False,
+) -> Callable[[Any, Mapping[str, jax.Array]], Outputs]:
+    """Mechanics alone as a compiled function of parameters, which are not read, and a batch.
+
+    Args:
+      window: of the batch.
+      anatomy: name of the table of muscles.
+      told: inputs beside the pose.
+      mesh: the devices; each is given the whole output.
+      cutoff: low-pass of the joints, Hz; 0 for none.
+      balanced: whether the vertical is corrected so that the body does not fall.
+    """
     model = MechanicsOnly(
         MechanicsPrior(
             joints=window.joints,
@@ -86,7 +111,8 @@ def _predict(
             emg_rate=window.emg_rate,
             inputs=told,
             anatomy=anatomy,
-            cutoff=0.0,
+            cutoff=cutoff,
+            balanced=balanced,
             force_error=0.0,
             lever_error=0.0,
         )
@@ -95,5 +121,4 @@ def _predict(
     def forward(_, batch):
         return model.apply({}, batch)
 
-    step = jax.jit(forward, out_shardings=mesh_lib.replicated(mesh))
-    return predict(step, {}, examples, batch, mesh, channels=channels)
+    return jax.jit(forward, out_shardings=mesh_lib.replicated(mesh))

@@ -1,0 +1,135 @@
+"""What each error of a pose estimator costs mechanics that are computed from the pose.
+
+    python -m analyses.pose_errors --data_dir data --write
+
+Mechanics alone, with the load told, predict clips of the validation split: from true poses, from
+poses with one kind of error of `data.pose_noise.ESTIMATOR` at a time, and with all of them. Each is
+done with the vertical as it is, and with the vertical that keeps the body from falling
+(`balanced`). `--write` writes results/pose_errors.json and the table in docs/results.md.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from configs import v2emg
+from video2emg.cli.publish import ROOT, put
+from video2emg.core.errors import UserError
+from video2emg.data.examples import Examples
+from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.store import open_dataset
+from video2emg.eval import evaluate, results, scores
+from video2emg.eval.baselines import Template
+from video2emg.eval.mechanics import mechanics_step
+from video2emg.parallel import mesh as mesh_lib
+from video2emg.physics.mechanics import LEAST_RATE
+from video2emg.run import setup
+
+ERRORS = ("pitch", "offset", "depth", "drop_limb", "shrink", "knee")
+WORDS = {
+    "none": "none",
+    "pitch": "wrong vertical",
+    "offset": "constant offsets of joints",
+    "depth": "slow errors of depth",
+    "drop_limb": "lost limbs",
+    "shrink": "loss of movement",
+    "knee": "bent knees",
+    "all": "all of an estimator's",
+}
+METRICS = ("skill", "pcc", "specificity")
+WAYS = {"plain": "", "balanced": ", balanced"}  # of the vertical; as it is called in the table
+
+
+def noises(errors: Sequence[str]) -> Iterator[tuple[str, PoseNoise]]:
+    """No error, each of the errors alone, and all of an estimator's, in every example."""
+    nothing = dict.fromkeys(ESTIMATOR, 0.0)
+    yield "none", PoseNoise.from_config(nothing)
+    for name in errors:
+        if name not in ESTIMATOR or name == "share":
+            known = ", ".join(name for name in ESTIMATOR if name != "share")
+            raise UserError(f"--errors {name}: is none of {known}")
+        yield name, PoseNoise.from_config(nothing | {"share": 1.0, name: ESTIMATOR[name]})
+    yield "all", PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
+
+
+def measure(
+    splits: Mapping[str, Examples], options: argparse.Namespace
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores of mechanics alone by way (`WAYS`) and error."""
+    posed = splits[options.split].with_pose_only(LEAST_RATE)
+    chosen = evaluate.evenly(len(posed), options.clips)
+    series = evaluate.series_of(posed, clips=chosen)
+    template = Template()
+    template.fit(evaluate.series_of(splits["train"]))
+    expected = [template.predict(one) for one in series]
+    mesh = mesh_lib.make_mesh()
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for way in options.ways:
+        step = mechanics_step(
+            posed.window,
+            "simulated",
+            ("load",),
+            mesh,
+            cutoff=options.cutoff,
+            balanced=way == "balanced",
+        )
+        rows[way] = {}
+        for name, noise in noises(options.errors):
+            noisy = posed.with_pose_noise(noise)
+            guess = evaluate.predict(step, {}, noisy, options.batch, mesh, chosen)
+            guess = [np.nan_to_num(values) for values in guess]  # nothing where nothing is known
+            scored = scores.score(scores.tabulate(series, guess, expected))
+            rows[way][name] = {metric: float(scored[metric]) for metric in METRICS}
+            print(f"{way}, {name}: {rows[way][name]}", flush=True)
+    return rows
+
+
+def table(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """The rows as Markdown, the most harmful error first in the first way."""
+    first = next(iter(rows.values()))
+    single = sorted((e for e in first if e not in ("none", "all")), key=lambda e: first[e]["skill"])
+    headings = [f"{metric}{WAYS[way]}" for way in rows for metric in ("skill", "PCC")]
+    lines = [
+        f"| errors of the pose | {' | '.join(headings)} |",
+        "|---" * (1 + len(headings)) + "|",
+    ]
+    for error in ("none", *single, "all"):
+        cells = [f"{way[error][m]:.2f}" for way in rows.values() for m in ("skill", "pcc")]
+        lines.append(f"| {WORDS.get(error, error)} | {' | '.join(cells)} |".replace("-", "−"))
+    return "\n".join(lines)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Measures and, with `--write`, writes; returns what was measured."""
+    config = v2emg.get_config("pose")
+    config.data.update(name=options.name, dir=options.data_dir)
+    dataset = open_dataset(options.name, options.data_dir)
+    splits, _ = setup.load_splits(config, dataset)
+    rows = measure(splits, options)
+    facts = {"dataset": options.name, "simulated": dataset.simulated, "split": options.split}
+    facts |= {"clips": options.clips, "cutoff_hz": options.cutoff, "rows": rows}
+    text = table(rows)
+    print(text)
+    if options.write:
+        results.write_results(ROOT / "results/pose_errors.json", facts)
+        put(ROOT / "docs/results.md", text, "pose_errors")
+    return facts
+
+
+def parser() -> argparse.ArgumentParser:
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--name", default="gymsim/default")
+    flags.add_argument("--data_dir", default="data")
+    flags.add_argument("--split", default="validation", choices=("validation", "test"))
+    flags.add_argument("--clips", type=int, default=24, help="evenly spread over the split")
+    flags.add_argument("--batch", type=int, default=16, help="windows at a time")
+    flags.add_argument("--cutoff", type=float, default=1.5, help="low-pass of the joints, Hz")
+    flags.add_argument("--errors", nargs="*", default=list(ERRORS))
+    flags.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    flags.add_argument("--write", action="store_true")
+    return flags
+
+
+if __name__ == "__main__":
+    run(parser().parse_args())

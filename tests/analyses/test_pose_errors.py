@@ -1,0 +1,36 @@
+import pytest
+
+from analyses import pose_errors
+from tests.conftest import fast_jobs
+from video2emg.core.errors import UserError
+
+
+def test_balance_repairs_a_wrong_vertical_and_not_the_rest(tiny_dir):
+    flags = ["--name", "gymsim/tiny", "--data_dir", str(tiny_dir), "--clips", "2"]
+    flags += ["--errors", "pitch", "--ways", "balanced"]
+    with fast_jobs():
+        measured = pose_errors.run(pose_errors.parser().parse_args(flags))
+    rows = measured["rows"]["balanced"]
+    assert list(rows) == ["none", "pitch", "all"]
+    assert rows["none"]["pcc"] > 0.6
+    assert rows["pitch"]["pcc"] == pytest.approx(rows["none"]["pcc"], abs=0.05)
+    assert rows["all"]["skill"] < min(rows["none"]["skill"], rows["pitch"]["skill"]) - 1
+
+
+def test_the_table_begins_without_errors_and_ends_with_all():
+    scores = {"none": 0.5, "knee": 0.4, "pitch": -2.0, "all": -5.0}
+    rows = {e: {"skill": s, "pcc": 0.5, "specificity": 0.5} for e, s in scores.items()}
+    lines = pose_errors.table({"plain": rows, "balanced": rows}).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| none",
+        "| wrong vertical",
+        "| bent knees",
+        "| all of an estimator's",
+    ]
+    assert "−2.00" in lines[3]
+    assert lines[0].endswith("| skill | PCC | skill, balanced | PCC, balanced |")
+
+
+def test_an_unknown_error_is_named():
+    with pytest.raises(UserError, match="--errors nose: is none of smoothing"):
+        list(pose_errors.noises(["nose"]))
