@@ -2,40 +2,50 @@
 
     python -m analyses.error_effects --write            # the files beside the graph `gymsim`
     python -m analyses.error_effects --seed 1           # compares them with another draw of people
+    python -m analyses.error_effects --validate --seed 2 --people 2    # corrections of other people
 
 `--write` writes `gymsim_effects.csv` (docs/fkg.md) and `gymsim_signatures.npz` (the rotation of
 each segment that an error makes, for `inference.counterfactual`). Another seed draws other people;
-it writes nothing.
+it writes nothing. `--validate` lets other people make the errors, takes each error away by its
+signature, and compares the change of the peak moments with that of the same people without error.
 """
 
 import argparse
+import dataclasses
 import multiprocessing
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from video2emg.core.files import write_text
+from video2emg.core.pose_track import UPRIGHT, PoseTrack
+from video2emg.core.vocabulary import FLEX_21
 from video2emg.eval.bootstrap import subject_weights
 from video2emg.fkg import effects as tables
 from video2emg.fkg import signatures as signature_files
 from video2emg.fkg.effects import Edge, Effect
 from video2emg.fkg.signatures import Signature
+from video2emg.inference import counterfactual
+from video2emg.inference.mechanics import Settings
 from video2emg.sim import effect_sizes
 from video2emg.sim import subject as subjects
-from video2emg.sim.effect_sizes import Pair, Quantity
+from video2emg.sim.effect_sizes import LOADS, Pair, Quantity
 from video2emg.sim.exercises import EXERCISES, GRAPH
+from video2emg.sim.record import Performance, perform, phases
 
 FOLDER = Path(tables.__file__).parent / "graphs"
 TABLE = FOLDER / "gymsim_effects.csv"
 PEOPLE_SEED = 501  # of no dataset
-LEAST_RELATIVE = 0.05
+LEAST_RELATIVE = 0.10
 FEWEST_PEOPLE = 5
 Task = tuple[str, int, float, int]  # action, person, share of the loads, seed
 G = 9.81  # m/s²
+T = TypeVar("T")
 
 
 def measure(task: Task) -> list[Pair]:
@@ -44,7 +54,9 @@ def measure(task: Task) -> list[Pair]:
     return list(effect_sizes.pairs(EXERCISES[action], subject, share, person))
 
 
-def measured(tasks: list[Task], processes: int) -> Iterator[tuple[Task, list[Pair]]]:
+def measured(
+    measure: Callable[[Task], list[T]], tasks: list[Task], processes: int
+) -> Iterator[tuple[Task, list[T]]]:
     """All tasks in their order, with progress."""
     start = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
@@ -60,7 +72,7 @@ def plan(people: int, seed: int, actions: Iterable[str]) -> list[Task]:
         (action, person, share, seed)
         for action in actions
         for person in range(people)
-        for share in effect_sizes.LOADS
+        for share in LOADS
     ]
 
 
@@ -173,15 +185,91 @@ def signatures(draw: Draw) -> dict[tuple[str, str], Signature]:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A repetition with one error, and the true peak moments with and without it, N·m."""
+
+    edge: Edge
+    track: PoseTrack
+    phases: tuple[tuple[str, float, float], ...]
+    settings: Settings
+    truth: tuple[dict[str, float], dict[str, float]]
+
+
+def trials(task: Task) -> list[Trial]:
+    """All errors of one person at one load that the person can lift."""
+    action, person, share, seed = task
+    exercise, node = EXERCISES[action], GRAPH.action(action)
+    subject = subjects.sample(person, PEOPLE_SEED + seed)
+    low, high, step = exercise.loads
+    load = low + step * round((high - low) * share / step)
+
+    def do(errors: dict[str, float]) -> Performance:
+        return perform(subject, exercise, load, [errors], person, standard_tempo=True)
+
+    def truth(done: Performance) -> dict[str, float]:
+        return counterfactual.peaks(done.motion.named_torque[done.during(0)])
+
+    correct, found = do({}), []
+    for key_step, edge in node.pairs:
+        wrong = do({edge.error: effect_sizes.SEVERITY})
+        if not (correct.feasible and wrong.feasible):
+            continue
+        joints = wrong.motion.joints
+        seen = np.ones(joints.shape[:2])
+        name = f"{action} with {edge.error}"
+        found.append(
+            Trial(
+                (action, key_step.id, edge.error),
+                PoseTrack(FLEX_21, wrong.time, joints, seen, source=name, axes=UPRIGHT),
+                phases(node, wrong.tempo.cycles[0]),
+                Settings(load, wrong.equipment, subject.height, subject.mass),
+                (truth(wrong), truth(correct)),
+            )
+        )
+    return found
+
+
+def validate(found: list[Trial]) -> None:
+    """Prints how well corrections meet the truth, over errors, people and joints."""
+    predicted, true, best = [], [], []
+    for trial in found:
+        action, step, error = trial.edge
+        severities = {(step, error): effect_sizes.SEVERITY}
+        [correction] = counterfactual.corrections(
+            trial.track, trial.phases, severities, GRAPH, action, trial.settings
+        )
+        changes = {j: trial.truth[1][j] - trial.truth[0][j] for j in counterfactual.JOINTS}
+        predicted += [correction.change(j) for j in changes]
+        true += changes.values()
+        largest = max(changes, key=lambda j: abs(changes[j]))
+        best.append((correction.change(largest), changes[largest]))
+    for name, (mine, truth) in {
+        "all joints": np.array([predicted, true]),
+        "the joint that changes most": np.array(best).T,
+    }.items():
+        print(
+            f"{name}: {len(truth)} changes, r {np.corrcoef(mine, truth)[0, 1]:.2f}, median error "
+            f"{np.median(np.abs(mine - truth)):.1f} N·m (of changes of "
+            f"{np.median(np.abs(truth)):.1f} N·m), same sign {np.mean(mine * truth > 0):.0%}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0, help="of the people")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="the files beside the graph")
+    parser.add_argument("--validate", action="store_true", help="the corrections")
     args = parser.parse_args()
+    tasks = plan(args.people, args.seed, GRAPH.actions)
+    if args.validate:
+        done = measured(trials, [t for t in tasks if t[2] == LOADS[0]], args.processes)
+        validate([trial for _, some in done for trial in some])
+        return
     draw = Draw()
-    for task, pairs in measured(plan(args.people, args.seed, GRAPH.actions), args.processes):
+    for task, pairs in measured(measure, tasks, args.processes):
         draw.add(task, pairs)
     found = table(draw, args.seed)
     kept = {edge: tuple(filter(is_stored, some.values())) for edge, some in found.items()}

@@ -18,7 +18,7 @@ from video2emg.core.errors import UserError
 # Unit of each kind, and the smallest change that is stored: of moments in % of body weight × height
 # (`normalised`), of compression in % of body weight, of activation in % MVC.
 UNITS = {"moment": "N·m", "activation": "% MVC", "compression": "N"}
-FLOORS = {"moment": 0.1, "activation": 1.0, "compression": 5.0}
+FLOORS = {"moment": 0.3, "activation": 2.0, "compression": 10.0}
 STATISTICS = ("peak", "mean", "asymmetry")
 NONE = "none"
 Edge = tuple[str, str, str]  # action, key step, error
