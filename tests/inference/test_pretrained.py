@@ -14,7 +14,7 @@ from tests.pose.films import model
 from video2emg.core.errors import UserError
 from video2emg.data.film_pose import track_to_pose
 from video2emg.export.packed import CARD, fingerprint, pack
-from video2emg.inference.run import PRETRAINED
+from video2emg.inference.run import PRETRAINED, PRETRAINED_VIDEO2EMG
 from video2emg.train.checkpoint import load_params
 
 
@@ -29,12 +29,16 @@ def of(prediction, muscle):
     return prediction.emg[:, columns].mean(1)
 
 
-def test_the_card_is_of_these_parameters_and_they_are_small(predictor):
-    card = (PRETRAINED / CARD).read_text()
-    stored = load_params(PRETRAINED, predictor.run.params)
-    (digest,) = re.findall(r"`([0-9a-f]{64})`", card)
-    assert fingerprint(stored) == digest
-    assert "simulated people" in card and "launch.py --config configs/v2emg.py:pose" in card
+def test_the_cards_are_of_these_parameters_and_they_are_small(predictor):
+    run = predictor.run
+    for folder, params, config in (
+        (PRETRAINED, run.aqa_head.params, "aqa"),
+        (PRETRAINED_VIDEO2EMG, run.params, "v2emg"),
+    ):
+        card = (folder / CARD).read_text()
+        (digest,) = re.findall(r"`([0-9a-f]{64})`", card)
+        assert fingerprint(load_params(folder, params)) == digest
+        assert "simulated people" in card and f"launch.py --config configs/{config}.py:pose" in card
     assert sum(f.stat().st_size for f in PRETRAINED.rglob("*") if f.is_file()) < 4 * 2**20
 
 
@@ -50,6 +54,20 @@ def test_squats_use_the_legs(predictor):
     thigh, arm = of(prediction, "vastus_lateralis"), of(prediction, "biceps_brachii")
     assert thigh[within].mean() > 3 * arm[within].mean()
     assert thigh[within].max() > 4 * thigh[rest].mean()
+
+
+def test_squats_are_judged(predictor):
+    prediction = predictor.predict_pose(
+        track_to_pose(squats()), equipment="barbell_back", load=60.0, height=1.75
+    )
+    for repetition in prediction.repetitions:
+        assert repetition.score is not None and repetition.score > 60
+        steps = [step for step, _, _ in repetition.phases]
+        assert steps == ["stand", "descend", "rise"]
+        # The rise begins where the hips are lowest, which the movement says too.
+        turn = repetition.start + repetition.movement.first_half
+        assert repetition.phases[2][1] == pytest.approx(turn, abs=0.35)
+        assert repetition.feedback.graph == predictor.run.aqa_head.graph.label
 
 
 def test_a_heavier_bar_needs_more(predictor):
