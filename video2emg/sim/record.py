@@ -12,7 +12,17 @@ from PIL import Image
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
-from video2emg.sim import body, dynamics, fatigue, kinematics, posture, semg, static_optimisation
+from video2emg.fkg.graph import Action, Graph
+from video2emg.sim import (
+    body,
+    dynamics,
+    effort,
+    fatigue,
+    kinematics,
+    posture,
+    semg,
+    static_optimisation,
+)
 from video2emg.sim import equipment as gear
 from video2emg.sim import tempo as tempo_lib
 from video2emg.sim.exercises import EXERCISES, GRAPH, Draft, Exercise
@@ -55,8 +65,8 @@ class Studio:
 
 
 @dataclasses.dataclass(frozen=True)
-class Performance:
-    """A simulated set before electrodes and cameras.
+class Movement:
+    """A simulated set before muscles, electrodes and cameras.
 
     Attributes:
       tempo: when its repetitions happen.
@@ -66,14 +76,7 @@ class Performance:
       lifter: the model, with the muscle strength of a rested body.
       qpos: [T, Q] its coordinates at `POSE_RATE`.
       motion: inverse dynamics.
-      solution: muscle activations.
-      muscle_drive: [T, n] neural drive of each muscle.
-      channels: electrode names.
-      drive: [T, C] neural drive under each electrode.
       heading: of the feet, rad.
-      remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
-      intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
-      time_in_set: duration of the equal work done just before, s.
     """
 
     tempo: Tempo
@@ -83,14 +86,7 @@ class Performance:
     lifter: body.Lifter
     qpos: np.ndarray
     motion: dynamics.Motion
-    solution: static_optimisation.Solution
-    muscle_drive: np.ndarray
-    channels: tuple[str, ...]
-    drive: np.ndarray
     heading: float
-    remaining_capacity: np.ndarray
-    intensity: float
-    time_in_set: float
 
     @property
     def time(self) -> np.ndarray:
@@ -102,6 +98,31 @@ class Performance:
         cycle = self.tempo.cycles[number]
         return slice(round(cycle.start * POSE_RATE), round(cycle.end * POSE_RATE) + 1)
 
+
+@dataclasses.dataclass(frozen=True)
+class Performance(Movement):
+    """A simulated set with the muscles that produce it.
+
+    Attributes:
+      solution: muscle activations.
+      muscle_drive: [T, n] neural drive of each muscle.
+      channels: electrode names.
+      drive: [T, C] neural drive under each electrode.
+      remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
+      intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
+      time_in_set: duration of the equal work done just before, s.
+      accepted: whether the set is feasible with correct effort; None if there is no other.
+    """
+
+    solution: static_optimisation.Solution
+    muscle_drive: np.ndarray
+    channels: tuple[str, ...]
+    drive: np.ndarray
+    remaining_capacity: np.ndarray
+    intensity: float
+    time_in_set: float
+    accepted: bool | None = None
+
     @property
     def saturation(self) -> float:
         """Share of samples with the drive at its limit, of the worst channel."""
@@ -110,6 +131,8 @@ class Performance:
     @property
     def feasible(self) -> bool:
         """Whether the muscles produce the torques without saturating."""
+        if self.accepted is not None:
+            return self.accepted
         return self.solution.relative_residual < MAX_RESIDUAL and self.saturation < MAX_SATURATION
 
 
@@ -122,6 +145,7 @@ def perform(
     montage: tuple[str, ...] = semg.MONTAGE,
     time_in_set: float = 0.0,
     standard_tempo: bool = False,
+    efforts: bool = False,
 ) -> Performance:
     """Simulates a set: motion, torques, muscles.
 
@@ -134,18 +158,38 @@ def perform(
       montage: muscles with electrodes.
       time_in_set: duration of equal work done just before, which has fatigued the muscles, s.
       standard_tempo: whether the one repetition has the standard tempo, for comparisons.
+      efforts: whether errors of effort may occur; correct execution then braces the trunk.
     """
+    movement = move(subject, exercise, load, errors, seed, standard_tempo, efforts)
+    exertion = None
+    if efforts:
+        muscles = movement.lifter.muscles
+        exertion = effort.exertion(exercise.name, errors, movement.tempo, muscles, subject, seed)
+    return work(movement, subject, montage, time_in_set, exertion)
+
+
+def move(
+    subject: Subject,
+    exercise: Exercise,
+    load: float,
+    errors: Sequence[Mapping[str, float]],
+    seed: int,
+    standard_tempo: bool = False,
+    efforts: bool = False,
+) -> Movement:
+    """Simulates the movement of a set, and its torques; arguments as in `perform`."""
     rng = np.random.default_rng([seed, 1])
     side = str(rng.choice(list(vocabulary.SIDES)))
     equipment = gear.on_side(exercise.equipment, side) if exercise.one_sided else exercise.equipment
     lifter = body.build(subject, equipment, load, exercise.bench)
-    scales = [_phase_scale(exercise, e) for e in errors]
+    visible = [effort.technique(e) for e in errors]
+    scales = [_phase_scale(exercise, e) for e in visible]
     if standard_tempo:
         [scale] = scales
         tempo = tempo_lib.standard(scale)
     else:
         tempo = _draw_tempo(exercise, scales, subject.pace, rng)
-    manners = list({tuple(sorted(e.items())): e for e in errors}.values()) or [{}]
+    manners = list({tuple(sorted(e.items())): e for e in visible}.values()) or [{}]
     # One seed: repetitions differ by their errors only, and are continuous.
     poses = [
         exercise.move(
@@ -154,37 +198,54 @@ def perform(
         for e in manners
     ]
     solved = [posture.solve(pose, lifter, subject) for pose in poses]
-    blended = _blend(lifter.model, solved, _weights(manners, errors, tempo))
+    blended = _blend(lifter.model, solved, _weights(manners, visible, tempo))
     qpos = dynamics.low_pass(blended, POSE_RATE)
     motion = dynamics.inverse_dynamics(
-        lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
+        lifter,
+        qpos,
+        POSE_RATE,
+        poses[0].support,
+        poses[0].heading,
+        tempo.carried(),
+        effort.EFFORTS[exercise.name].shared if efforts else None,
     )
-    rested = fatigue.rested_activation(lifter, motion, subject)
-    remaining = fatigue.remaining_capacity(rested, tempo.time, time_in_set)
-    solution = static_optimisation.solve(lifter, motion, subject, remaining)
+    return Movement(tempo, load, equipment, tuple(errors), lifter, qpos, motion, poses[0].heading)
+
+
+def work(
+    movement: Movement,
+    subject: Subject,
+    montage: tuple[str, ...] = semg.MONTAGE,
+    time_in_set: float = 0.0,
+    exertion: effort.Exertion | None = None,
+) -> Performance:
+    """The muscles of a movement; see `perform`.
+
+    Args:
+      movement: of the set.
+      subject: who lifts.
+      montage: muscles with electrodes.
+      time_in_set: duration of equal work done just before, s.
+      exertion: what is asked of the muscles besides the torques of the movement.
+    """
+    lifter = movement.lifter
+    motion = movement.motion.leaning(exertion.share) if exertion else movement.motion
+    rested, remaining, solution = effort.solve(
+        lifter, motion, subject, movement.time, time_in_set, exertion
+    )
     muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
     channels = tuple(
         vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
     )
+    columns = [
+        semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy) for c in channels
+    ]
     return Performance(
-        tempo=tempo,
-        load=load,
-        equipment=equipment,
-        errors=tuple(errors),
-        lifter=lifter,
-        qpos=qpos,
-        motion=motion,
+        **vars(movement) | {"motion": motion},
         solution=solution,
         muscle_drive=muscle_drive,
         channels=channels,
-        drive=np.stack(
-            [
-                semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy)
-                for c in channels
-            ],
-            -1,
-        ),
-        heading=poses[0].heading,
+        drive=np.stack(columns, -1),
         remaining_capacity=remaining,
         intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
         time_in_set=time_in_set,
@@ -292,18 +353,33 @@ def attempt_trial(
 ) -> Performance:
     """Attempt number `attempt` (from 0).
 
-    Each attempt has another seed and less load; later ones also have milder errors.
+    Each attempt has another seed and less load; later ones also have milder errors. Whether a set
+    is feasible is judged without its errors of effort, and these are never made milder. Otherwise
+    fewer heavy sets would have them, and the movement would tell about the effort.
     """
     exercise = EXERCISES[trial.exercise]
     low, _, step = exercise.loads
     load = max(low, low + step * float(np.floor((trial.load * 0.85**attempt - low) / step)))
     milder = 0.8 ** max(attempt - 2, 0)
     errors = [
-        {name: severity * milder for name, severity in repetition}
+        {n: severity * (1.0 if n in effort.ERRORS else milder) for n, severity in repetition}
         for repetition in trial.repetitions
     ]
     seed = trial.seed + 7919 * attempt
-    return perform(trial.subject, exercise, load, errors, seed, montage, trial.time_in_set)
+    movement = move(trial.subject, exercise, load, errors, seed, efforts=trial.efforts)
+
+    def at(errors: Sequence[Mapping[str, float]]) -> Performance:
+        exertion = None
+        if trial.efforts:
+            tempo, muscles = movement.tempo, movement.lifter.muscles
+            exertion = effort.exertion(exercise.name, errors, tempo, muscles, trial.subject, seed)
+        return work(movement, trial.subject, montage, trial.time_in_set, exertion)
+
+    visible = [effort.technique(e) for e in errors]
+    correct = at(visible)
+    if errors == visible or not correct.feasible:
+        return correct
+    return dataclasses.replace(at(errors), accepted=True)
 
 
 def surface_emg(
@@ -382,7 +458,7 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
         torque=motion.named_torque.astype(np.float32),
         drive=performance.drive.astype(np.float32),
         load=performance.load,
-        repetitions=_repetitions(trial.exercise, performance, rng),
+        repetitions=_repetitions(trial, performance, rng),
         heart_rate=vitals.heart_rate.astype(np.float32),
         heart_time=vitals.time,
         breath_rate=vitals.breath_rate.astype(np.float32),
@@ -391,15 +467,20 @@ def _clip(trial: Trial, studio: Studio, performance: Performance, attempts: int)
     )
 
 
+def _graph(trial: Trial) -> Graph:
+    return effort.graph() if trial.efforts else GRAPH
+
+
 def _repetitions(
-    exercise: str, performance: Performance, rng: np.random.Generator
+    trial: Trial, performance: Performance, rng: np.random.Generator
 ) -> tuple[Repetition, ...]:
     """Bounds and labels of each repetition; only exercises of the graph have labels."""
+    graph, exercise = _graph(trial), trial.exercise
     repetitions, ready = [], 0.0
     for cycle, errors in zip(performance.tempo.cycles, performance.errors, strict=True):
         labels = {}
-        if exercise in GRAPH.actions:
-            action = GRAPH.action(exercise)
+        if exercise in graph.actions:
+            action = graph.action(exercise)
             step_of_error = {edge.error: step.id for step, edge in action.pairs}
             bounds = (max(ready, cycle.start - MARGIN), cycle.start, cycle.turn, cycle.end)
             labels = {
@@ -408,7 +489,7 @@ def _repetitions(
                     for step, start, end in zip(action.steps, bounds, bounds[1:], strict=False)
                 ),
                 "errors": tuple((step_of_error[name], name, s) for name, s in errors.items()),
-                "score": _score(exercise, errors, rng),
+                "score": _score(action, errors, rng),
             }
         repetitions.append(
             Repetition(start=cycle.start, end=cycle.end, complete=cycle.complete, **labels)
@@ -417,9 +498,8 @@ def _repetitions(
     return tuple(repetitions)
 
 
-def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator) -> float:
+def _score(action: Action, errors: Mapping[str, float], rng: np.random.Generator) -> float:
     """Score (0-100) of the errors, with the noise of an annotator."""
-    action = GRAPH.action(exercise)
     weights = zip(action.pairs, action.penalties, strict=True)
     penalties = {edge.error: weight for (_, edge), weight in weights}
     lost = sum(penalties[name] * severity for name, severity in errors.items())
@@ -440,6 +520,8 @@ def _film(
     performance: Performance, studio: Studio, rng: np.random.Generator
 ) -> tuple[list[bytes], np.ndarray, np.ndarray]:
     """JPEG frames of all views, the view of each frame, and its time in s."""
+    if not studio.views:
+        return [], np.zeros(0, np.int32), np.zeros(0)
     time, motion = performance.time, performance.motion
     frame_times = np.arange(0, time[-1] + 1e-9, 1 / studio.fps)
     index = np.unique(np.round(frame_times * POSE_RATE).astype(int))
@@ -479,7 +561,7 @@ def _camera(view: str, studio: Studio, rng: np.random.Generator) -> Camera:
 def _provenance(trial: Trial, performance: Performance, attempts: int) -> dict:
     """JSON-able facts that no other field of the clip holds."""
     subject, exercise = trial.subject, EXERCISES[trial.exercise]
-    labels = {"graph": GRAPH.label} if trial.exercise in GRAPH.actions else {}
+    labels = {"graph": _graph(trial).label} if trial.exercise in GRAPH.actions else {}
     return labels | {
         "simulated": True,
         "licence": "CC0",
