@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from video2emg.data import store
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import OTHERS, Builder
-from video2emg.sim import record
+from video2emg.sim import effort, record
 from video2emg.sim.trials import plan_trials
 
 STUDIO = record.Studio(views=(), emg_rate=500.0, montage=("biceps_brachii",))
@@ -68,3 +69,16 @@ def test_poses_of_other_have_the_errors_of_an_estimator(clip, monkeypatch):
     assert gymsim._record(trial, STUDIO, gymsim.PoseNoise()) is clip
     again = gymsim._record(trials[4], STUDIO, noise)
     np.testing.assert_array_equal(again.pose, clips[4].pose)
+
+
+def test_effort_has_no_pictures_and_labels_of_its_graph(tmp_path, monkeypatch):
+    settings = Builder.builder_configs["effort"]
+    monkeypatch.setattr(settings, "subjects", 3)
+    monkeypatch.setattr(settings, "exercises", ("dumbbell_curl",))
+    dataset = store.open_dataset("gymsim/effort", tmp_path)
+    clips = [clip for split in dataset.splits.values() for clip in split]
+    assert len({clip.subject for clip in clips}) == len(clips) == 3
+    for clip in clips:
+        assert not clip.views and not clip.frames and clip.emg_rate == 500
+        assert clip.emg.shape[1] == 46 and len(clip.repetitions) == 3
+        assert clip.provenance["graph"] == effort.graph().label

@@ -232,6 +232,6 @@ def test_the_documented_recipe_for_the_real_graph_works(tmp_path):
 
 
 def test_everything_shipped_loads():
-    assert shipped() == ["flex_topology", "gymsim"]
+    assert shipped() == ["flex_topology", "gymsim", "gymsim_effort"]
     for name in shipped():
         assert load(name).name == name

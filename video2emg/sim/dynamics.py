@@ -12,6 +12,7 @@ from video2emg.core import vocabulary
 from video2emg.sim import kinematics
 from video2emg.sim.bench import Contact, Support
 from video2emg.sim.body import SIDES, Lifter
+from video2emg.sim.shared_load import Shared, SharedLoad
 
 CUTOFF = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
 
@@ -50,6 +51,8 @@ class Motion:
       joints: [T, J, 3] positions of `vocabulary.FLEX_21`, m, in the room.
       geom_position: [T, G, 3] m.
       geom_rotation: [T, G, 3, 3].
+      torque_shift, named_shift: change of `torque` and `named_torque` per share of a shared load
+        that moves from right to left; None if no load is shared.
     """
 
     torque: np.ndarray
@@ -63,6 +66,18 @@ class Motion:
     joints: np.ndarray
     geom_position: np.ndarray
     geom_rotation: np.ndarray
+    torque_shift: np.ndarray | None = None
+    named_shift: np.ndarray | None = None
+
+    def leaning(self, share: Float[np.ndarray, " T"]) -> "Motion":
+        """The same motion with a share of the shared load moved from right to left."""
+        if self.torque_shift is None or self.named_shift is None:
+            return self
+        return dataclasses.replace(
+            self,
+            torque=self.torque + share[:, None] * self.torque_shift,
+            named_torque=self.named_torque + share[:, None] * self.named_shift,
+        )
 
 
 def actuated(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -94,6 +109,7 @@ def inverse_dynamics(
     support: Support | None = None,
     heading: float = 0.0,
     carried: Float[np.ndarray, " T"] | None = None,
+    shared: Shared | None = None,
 ) -> Motion:
     """Inverse dynamics of a motion with both feet on the floor, and optionally a bench.
 
@@ -107,6 +123,7 @@ def inverse_dynamics(
       support: how a bench supports the body.
       heading: of the feet, rad.
       carried: share of the load that the body carries at each sample; all of it by default.
+      shared: which contacts share a load; None to leave out its shifts.
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
     load = _Load(model)
@@ -123,6 +140,8 @@ def inverse_dynamics(
     read_joints, read_torque = _joint_reader(model), _TorqueReader(model)
     ground = Ground(model, support.contacts if support else (), heading)
     jacobian = np.zeros((model.ntendon, model.nv))
+    shared_load = SharedLoad(model, shared) if shared else None
+    shift, named_shift = np.zeros_like(torque), np.zeros_like(named)
     for i in range(n):
         if carried is not None:
             load.carry(float(carried[i]))
@@ -137,6 +156,9 @@ def inverse_dynamics(
         joints[i] = read_joints(data)
         named[i] = read_torque(data, torque[i])
         position[i], rotation[i] = data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3)
+        if shared_load:
+            shift[i] = shared_load.torque(model, data)
+            named_shift[i] = read_torque(data, shift[i])
     load.carry(1.0)
     return Motion(
         torque=torque[:, rows],
@@ -150,6 +172,8 @@ def inverse_dynamics(
         joints=joints,
         geom_position=position,
         geom_rotation=rotation,
+        torque_shift=shift[:, rows] if shared else None,
+        named_shift=named_shift if shared else None,
     )
 
 

@@ -27,13 +27,27 @@ _ALL_MUSCLES, _MOST_ACTIVE = 3.5, 0.15
 _MAX_BREATH_RATE = 45.0  # 1/min
 
 
-def rested_activation(lifter: Lifter, motion: Motion, subject: Subject) -> Float[np.ndarray, "T n"]:
-    """Muscle activations of a rested body, at every `_STRIDE`-th sample and repeated in between."""
+def rested_activation(
+    lifter: Lifter,
+    motion: Motion,
+    subject: Subject,
+    least: Float[np.ndarray, "T n"] | None = None,
+) -> Float[np.ndarray, "T n"]:
+    """Muscle activations of a rested body, at every `_STRIDE`-th sample and repeated in between.
+
+    Args:
+      lifter: the model.
+      motion: its torques, moment arms and muscle lengths.
+      subject: who.
+      least: activation that each muscle has at least, see `static_optimisation.solve`.
+    """
     names = ("torque", "moment_arm", "length", "velocity")
     sparse = dataclasses.replace(
         motion, **{name: getattr(motion, name)[::_STRIDE] for name in names}
     )
-    activation = static_optimisation.solve(lifter, sparse, subject).activation
+    if least is not None:
+        least = least[::_STRIDE]
+    activation = static_optimisation.solve(lifter, sparse, subject, least=least).activation
     return np.repeat(activation, _STRIDE, axis=0)[: len(motion.torque)]
 
 

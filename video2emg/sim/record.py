@@ -13,8 +13,17 @@ from PIL import Image
 from video2emg.core import vocabulary
 from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
-from video2emg.fkg.graph import Action
-from video2emg.sim import body, dynamics, fatigue, kinematics, posture, semg, static_optimisation
+from video2emg.fkg.graph import Action, Graph
+from video2emg.sim import (
+    body,
+    dynamics,
+    effort,
+    fatigue,
+    kinematics,
+    posture,
+    semg,
+    static_optimisation,
+)
 from video2emg.sim import equipment as gear
 from video2emg.sim import tempo as tempo_lib
 from video2emg.sim.bench import Support
@@ -108,6 +117,7 @@ class Performance(Movement):
       remaining_capacity: [T, n] share of each muscle's force that is not lost to fatigue.
       intensity: share of the heart-rate reserve that the set uses, see `fatigue`.
       time_in_set: duration of the equal work done just before, s.
+      accepted: whether the set is feasible with correct effort; None if there is no other.
     """
 
     solution: static_optimisation.Solution
@@ -117,6 +127,7 @@ class Performance(Movement):
     remaining_capacity: np.ndarray
     intensity: float
     time_in_set: float
+    accepted: bool | None = None
 
     @property
     def saturation(self) -> float:
@@ -126,6 +137,8 @@ class Performance(Movement):
     @property
     def feasible(self) -> bool:
         """Whether the muscles produce the torques without saturating."""
+        if self.accepted is not None:
+            return self.accepted
         return self.solution.relative_residual < MAX_RESIDUAL and self.saturation < MAX_SATURATION
 
 
@@ -138,6 +151,7 @@ def perform(
     montage: tuple[str, ...] = semg.MONTAGE,
     time_in_set: float = 0.0,
     standard_tempo: bool = False,
+    efforts: bool = False,
 ) -> Performance:
     """Simulates a set: motion, torques, muscles.
 
@@ -150,32 +164,14 @@ def perform(
       montage: muscles with electrodes.
       time_in_set: duration of equal work done just before, which has fatigued the muscles, s.
       standard_tempo: whether the one repetition has the standard tempo, for comparisons.
+      efforts: whether errors of effort may occur; correct execution then braces the trunk.
     """
-    movement = move(subject, exercise, load, errors, seed, standard_tempo)
-    lifter, motion = movement.lifter, movement.motion
-    rested = fatigue.rested_activation(lifter, motion, subject)
-    remaining = fatigue.remaining_capacity(rested, movement.time, time_in_set)
-    solution = static_optimisation.solve(lifter, motion, subject, remaining)
-    muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
-    channels = tuple(
-        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
-    )
-    return Performance(
-        **vars(movement),
-        solution=solution,
-        muscle_drive=muscle_drive,
-        channels=channels,
-        drive=np.stack(
-            [
-                semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy)
-                for c in channels
-            ],
-            -1,
-        ),
-        remaining_capacity=remaining,
-        intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
-        time_in_set=time_in_set,
-    )
+    movement = move(subject, exercise, load, errors, seed, standard_tempo, efforts)
+    exertion = None
+    if efforts:
+        muscles = movement.lifter.muscles
+        exertion = effort.exertion(exercise.name, errors, movement.tempo, muscles, subject, seed)
+    return work(movement, subject, montage, time_in_set, exertion)
 
 
 def move(
@@ -185,19 +181,21 @@ def move(
     errors: Sequence[Mapping[str, float]],
     seed: int,
     standard_tempo: bool = False,
+    efforts: bool = False,
 ) -> Movement:
     """Simulates the movement and the torques of a set; the arguments are those of `perform`."""
     rng = np.random.default_rng([seed, 1])
     side = str(rng.choice(list(vocabulary.SIDES)))
     equipment = gear.on_side(exercise.equipment, side) if exercise.one_sided else exercise.equipment
     lifter = body.build(subject, equipment, load, exercise.bench)
-    scales = [_phase_scale(exercise, e) for e in errors]
+    visible = [effort.technique(e) for e in errors]
+    scales = [_phase_scale(exercise, e) for e in visible]
     if standard_tempo:
         [scale] = scales
         tempo = tempo_lib.standard(scale)
     else:
         tempo = _draw_tempo(exercise, scales, subject.pace, rng)
-    manners = list({tuple(sorted(e.items())): e for e in errors}.values()) or [{}]
+    manners = list({tuple(sorted(e.items())): e for e in visible}.values()) or [{}]
     # One seed: repetitions differ by their errors only, and are continuous.
     poses = [
         exercise.move(
@@ -206,10 +204,16 @@ def move(
         for e in manners
     ]
     solved = [posture.solve(pose, lifter, subject) for pose in poses]
-    blended = _blend(lifter.model, solved, _weights(manners, errors, tempo))
+    blended = _blend(lifter.model, solved, _weights(manners, visible, tempo))
     qpos = dynamics.low_pass(blended, POSE_RATE)
     motion = dynamics.inverse_dynamics(
-        lifter, qpos, POSE_RATE, poses[0].support, poses[0].heading, tempo.carried()
+        lifter,
+        qpos,
+        POSE_RATE,
+        poses[0].support,
+        poses[0].heading,
+        tempo.carried(),
+        effort.EFFORTS[exercise.name].shared if efforts else None,
     )
     return Movement(
         tempo=tempo,
@@ -222,6 +226,46 @@ def move(
         heading=poses[0].heading,
         support=poses[0].support,
         weak_side=side,
+    )
+
+
+def work(
+    movement: Movement,
+    subject: Subject,
+    montage: tuple[str, ...] = semg.MONTAGE,
+    time_in_set: float = 0.0,
+    exertion: effort.Exertion | None = None,
+) -> Performance:
+    """The muscles of a movement; see `perform`.
+
+    Args:
+      movement: of the set.
+      subject: who lifts.
+      montage: muscles with electrodes.
+      time_in_set: duration of equal work done just before, s.
+      exertion: what is asked of the muscles besides the torques of the movement.
+    """
+    lifter = movement.lifter
+    motion = movement.motion.leaning(exertion.share) if exertion else movement.motion
+    rested, remaining, solution = effort.solve(
+        lifter, motion, subject, movement.time, time_in_set, exertion
+    )
+    muscle_drive = static_optimisation.neural_drive(solution.activation, POSE_RATE)
+    channels = tuple(
+        vocabulary.channel(side, muscle) for side in vocabulary.SIDES for muscle in montage
+    )
+    columns = [
+        semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy) for c in channels
+    ]
+    return Performance(
+        **vars(movement) | {"motion": motion},
+        solution=solution,
+        muscle_drive=muscle_drive,
+        channels=channels,
+        drive=np.stack(columns, -1),
+        remaining_capacity=remaining,
+        intensity=fatigue.exercise_intensity(rested.mean(0), lifter),
+        time_in_set=time_in_set,
     )
 
 
@@ -312,7 +356,8 @@ def record(trial: Trial, studio: Studio) -> Clip:
         if view not in VIEWS:
             raise UserError(f"unknown view {view!r}; there are {', '.join(VIEWS)}")
     if not studio.montage:
-        return validate(_clip(trial, studio, move(trial.subject, *_task(trial, 0)), 1))
+        movement = move(trial.subject, *_task(trial, 0), efforts=trial.efforts)
+        return validate(_clip(trial, studio, movement, 1))
     for attempt in range(MAX_ATTEMPTS):
         performance = attempt_trial(trial, attempt, studio.montage)
         if performance.feasible:
@@ -327,23 +372,40 @@ def record(trial: Trial, studio: Studio) -> Clip:
 def attempt_trial(
     trial: Trial, attempt: int, montage: tuple[str, ...] = semg.MONTAGE
 ) -> Performance:
-    """Attempt number `attempt` (from 0)."""
-    return perform(
-        trial.subject, *_task(trial, attempt), montage=montage, time_in_set=trial.time_in_set
-    )
+    """Attempt number `attempt` (from 0).
+
+    Whether a set is feasible is judged without its errors of effort. Otherwise fewer heavy sets
+    would have them, and the movement would tell about the effort.
+    """
+    exercise, load, errors, seed = _task(trial, attempt)
+    movement = move(trial.subject, exercise, load, errors, seed, efforts=trial.efforts)
+
+    def at(errors: Sequence[Mapping[str, float]]) -> Performance:
+        exertion = None
+        if trial.efforts:
+            tempo, muscles = movement.tempo, movement.lifter.muscles
+            exertion = effort.exertion(exercise.name, errors, tempo, muscles, trial.subject, seed)
+        return work(movement, trial.subject, montage, trial.time_in_set, exertion)
+
+    visible = [effort.technique(e) for e in errors]
+    correct = at(visible)
+    if errors == visible or not correct.feasible:
+        return correct
+    return dataclasses.replace(at(errors), accepted=True)
 
 
 def _task(trial: Trial, attempt: int) -> tuple[Exercise, float, Sequence[Mapping[str, float]], int]:
     """Exercise, load, errors and seed of an attempt.
 
-    Each attempt has another seed and less load; later ones also have milder errors.
+    Each attempt has another seed and less load; later ones also have milder errors, except those of
+    effort.
     """
     exercise = EXERCISES[trial.exercise]
     low, _, step = exercise.loads
     load = max(low, low + step * float(np.floor((trial.load * 0.85**attempt - low) / step)))
     milder = 0.8 ** max(attempt - 2, 0)
     errors = [
-        {name: severity * milder for name, severity in repetition}
+        {n: severity * (1.0 if n in effort.ERRORS else milder) for n, severity in repetition}
         for repetition in trial.repetitions
     ]
     return exercise, load, errors, trial.seed + 7919 * attempt
@@ -412,7 +474,7 @@ def _clip(trial: Trial, studio: Studio, movement: Movement, attempts: int) -> Cl
         dofs=vocabulary.DOFS,
         torque=motion.named_torque.astype(np.float32),
         load=movement.load,
-        repetitions=_repetitions(trial.exercise, movement, rng),
+        repetitions=_repetitions(trial, movement, rng),
         provenance=_provenance(trial, movement, attempts) | facts,
         **measured,
     )
@@ -447,20 +509,26 @@ def _measured(
     }
 
 
+def _graph(trial: Trial) -> Graph:
+    """The graph of the labels."""
+    return effort.graph() if trial.efforts else GRAPH
+
+
 def _repetitions(
-    exercise: str, movement: Movement, rng: np.random.Generator
+    trial: Trial, movement: Movement, rng: np.random.Generator
 ) -> tuple[Repetition, ...]:
     """Bounds and labels of each repetition; only exercises of the graph have labels."""
+    graph, exercise = _graph(trial), trial.exercise
     repetitions, ready = [], 0.0
     for cycle, errors in zip(movement.tempo.cycles, movement.errors, strict=True):
         labels = {}
-        if exercise in GRAPH.actions:
-            action = GRAPH.action(exercise)
+        if exercise in graph.actions:
+            action = graph.action(exercise)
             step_of_error = {edge.error: step.id for step, edge in action.pairs}
             labels = {
                 "phases": phases(action, cycle, ready),
                 "errors": tuple((step_of_error[name], name, s) for name, s in errors.items()),
-                "score": _score(exercise, errors, rng),
+                "score": _score(action, errors, rng),
             }
         repetitions.append(
             Repetition(start=cycle.start, end=cycle.end, complete=cycle.complete, **labels)
@@ -486,9 +554,8 @@ def phases(
     )
 
 
-def _score(exercise: str, errors: Mapping[str, float], rng: np.random.Generator) -> float:
+def _score(action: Action, errors: Mapping[str, float], rng: np.random.Generator) -> float:
     """Score (0-100) of the errors, with the noise of an annotator."""
-    action = GRAPH.action(exercise)
     weights = zip(action.pairs, action.penalties, strict=True)
     penalties = {edge.error: weight for (_, edge), weight in weights}
     lost = sum(penalties[name] * severity for name, severity in errors.items())
@@ -509,6 +576,8 @@ def _film(
     movement: Movement, studio: Studio, rng: np.random.Generator
 ) -> tuple[list[bytes], np.ndarray, np.ndarray]:
     """JPEG frames of all views, the view of each frame, and its time in s."""
+    if not studio.views:
+        return [], np.zeros(0, np.int32), np.zeros(0)
     time, motion = movement.time, movement.motion
     frame_times = np.arange(0, time[-1] + 1e-9, 1 / studio.fps)
     index = np.unique(np.round(frame_times * POSE_RATE).astype(int))
@@ -548,7 +617,7 @@ def _camera(view: str, studio: Studio, rng: np.random.Generator) -> Camera:
 def _provenance(trial: Trial, movement: Movement, attempts: int) -> dict[str, Any]:
     """JSON-able facts that no other field of the clip holds."""
     subject, exercise = trial.subject, EXERCISES[trial.exercise]
-    labels = {"graph": GRAPH.label} if trial.exercise in GRAPH.actions else {}
+    labels = {"graph": _graph(trial).label} if trial.exercise in GRAPH.actions else {}
     return labels | {
         "simulated": True,
         "licence": "CC0",

@@ -46,6 +46,7 @@ def solve(
     motion: Motion,
     subject: Subject,
     remaining: Float[np.ndarray, "T n"] | None = None,
+    least: Float[np.ndarray, "T n"] | None = None,
 ) -> Solution:
     """Muscle activations that produce the torques of a motion with the least sum of squares.
 
@@ -58,10 +59,13 @@ def solve(
       motion: its torques, moment arms and muscle lengths.
       subject: who.
       remaining: share of each muscle's force that is not lost to fatigue; all by default.
+      least: activation that each muscle has at least, besides the co-contraction; 0-1.
     """
     capacity = muscle_capacity(lifter, motion, subject, remaining)
     moment = motion.moment_arm * capacity[:, None, :]
     lower = cocontraction(moment, motion.torque, subject)
+    if least is not None:
+        lower = np.clip(least, lower, 1.0)
     scaled = moment / motion.tolerance[:, None]
     activation = bounded_least_squares(scaled, motion.torque / motion.tolerance, lower)
     residual = motion.torque - np.einsum("trn,tn->tr", moment, activation)

@@ -86,6 +86,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
       population: what the people have in common; None for the usual people.
       pose_noise: errors of every stored pose; another draw for each clip.
       for_testing: whether all people but two are in the split test.
+      efforts: whether errors of effort occur too (`sim.effort`); labels are of `gymsim_effort`.
     """
 
     exercises: tuple[str, ...]
@@ -97,6 +98,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
     population: Population | None = None
     pose_noise: PoseNoise = PoseNoise()
     for_testing: bool = False
+    efforts: bool = False
 
 
 class Builder(ClipBuilder):
@@ -105,8 +107,9 @@ class Builder(ClipBuilder):
     `tiny` is for tests. `default` has six standing exercises, `gym` twenty, with and without a
     bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
-    people that no other configuration has, without EMG. `full` is as large as FLEX. `other` is
-    never trained on: its people differ from those of all others.
+    people that no other configuration has, without EMG. `effort` also has errors that only muscles
+    show. `full` is as large as FLEX. `other` is never trained on: its people differ from those of
+    all others.
     """
 
     VERSION = tfds.core.Version("2.0.0")
@@ -188,6 +191,15 @@ class Builder(ClipBuilder):
             seed=41,
         ),
         GymSimConfig(
+            name="effort",
+            description="Errors that only muscles show: 140 subjects, 840 sets, no pictures.",
+            exercises=STANDING,
+            subjects=140,
+            repetitions=(3, 3),
+            studio=sim.Studio(views=(), emg_rate=500.0),
+            efforts=True,
+        ),
+        GymSimConfig(
             name="other",
             description="Never trained on: another anatomy, late EMG, poses of an estimator.",
             exercises=(
@@ -222,6 +234,7 @@ class Builder(ClipBuilder):
             settings.exercises,
             settings.repetitions,
             settings.population,
+            settings.efforts,
         )
         names = sorted({t.subject.id for t in trials})
         if settings.for_testing:  # no split may be empty
