@@ -1,5 +1,6 @@
 """The model in the package, on simulated squats and on films of real people."""
 
+import dataclasses
 import json
 import re
 
@@ -14,6 +15,8 @@ from tests.pose.films import model
 from video2emg.core.errors import UserError
 from video2emg.data.film_pose import track_to_pose
 from video2emg.export.packed import CARD, fingerprint, pack
+from video2emg.fkg.feedback import Finding
+from video2emg.inference.counterfactual import to_text
 from video2emg.inference.run import PRETRAINED, PRETRAINED_VIDEO2EMG
 from video2emg.train.checkpoint import load_params
 
@@ -68,6 +71,27 @@ def test_squats_are_judged(predictor):
         turn = repetition.start + repetition.movement.first_half
         assert repetition.phases[2][1] == pytest.approx(turn, abs=0.35)
         assert repetition.feedback.graph == predictor.run.aqa_head.graph.label
+
+
+def test_corrections_of_squats(predictor):
+    whole = predictor.predict_pose(
+        track_to_pose(squats(1)), action="barbell_squat", load=60.0, height=1.75
+    )
+    (first,) = whole.repetitions
+    finding = Finding(
+        *("rise", "forward_lean", "concentric", "Rise", "Trunk tips forward", "joint_safety"),
+        **dict(probability=0.9, severity=0.8, penalty=20.0, start=None, end=None),
+        **dict(muscles=(), joints=(), meaning="", advice=()),
+    )
+    leaning = dataclasses.replace(first.feedback, findings=(finding,))
+    seen = dataclasses.replace(whole, repetitions=(dataclasses.replace(first, feedback=leaning),))
+    (corrected,) = predictor.with_corrections(seen, height=1.75).repetitions
+    (correction,) = corrected.corrections
+    assert correction.severity == pytest.approx(0.72) and correction.score > 5
+    assert correction.change("lumbar") < -5  # N·m
+    assert "lower back" in to_text(corrected.corrections)
+    with pytest.raises(UserError, match="--load"):
+        predictor.with_corrections(dataclasses.replace(seen, load=None))
 
 
 def test_a_heavier_bar_needs_more(predictor):

@@ -30,6 +30,7 @@ _NOT_LIVE = {
     "rate": "a camera has its own clock; --rate is for folders of pictures",
     "measured": "measured EMG is shown in the report of a whole recording; use --video",
     "overlay": "the overlay is drawn over a whole recording; use --video",
+    "corrections": "corrections are computed of a whole recording; use --video",
 }
 
 
@@ -49,6 +50,8 @@ class Options:
       pose: instead of --video, what another program found: .trc, .mot, .c3d, .csv, .json, .npy.
       measured: table of measured EMG envelopes, for the report.
       overlay: also write overlay.mp4.
+      corrections: also compute, for the reported errors of a pose, how the peak joint moments would
+        change without each of them.
       out: folder for the results; else runs/predict, and nothing of a camera.
       film: how a model that reads poses is given one.
     """
@@ -62,6 +65,7 @@ class Options:
     pose: str = ""
     measured: str = ""
     overlay: bool = False
+    corrections: bool = False
     out: str = ""
     film: Film = FilmFlags()
 
@@ -135,6 +139,7 @@ def _follow(options: Options, load: float | None) -> int:
         "rate": not math.isnan(options.film.rate),
         "measured": bool(options.measured),
         "overlay": options.overlay,
+        "corrections": options.corrections,
     }
     for name, why in _NOT_LIVE.items():
         if given[name]:
@@ -173,6 +178,9 @@ def _write(
     from video2emg.inference.output import overlay, report, tables
     from video2emg.parallel.hosts import log
 
+    if options.corrections and prediction.repetitions:
+        log(f"{prediction.name}: corrections by mechanics")
+        prediction = predictor.with_corrections(prediction, options.equipment, options.film.height)
     envelopes = report.measured_envelopes(prediction, measured) if measured else {}
     log(f"{prediction.name}: writing")
     tables.write(prediction, folder)

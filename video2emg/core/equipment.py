@@ -40,6 +40,11 @@ def load_shares(action: str, equipment: str = "") -> Float[np.ndarray, " 5"] | N
     return np.array(EQUIPMENT[name], np.float32) if name in EQUIPMENT else None
 
 
+def name_of_shares(shares: Float[np.ndarray, " 5"]) -> str:
+    """A name of `EQUIPMENT` with these shares of the load."""
+    return next(name for name, known in EQUIPMENT.items() if np.array_equal(known, shares))
+
+
 def check_equipment(name: str, where: str) -> None:
     """Refuses an equipment that nobody holds.
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 
 from video2emg.core import body_frame, segment_directions, vocabulary
 from video2emg.core.clip import Clip
-from video2emg.core.equipment import EQUIPMENT, load_shares
+from video2emg.core.equipment import load_shares, name_of_shares
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import UPRIGHT, PoseTrack
 from video2emg.data.person import traits
@@ -165,7 +165,7 @@ def for_clip(clip: Clip, graph: Graph) -> list[Correction]:
     (height, mass, _), told = traits(clip)
     settings = Settings(
         load=float(np.nan_to_num(clip.load)),
-        equipment=equipment or _equipment(shares),
+        equipment=equipment or name_of_shares(shares),
         height=float(height) if told[0] else math.nan,
         mass=float(mass) if told[1] else math.nan,
     )
@@ -374,8 +374,3 @@ def peaks(torque: Float[np.ndarray, "T D"]) -> dict[str, float]:
         columns = [[vocabulary.DOFS.index(f"{side}{name}") for name in names] for side in sides]
         found[joint] = float(max(np.linalg.norm(torque[:, c], axis=1).max() for c in columns))
     return found
-
-
-def _equipment(shares: Float[np.ndarray, " 5"]) -> str:
-    """A name of equipment with these shares of the load."""
-    return next(name for name, known in EQUIPMENT.items() if np.array_equal(known, shares))

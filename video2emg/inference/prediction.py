@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from video2emg.data.film_pose import FilmPose
 from video2emg.fkg.feedback import Feedback
+from video2emg.inference.counterfactual import Correction
 
 FORMAT = 2  # of prediction.json; docs/predict.md describes it
 RELATIVE = "relative"  # normalisation of EMG for an unknown load
@@ -59,6 +60,7 @@ class Repetition:
       feedback: with times from the start of the video; None without a score.
       no_score_reason: why there is no score; empty if there is one.
       movement: of the body; None if no pose was estimated.
+      corrections: of its errors, see `counterfactual`; empty if they were not asked for.
     """
 
     start: float
@@ -72,6 +74,7 @@ class Repetition:
     feedback: Feedback | None = None
     no_score_reason: str = ""
     movement: Movement | None = None
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def in_domain(self) -> bool:
@@ -200,6 +203,7 @@ class Prediction:
                 for (step, error), probability in repetition.errors.items()
             ],
             "feedback": None if repetition.feedback is None else repetition.feedback.to_json(),
+            "corrections": [correction.to_json() for correction in repetition.corrections],
         }
 
 

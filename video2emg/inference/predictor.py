@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from video2emg.core.batch import blank_batch, muscle_queries
-from video2emg.core.equipment import check_equipment
+from video2emg.core.equipment import check_equipment, load_shares, name_of_shares
 from video2emg.core.errors import UserError
 from video2emg.core.overlap_add import OverlapAdd
 from video2emg.data.film_pose import FilmOptions, FilmPose, film_to_pose
@@ -17,6 +17,8 @@ from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
+from video2emg.inference.counterfactual import corrections
+from video2emg.inference.mechanics import Settings
 from video2emg.inference.pose_input import PoseInput
 from video2emg.inference.prediction import RELATIVE, Prediction, Repetition
 from video2emg.inference.run import PRETRAINED, Run, TrainedAQAHead, open_run
@@ -155,6 +157,45 @@ class Predictor:
             raise UserError(f"{self.run.workdir}: its model reads pictures, not poses")
         recording = PoseInput(pose, self.run.window, height, load, equipment, action)
         return self._predict(recording, action, load, name or pose.track.source, progress)
+
+    def with_corrections(
+        self, prediction: Prediction, equipment: str = "", height: float = math.nan
+    ) -> Prediction:
+        """A prediction from a pose with what each correction of a reported error would change.
+
+        Repetitions without feedback get none.
+
+        Args:
+          prediction: from a pose.
+          equipment: where the load is; else the action says.
+          height: of the person, m; else of the joints.
+
+        Raises:
+          UserError: the prediction has no pose, the run no head, or the load or its place is
+            unknown.
+        """
+        head, shares = self.run.aqa_head, load_shares(prediction.action, equipment)
+        if prediction.pose is None or head is None:
+            raise UserError("corrections need a run that judges poses, as the one in the package")
+        if shares is None or (prediction.load is None and shares.any()):
+            raise UserError("corrections need the load and its place: --load, --equipment")
+        told = equipment or name_of_shares(shares)
+        settings = Settings(load=prediction.load or 0.0, equipment=told, height=height)
+        repetitions = []
+        for repetition in prediction.repetitions:
+            findings = () if repetition.feedback is None else repetition.feedback.findings
+            severities = {(f.step, f.error): f.probability * f.severity for f in findings}
+            changes = corrections(
+                prediction.pose.track,
+                repetition.phases,
+                severities,
+                head.graph,
+                prediction.action,
+                settings,
+                estimated=bool(prediction.pose.films),
+            )
+            repetitions.append(dataclasses.replace(repetition, corrections=tuple(changes)))
+        return dataclasses.replace(prediction, repetitions=tuple(repetitions))
 
     def _check(self, action: str, load: float | None, equipment: str) -> None:
         check_equipment(equipment, "--equipment")

@@ -18,6 +18,7 @@ from video2emg.core.files import write_text
 from video2emg.data import readers
 from video2emg.fkg.feedback import Finding
 from video2emg.fkg.graph import Graph
+from video2emg.inference.counterfactual import to_text
 from video2emg.inference.output import bodymap, video
 from video2emg.inference.output.pose_overlay import with_skeleton
 from video2emg.inference.prediction import Prediction, Repetition
@@ -216,6 +217,8 @@ def _summary(prediction: Prediction, repetition: Repetition, has_aqa_head: bool)
         right = mean.get(vocabulary.mirror(name))
         if side == "left" and right is not None and left + right > 0:
             yield f"{plain(muscle).capitalize()}: {left / (left + right):.0%} left"
+    if repetition.corrections:
+        yield to_text(repetition.corrections).rstrip(".")
 
 
 def _video(prediction: Prediction, rate: float) -> tuple[bytes, str]:
