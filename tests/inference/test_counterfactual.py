@@ -156,3 +156,28 @@ def test_a_clip_is_corrected_by_its_labels(monkeypatch):
         counterfactual.for_clip(dataclasses.replace(clip, action="lift"), GRAPH)
     with pytest.raises(UserError, match="corrections need a pose and key steps"):
         counterfactual.for_clip(dataclasses.replace(clip, phases=()), GRAPH)
+
+
+def test_a_film_of_few_pictures_gives_nearly_the_same(leaning, signatures):
+    wrong, _ = leaning
+    whole = track(wrong)
+    film = dataclasses.replace(
+        whole,
+        times=whole.times[::8],
+        joints=whole.joints[::8],
+        confidence=whole.confidence[::8],
+    )
+    changes = [
+        counterfactual.corrections(
+            seen,
+            steps(wrong),
+            {("rise", "forward_lean"): SEVERITY},
+            GRAPH,
+            SQUAT.name,
+            SETTINGS,
+            estimated=True,
+            signatures=signatures,
+        )[0].change("lumbar")
+        for seen in (whole, film)
+    ]
+    assert film.rate < 15 and changes[1] == pytest.approx(changes[0], rel=0.1)

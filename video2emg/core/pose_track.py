@@ -81,6 +81,24 @@ class PoseTrack:
         joints = interpolate(self.times, self.joints, times)
         return np.where(known[..., None], joints, np.nan), known
 
+    def resampled(self, rate: float) -> "PoseTrack":
+        """The track at regular instants, on cubic splines where a joint is always seen.
+
+        Args:
+          rate: Hz.
+        """
+        count = int((self.times[-1] - self.times[0]) * rate + 1e-6) + 1
+        times = self.times[0] + np.arange(count) / rate
+        _, known = self.sampled(times)
+        joints = interpolate(self.times, self.joints, times, smooth=True)
+        return dataclasses.replace(
+            self,
+            times=times,
+            joints=joints,
+            confidence=known.astype(np.float64),
+            points_2d=None,
+        )
+
     def at(self, name: str) -> Float[np.ndarray, "T 3"]:
         """Positions of one joint, m; NaN if the track does not have it."""
         if name not in self.names:

@@ -272,7 +272,12 @@ def _bounds(
 def _body(
     track: PoseTrack, bounds: tuple[float, float, float], settings: Settings, estimated: bool
 ) -> Body:
-    """The repetition with a margin on both sides."""
+    """The repetition with a margin on both sides.
+
+    What an estimator saw is smooth, so that it may be interpolated to the rate of the mechanics.
+    """
+    if estimated and len(track.times) > 1 and track.rate < mechanics.LEAST_RATE:
+        track = track.resampled(mechanics.LEAST_RATE)
     inside = (track.times >= bounds[0] - MARGIN) & (track.times <= bounds[2] + MARGIN)
     part = dataclasses.replace(
         track,
