@@ -73,7 +73,7 @@ def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
 def _track(clip: Clip) -> PoseTrack:
     every = round((len(clip.pose_time) - 1) / float(np.ptp(clip.pose_time)) / RATE)
     joints = clip.pose[::every].astype(np.float64)
-    known = np.isfinite(joints).all(2).astype(np.float64)
+    known = np.isfinite(joints).all(2).astype(float)
     return PoseTrack(clip.joints, clip.pose_time[::every], joints, known, axes=BODY)
 
 

@@ -130,11 +130,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         hide=(),  # inputs that validation and test do not tell: pose, load, vitals, traits
     )
     if arg == "pose":
+        config.eval.hide = ("load",)
         config.dataset = "gymsim/gym_poses"
         config.copies = 8
         config.model.phase_samples = 8  # 50 Hz
         config.train.update(steps=3000, eval_every=300, save_every=600)
-        config.eval.update(batch_size=32, pose_noise=True, found=True, hide=("load",))
+        config.eval.update(batch_size=32, pose_noise=True, found=True)
     if arg == "debug":
         config.copies = 2
         config.model.update(dim=16, heads=2, instants=4, width=4)

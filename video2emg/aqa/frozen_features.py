@@ -236,7 +236,7 @@ def _queries(muscles: Sequence[str], host: Fields) -> Fields:
     """Asks for muscles that no electrode is on, for as long as the pose is known."""
     muscle, side = muscle_queries(muscles)
     rows, samples = len(host["emg"]), host["emg"].shape[1]
-    known = host["pose_mask"].any(-1)
+    known = np.asarray(host["pose_mask"].any(-1))
     known = known[:, np.arange(samples) * known.shape[1] // samples]
     shape = (rows, samples, len(muscles))
     return {

@@ -132,7 +132,7 @@ def interpolate(
       float64; NaN for a joint that is never known.
     """
     placed = np.full((len(wanted), *joints.shape[1:]), np.nan)
-    known = np.isfinite(joints).all(2)
+    known = np.asarray(np.isfinite(joints).all(2))
     whole = known.all(0) & smooth
     if whole.any():
         placed[:, whole] = CubicSpline(times, joints[:, whole])(wanted)

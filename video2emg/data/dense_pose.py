@@ -31,7 +31,7 @@ def dense(clip: Clip, rate: float) -> Clip:
     if time[-1] - new[-1] > 1e-6:
         new = np.append(new, time[-1])
     pose = interpolate(time, clip.pose.astype(np.float64), new, smooth=True)
-    known = np.isfinite(clip.pose).all(2).astype(np.float64)
+    known = np.isfinite(clip.pose).all(2).astype(float)
     for j, column in enumerate(known.T):
         pose[np.interp(new, time, column) < 1 - _SLIGHT, j] = np.nan
     return dataclasses.replace(clip, pose=pose.astype(np.float32), pose_time=new)

@@ -96,7 +96,7 @@ def found_spans(clip: Clip) -> list[tuple[float, float]]:
     steps = np.diff(clip.pose_time)
     every = max(round(1 / (_RATE * float(np.median(steps)))), 1)
     joints = clip.pose[::every].astype(np.float64)
-    known = np.isfinite(joints).all(2).astype(np.float64)
+    known = np.isfinite(joints).all(2).astype(float)
     track = PoseTrack(clip.joints, clip.pose_time[::every], joints, known, axes=BODY)
     return list(repeated(track).spans)
 

@@ -143,7 +143,8 @@ def angles_from_joints(
     at = dict(zip(wanted, placed.swapaxes(0, 1), strict=True))
     geometric = joint_angles.joint_angles(joints, names).astype(np.float64)
     between = dict(zip(joint_angles.ANGLES, geometric.T, strict=True))
-    up = _unit(sum(at[f"{s}_shoulder"] - at[f"{s}_hip"] for s in SIDES))
+    trunk = [at[f"{side}_shoulder"] - at[f"{side}_hip"] for side in SIDES]
+    up = _unit(trunk[0] + trunk[1])
     right = at["right_hip"] - at["left_hip"]
     right = _unit(right - _dot(right, up)[:, None] * up)
     forward = np.cross(up, right)

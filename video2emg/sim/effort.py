@@ -160,7 +160,7 @@ def exertion(
         name: np.array([e.get(name, 0.0) for e in errors]) @ tempo.weights() for name in ERRORS
     }
     braced = np.random.default_rng([subject.seed, 23]).uniform(*BRACING)
-    tense = (
+    tense: tuple[tuple[dict[str, float], np.ndarray], ...] = (
         (BRACED, braced * (1 - severity[NO_BRACE])),
         (dict.fromkeys(EFFORTS[exercise].antagonists, ANTAGONISTS), severity[CO_CONTRACTION]),
         (dict.fromkeys(LIFT_SHOULDERS, SHOULDERS), severity[SHOULDER_TENSION]),

@@ -258,7 +258,7 @@ def work(
         semg.drive_at_electrode(muscle_drive, lifter.muscles, c, subject.anatomy) for c in channels
     ]
     return Performance(
-        **vars(movement) | {"motion": motion},
+        **vars(dataclasses.replace(movement, motion=motion)),
         solution=solution,
         muscle_drive=muscle_drive,
         channels=channels,

@@ -57,7 +57,7 @@ def write_movement(report: MechanicsReport, source: str, folder: Path) -> None:
         names=JOINTS,
         times=report.time,
         joints=report.joints.astype(np.float64),
-        confidence=np.isfinite(report.joints).all(2).astype(np.float64),
+        confidence=np.isfinite(report.joints).all(2).astype(float),
         source=source,
         axes=BODY,
     )
