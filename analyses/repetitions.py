@@ -3,10 +3,10 @@
     python -m analyses.repetitions --write
 
 Every exercise without a bench is recorded as poses, in sets with partial, slow and paused
-repetitions (`predict` refuses films of lying people).
-The road is that of `predict`: the pose is cleaned, repetitions are found, and the joint that moves
-most is measured. Rows: true poses, and poses with the errors of an estimator. The reference is the
-simulator's true pose and bounds. Writes results/repetitions.json and the table in docs/film.md.
+repetitions (`predict` refuses films of lying people). The steps are those of `predict`: the pose is
+cleaned, repetitions are found, and the joint that moves most is measured. Columns: true poses, and
+poses with the errors of an estimator. The reference is the simulator's true pose and bounds. Writes
+results/repetitions.json and the table in docs/film.md.
 """
 
 import argparse
@@ -18,9 +18,8 @@ from video2emg.cli.publish import ROOT, put
 from video2emg.core.batch import Window
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.files import write_json
-from video2emg.core.pose_track import BODY, PoseTrack
 from video2emg.data.film_pose import track_to_pose
-from video2emg.data.found_repetitions import SeenClips, match
+from video2emg.data.found_repetitions import SeenClips, match, thinned_track
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.inference.pose_input import PoseInput
 from video2emg.pose.angles import MOVING_KINDS, moving_angles
@@ -49,7 +48,7 @@ def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
     """Errors of what is found and measured in `seen` against the true clips."""
     counted, total, matched, rows = [], 0, 0, []
     for number, clip in enumerate(true):
-        recording = PoseInput(track_to_pose(_track(seen[number])), WINDOW)
+        recording = PoseInput(track_to_pose(thinned_track(seen[number], RATE)), WINDOW)
         spans, repetitions = recording.spans, clip.repetitions or ()
         pairs = match(spans, [(r.start, r.end) for r in repetitions])
         counted.append(len(spans) == len(repetitions))
@@ -68,13 +67,6 @@ def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
         "sides_deg": float(np.nanmedian(np.abs(left - right))),
         "turn_s": float(np.nanmedian(np.abs(turn))),
     }
-
-
-def _track(clip: Clip) -> PoseTrack:
-    every = round((len(clip.pose_time) - 1) / float(np.ptp(clip.pose_time)) / RATE)
-    joints = clip.pose[::every].astype(np.float64)
-    known = np.isfinite(joints).all(2).astype(float)
-    return PoseTrack(clip.joints, clip.pose_time[::every], joints, known, axes=BODY)
 
 
 def _errors(

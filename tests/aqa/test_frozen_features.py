@@ -24,7 +24,7 @@ class FakeFeatures(FrozenFeatures):
     """Features without a model."""
 
     def __init__(self):
-        self._fields = {"test": fields()}
+        self._fields, self.has_emg = {"test": fields()}, True
         self.subject = {"test": np.array([f"s{i // 4}" for i in range(12)])}
 
 

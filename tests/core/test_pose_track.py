@@ -71,3 +71,18 @@ def test_interpolation_bridges_gaps_and_bends_only_what_is_always_known():
     np.testing.assert_allclose(smooth[:, 0, 0], wanted**2)
     np.testing.assert_array_equal(smooth[:, 1], straight[:, 1])
     assert np.isnan(smooth[:, 2]).all()
+
+
+def test_a_track_of_few_instants_becomes_a_smooth_one():
+    times = np.arange(12) / 12
+    course = np.sin(2 * np.pi * times)
+    joints = np.stack([course, course, course], 1)[:, None].repeat(2, 1)
+    confidence = np.ones((12, 2))
+    confidence[4:7, 1] = 0
+    seen = PoseTrack(("a", "b"), times, joints, confidence)
+    dense = seen.resampled(48.0)
+    assert dense.rate == pytest.approx(48.0) and dense.times[-1] <= times[-1]
+    np.testing.assert_allclose(dense.joints[:, 0, 0], np.sin(2 * np.pi * dense.times), atol=0.01)
+    # Instants that are nearest to those without the joint stay unknown.
+    gap = (dense.times > 3.6 / 12) & (dense.times < 6.4 / 12)
+    assert not dense.seen[gap, 1].any() and dense.seen[~gap & (dense.times < 3.4 / 12), 1].all()

@@ -62,7 +62,7 @@ MISTAKES = {
     "header": ("action,", "deed,", 1, "expected the columns"),
     "kind": ("moment", "force", 2, "kind: 'force' is not one of moment"),
     "statistic": ("peak", "least", 2, "statistic: 'least' is not one of"),
-    "muscle": ("gluteus_maximus", "gluteus", 3, "part: 'gluteus' is not a joint or a muscle"),
+    "muscle": ("gluteus_maximus", "gluteus", 3, "part: 'gluteus' is not one of"),
     "number": ("-3.6", "less", 3, "change: expected a number, found 'less'"),
     "nan": (",18,", ",nan,", 2, "change: expected a number, found 'nan'"),
     "missing number": (",18,", ",,", 2, "change: expected a number, found ''"),
@@ -132,7 +132,9 @@ numbers = st.floats(-500, 500, width=16)
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([("moment", "hip"), ("activation", "soleus"), ("compression", "x")]),
+            st.sampled_from(
+                [("moment", "hip"), ("activation", "soleus"), ("compression", "lumbar")]
+            ),
             st.sampled_from(effects.STATISTICS),
             numbers,
             st.tuples(numbers, numbers, numbers).map(sorted),

@@ -92,6 +92,13 @@ def test_corrections_of_squats(predictor):
     assert "lower back" in to_text(corrected.corrections)
     with pytest.raises(UserError, match="--load"):
         predictor.with_corrections(dataclasses.replace(seen, load=None))
+    # Key steps without a middle leave one repetition without corrections, and say so.
+    stand, _, rise = first.phases
+    empty = (stand, ("descend", rise[1], rise[1]), rise)
+    both = (dataclasses.replace(seen.repetitions[0], phases=empty), seen.repetitions[0])
+    told = predictor.with_corrections(dataclasses.replace(seen, repetitions=both), height=1.75)
+    assert [len(r.corrections) for r in told.repetitions] == [0, 1]
+    assert any("no corrections of repetition 1" in warning for warning in told.warnings)
 
 
 def test_a_heavier_bar_needs_more(predictor):

@@ -1,5 +1,6 @@
 """The assessment job on the smallest dataset, over the Video→EMG run that tests share."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,11 +11,14 @@ import pytest
 import video2emg
 from configs import aqa
 from configs.tables import aqa_granularity, aqa_modalities, aqa_poses
-from tests.conftest import STEPS, small
+from tests.conftest import STEPS, make_clip, small
 from tests.inference.test_pose_input import squats
-from video2emg.aqa import report
+from video2emg.aqa import frozen_features, report
+from video2emg.core import emg
 from video2emg.core.errors import UserError
+from video2emg.data.examples import Examples
 from video2emg.data.film_pose import track_to_pose
+from video2emg.data.repetitions import Repetitions
 from video2emg.export.packed import pack
 from video2emg.inference.run import open_run
 from video2emg.jobs import Options, compare
@@ -101,6 +105,7 @@ def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
         ({"emg_source": "none", "video": False}, "nothing to look at"),
         ({"emg_source": "predicted", "model.score": "relative"}, "frozen"),
         ({"video2emg": "nowhere/to/be/found"}, "no configuration of a run"),
+        ({"eval.hide": ("colour",)}, "config.eval.hide: 'colour'"),
         ({"graph": "nothing"}, "neither the path of a YAML file nor one of"),
         ({"graph": "flex_topology"}, "weights of 'A01' are unknown"),
     ],
@@ -229,3 +234,11 @@ def test_a_dataset_without_electrodes_has_no_measured_emg(tiny_dir, pose_dir, tm
     config.update(dataset="gymsim/tiny_poses", emg_source="measured")
     with pytest.raises(UserError, match="gymsim/tiny_poses has no electrodes"):
         aqa_job.run(config, tmp_path / "run")
+
+
+def test_only_sets_have_repetitions_to_be_found(tiny_dir):
+    single = dataclasses.replace(make_clip(0), clip_id="one")
+    window = setup.window_from_config(tiny_config(tiny_dir).main)
+    test = Examples(Repetitions([single]), window, emg.Chain(), emg.Normalisation("mvc"))
+    with pytest.raises(UserError, match=r"eval\.found.*'one' is a single repetition"):
+        frozen_features._found(test, noise=False)

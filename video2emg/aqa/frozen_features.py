@@ -214,9 +214,18 @@ def _found(test: Examples, noise: bool) -> tuple[FoundRepetitions, Examples]:
     Args:
       test: repetitions that are cut where they are.
       noise: whether they are found in, and judged by, poses with the errors of an estimator.
+
+    Raises:
+      UserError: the clips are single repetitions or have no pose.
     """
     assert isinstance(test.source, Repetitions)
     sets = test.source.source
+    first = sets[0]
+    if first.repetitions is None or not len(first.pose_time):
+        raise UserError(
+            f"config.eval.found: needs sets of repetitions with a pose, and clip {first.clip_id!r} "
+            f"{'has no pose' if first.repetitions else 'is a single repetition'}"
+        )
     if noise:
         sets = SeenClips(sets, PoseNoise.from_config(ESTIMATOR | {"share": 1.0}))
     found = FoundRepetitions(sets, test.window.seconds)

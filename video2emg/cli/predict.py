@@ -103,6 +103,8 @@ def run(options: Options) -> int:
     told = {"action": options.action, "load": load, "equipment": options.equipment}
     told["progress"] = log
     predictor = Predictor.load(options.run or PRETRAINED)
+    if options.corrections:
+        predictor.check_corrections(options.action, load, options.equipment)
     if options.pose:
         return _write(predictor, _of_pose(predictor, options, told), out, options, measured)
     told |= {"rate": options.film.rate, "film": options.film.options()}

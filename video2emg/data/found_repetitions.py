@@ -93,12 +93,15 @@ class FoundRepetitions:
 
 def found_spans(clip: Clip) -> list[tuple[float, float]]:
     """Start and end of each repetition that the pose of a clip shows, s."""
-    steps = np.diff(clip.pose_time)
-    every = max(round(1 / (_RATE * float(np.median(steps)))), 1)
+    return list(repeated(thinned_track(clip, _RATE)).spans)
+
+
+def thinned_track(clip: Clip, rate: float) -> PoseTrack:
+    """The pose of a clip that faces x, with every n-th instant, at about `rate` Hz."""
+    every = max(round(1 / (rate * float(np.median(np.diff(clip.pose_time))))), 1)
     joints = clip.pose[::every].astype(np.float64)
     known = np.isfinite(joints).all(2).astype(float)
-    track = PoseTrack(clip.joints, clip.pose_time[::every], joints, known, axes=BODY)
-    return list(repeated(track).spans)
+    return PoseTrack(clip.joints, clip.pose_time[::every], joints, known, axes=BODY)
 
 
 def match(

@@ -1,7 +1,5 @@
 """The model card of an exported run."""
 
-import json
-
 import jax
 import numpy as np
 
@@ -241,5 +239,6 @@ def _results_table(run_results: results.Results, metrics: dict[str, str]) -> str
             # A bootstrap over a single subject has no interval.
             interval = "unknown" if None in ends else " to ".join(f"{end:.3f}" for end in ends)
             rows.append(f"| {label} | {scores[name]:.3f} | {interval} |")
-    packages = json.dumps(run_results["provenance"]["packages"])
-    return "\n".join([*rows, "", f"{scores.get('clips')} clips; `{packages}`."])
+    packages = run_results["provenance"]["packages"]
+    packages = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
+    return "\n".join([*rows, "", f"{scores.get('clips')} clips; {packages}."])

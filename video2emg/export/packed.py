@@ -74,11 +74,11 @@ def _pack_video2emg(opened: Run, out: Path, command: str) -> None:
 def _pack_head(opened: Run, config: Config, out: Path, command: str) -> None:
     """Writes an AQA run: its head, and its Video→EMG run."""
     assert opened.aqa_head is not None
+    small = _small(opened.aqa_head.params, opened.workdir)
     source = video2emg_workdir(config, opened.workdir)
     _pack_video2emg(open_run(source), out / "video2emg", "see ../config.json, `main`")
     if (card := source / CARD).exists():  # of a packed run, whose command is known
         shutil.copyfile(card, out / "video2emg" / CARD)
-    small = _small(opened.aqa_head.params, opened.workdir)
     save_params(out, small)
     shutil.copyfile(opened.workdir / AQA_HEAD_FILE, out / AQA_HEAD_FILE)
     written = json.loads((opened.workdir / "config.json").read_text())
@@ -97,10 +97,9 @@ def _small(params: Any, workdir: Path) -> Any:
 
 
 def _write_results(workdir: Path, out: Path, parts: Sequence[str]) -> None:
-    """The scores of the model as a whole, and other parts of the results on test subjects."""
+    """The scores of the model, and other parts of the results on test subjects."""
     whole = results.read_results(workdir / RESULTS)
-    scores = {k: v for k, v in whole["test"]["model"].items() if not k.startswith("by_")}
-    test = {"model": scores} | {name: whole["test"].get(name) for name in parts}
+    test = {"model": whole["test"]["model"]} | {name: whole["test"].get(name) for name in parts}
     results.write_results(out / RESULTS, {"provenance": whole["provenance"], "test": test})
 
 

@@ -19,6 +19,11 @@ from video2emg.core.errors import UserError
 # (`normalised`), of compression in % of body weight, of activation in % MVC.
 UNITS = {"moment": "N·m", "activation": "% MVC", "compression": "N"}
 FLOORS = {"moment": 0.3, "activation": 2.0, "compression": 10.0}
+_PARTS = {  # of the body, by kind
+    "moment": ("knee", "hip", "ankle", "shoulder", "elbow", "lumbar", "knee_frontal"),
+    "activation": vocabulary.MUSCLES,
+    "compression": ("lumbar",),
+}
 STATISTICS = ("peak", "mean", "asymmetry")
 NONE = "none"
 Edge = tuple[str, str, str]  # action, key step, error
@@ -210,8 +215,8 @@ def _row(row: list[str], where: str) -> tuple[Edge, Effect | None]:
     if kind not in UNITS:
         raise UserError(f"{where}, kind: {kind!r} is not one of {', '.join((*UNITS, NONE))}")
     part, statistic, *numbers = rest
-    if not part or (kind == "activation" and part not in vocabulary.MUSCLES):
-        raise UserError(f"{where}, part: {part!r} is not a joint or a muscle")
+    if part not in _PARTS[kind]:
+        raise UserError(f"{where}, part: {part!r} is not one of {', '.join(_PARTS[kind])}")
     if statistic not in STATISTICS:
         raise UserError(f"{where}, statistic: {statistic!r} is not one of {', '.join(STATISTICS)}")
     values: dict[str, Any] = dict(_parsed(numbers, where))

@@ -1,6 +1,7 @@
 """How an error moves the body: the rotation that it gives each segment, in simulated people."""
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def read(path: Path = SHIPPED) -> dict[tuple[str, str], Signature]:
                     first, second = np.asarray(file[f"{action}/{error}/duration"], np.float64)
                     found[action, error] = Signature(rotation, (first, second), severity)
             return found
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a file of signatures ({error})") from None
 
 

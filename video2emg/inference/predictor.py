@@ -17,7 +17,7 @@ from video2emg.eval.forward import ModelOutputs
 from video2emg.eval.out_of_domain import EncoderFeatures, OODScore
 from video2emg.fkg.feedback import feedback
 from video2emg.inference import repetitions as repetitions_lib
-from video2emg.inference.counterfactual import corrections
+from video2emg.inference.counterfactual import Correction, corrections
 from video2emg.inference.mechanics import Settings
 from video2emg.inference.pose_input import PoseInput
 from video2emg.inference.prediction import RELATIVE, Prediction, Repetition
@@ -163,39 +163,67 @@ class Predictor:
     ) -> Prediction:
         """A prediction from a pose with what each correction of a reported error would change.
 
-        Repetitions without feedback get none.
+        Repetitions without feedback get none. A warning says where mechanics cannot be computed.
 
         Args:
           prediction: from a pose.
           equipment: where the load is; else the action says.
-          height: of the person, m; else of the joints.
+          height: of the person, m; else of the joints. The mass is usual for the height.
 
         Raises:
-          UserError: the prediction has no pose, the run no head, or the load or its place is
-            unknown.
+          UserError: as of `check_corrections`, or the action does not say where the load is.
         """
-        head, shares = self.run.aqa_head, load_shares(prediction.action, equipment)
-        if prediction.pose is None or head is None:
-            raise UserError("corrections need a run that judges poses, as the one in the package")
-        if shares is None or (prediction.load is None and shares.any()):
-            raise UserError("corrections need the load and its place: --load, --equipment")
+        self.check_corrections(prediction.action, prediction.load, equipment)
+        head, pose = self.run.aqa_head, prediction.pose
+        assert head is not None and pose is not None
+        shares = load_shares(prediction.action, equipment)
+        if shares is None:
+            raise UserError(
+                f"--corrections: say where the load of {prediction.action} is: --equipment"
+            )
         told = equipment or name_of_shares(shares)
         settings = Settings(load=prediction.load or 0.0, equipment=told, height=height)
-        repetitions = []
-        for repetition in prediction.repetitions:
+        repetitions, warnings = [], list(prediction.warnings)
+        for number, repetition in enumerate(prediction.repetitions, 1):
             findings = () if repetition.feedback is None else repetition.feedback.findings
             severities = {(f.step, f.error): f.probability * f.severity for f in findings}
-            changes = corrections(
-                prediction.pose.track,
-                repetition.phases,
-                severities,
-                head.graph,
-                prediction.action,
-                settings,
-                estimated=bool(prediction.pose.films),
-            )
+            changes: Sequence[Correction] = ()
+            try:
+                if severities:
+                    changes = corrections(
+                        pose.track,
+                        repetition.phases,
+                        severities,
+                        head.graph,
+                        prediction.action,
+                        settings,
+                        estimated=bool(pose.films),
+                    )
+            except UserError as error:
+                warnings.append(f"no corrections of repetition {number}: {error}")
             repetitions.append(dataclasses.replace(repetition, corrections=tuple(changes)))
-        return dataclasses.replace(prediction, repetitions=tuple(repetitions))
+        return dataclasses.replace(
+            prediction, repetitions=tuple(repetitions), warnings=tuple(warnings)
+        )
+
+    def check_corrections(self, action: str, load: float | None, equipment: str) -> None:
+        """Refuses what `with_corrections` cannot do, before a film is read.
+
+        Args:
+          action: the exercise; empty if it will be recognised.
+          load: kg; None if it is not told.
+          equipment: where the load is; empty if it is not told.
+
+        Raises:
+          UserError: the run reads pictures or has no AQA head, or the load is not told.
+        """
+        if not self.run.reads_pose or self.run.aqa_head is None:
+            raise UserError(
+                "--corrections: needs a run with an AQA head on poses, as the one in the package"
+            )
+        shares = load_shares(action, equipment)
+        if load is None and (shares is None or shares.any()):
+            raise UserError("--corrections: needs the load: --load, or --equipment none")
 
     def _check(self, action: str, load: float | None, equipment: str) -> None:
         check_equipment(equipment, "--equipment")
@@ -231,9 +259,9 @@ class Predictor:
         emg = emg_and_mae[:, columns]
         predicted_mae = emg_and_mae[:, len(self._muscles) :][:, columns]
         del emg_and_mae  # all muscles over an hour are large
-        bounds = None
+        interval = None
         if video.complete:  # intervals are calibrated with all views
-            bounds = run.ood_detector.interval(emg, predicted_mae, muscles)
+            interval = run.ood_detector.interval(emg, predicted_mae, muscles)
         stored = iter(head_inputs)
         inputs = ((span, next(stored) if span in features else None) for span in spans)
         repetitions = self._repetitions(inputs, ood_scores, action, columns)
@@ -249,8 +277,8 @@ class Predictor:
             time=time,
             muscles=muscles,
             emg=emg,
-            low=None if bounds is None else bounds[0],
-            high=None if bounds is None else bounds[1],
+            low=None if interval is None else interval[0],
+            high=None if interval is None else interval[1],
             level=float(run.ood_detector.about["level"]),
             sample_in_domain=_sample_in_domain(
                 time, repetitions, window_features, video.window_starts, run
@@ -447,7 +475,8 @@ class Predictor:
             }
         )
         score, probability = float(predictions.score[0]), predictions.probability[0]
-        starts = window_start + predictions.boundary[0]
+        # The window of the head reaches beyond the repetition.
+        starts = np.minimum(window_start + predictions.boundary[0], repetition.end)
         steps = rubric.steps[action_index]
         edges = [*starts[: len(steps)], repetition.end]
         return dataclasses.replace(

@@ -177,7 +177,8 @@ def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, A
     groups: dict[str, list[Mapping[str, AQAPredictions]]] = {}
     for run in runs:
         groups.setdefault(run.row, []).append(report.load(run.workdir / "aqa_predictions.npz"))
-    last = runs[-1].config
+    last = runs[-1].config.copy_and_resolve_references()
+    last.eval.found = False  # tables have given repetitions only
     mesh = mesh_lib.make_mesh(**last.main.parallel)
     features = FrozenFeatures(last, Rubric.from_graph(load(last.graph)), Path(last.video2emg), mesh)
     evaluator = report.BootstrapEvaluator(

@@ -12,7 +12,7 @@ from video2emg.core import vocabulary
 from video2emg.sim import kinematics
 from video2emg.sim.bench import Contact, Support
 from video2emg.sim.body import SIDES, Lifter
-from video2emg.sim.shared_load import Shared, SharedLoad
+from video2emg.sim.shared_load import SharedLoad
 
 CUTOFF = 6.0  # Hz, low-pass of the coordinates, as usual for motion capture (Winter)
 
@@ -109,7 +109,7 @@ def inverse_dynamics(
     support: Support | None = None,
     heading: float = 0.0,
     carried: Float[np.ndarray, " T"] | None = None,
-    shared: Shared | None = None,
+    shared: bool = False,
 ) -> Motion:
     """Inverse dynamics of a motion with both feet on the floor, and optionally a bench.
 
@@ -123,7 +123,7 @@ def inverse_dynamics(
       support: how a bench supports the body.
       heading: of the feet, rad.
       carried: share of the load that the body carries at each sample; all of it by default.
-      shared: which contacts share a load; None to leave out its shifts.
+      shared: whether to compute how torques change if one foot carries more.
     """
     model, data = lifter.model, mujoco.MjData(lifter.model)
     load = _Load(model)
@@ -140,7 +140,7 @@ def inverse_dynamics(
     read_joints, read_torque = _joint_reader(model), _TorqueReader(model)
     ground = Ground(model, support.contacts if support else (), heading)
     jacobian = np.zeros((model.ntendon, model.nv))
-    shared_load = SharedLoad(model, shared) if shared else None
+    shared_load = SharedLoad(model) if shared else None
     shift, named_shift = np.zeros_like(torque), np.zeros_like(named)
     for i in range(n):
         if carried is not None:

@@ -17,7 +17,6 @@ from video2emg.sim import fatigue, kinematics, static_optimisation
 from video2emg.sim.body import Lifter
 from video2emg.sim.dynamics import Motion
 from video2emg.sim.exercises.common import Effect
-from video2emg.sim.shared_load import Shared
 from video2emg.sim.static_optimisation import Solution
 from video2emg.sim.subject import Subject
 from video2emg.sim.tempo import POSE_RATE, Tempo
@@ -47,12 +46,12 @@ class Effort:
     Attributes:
       antagonists: muscles that co-contraction activates.
       effects: the electrode that shows each error best, and how.
-      shared: which contacts share a load, so that one side can carry more of it.
+      on_feet: whether both feet carry the load, so that one of them can carry more.
     """
 
     antagonists: tuple[str, ...]
     effects: Mapping[str, Effect]
-    shared: Shared | None = None
+    on_feet: bool = False
 
 
 def _effects(
@@ -82,7 +81,7 @@ EFFORTS = {
     "barbell_squat": Effort(
         ("biceps_femoris_long", "biceps_femoris_short", "semitendinosus"),
         _effects("biceps_femoris", "vastus_lateralis", "vastus_lateralis", relaxed=True),
-        shared="feet",
+        on_feet=True,
     ),
     "barbell_overhead_press": Effort(
         ("biceps_long", "biceps_short", "latissimus_dorsi"),
@@ -91,7 +90,7 @@ EFFORTS = {
     "barbell_romanian_deadlift": Effort(
         ("rectus_femoris", "iliopsoas"),
         _effects("rectus_femoris", "biceps_femoris", "biceps_femoris"),
-        shared="feet",
+        on_feet=True,
     ),
     "dumbbell_curl": Effort(
         ("triceps_long", "triceps_short"),

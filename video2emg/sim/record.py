@@ -52,7 +52,7 @@ class Studio:
       emg_rate: Hz.
       jpeg_quality: 1-95.
       varied_cameras: whether places, heights and lenses of the cameras vary widely.
-      montage: muscles with an electrode on either side; none for poses and labels only.
+      montage: muscles with an electrode on either side; none for poses, torques and labels only.
       motor_units: whether the EMG is made of motor-unit pulses instead of Gaussian noise.
     """
 
@@ -213,7 +213,7 @@ def move(
         poses[0].support,
         poses[0].heading,
         tempo.carried(),
-        effort.EFFORTS[exercise.name].shared if efforts else None,
+        efforts and effort.EFFORTS[exercise.name].on_feet,
     )
     return Movement(
         tempo=tempo,

@@ -127,7 +127,7 @@ class Builder(ClipBuilder):
         ),
         GymSimConfig(
             name="tiny_poses",
-            description="As `tiny`, of other people: poses and labels only.",
+            description="As `tiny`, of other people: poses, torques, labels only.",
             exercises=STANDING,
             subjects=4,
             repetitions=(2, 2),
@@ -184,7 +184,7 @@ class Builder(ClipBuilder):
         ),
         GymSimConfig(
             name="gym_poses",
-            description="20 exercises, 200 other subjects, 4000 sets: poses and labels only.",
+            description="20 exercises, 200 other subjects, 4000 sets: poses, torques, labels.",
             exercises=TWENTY,
             subjects=200,
             studio=sim.Studio(views=(), montage=()),
