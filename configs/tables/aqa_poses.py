@@ -24,7 +24,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The preset `pose` of `configs/aqa.py`, with fewer steps for each of the rows."""
     config = aqa.get_config(arg or "pose")
     config.train.update(steps=min(config.train.steps, 2000))
-    config.eval.found = False
     return config
 
 
