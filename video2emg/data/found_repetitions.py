@@ -55,8 +55,8 @@ class FoundRepetitions:
           longest: s, see `repetitions.cut`.
         """
         self._source, self._longest = source, longest
-        self._places: list[tuple[int, int]] = []  # (set, which of its matched repetitions)
-        self._matched: dict[int, tuple[Repetition, ...]] = {}
+        self._places: list[tuple[int, int]] = []  # (set, which of its found repetitions)
+        self._repetitions: dict[int, tuple[Repetition, ...]] = {}  # found, of each set
         self._last: tuple[int, Clip] | None = None  # the set that was read last
         self.sets = self.counted = self.true = self.extra = 0
         errors: list[float] = []
@@ -71,10 +71,14 @@ class FoundRepetitions:
             self.extra += len(spans) - len(pairs)
             errors += [spans[f][0] - true[t].start for f, t in pairs]
             errors += [spans[f][1] - true[t].end for f, t in pairs]
-            self._matched[index] = tuple(
-                dataclasses.replace(true[t], start=spans[f][0], end=spans[f][1]) for f, t in pairs
+            labels = {f: true[t] for f, t in pairs}
+            self._repetitions[index] = tuple(
+                dataclasses.replace(labels[f], start=start, end=end)
+                if f in labels
+                else Repetition(start=start, end=end)
+                for f, (start, end) in enumerate(spans)
             )
-            self._places += [(index, number) for number in range(len(pairs))]
+            self._places += [(index, f) for f, _ in pairs]
         self.bound_errors = np.array(errors)
 
     def __len__(self) -> int:
@@ -86,8 +90,8 @@ class FoundRepetitions:
     def __getitem__(self, index: int, /) -> Clip:
         place, number = self._places[index]
         if self._last is None or self._last[0] != place:
-            matched = dataclasses.replace(self._source[place], repetitions=self._matched[place])
-            self._last = place, matched
+            found = self._repetitions[place]
+            self._last = place, dataclasses.replace(self._source[place], repetitions=found)
         return cut(self._last[1], number, self._longest)
 
 

@@ -23,9 +23,9 @@ def storage(
       values: NaN where unknown, which OpenSim reads as such.
       degrees: whether the values are angles in degrees.
     """
-    text = io.StringIO()
-    text.write(f"{name}\nversion=1\nnRows={len(time)}\nnColumns={len(columns) + 1}\n")
-    text.write(f"inDegrees={'yes' if degrees else 'no'}\nendheader\n")
-    text.write("\t".join(["time", *columns]) + "\n")
-    np.savetxt(text, np.column_stack([time, values]), "%.6g", delimiter="\t")
-    return text.getvalue().replace("nan", "NaN")
+    head = f"{name}\nversion=1\nnRows={len(time)}\nnColumns={len(columns) + 1}\n"
+    head += f"inDegrees={'yes' if degrees else 'no'}\nendheader\n"
+    head += "\t".join(["time", *columns]) + "\n"
+    rows, formats = io.StringIO(), ["%.6f", *["%.6g"] * len(columns)]
+    np.savetxt(rows, np.column_stack([time, values]), formats, delimiter="\t")
+    return head + rows.getvalue().replace("nan", "NaN")

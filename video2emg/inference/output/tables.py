@@ -49,8 +49,7 @@ def write(prediction: Prediction, folder: Path) -> list[Path]:
         write_atomically(path, lambda file: parquet.write_table(pyarrow.table(table), file))
         paths.append(path)
     paths.append(folder / f"{TABLE}.sto")
-    known = np.nan_to_num(prediction.emg)
-    write_text(paths[-1], storage(TABLE, prediction.time, prediction.muscles, known))
+    write_text(paths[-1], storage(TABLE, prediction.time, prediction.muscles, prediction.emg))
     if prediction.pose is not None:
         emg = Signals(prediction.muscles, prediction.normalisation, prediction.time, prediction.emg)
         paths += pose_files.write(prediction.pose, folder, emg)
