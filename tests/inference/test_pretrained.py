@@ -99,6 +99,11 @@ def test_corrections_of_squats(predictor):
     told = predictor.with_corrections(dataclasses.replace(seen, repetitions=both), height=1.75)
     assert [len(r.corrections) for r in told.repetitions] == [0, 1]
     assert any("no corrections of repetition 1" in warning for warning in told.warnings)
+    keep = np.ones(seen.pose.track.confidence.shape, bool)
+    keep[:, seen.pose.track.names.index("left_wrist")] = False
+    partly = dataclasses.replace(seen.pose, track=seen.pose.track.masked(keep))
+    told = predictor.with_corrections(dataclasses.replace(seen, pose=partly), height=1.75)
+    assert any("left_wrist seen less than half" in warning for warning in told.warnings)
 
 
 def test_a_heavier_bar_needs_more(predictor):

@@ -11,6 +11,7 @@ from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.equipment import check_equipment, load_shares, name_of_shares
 from video2emg.core.errors import UserError
 from video2emg.core.overlap_add import OverlapAdd
+from video2emg.core.pose_track import PoseTrack
 from video2emg.data.film_pose import FilmOptions, FilmPose, film_to_pose
 from video2emg.data.repetitions import bounds
 from video2emg.eval.forward import ModelOutputs
@@ -201,6 +202,11 @@ class Predictor:
                     )
             except UserError as error:
                 warnings.append(f"no corrections of repetition {number}: {error}")
+            if changes and (hidden := _hidden(pose.track, repetition)):
+                warnings.append(
+                    f"corrections of repetition {number} are uncertain: {', '.join(hidden)} seen "
+                    "less than half of the time"
+                )
             repetitions.append(dataclasses.replace(repetition, corrections=tuple(changes)))
         return dataclasses.replace(
             prediction, repetitions=tuple(repetitions), warnings=tuple(warnings)
@@ -561,6 +567,13 @@ def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
         normalisation=prediction.normalisation if recording.knows_load else RELATIVE,
         pose=recording.pose,
     )
+
+
+def _hidden(track: PoseTrack, repetition: Repetition) -> list[str]:
+    """Joints that are seen in less than half of a repetition."""
+    during = (track.times >= repetition.start) & (track.times <= repetition.end)
+    share = track.seen[during].mean(0)
+    return [name for name, seen in zip(track.names, share, strict=True) if seen < 0.5]
 
 
 def _emg_and_mae(outputs: ModelOutputs) -> np.ndarray:
