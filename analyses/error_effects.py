@@ -99,7 +99,7 @@ def effects(by_person: dict[int, list[Pair]], seed: int) -> dict[Quantity, Effec
     weight = np.array([body.mass * G for body in bodies])
     height = np.array([body.height for body in bodies])
     scale = {"moment": weight * height, "compression": weight}
-    found = {}
+    sizes = {}
     for quantity in next(iter(by_person.values()))[0].without:
         without, within = (
             np.array([np.mean([getattr(p, name)[quantity] for p in x]) for x in by_person.values()])
@@ -115,7 +115,7 @@ def effects(by_person: dict[int, list[Pair]], seed: int) -> dict[Quantity, Effec
                 float(change.sum() / without.sum()),
                 *_interval((weights @ change) / (weights @ without)),
             )
-        found[quantity] = Effect(
+        sizes[quantity] = Effect(
             *quantity,
             float(without.mean()),
             float(change.mean()),
@@ -126,7 +126,7 @@ def effects(by_person: dict[int, list[Pair]], seed: int) -> dict[Quantity, Effec
             severity=effect_sizes.SEVERITY,
             people=len(by_person),
         )
-    return found
+    return sizes
 
 
 def _interval(draws: Float[np.ndarray, " R"]) -> tuple[float, float]:
@@ -144,14 +144,14 @@ def is_stored(effect: Effect) -> bool:
 def table(draw: Draw, seed: int) -> dict[Edge, dict[Quantity, Effect]]:
     """The effects of every edge, in the order of the graph."""
     edges = [(a.id, s.id, e.error) for a in GRAPH.actions.values() for s, e in a.pairs]
-    found = {}
+    sizes_of_edge = {}
     for edge in edges:
         people = draw.pairs.get(edge, {})
         if len(people) >= FEWEST_PEOPLE:
-            found[edge] = effects(people, seed)
+            sizes_of_edge[edge] = effects(people, seed)
         elif edge in draw.all:
             print(f"{' '.join(edge)}: only {len(people)} people can do it; left out")
-    return found
+    return sizes_of_edge
 
 
 def agreement(
@@ -210,7 +210,7 @@ def trials(task: Task) -> list[Trial]:
     def truth(done: Performance) -> dict[str, float]:
         return counterfactual.peaks(done.motion.named_torque[done.during(0)])
 
-    correct, found = do({}), []
+    correct, cases = do({}), []
     for key_step, edge in node.pairs:
         wrong = do({edge.error: effect_sizes.SEVERITY})
         if not (correct.feasible and wrong.feasible):
@@ -218,7 +218,7 @@ def trials(task: Task) -> list[Trial]:
         joints = wrong.motion.joints
         seen = np.ones(joints.shape[:2])
         name = f"{action} with {edge.error}"
-        found.append(
+        cases.append(
             Trial(
                 (action, key_step.id, edge.error),
                 PoseTrack(FLEX_21, wrong.time, joints, seen, source=name, axes=UPRIGHT),
@@ -227,13 +227,13 @@ def trials(task: Task) -> list[Trial]:
                 (truth(wrong), truth(correct)),
             )
         )
-    return found
+    return cases
 
 
-def validate(found: list[Trial]) -> None:
+def validate(cases: list[Trial]) -> None:
     """Prints how well corrections meet the truth, over errors, people and joints."""
     predicted, true, best = [], [], []
-    for trial in found:
+    for trial in cases:
         action, step, error = trial.edge
         severities = {(step, error): effect_sizes.SEVERITY}
         [correction] = counterfactual.corrections(
@@ -271,15 +271,15 @@ def main() -> None:
     draw = Draw()
     for task, pairs in measured(measure, tasks, args.processes):
         draw.add(task, pairs)
-    found = table(draw, args.seed)
-    kept = {edge: tuple(filter(is_stored, some.values())) for edge, some in found.items()}
+    sizes = table(draw, args.seed)
+    kept = {edge: tuple(filter(is_stored, some.values())) for edge, some in sizes.items()}
     style = [" ".join(edge) for edge, some in kept.items() if not some]
     print(f"{sum(map(len, kept.values()))} effects of {len(kept)} errors; without any: {style}")
     if args.write and args.seed == 0:
         write_text(TABLE, tables.to_csv(kept))
         signature_files.write(signature_files.SHIPPED, signatures(draw))
     elif TABLE.exists():
-        agreement({edge: some for edge, (_, some) in tables.read(TABLE).items()}, found)
+        agreement({edge: some for edge, (_, some) in tables.read(TABLE).items()}, sizes)
 
 
 if __name__ == "__main__":

@@ -48,20 +48,37 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is the preset."""
     if arg not in PRESETS:
         raise ValueError(f"configs/aqa.py: unknown preset {arg!r}; choose one of {PRESETS}")
-    i3d = arg == "core_i3d"
-    same = arg if arg in ("pose", "debug") else ""
-    main = baselines.get_config("i3d") if i3d else v2emg.get_config(same)
-    if not same:
-        main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
-        main.augment.cameras = ()  # there are two
-        main.train.update(steps=2000, eval_every=200, save_every=200)
+    config = _base(_video2emg(arg))
+    config.published.update(SYSTEMS.get("core_pose" if arg == "core_i3d" else arg, {}))
+    if arg == "core_as_published":
+        config.model.exemplars = 3  # as FLEX; CoRe takes 10
+    if arg == "pose":
+        _pose(config)
+    if arg == "debug":
+        _debug(config)
+    return config
+
+
+def _video2emg(arg: str) -> ml_collections.ConfigDict:
+    """The Video→EMG model of a preset."""
+    if arg in ("pose", "debug"):
+        return v2emg.get_config(arg)
+    main = baselines.get_config("i3d") if arg == "core_i3d" else v2emg.get_config()
+    main.data.name = "gymsim/crowd"  # errors are rare: the head needs more people
+    main.augment.cameras = ()  # there are two
+    main.train.update(steps=2000, eval_every=200, save_every=200)
+    return main
+
+
+def _base(main: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Our head over the Video→EMG model of `main`."""
     config = ml_collections.ConfigDict()
     config.job = "aqa"
     config.graph = "gymsim"
     config.video2emg = ""  # workdir of a finished main job; empty: train one
     config.main = main  # of the Video→EMG model; must describe the one in `video2emg`
     # Repetitions of the head; empty: those of the Video→EMG model. With other people, the head
-    # learns from EMG as it is predicted of people that the model has not seen.
+    # learns from EMG that is predicted for people whom the model has not seen.
     config.dataset = ""
     # none | predicted (Video→EMG is trained too) | predicted_frozen | measured | shuffled (that of
     # a random other person) | from_other_subject (of another person, for the same action)
@@ -92,9 +109,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         ranges_of_whole_dataset=False,
         scores_beyond_range=False,
     )
-    config.published.update(SYSTEMS.get("core_pose" if i3d else arg, {}))
-    if arg == "core_as_published":
-        config.model.exemplars = 3  # as FLEX; CoRe takes 10
     config.train = dict(
         seed=0,
         steps=1000,
@@ -129,21 +143,26 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         found=False,  # also score repetitions of poses as they are found, not as they are given
         hide=(),  # inputs that validation and test do not tell: pose, load, vitals, traits
     )
-    if arg == "pose":
-        config.eval.hide = ("load",)
-        config.dataset = "gymsim/gym_poses"
-        config.copies = 8
-        config.model.phase_samples = 8  # 50 Hz
-        config.train.update(steps=3000, eval_every=300, save_every=600)
-        config.eval.update(batch_size=32, pose_noise=True, found=True)
-    if arg == "debug":
-        config.copies = 2
-        config.model.update(dim=16, heads=2, instants=4, width=4)
-        config.train.update(steps=12, batch_size=8, warmup_steps=2, eval_every=6, save_every=12)
-        config.train.log_every = 3
-        config.joint.update(steps=4, batch_size=8, warmup_steps=1)
-        config.eval.update(batch_size=8, bootstrap=50)
     return config
+
+
+def _pose(config: ml_collections.ConfigDict) -> None:
+    """Estimated poses of twenty exercises."""
+    config.dataset = "gymsim/gym_poses"
+    config.model.phase_samples = 8  # 50 Hz
+    config.train.update(steps=3000, eval_every=300, save_every=600)
+    config.eval.update(batch_size=32, pose_noise=True, found=True)
+    config.eval.hide = ("load",)
+
+
+def _debug(config: ml_collections.ConfigDict) -> None:
+    """The smallest sizes."""
+    config.copies = 2
+    config.model.update(dim=16, heads=2, instants=4, width=4)
+    config.train.update(steps=12, batch_size=8, warmup_steps=2, eval_every=6, save_every=12)
+    config.train.log_every = 3
+    config.joint.update(steps=4, batch_size=8, warmup_steps=1)
+    config.eval.update(batch_size=8, bootstrap=50)
 
 
 FROZEN = ("none", "predicted_frozen", "measured", "shuffled", "from_other_subject")

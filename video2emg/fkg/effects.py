@@ -89,10 +89,10 @@ COLUMNS = ("action", "step", "error", "kind", "part", "statistic", *_NUMBERS)
 
 def largest(effects: Iterable[Effect], count: int = 3) -> tuple[Effect, ...]:
     """The largest effects by `Effect.size`, one of each part, the largest first."""
-    found: dict[tuple[str, str], Effect] = {}
+    by_part: dict[tuple[str, str], Effect] = {}
     for effect in sorted(effects, key=lambda effect: -effect.size):
-        found.setdefault((effect.kind, effect.part), effect)
-    return tuple(found.values())[:count]
+        by_part.setdefault((effect.kind, effect.part), effect)
+    return tuple(by_part.values())[:count]
 
 
 def to_text(effects: Sequence[Effect] | None) -> str:
@@ -164,20 +164,20 @@ def read(path: Path) -> dict[Edge, tuple[int, tuple[Effect, ...]]]:
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text") from None
     rows = csv.reader(io.StringIO(text), strict=True)
-    found: dict[Edge, tuple[int, tuple[Effect, ...]]] = {}
+    rows_of_edge: dict[Edge, tuple[int, tuple[Effect, ...]]] = {}
     try:
         if next(rows, None) != list(COLUMNS):
             raise UserError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}")
         for row in rows:
             edge, effect = _row(row, f"{path}, line {rows.line_num}")
-            line, effects = found.get(edge, (rows.line_num, ()))
+            line, effects = rows_of_edge.get(edge, (rows.line_num, ()))
             known = [_key(e) for e in effects]
-            if edge in found and (effect is None or not effects or _key(effect) in known):
+            if edge in rows_of_edge and (effect is None or not effects or _key(effect) in known):
                 raise UserError(f"{path}, line {rows.line_num}: twice the same of {' '.join(edge)}")
-            found[edge] = line, effects + (() if effect is None else (effect,))
+            rows_of_edge[edge] = line, effects + (() if effect is None else (effect,))
     except csv.Error as error:
         raise UserError(f"{path}, line {rows.line_num}: not CSV: {error}") from None
-    return found
+    return rows_of_edge
 
 
 def to_csv(edges: Mapping[Edge, Sequence[Effect]]) -> str:

@@ -58,7 +58,7 @@ def read(path: Path = SHIPPED) -> dict[tuple[str, str], Signature]:
     try:
         with np.load(path, allow_pickle=False) as file:
             severity = float(file["severity"])
-            found = {}
+            signatures = {}
             for name in file.files:
                 if name.endswith("/rotation"):
                     action, error, _ = name.split("/")
@@ -66,8 +66,8 @@ def read(path: Path = SHIPPED) -> dict[tuple[str, str], Signature]:
                     if rotation.shape[1:] != (len(SEGMENTS), 3) or len(rotation) % 2 == 0:
                         raise ValueError(f"{name} has the shape {rotation.shape}")
                     first, second = np.asarray(file[f"{action}/{error}/duration"], np.float64)
-                    found[action, error] = Signature(rotation, (first, second), severity)
-            return found
+                    signatures[action, error] = Signature(rotation, (first, second), severity)
+            return signatures
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a file of signatures ({error})") from None
 

@@ -26,7 +26,7 @@ from video2emg.fkg.graph import Action, Graph
 from video2emg.fkg.signatures import Signature
 from video2emg.inference import mechanics
 from video2emg.inference.mechanics import Settings
-from video2emg.physics.mechanics import Mechanics, usual_mass
+from video2emg.physics.mechanics import Mechanics
 
 MARGIN = 0.3  # s that are computed before and after a repetition
 _BLOCK = 32  # instants; lengths are multiples of it, so that programs can be used again
@@ -39,6 +39,9 @@ JOINTS = {
     "elbow": ("elbow_flexion",),
     "lumbar": ("lumbar_extension",),
 }
+
+
+_shipped = functools.cache(files.read)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +118,7 @@ def corrections(
     Raises:
       UserError: key steps that are missing, or a pose that is too short or makes no body.
     """
-    signatures = files.read() if signatures is None else signatures
+    signatures = _shipped() if signatures is None else signatures
     node = graph.action(action)
     wanted = {
         pair: severity
@@ -134,7 +137,7 @@ def corrections(
     peaks = _peaks(body, variants)
     total = sum(node.penalties)
     weights = {(s.id, e.error): w for (s, e), w in zip(node.pairs, node.penalties, strict=True)}
-    found = [
+    changes = [
         Correction(
             step=step,
             error=error,
@@ -145,7 +148,7 @@ def corrections(
         )
         for ((step, error), severity), after in zip(wanted.items(), peaks[1:], strict=True)
     ]
-    return sorted(found, key=lambda correction: correction.change(correction.joint))
+    return sorted(changes, key=lambda correction: correction.change(correction.joint))
 
 
 def for_clip(clip: Clip, graph: Graph) -> list[Correction]:
@@ -177,11 +180,11 @@ def for_clip(clip: Clip, graph: Graph) -> list[Correction]:
     return corrections(track, clip.phases, severities, graph, clip.action, settings)
 
 
-def to_text(found: Sequence[Correction]) -> str:
+def to_text(changes: Sequence[Correction]) -> str:
     """One or two sentences for people; empty without corrections."""
-    if not found:
+    if not changes:
         return ""
-    relief, gain = found[0], max(found, key=lambda correction: correction.score)
+    relief, gain = changes[0], max(changes, key=lambda correction: correction.score)
     if relief.change(relief.joint) < 0:
         first = (
             f"Without “{relief.error_name.lower()}” the peak of {joint_name(relief.joint)} would "
@@ -250,10 +253,10 @@ def corrected(
 
 def _asymmetry(pose: np.ndarray) -> float:
     """Mean distance of the directions of the segments from those of the mirror image."""
-    found = segment_directions.directions(pose)
+    directions = segment_directions.directions(pose)
     names = [far for _, far in segment_directions.SEGMENTS]
-    mirror = found[:, vocabulary.mirror_order(names)] * np.array([1.0, -1.0, 1.0])
-    return float(np.abs(found - mirror).mean())
+    mirror = directions[:, vocabulary.mirror_order(names)] * np.array([1.0, -1.0, 1.0])
+    return float(np.abs(directions - mirror).mean())
 
 
 def _bounds(
@@ -292,9 +295,6 @@ def _body(
     if not np.isfinite(measured):
         raise UserError(f"{track.source}: joints that make no body; no segment is known")
     height = mechanics.told_height(settings, measured, track.source)
-    cutoff = settings.cutoff
-    if math.isnan(cutoff):
-        cutoff = mechanics.ESTIMATED_CUTOFF if estimated else mechanics.CUTOFF
     used = tuple(j for j in joints if j != "chest" or "chest" in track.names)
     shares = load_shares("", settings.equipment)
     assert shares is not None  # settings are checked
@@ -306,12 +306,12 @@ def _body(
             used,
             rate=rate,
             muscle_rate=rate,
-            cutoff=cutoff if cutoff < rate / 2 else 0.0,
+            cutoff=mechanics.told_cutoff(settings, estimated, rate),
             anatomy=settings.anatomy,
             balanced=estimated,
         ),
         height=height,
-        mass=settings.mass if np.isfinite(settings.mass) else float(usual_mass(height)),
+        mass=mechanics.told_mass(settings, height),
         held=(settings.load * shares).astype(np.float32),
     )
 
@@ -373,9 +373,9 @@ def peaks(torque: Float[np.ndarray, "T D"]) -> dict[str, float]:
     Args:
       torque: in the order of `vocabulary.DOFS`.
     """
-    found = {}
+    moments = {}
     for joint, names in JOINTS.items():
         sides = [""] if joint == "lumbar" else [f"{side}_" for side in vocabulary.SIDES]
         columns = [[vocabulary.DOFS.index(f"{side}{name}") for name in names] for side in sides]
-        found[joint] = float(max(np.linalg.norm(torque[:, c], axis=1).max() for c in columns))
-    return found
+        moments[joint] = float(max(np.linalg.norm(torque[:, c], axis=1).max() for c in columns))
+    return moments

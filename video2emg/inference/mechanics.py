@@ -124,16 +124,14 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
         raise UserError(f"{track.source}: joints that make no body; no segment is known")
     height = told_height(settings, measured, track.source)
     placed = placed * (height / body_frame.HEIGHT)
-    mass = settings.mass if np.isfinite(settings.mass) else usual_mass(height)
+    mass = told_mass(settings, height)
     shares = load_shares("", settings.equipment)
     assert shares is not None  # settings are checked
-    usual = ESTIMATED_CUTOFF if estimated else CUTOFF
-    cutoff = usual if math.isnan(settings.cutoff) else settings.cutoff
     layers = Mechanics(
         joints,
         rate=rate,
         muscle_rate=rate,
-        cutoff=cutoff if cutoff < rate / 2 else 0.0,
+        cutoff=told_cutoff(settings, estimated, rate),
         anatomy=settings.anatomy,
         absolute=settings.absolute,
         least_lift=_ESTIMATED_LIFT if estimated else 0.05,
@@ -185,6 +183,18 @@ def _body_joints(track: PoseTrack) -> tuple[str, ...]:
     if missing := missing_joints(track.names):
         raise UserError(f"{track.source}: joints that make no body; missing {', '.join(missing)}")
     return track.names
+
+
+def told_cutoff(settings: Settings, estimated: bool, rate: float) -> float:
+    """Low-pass of the joints, Hz: what was told, else what is usual; 0 (none) if it cannot be."""
+    usual = ESTIMATED_CUTOFF if estimated else CUTOFF
+    cutoff = usual if math.isnan(settings.cutoff) else settings.cutoff
+    return cutoff if cutoff < rate / 2 else 0.0
+
+
+def told_mass(settings: Settings, height: float) -> float:
+    """Mass of the body, kg: what was told, else that of an average build."""
+    return settings.mass if np.isfinite(settings.mass) else float(usual_mass(height))
 
 
 def told_height(settings: Settings, measured: float, source: str) -> float:

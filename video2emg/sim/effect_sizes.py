@@ -149,11 +149,11 @@ def _moments(done: Performance) -> dict[str, Float[np.ndarray, "T S"]]:
 
 def _rotation(correct: Performance, wrong: Performance, asymmetric: bool) -> np.ndarray:
     """`Pair.rotation`; an error of both sides gets the same rotation on both."""
-    found = segment_directions.rotations(_directions(correct), _directions(wrong))
-    mirror = segment_directions.mirrored(found)
+    rotation = segment_directions.rotations(_directions(correct), _directions(wrong))
+    mirror = segment_directions.mirrored(rotation)
     if not asymmetric:
-        return (found + mirror) / 2
-    return found if wrong.weak_side == "left" else mirror
+        return (rotation + mirror) / 2
+    return rotation if wrong.weak_side == "left" else mirror
 
 
 def _directions(done: Performance) -> Float[np.ndarray, "N S 3"]:
@@ -161,9 +161,9 @@ def _directions(done: Performance) -> Float[np.ndarray, "N S 3"]:
     [cycle] = done.tempo.cycles
     bounds = (cycle.start, cycle.turn, cycle.end)
     time = np.interp(np.linspace(0, 2, PHASE_POINTS), range(3), bounds)
-    found = segment_directions.directions(done.motion.joints)
-    found = found @ kinematics.rotation("z", -done.heading).T
-    flat = found.reshape(len(found), -1)
+    directions = segment_directions.directions(done.motion.joints)
+    directions = directions @ kinematics.rotation("z", -done.heading).T
+    flat = directions.reshape(len(directions), -1)
     sampled = np.stack([np.interp(time, done.time, column) for column in flat.T], 1)
     sampled = sampled.reshape(PHASE_POINTS, -1, 3)
     return sampled / np.linalg.norm(sampled, axis=2, keepdims=True)
