@@ -25,6 +25,7 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_XLA_FLAG}".strip()
 
 import filelock  # noqa: E402
+import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -49,6 +50,9 @@ if TYPE_CHECKING:  # imported where they are needed: pytest's own process runs n
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
+# The same examples in every run, here and in CI; a time limit each would fail on a busy machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 flags.FLAGS.mark_as_parsed()  # grain asks for a flag of its own
 
 

@@ -32,7 +32,7 @@ def test_srcc_by_hand():
     assert np.isnan(metrics.srcc(up[:1], up[:1]))
 
 
-@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(
     st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans(), st.integers(0, 3)),

@@ -51,7 +51,7 @@ def test_band_follows_the_rate_and_impossible_rates_are_refused():
         emg.envelope(raw[:30], 1000.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.01, 100.0), st.integers(0, 5))
 def test_envelope_is_homogeneous_and_not_negative(gain, seed):
     raw = np.random.default_rng(seed).normal(size=(600, 1)).astype(np.float32)

@@ -101,7 +101,7 @@ def test_recolour_changes_all_pixels_of_a_channel_alike():
     st.integers(0, 10_000),
     st.dictionaries(st.sampled_from(("views", *INPUTS)), st.floats(0, 1), max_size=5),
 )
-@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.settings(max_examples=30)
 def test_a_view_or_the_pose_always_stays(seed, hide):
     example = examples([with_person()]).read_window(0, 0.0)
     before = {name: value.copy() for name, value in example.items()}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from video2emg.core.errors import UserError
@@ -16,7 +16,6 @@ def even(rate, samples, decimals, start):
     return np.round(start + np.arange(samples) / rate, decimals)
 
 
-@settings(deadline=None)
 @example(rate=2000.0, samples=500, decimals=3, start=0.0)
 @example(rate=60.0, samples=60, decimals=3, start=0.0)
 @example(rate=2000.0, samples=71, decimals=3, start=0.5)  # ties are rounded both ways
@@ -30,7 +29,6 @@ def test_rounded_times_give_the_rate_within_their_decimals(rate, samples, decima
     assert rate_of(time, "here", rate) == pytest.approx(rate, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(
     rate=RATES,
     samples=st.integers(100, 400),
@@ -96,7 +94,6 @@ def as_time_of_day(seconds, decimals, style):
     return f"{before}{tail}" if style == "minutes" else f"{before}{hour:02d}:{tail}{after}"
 
 
-@settings(deadline=None)
 @example(rate=1000.0, start=86399.9, decimals=4, style="plain")
 @example(rate=100.0, start=43199.5, decimals=3, style="am/pm")
 @example(rate=100.0, start=3599.5, decimals=3, style="minutes")

@@ -46,7 +46,7 @@ def edf(path, signals, onsets=None, records=3, stated=None, samples=10):
     return path
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     count=st.integers(1, 4),
     samples=st.integers(1, 50),

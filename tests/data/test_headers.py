@@ -75,7 +75,7 @@ def tables(draw):
     return "\n".join([*above, *lines]), names, unit, rate, values
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tables())
 def test_every_shape_of_header_gives_what_was_written(table):
     content, names, unit, rate, values = table
@@ -247,7 +247,6 @@ def test_spellings_of_units(unit, text):
     assert units.canonical(text) == unit
 
 
-@settings(deadline=None)
 @given(pair=st.sampled_from(list(itertools.product(["V", "mV", "uV", "nV"], repeat=2))))
 def test_units_convert_there_and_back(pair):
     a, b = pair

@@ -84,7 +84,7 @@ def test_broken_tables_are_named(tmp_path, content, message):
         readers.select(channels, [channel.name for channel in channels], "a.csv")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     content=st.binary(max_size=400)
     | st.text("0123456789.,;\t\n eE-+nan\"'", max_size=300).map(str.encode)

@@ -83,7 +83,7 @@ def test_an_unknown_mass_is_seventy_kilograms():
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.floats(-np.pi, np.pi),
     st.tuples(*[st.floats(-3, 3)] * 3),

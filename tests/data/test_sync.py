@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from video2emg.core.errors import UserError
@@ -44,7 +44,6 @@ def test_signals_that_cannot_be_compared_are_refused():
         sync.estimate_offset(effort(time[:60]), time[:60], effort(time[:60]), time[:60])
 
 
-@settings(deadline=None)
 @given(offset=st.floats(-100, 100), drift=st.floats(-1e-3, 1e-3), rate=st.floats(100, 4000))
 def test_clocks_count_the_same_samples(offset, drift, rate):
     clock = sync.Clock(offset, drift)

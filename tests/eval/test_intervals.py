@@ -122,7 +122,7 @@ def test_too_few_samples_give_no_intervals():
 
 
 @hypothesis.given(st.integers(0, 1000), st.floats(0.1, 0.98))
-@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.settings(max_examples=25)
 def test_bounds_hold_the_prediction_and_no_negative_emg(seed, level):
     rng = np.random.default_rng(seed)
     predicted = rng.random(2400).astype(np.float32)

@@ -135,7 +135,7 @@ cases = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cases)
 def test_properties(case):
     action, severity, slot, more = case
@@ -162,7 +162,7 @@ def test_properties(case):
     np.testing.assert_allclose(gym_gradient(severity[None], actions)[0], -100 * share, rtol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(len(GYM.pairs[0]))), st.lists(st.booleans(), min_size=5, max_size=5))
 def test_order_and_rest_of_the_batch_do_not_matter(order, made):
     """Another order of pairs, or other actions in the batch, do not change a score."""

@@ -38,7 +38,7 @@ def movement(lengths, rest=0.8, depth=1.0, seed=0, rate=RATE):
     return np.interp(time, fine_time, distance)[:, None] * direction + noise, turns
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(1.5, 3.5), min_size=1, max_size=12),
     st.floats(0.01, 100.0),

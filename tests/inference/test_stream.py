@@ -17,7 +17,7 @@ import time
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -48,7 +48,6 @@ def live_frames_at(times):
         yield live.LiveFrame(float(n), float(taken), lambda n=n: n)
 
 
-@settings(deadline=None)
 @given(fps=st.floats(5, 120), rate=st.sampled_from([5.0, 10.0, 12.5]))
 def test_every_instant_gets_the_nearest_frame_without_delay(fps, rate):
     times = np.arange(0, 4, 1 / fps)

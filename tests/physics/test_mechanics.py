@@ -60,7 +60,7 @@ def test_left_and_right_are_one_function():
     np.testing.assert_allclose(got.excitation, expected.excitation[:, :, ::-1], atol=2e-3)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.floats(-3.1, 3.1), st.floats(-2, 2), st.floats(-2, 2))
 def test_heading_and_place_do_not_matter(turn, x, y):
     cos, sin = np.cos(turn), np.sin(turn)
@@ -82,7 +82,7 @@ def test_torque_is_linear_in_the_load():
     assert float(jnp.abs(heavier[1] - heavier[0]).max()) > 30
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 1000), st.sampled_from(["noise", "coincident", "collinear", "far"]))
 def test_any_finite_pose_gives_finite_values_and_gradients(seed, kind):
     rng = np.random.default_rng(seed)

@@ -30,7 +30,7 @@ solve = jax.jit(statics.least_activation)
 TOLERANCE = np.array([3, 2, 2, 10, 3], np.float32)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), st.sampled_from([1.0, 10.0, 40.0]))
 def test_the_least_activation_is_exact(seed, strength):
     """Also where no activation reaches the torque, and all muscles saturate."""

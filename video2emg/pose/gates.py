@@ -238,9 +238,9 @@ def _runs(times: np.ndarray, gate: str, fails: Bool[np.ndarray, " T"]) -> Iterat
     edges = np.flatnonzero(np.diff(np.r_[False, fails, False].astype(int)))
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     for start, end in edges.reshape(-1, 2):
-        if times[end - 1] + step - times[start] < _SHORTEST_TOLD and gate != "cut":
-            continue
-        yield Refusal(float(times[start]), float(times[end - 1]) + step, *_REASONS[gate])
+        first, last = float(times[start]), float(times[end - 1]) + step
+        if last - first >= _SHORTEST_TOLD or (gate == "cut" and last > first):
+            yield Refusal(first, last, *_REASONS[gate])
 
 
 def _within(track: PoseTrack, keep: Bool[np.ndarray, " T"]) -> PoseTrack:

@@ -117,7 +117,7 @@ def test_edges_are_order_statistics():
 
 
 @given(st.lists(st.floats(0, 100, width=32), min_size=1, max_size=30), st.floats(-100, 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_difference_has_a_leaf_and_comes_back(values, difference):
     intervals = core.Intervals.fit(np.array(values), 4)
     assert (intervals.right > intervals.left).all()
