@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core import joint_moments
 from video2emg.core.files import write_text
 from video2emg.core.pose_track import UPRIGHT, PoseTrack
 from video2emg.core.vocabulary import FLEX_21
@@ -208,7 +209,7 @@ def trials(task: Task) -> list[Trial]:
         return perform(subject, exercise, load, [errors], person, standard_tempo=True)
 
     def truth(done: Performance) -> dict[str, float]:
-        return counterfactual.peaks(done.motion.named_torque[done.during(0)])
+        return joint_moments.peaks(done.motion.named_torque[done.during(0)])
 
     correct, cases = do({}), []
     for key_step, edge in node.pairs:
@@ -239,7 +240,7 @@ def validate(cases: list[Trial]) -> None:
         [correction] = counterfactual.corrections(
             trial.track, trial.phases, severities, GRAPH, action, trial.settings
         )
-        changes = {j: trial.truth[1][j] - trial.truth[0][j] for j in counterfactual.JOINTS}
+        changes = {j: trial.truth[1][j] - trial.truth[0][j] for j in joint_moments.JOINTS}
         predicted += [correction.change(j) for j in changes]
         true += changes.values()
         largest = max(changes, key=lambda j: abs(changes[j]))

@@ -70,6 +70,7 @@ MISTAKES = {
     "unknown key step": ("steps: [lift]", "steps: [lift, drop]", 16, "unknown key step 'drop'"),
     "unknown feedback": ("[slow]", "[slower]", 23, "unknown feedback 'slower'"),
     "unknown tier": ("tier: grave", "tier: mild", 6, "unknown tier 'mild'"),
+    "unknown kind": ("tier: grave", "tier: grave, shown_by: video", 6, "movement, muscles"),
     "unknown phase": ("phase: concentric", "phase: lifting", 12, "unknown phase 'lifting'"),
     "unknown field": ("name: Tilting", "nmae: Tilting", 6, "errors.tilt.nmae: unknown field"),
     "missing weight": ("haste: {weight: 2}", "haste: {name: Haste}", 7, "'weight' is missing"),

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from video2emg.core import segment_directions, vocabulary
+from video2emg.core import joint_moments, segment_directions, vocabulary
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import UPRIGHT, PoseTrack
 from video2emg.fkg.signatures import Signature
@@ -59,7 +59,7 @@ def test_the_moments_come_near_those_of_the_person_without_the_error(leaning):
     first = found[0]
     assert (first.error, first.joint) == ("forward_lean", "lumbar") and first.score > 10
     truth = {
-        name: counterfactual.peaks(done.motion.named_torque)
+        name: joint_moments.peaks(done.motion.named_torque)
         for name, done in (("with", wrong), ("without", do()))
     }
     for joint in ("lumbar", "knee", "hip"):

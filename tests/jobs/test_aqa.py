@@ -10,7 +10,7 @@ import pytest
 
 import video2emg
 from configs import aqa
-from configs.tables import aqa_granularity, aqa_modalities, aqa_poses
+from configs.tables import aqa_effort, aqa_granularity, aqa_modalities, aqa_poses
 from tests.conftest import STEPS, make_clip, small
 from tests.inference.test_pose_input import squats
 from video2emg.aqa import frozen_features, report
@@ -165,7 +165,7 @@ def test_flex_over_an_i3d_is_understood():
 
 
 def test_the_rows_of_the_tables_are_what_the_job_understands():
-    for module in (aqa_modalities, aqa_granularity, aqa_poses):
+    for module in (aqa_modalities, aqa_granularity, aqa_poses, aqa_effort):
         rows = {override.pop("row"): override for override in module.sweep()}  # of one seed
         for override in rows.values():
             config = module.get_config("debug")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from video2emg.core import joint_moments
 from video2emg.fkg.graph import Graph
 from video2emg.videoqa.repetition_records import RepetitionRecord
 
@@ -52,4 +53,8 @@ def repetition(
             for step in action.steps
         },
         tilt={step.id: float(rng.normal(0, 0.04)) for step in action.steps},
+        moments={
+            step.id: {joint: float(rng.uniform(5, 150)) for joint in joint_moments.JOINTS}
+            for step in action.steps
+        },
     )

@@ -33,6 +33,7 @@ class ModelOutputs:
       encoder_features: for the out-of-domain detector.
       aqa_inputs: inputs of an assessment head.
       pose: [K, T, J, 3] m, or None.
+      torque: [K, T, D] N·m, or None.
       load: [K] kg, or None.
     """
 
@@ -41,6 +42,7 @@ class ModelOutputs:
     encoder_features: EncoderFeatures
     aqa_inputs: Mapping[str, np.ndarray]
     pose: np.ndarray | None
+    torque: np.ndarray | None
     load: np.ndarray | None
 
 
@@ -71,6 +73,7 @@ class ForwardFunction:
             ),
             aqa_inputs=outputs["aqa_inputs"],
             pose=outputs["pose"],
+            torque=outputs["torque"],
             load=None if outputs["load"] is None else np.expm1(outputs["load"]),
         )
 
@@ -97,6 +100,7 @@ class ForwardFunction:
             "recorded": recorded.any(-1),
             "aqa_inputs": aqa_inputs(outputs, tensors, batch),
             "pose": outputs.pose,
+            "torque": outputs.torque,
             "load": outputs.load,
         }
 

@@ -69,6 +69,23 @@ class Effect:
         """The change over the smallest one that is stored, to compare different kinds."""
         return abs(self.normalised) / FLOORS[self.kind]
 
+    @property
+    def rises(self) -> bool:
+        """Whether people see more of it: sides differ more, whichever does more."""
+        return self.change > 0 or self.statistic == "asymmetry"
+
+    @property
+    def name(self) -> str:
+        """What changes, for people."""
+        part = self.part.replace("_", " ")
+        if self.kind == "activation":
+            if self.statistic == "asymmetry":
+                return f"the left-right difference of {part}"
+            return part if self.statistic == "mean" else f"the peak of {part}"
+        if self.kind == "compression":
+            return "the compression of the lower back"
+        return joint_name(self.part)
+
     def at(self, severity: float) -> "Effect":
         """The effect at another severity, if it is proportional to it."""
         factor = severity / self.severity
@@ -105,18 +122,13 @@ def to_text(effects: Sequence[Effect] | None) -> str:
         )
     parts = []
     for verb, group in (
-        ("raises", [e for e in effects if _rises(e)]),
-        ("lowers", [e for e in effects if not _rises(e)]),
+        ("raises", [e for e in effects if e.rises]),
+        ("lowers", [e for e in effects if not e.rises]),
     ):
         if group:
             *first, last = [_amount(effect) for effect in group]
             parts.append(f"{verb} " + (f"{', '.join(first)} and {last}" if first else last))
     return f"In simulated people, this {', and '.join(parts)}."
-
-
-def _rises(effect: Effect) -> bool:
-    """Whether people see more of it: sides differ more, whichever does more."""
-    return effect.change > 0 or effect.statistic == "asymmetry"
 
 
 def _amount(effect: Effect) -> str:
@@ -128,18 +140,7 @@ def _amount(effect: Effect) -> str:
         values, unit = tuple(100 * x for x in shares if x is not None), "%"
     middle, *ends = (math.copysign(1.0, effect.change) * x for x in values)
     low, high = sorted(ends)
-    return f"{_name(effect)} by {middle:.0f} {unit} ({low:.0f} to {high:.0f})"
-
-
-def _name(effect: Effect) -> str:
-    part = effect.part.replace("_", " ")
-    if effect.kind == "activation":
-        if effect.statistic == "asymmetry":
-            return f"the left-right difference of {part}"
-        return part if effect.statistic == "mean" else f"the peak of {part}"
-    if effect.kind == "compression":
-        return "the compression of the lower back"
-    return joint_name(effect.part)
+    return f"{effect.name} by {middle:.0f} {unit} ({low:.0f} to {high:.0f})"
 
 
 def joint_name(joint: str) -> str:

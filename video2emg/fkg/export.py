@@ -15,7 +15,7 @@ _LISTS = " | "  # GraphML has no lists
 _FIELDS = {
     Action: ("name", "summary", "equipment", "muscles"),
     KeyStep: ("name", "phase", "standard"),
-    ErrorType: ("name", "weight", "tier", "muscles", "joints", "meaning", "synonyms"),
+    ErrorType: ("name", "weight", "tier", "muscles", "joints", "meaning", "synonyms", "shown_by"),
     Occurrence: ("weight", "muscles"),
 }
 

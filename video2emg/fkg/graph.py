@@ -13,6 +13,8 @@ from video2emg.fkg.effects import Effect
 
 Phase = typing.Literal["preparation", "concentric", "eccentric"]
 PHASES: tuple[Phase, ...] = typing.get_args(Phase)
+ShownBy = typing.Literal["movement", "muscles"]
+SHOWN_BY: tuple[ShownBy, ...] = typing.get_args(ShownBy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,7 @@ class ErrorType:
       muscles, joints: involved.
       meaning: what the error looks like and why it matters.
       synonyms: other names.
+      shown_by: where it can be seen: `muscles` if the movement is the same without it.
     """
 
     id: str
@@ -51,6 +54,7 @@ class ErrorType:
     joints: tuple[str, ...] = ()
     meaning: str = ""
     synonyms: tuple[str, ...] = ()
+    shown_by: ShownBy = "movement"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,14 @@ from video2emg.fkg import effects as effect_tables
 from video2emg.fkg import yaml_positions
 from video2emg.fkg.graph import (
     PHASES,
+    SHOWN_BY,
     Action,
     ErrorType,
     Graph,
     KeyStep,
     Occurrence,
     Phase,
+    ShownBy,
     Tier,
 )
 from video2emg.fkg.yaml_positions import YamlValue
@@ -173,11 +175,14 @@ class _Builder:
 
     def _error(self, key: str, entry: YamlValue) -> ErrorType:
         fields = entry.mapping(
-            ("weight",), ("name", "tier", "muscles", "joints", "meaning", "synonyms")
+            ("weight",), ("name", "tier", "muscles", "joints", "meaning", "synonyms", "shown_by")
         )
         tier = fields["tier"].text() if "tier" in fields else ""
         if tier and tier not in self._tiers:
             raise fields["tier"].error(f"unknown tier {tier!r}; known: {', '.join(self._tiers)}")
+        shown_by = _text(fields, "shown_by") or "movement"
+        if shown_by not in SHOWN_BY:
+            raise fields["shown_by"].error(f"expected one of {', '.join(SHOWN_BY)}")
         return ErrorType(
             id=key,
             name=_text(fields, "name"),
@@ -187,6 +192,7 @@ class _Builder:
             joints=_texts(fields, "joints"),
             meaning=_text(fields, "meaning"),
             synonyms=_texts(fields, "synonyms"),
+            shown_by=typing.cast(ShownBy, shown_by),
         )
 
     def _weight(self, entry: YamlValue, tier: str) -> int | None:

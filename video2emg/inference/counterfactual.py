@@ -18,6 +18,7 @@ from video2emg.core import body_frame, segment_directions, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.equipment import load_shares, name_of_shares
 from video2emg.core.errors import UserError
+from video2emg.core.joint_moments import JOINTS, peaks
 from video2emg.core.pose_track import UPRIGHT, PoseTrack
 from video2emg.data.person import traits
 from video2emg.fkg import signatures as files
@@ -30,16 +31,6 @@ from video2emg.physics.mechanics import Mechanics
 
 MARGIN = 0.3  # s that are computed before and after a repetition
 _BLOCK = 32  # instants; lengths are multiples of it, so that programs can be used again
-# The moments of each joint in `vocabulary.DOFS`.
-JOINTS = {
-    "knee": ("knee_extension",),
-    "hip": ("hip_extension", "hip_abduction"),
-    "ankle": ("ankle_plantarflexion",),
-    "shoulder": ("shoulder_flexion", "shoulder_abduction"),
-    "elbow": ("elbow_flexion",),
-    "lumbar": ("lumbar_extension",),
-}
-
 
 _shipped = functools.cache(files.read)
 
@@ -365,17 +356,3 @@ def _sampled(
     flat = pose.reshape(len(pose), -1)
     values = np.stack([np.interp(grid, time, column) for column in flat.T], 1)
     return values.reshape(len(grid), -1, 3)
-
-
-def peaks(torque: Float[np.ndarray, "T D"]) -> dict[str, float]:
-    """Peak moment of each of `JOINTS`, N·m: the larger side; directions of a joint as one vector.
-
-    Args:
-      torque: in the order of `vocabulary.DOFS`.
-    """
-    moments = {}
-    for joint, names in JOINTS.items():
-        sides = [""] if joint == "lumbar" else [f"{side}_" for side in vocabulary.SIDES]
-        columns = [[vocabulary.DOFS.index(f"{side}{name}") for name in names] for side in sides]
-        moments[joint] = float(max(np.linalg.norm(torque[:, c], axis=1).max() for c in columns))
-    return moments

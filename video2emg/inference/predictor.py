@@ -604,6 +604,7 @@ def _select_row(outputs: ModelOutputs, row: int) -> ModelOutputs:
         ),
         aqa_inputs={name: value[keep] for name, value in outputs.aqa_inputs.items()},
         pose=select(outputs.pose),
+        torque=select(outputs.torque),
         load=select(outputs.load),
     )
 

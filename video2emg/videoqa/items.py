@@ -32,7 +32,7 @@ class Question:
       clips: ids of the clips that are shown, in this order.
       text: the question without its options.
       options: options to choose from; empty unless the form is `choice`.
-      values: the options as ids of the graph, muscles or seconds, for programs.
+      values: the options as ids of the graph, muscles, joints, changes or seconds, for programs.
       parameters: what the text asks about, for programs: `action`, `step`, `error`, `muscle`.
       dialogue: questions of one dialogue are asked in order, and earlier answers stay in the
         context. Empty for a single question.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from video2emg.core import emg as emg_lib
-from video2emg.core import vocabulary
+from video2emg.core import joint_moments, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.fkg.feedback import Feedback, feedback
@@ -32,6 +32,7 @@ class RepetitionRecord:
       score: 0-100; NaN if unknown.
       activity: mean EMG envelope by key step and channel, as a fraction of the reference.
       tilt: mean height of the left wrist above the right wrist by key step, m.
+      moments: peak moment by key step and joint of `core.joint_moments`, N·m.
     """
 
     clip_id: str
@@ -44,6 +45,7 @@ class RepetitionRecord:
     score: float
     activity: Mapping[str, Mapping[str, float]]
     tilt: Mapping[str, float]
+    moments: Mapping[str, Mapping[str, float]]
 
     def has_error(self, step_error: StepError) -> bool:
         """Whether an error counts as present."""
@@ -116,6 +118,7 @@ def from_clip(
         score=float(clip.score),
         activity=activity,
         tilt=mean_tilt(clip.pose, clip.pose_time, clip.joints, spans),
+        moments=peak_moments(clip.torque, clip.pose_time, clip.dofs, spans),
     )
 
 
@@ -155,3 +158,25 @@ def mean_tilt(
         if np.isfinite(difference).any():
             tilt[step] = float(np.nanmean(difference))
     return tilt
+
+
+def peak_moments(
+    torque: Float[np.ndarray, "P D"],
+    time: Float[np.ndarray, " P"],
+    dofs: tuple[str, ...],
+    spans: Mapping[str, tuple[float, float]],
+) -> dict[str, dict[str, float]]:
+    """Peak moment of each joint within each key step, N·m.
+
+    Steps without a sample in which all torques are known are left out.
+    """
+    if not set(vocabulary.DOFS) <= set(dofs):
+        return {}
+    ordered = torque[:, [dofs.index(name) for name in vocabulary.DOFS]]
+    known = np.isfinite(ordered).all(1)
+    moments = {}
+    for step, (begin, end) in spans.items():
+        inside = known & (time >= begin) & (time < end)
+        if inside.any():
+            moments[step] = joint_moments.peaks(ordered[inside])
+    return moments

@@ -26,6 +26,9 @@ _FIRST, _SECOND = "first", "second"
 _MIN_ACTIVITY = 0.05  # muscles that are less active are not compared
 _MAX_SECOND_ACTIVITY = 0.85  # second most active muscle, as a share of the most active
 _MAX_WEAKER_ACTIVITY = 0.75  # of a muscle in the weaker repetition, as a share of the stronger
+_JOINT_PAIRS = (("hip", "knee"), ("shoulder", "elbow"))
+_MIN_MOMENT = 10.0  # N·m; joints that carry less are not compared
+_MAX_SMALLER_MOMENT = 0.75  # smaller moment, as a share of the larger
 _MIN_SCORE_DIFFERENCE = 8.0  # between two repetitions, points
 
 
@@ -62,6 +65,42 @@ def _select_muscle(graph: Graph, question: Question, repetitions: Repetitions) -
 
 
 MUSCLE = QuestionType("muscle", _muscle_groups, _select_muscle)
+
+
+def _joint_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
+    """Which of two joints carries the larger moment in a key step, by inverse dynamics."""
+    for action, subset in by_action(graph, repetitions):
+        for step, joints in itertools.product(action.steps, _JOINT_PAIRS):
+            by_label: dict[str, list[RepetitionRecord]] = {}
+            for repetition in subset:
+                moments = repetition.moments.get(step.id, {})
+                smaller, larger = sorted(joints, key=lambda joint: moments.get(joint, 0.0))
+                high, low = moments.get(larger, 0.0), moments.get(smaller, 0.0)
+                if high >= _MIN_MOMENT and low <= _MAX_SMALLER_MOMENT * high:
+                    by_label.setdefault(larger, []).append(repetition)
+            texts = fill_templates(
+                (
+                    "Which joint carries the larger moment in the key step {step} of this "
+                    "{action}?",
+                    "In the key step {step} of this {action}, at which joint is the peak moment "
+                    "larger?",
+                ),
+                template_names(action, step),
+            )
+            parameters = {"action": action.id, "step": step.id}
+            for labels, members in balanced_groups(by_label, rng):
+                options = tuple(f"The {joint}" for joint in labels)
+                yield make_group(rng, texts, options, labels, parameters, members)
+
+
+def _select_joint(graph: Graph, question: Question, repetitions: Repetitions) -> int | None:
+    moments = repetitions[0].moments.get(question.parameters["step"])
+    if moments is None:
+        return None
+    return int(np.argmax([moments[joint] for joint in question.values]))
+
+
+JOINT = QuestionType("joint", _joint_groups, _select_joint)
 
 
 def _better_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:

@@ -1,10 +1,12 @@
 """Questions about errors and corrections."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from video2emg.fkg.graph import Graph
+from video2emg.fkg.effects import largest
+from video2emg.fkg.graph import Action, Graph, ShownBy
 from video2emg.videoqa import wording
 from video2emg.videoqa.items import Question
 from video2emg.videoqa.question_types.base import (
@@ -18,7 +20,7 @@ from video2emg.videoqa.question_types.base import (
     make_group,
     template_names,
 )
-from video2emg.videoqa.repetition_records import RepetitionRecord
+from video2emg.videoqa.repetition_records import RepetitionRecord, StepError
 
 _MAX_SECOND_LOSS = 0.8  # second largest loss of points, as a share of the largest
 
@@ -56,10 +58,20 @@ def _select_error(graph: Graph, question: Question, repetitions: Repetitions) ->
 ERROR = QuestionType("error", _error_groups, _select_error)
 
 
-def _which_error_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
-    """Which of several errors of the exercise is made."""
+def _which_error_groups(
+    shown_by: ShownBy,
+    templates: Sequence[str],
+    graph: Graph,
+    repetitions: Repetitions,
+    rng: Rng,
+) -> Iterator[Group]:
+    """Which of several errors of the exercise, that are shown in the same way, is made."""
     for action, subset in by_action(graph, repetitions):
-        pairs = {_join(step.id, edge.error): (step, edge) for step, edge in action.pairs}
+        pairs = {
+            _join(step.id, edge.error): (step, edge)
+            for step, edge in action.pairs
+            if graph.errors[edge.error].shown_by == shown_by
+        }
         by_label: dict[str, list[RepetitionRecord]] = {}
         for repetition in subset:
             for label in pairs:
@@ -75,14 +87,7 @@ def _which_error_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Ite
             others = (other for other in labels if other != label)
             return not any(repetition.has_error(_split(other)) for other in others)
 
-        texts = fill_templates(
-            (
-                "Which of these errors is made in this {action}?",
-                "This {action} shows one of the following errors. Which?",
-                "What is wrong with this {action}?",
-            ),
-            template_names(action),
-        )
+        texts = fill_templates(templates, template_names(action))
         for labels, members in balanced_groups(by_label, rng, similarity, has_no_other):
             options = tuple(
                 f"{wording.error_name(graph, pairs[label][1].error)} "
@@ -97,7 +102,32 @@ def _select_which_error(graph: Graph, question: Question, repetitions: Repetitio
     return int(np.argmax([probability.get(_split(value), 0.0) for value in question.values]))
 
 
-WHICH_ERROR = QuestionType("which_error", _which_error_groups, _select_which_error)
+WHICH_ERROR = QuestionType(
+    "which_error",
+    functools.partial(
+        _which_error_groups,
+        "movement",
+        (
+            "Which of these errors is made in this {action}?",
+            "This {action} shows one of the following errors. Which?",
+            "What is wrong with this {action}?",
+        ),
+    ),
+    _select_which_error,
+)
+HIDDEN_ERROR = QuestionType(
+    "hidden_error",
+    functools.partial(
+        _which_error_groups,
+        "muscles",
+        (
+            "The muscles work wrongly in this {action}, without any change of its movement. How?",
+            "Which of these errors, which only the muscles show, is made in this {action}?",
+            "What is wrong with the effort of the muscles in this {action}?",
+        ),
+    ),
+    _select_which_error,
+)
 
 
 def _correction_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
@@ -144,6 +174,71 @@ def _select_correction(graph: Graph, question: Question, repetitions: Repetition
 
 
 CORRECTION = QuestionType("correction", _correction_groups, _select_correction)
+
+
+def _what_changes_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> Iterator[Group]:
+    """Counterfactual: what changes most in the body if the only error is corrected."""
+    for action, subset in by_action(graph, repetitions):
+        effects = _effects_of_correction(action)
+        by_label: dict[str, list[RepetitionRecord]] = {}
+        for repetition in subset:
+            made = [pair for pair in repetition.probability if repetition.has_error(pair)]
+            if len(made) == 1 and effects.get(made[0]):
+                by_label.setdefault(next(iter(effects[made[0]])), []).append(repetition)
+
+        def has_no_other(
+            repetition: RepetitionRecord, label: str, labels: Sequence[str], effects=effects
+        ) -> bool:
+            [error] = (p for p in repetition.probability if repetition.has_error(p))
+            return not any(other in effects[error] for other in labels if other != label)
+
+        names = {label: name for changes in effects.values() for label, name in changes.items()}
+        texts = fill_templates(
+            (
+                "If the error of this {action} were corrected, what would change most?",
+                "What would become different in the body without the error of this {action}?",
+            ),
+            template_names(action),
+        )
+        for labels, members in balanced_groups(by_label, rng, is_suitable=has_no_other):
+            options = tuple(names[label] for label in labels)
+            yield make_group(rng, texts, options, labels, {"action": action.id}, members)
+
+
+def _select_what_changes(graph: Graph, question: Question, repetitions: Repetitions) -> int | None:
+    [repetition] = repetitions
+    if repetition.action != question.parameters["action"]:
+        return None
+    effects = _effects_of_correction(graph.action(repetition.action))
+    chances = [
+        max(
+            (repetition.probability.get(e, 0.0) for e, c in effects.items() if _first(c) == value),
+            default=0.0,
+        )
+        for value in question.values
+    ]
+    return int(np.argmax(chances))
+
+
+def _effects_of_correction(action: Action) -> dict[StepError, dict[str, str]]:
+    """By error: what changes without it, as a value and in words, the largest change first."""
+    return {
+        (step.id, edge.error): {
+            f"{effect.kind}/{effect.part}/{'falls' if effect.rises else 'rises'}": (
+                f"{effect.name.capitalize()} would {'fall' if effect.rises else 'rise'}"
+            )
+            for effect in largest(edge.effects, len(edge.effects))
+        }
+        for step, edge in action.pairs
+        if edge.effects
+    }
+
+
+def _first(changes: Mapping[str, str]) -> str:
+    return next(iter(changes))
+
+
+WHAT_CHANGES = QuestionType("what_changes", _what_changes_groups, _select_what_changes)
 
 
 def _join(step: str, error: str) -> str:

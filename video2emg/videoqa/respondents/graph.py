@@ -8,6 +8,7 @@ import numpy as np
 
 from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core import emg as emg_lib
+from video2emg.core import vocabulary
 from video2emg.core.clip import Clips
 from video2emg.core.errors import UserError
 from video2emg.data.batches import eval_batches
@@ -21,7 +22,12 @@ from video2emg.videoqa.generate import EVALUATE, RECOGNISE, SCORE, STANDARD
 from video2emg.videoqa.items import Answer, Question
 from video2emg.videoqa.prompt import LETTERS
 from video2emg.videoqa.question_types import BY_NAME
-from video2emg.videoqa.repetition_records import RepetitionRecord, mean_activity, mean_tilt
+from video2emg.videoqa.repetition_records import (
+    RepetitionRecord,
+    mean_activity,
+    mean_tilt,
+    peak_moments,
+)
 
 
 class GraphRespondent:
@@ -122,12 +128,16 @@ def _batch_records(
             clip.muscles,
             record.spans,
         )
-        tilt = {}
+        window, tilt, moments = run.window, {}, {}
         if outputs.pose is not None:
-            window = run.window
-            pose = outputs.pose[row]
-            tilt = mean_tilt(pose, window.frame_time, window.joints, record.spans)
-        yield index, dataclasses.replace(record, activity=activity, tilt=tilt)
+            tilt = mean_tilt(outputs.pose[row], window.frame_time, window.joints, record.spans)
+        if outputs.torque is not None:
+            torque = outputs.torque[row]
+            moments = peak_moments(torque, window.frame_time, vocabulary.DOFS, record.spans)
+        yield (
+            index,
+            dataclasses.replace(record, activity=activity, tilt=tilt, moments=moments),
+        )
 
 
 def _to_record(
@@ -162,6 +172,7 @@ def _to_record(
         score=float(predictions.score[row]),
         activity={},
         tilt={},
+        moments={},
     )
 
 
