@@ -1,7 +1,7 @@
 """Questions about errors and corrections."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -184,7 +184,7 @@ def _what_changes_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> It
         for repetition in subset:
             made = [pair for pair in repetition.probability if repetition.has_error(pair)]
             if len(made) == 1 and effects.get(made[0]):
-                by_label.setdefault(next(iter(effects[made[0]])), []).append(repetition)
+                by_label.setdefault(effects[made[0]][0], []).append(repetition)
 
         def has_no_other(
             repetition: RepetitionRecord, label: str, labels: Sequence[str], effects=effects
@@ -192,16 +192,15 @@ def _what_changes_groups(graph: Graph, repetitions: Repetitions, rng: Rng) -> It
             [error] = (p for p in repetition.probability if repetition.has_error(p))
             return not any(other in effects[error] for other in labels if other != label)
 
-        names = {label: name for changes in effects.values() for label, name in changes.items()}
         texts = fill_templates(
             (
-                "If the error of this {action} were corrected, what would change most?",
-                "What would become different in the body without the error of this {action}?",
+                "If the error of this {action} were corrected, what changes most?",
+                "What is the largest change in the body without the error of this {action}?",
             ),
             template_names(action),
         )
         for labels, members in balanced_groups(by_label, rng, is_suitable=has_no_other):
-            options = tuple(names[label] for label in labels)
+            options = tuple(label.capitalize() for label in labels)
             yield make_group(rng, texts, options, labels, {"action": action.id}, members)
 
 
@@ -212,7 +211,7 @@ def _select_what_changes(graph: Graph, question: Question, repetitions: Repetiti
     effects = _effects_of_correction(graph.action(repetition.action))
     chances = [
         max(
-            (repetition.probability.get(e, 0.0) for e, c in effects.items() if _first(c) == value),
+            (repetition.probability.get(e, 0.0) for e, c in effects.items() if c[0] == value),
             default=0.0,
         )
         for value in question.values
@@ -220,22 +219,16 @@ def _select_what_changes(graph: Graph, question: Question, repetitions: Repetiti
     return int(np.argmax(chances))
 
 
-def _effects_of_correction(action: Action) -> dict[StepError, dict[str, str]]:
-    """By error: what changes without it, as a value and in words, the largest change first."""
+def _effects_of_correction(action: Action) -> dict[StepError, list[str]]:
+    """What changes without each error, in words, the largest change first."""
     return {
-        (step.id, edge.error): {
-            f"{effect.kind}/{effect.part}/{'falls' if effect.rises else 'rises'}": (
-                f"{effect.name.capitalize()} would {'fall' if effect.rises else 'rise'}"
-            )
+        (step.id, edge.error): [
+            f"{effect.name} {'falls' if effect.rises else 'rises'}"
             for effect in largest(edge.effects, len(edge.effects))
-        }
+        ]
         for step, edge in action.pairs
         if edge.effects
     }
-
-
-def _first(changes: Mapping[str, str]) -> str:
-    return next(iter(changes))
 
 
 WHAT_CHANGES = QuestionType("what_changes", _what_changes_groups, _select_what_changes)
