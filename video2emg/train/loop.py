@@ -17,6 +17,7 @@ import tqdm
 
 from video2emg.core.config import Config
 from video2emg.core.errors import Interrupted, UserError
+from video2emg.core.memory import keep_freed_memory
 from video2emg.models.finetune import Model
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
@@ -69,6 +70,7 @@ def train(
         one beyond the last step.
       Interrupted: SIGTERM or SIGINT; the state has been saved.
     """
+    keep_freed_memory()  # notebooks and scripts train without launch.py
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(Stop())
         checkpoints = Checkpoints(workdir)
