@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.tables.aqa_effort import ROWS
 from video2emg.aqa import metrics, report
 from video2emg.aqa.frozen_features import FrozenFeatures
 from video2emg.aqa.labels import load_aqa_labels
@@ -66,10 +67,8 @@ def prevalence(graph: Graph, labels: AQALabels) -> dict[str, float]:
 
 def analyse(run: Path, samples: int = 1000) -> dict[str, Any]:
     """The results of a sweep."""
-    members: dict[str, list[Path]] = {}
-    for at in sorted(run.glob("*/*/aqa_predictions.npz")):
-        members.setdefault(at.parts[-3], []).append(at)
-    config = read_config(next(iter(members.values()))[0].parent)
+    members = {name: sorted(run.glob(f"{name}/*/aqa_predictions.npz")) for name in ROWS}
+    config = read_config(members[WITHOUT][0].parent)
     graph, mesh = load(config.graph), mesh_lib.make_mesh(**config.main.parallel)
     features = FrozenFeatures(config, Rubric.from_graph(graph), Path(config.video2emg), mesh)
     labels = load_aqa_labels(features, "test")
@@ -80,6 +79,7 @@ def analyse(run: Path, samples: int = 1000) -> dict[str, Any]:
             [score(graph, labels, report.load(at)["test"], weight) for at in files]
         )
         for name, files in members.items()
+        if files
     }
     return {
         "simulated": True,
@@ -88,7 +88,7 @@ def analyse(run: Path, samples: int = 1000) -> dict[str, Any]:
         "seeds": {name: len(files) for name, files in members.items()},
         "chance": prevalence(graph, labels),
         "rows": {name: row.with_intervals() for name, row in rows.items()},
-        "minus_pose": {
+        f"minus_{WITHOUT}": {
             name: row.minus(rows[WITHOUT], p_values=True)
             for name, row in rows.items()
             if name != WITHOUT

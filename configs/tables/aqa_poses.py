@@ -16,6 +16,7 @@ from configs import aqa
 ROWS = {
     "pose": dict(emg_source="none"),
     "pose + EMG predicted": dict(emg_source="predicted_frozen"),
+    "pose + EMG of others": dict(emg_source="from_other_subject"),
     "EMG predicted": dict(emg_source="predicted_frozen", video=False),
 }
 
