@@ -66,8 +66,7 @@ def train(
       profile: whether to write `profile/` about the first steps.
 
     Raises:
-      UserError: a loss that is not finite, input that hangs, no checkpoint that can be restored, or
-        one beyond the last step.
+      UserError: a loss that is not finite, input that hangs, or no checkpoint that fits.
       Interrupted: SIGTERM or SIGINT; the state has been saved.
     """
     keep_freed_memory()  # notebooks and scripts train without launch.py
