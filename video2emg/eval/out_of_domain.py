@@ -171,7 +171,8 @@ class OODDetector:
 
     def score(self, features: EncoderFeatures) -> OODScore:
         """Compares windows with the run's own clips."""
-        distance = self._nearest(features.feature)[..., :_NEIGHBOURS].mean(-1) / self.distance
+        distance = self._nearest(features.feature)[..., :_NEIGHBOURS].mean(-1)
+        distance = distance / np.maximum(self.distance, 1e-9)
         motion = features.motion / np.maximum(self.motion, 1e-9)
         return OODScore(
             np.where(features.recorded, distance, -np.inf).max(1),
