@@ -29,7 +29,14 @@ from video2emg.parallel import mesh as mesh_lib
 from video2emg.run.workdir import read_config
 
 MOVEMENT, MUSCLES, CHANCE = "movement", "muscles", "chance (share of repetitions)"
-WITHOUT = "pose"  # the row that the others are compared with
+# Rows that are subtracted from each other.
+DIFFERENCES = (
+    ("pose + EMG predicted", "pose"),
+    ("pose + EMG of others", "pose"),
+    ("pose + EMG predicted", "pose + EMG of others"),
+    ("pose + EMG measured", "pose"),
+    ("EMG measured", "pose"),
+)
 Pairs = Mapping[tuple[str, str, str], Any]  # by action, key step and error
 
 
@@ -68,7 +75,7 @@ def prevalence(graph: Graph, labels: AQALabels) -> dict[str, float]:
 def analyse(run: Path, samples: int = 1000) -> dict[str, Any]:
     """The results of a sweep."""
     members = {name: sorted(run.glob(f"{name}/*/aqa_predictions.npz")) for name in ROWS}
-    config = read_config(members[WITHOUT][0].parent)
+    config = read_config(members["pose"][0].parent)
     graph, mesh = load(config.graph), mesh_lib.make_mesh(**config.main.parallel)
     features = FrozenFeatures(config, Rubric.from_graph(graph), Path(config.video2emg), mesh)
     labels = load_aqa_labels(features, "test")
@@ -88,10 +95,10 @@ def analyse(run: Path, samples: int = 1000) -> dict[str, Any]:
         "seeds": {name: len(files) for name, files in members.items()},
         "chance": prevalence(graph, labels),
         "rows": {name: row.with_intervals() for name, row in rows.items()},
-        f"minus_{WITHOUT}": {
-            name: row.minus(rows[WITHOUT], p_values=True)
-            for name, row in rows.items()
-            if name != WITHOUT
+        "differences": {
+            f"{name} − {other}": rows[name].minus(rows[other], p_values=True)
+            for name, other in DIFFERENCES
+            if {name, other} <= set(rows)
         },
     }
 
@@ -112,9 +119,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
     lines += [line(name, row, "{:.3f}") for name, row in results["rows"].items()]
     lines.append(line(CHANCE, results["chance"], "{:.3f}"))
-    lines += [
-        line(f"{name} − {WITHOUT}", gap, "{:+.3f}") for name, gap in results["minus_pose"].items()
-    ]
+    lines += [line(name, gap, "{:+.3f}") for name, gap in results["differences"].items()]
     return "\n".join(lines)
 
 

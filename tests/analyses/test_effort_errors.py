@@ -51,7 +51,7 @@ def test_the_table_has_every_row_its_chance_and_its_gain():
     results = {
         "chance": {"movement": 0.1, "muscles": 0.2},
         "rows": {"pose": part, "EMG": part},
-        "minus_pose": {"EMG": part},
+        "differences": {"EMG − pose": part},
     }
     lines = effort_errors.markdown(results).splitlines()
     assert lines[0] == "| | movement | muscles |"
