@@ -1,16 +1,19 @@
 """What each error of a pose estimator costs mechanics that are computed from the pose.
 
-    python -m analyses.pose_errors --data_dir data --write
+    python -m analyses.pose_errors --name gymsim/gym_moves --write
 
 Mechanics alone, with the load told, predict clips of the validation split: from true poses, from
 poses with one kind of error of `data.pose_noise.ESTIMATOR` at a time, and with all of them. Each is
-done with the vertical as it is, and with the vertical that keeps the body from falling
-(`balanced`). `--write` writes results/pose_errors.json and the table in docs/results.md.
+done with the pose as it is, with its vertical changed so that the body does not fall (`balanced`),
+and with the pose that a trained model has cleaned (`cleaned`, of `--run`). `--write` writes
+results/pose_errors.json and the table in docs/results.md.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+import jax
 import numpy as np
 
 from configs import v2emg
@@ -21,10 +24,12 @@ from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
-from video2emg.eval.mechanics import mechanics_step
+from video2emg.eval.mechanics import Cleaner, mechanics_step, on_cleaned_poses
+from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.mechanics import LEAST_RATE
 from video2emg.run import setup
+from video2emg.run.workdir import read_config
 
 ERRORS = ("pitch", "offset", "depth", "drop_limb", "shrink", "knee")
 WORDS = {
@@ -38,7 +43,8 @@ WORDS = {
     "all": "all of an estimator's",
 }
 METRICS = ("skill", "pcc", "specificity")
-WAYS = {"plain": "", "balanced": ", balanced"}  # of the vertical; as it is called in the table
+# What happens to the pose first; as it is called in the table.
+WAYS = {"plain": "", "balanced": ", balanced", "cleaned": ", cleaned"}
 
 
 def noises(errors: Sequence[str]) -> Iterator[tuple[str, PoseNoise]]:
@@ -51,6 +57,14 @@ def noises(errors: Sequence[str]) -> Iterator[tuple[str, PoseNoise]]:
             raise UserError(f"--errors {name}: is none of {known}")
         yield name, PoseNoise.from_config(nothing | {"share": 1.0, name: ESTIMATOR[name]})
     yield "all", PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
+
+
+def cleaner(run: Path, examples: Examples, mesh: jax.sharding.Mesh) -> Cleaner:
+    """The model of a run that cleans poses."""
+    config = read_config(run)
+    if not config.model.clean_pose:
+        raise UserError(f"--run {run}: this model does not clean poses (config.model.clean_pose)")
+    return Cleaner(*setup.load_trained(config, run, examples, mesh))
 
 
 def measure(
@@ -74,10 +88,14 @@ def measure(
             cutoff=options.cutoff,
             balanced=way == "balanced",
         )
+        params = {}
+        if way == "cleaned":
+            model, params = cleaner(Path(options.run), posed, mesh)
+            step = on_cleaned_poses(step, model)
         rows[way] = {}
         for name, noise in noises(options.errors):
             noisy = posed.with_pose_noise(noise)
-            guess = evaluate.predict(step, {}, noisy, options.batch, mesh, chosen)
+            guess = evaluate.predict(step, params, noisy, options.batch, mesh, chosen)
             guess = [np.nan_to_num(values) for values in guess]  # nothing where nothing is known
             scored = scores.score(scores.tabulate(series, guess, expected))
             rows[way][name] = {metric: float(scored[metric]) for metric in METRICS}
@@ -108,7 +126,12 @@ def run(options: argparse.Namespace) -> dict:
     splits, _ = setup.load_splits(config, dataset)
     rows = measure(splits, options)
     facts = {"dataset": options.name, "simulated": dataset.simulated, "split": options.split}
-    facts |= {"clips": options.clips, "cutoff_hz": options.cutoff, "rows": rows}
+    facts |= {
+        "clips": options.clips,
+        "run": Path(options.run).name,
+        "cutoff_hz": options.cutoff,
+        "rows": rows,
+    }
     text = table(rows)
     print(text)
     if options.write:
@@ -120,6 +143,9 @@ def run(options: argparse.Namespace) -> dict:
 def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--name", default="gymsim/default")
+    flags.add_argument(
+        "--run", default=str(PRETRAINED_VIDEO2EMG), help="whose model cleans poses; the packed one"
+    )
     flags.add_argument("--data_dir", default="data")
     flags.add_argument("--split", default="validation", choices=("validation", "test"))
     flags.add_argument("--clips", type=int, default=24, help="evenly spread over the split")

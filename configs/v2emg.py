@@ -91,6 +91,8 @@ BASE = dict(
             contexts=6,  # filters on each side
             depth=2,
         ),
+        # Also predict the pose without the errors of augment.pose; network and mechanics read it.
+        clean_pose=False,
         # Mechanics of the body as a starting point (docs/mechanics.md).
         mechanics=dict(
             anatomy="",  # table of muscles (video2emg/physics/anatomies); "": without mechanics
@@ -160,9 +162,12 @@ def _reads_pose(config: ml_collections.ConfigDict) -> None:
 
 def _pose(config: ml_collections.ConfigDict) -> None:
     _reads_pose(config)
+    config.data.name = "gymsim/gym_moves"  # also without a load, and free movement
     config.augment.pose.update(ESTIMATOR)
     config.eval.pose_noise = True
-    config.train.update(steps=3600, eval_every=600, save_every=600)
+    config.model.clean_pose = True
+    config.model.mechanics.update(anatomy="simulated", cutoff=1.5)  # cleaned poses still jitter
+    config.train.update(steps=3000, eval_every=600, save_every=600)
 
 
 def _mechanics(config: ml_collections.ConfigDict) -> None:

@@ -24,6 +24,7 @@ def test_a_mirror_swaps_sides_and_is_its_own_inverse(clips):
     left = WINDOW.joints.index("left_knee")
     right = WINDOW.joints.index("right_knee")
     np.testing.assert_array_equal(once["pose"][:, left], example["pose"][:, right] * [1, -1, 1])
+    np.testing.assert_array_equal(once["true_pose"], once["pose"])  # here without errors
     np.testing.assert_array_equal(once["side"], 1 - example["side"])
     np.testing.assert_array_equal(once["emg"], example["emg"])
     assert vocabulary.VIEWS[once["view"][1]] == "right"
@@ -55,6 +56,7 @@ def test_repeating_moves_all_fields_in_step(clips):
         assert ((np.diff(frame) - 1) % len(known) == 0).all()  # in order, again and again
         starts.add(frame[0])
         assert changed["video_mask"].all()
+        np.testing.assert_array_equal(changed["true_pose"], changed["pose"])
         for t, source in enumerate(known[frame]):
             new, old = slice(t * each, (t + 1) * each), slice(source * each, (source + 1) * each)
             np.testing.assert_array_equal(changed["emg"][new], example["emg"][old])

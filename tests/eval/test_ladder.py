@@ -18,7 +18,7 @@ def recordings(count: int = 8, late: bool = False, mvc: float = np.nan) -> list[
             series = clip(subject, number, gains, delay if late else 0.0)
             curves = curves_of(series)
             unit = np.full(len(MUSCLES), mvc)
-            found.append(Recording(series, curves, curves, 0.5 * curves, unit))
+            found.append(Recording(series, curves, curves, {ladder.PHYSICS: 0.5 * curves}, unit))
     return found
 
 
@@ -66,7 +66,10 @@ def test_a_perfect_shape_is_found_by_every_way_to_scale_it(k):
                 assert min(r) > 0.999
     assert rung.has_unit == bool(k)
     wanted = {"model", "physics", "ridge of other people"}
-    wanted |= {"angle of the joint"} if not k else set(ladder.ROWS) - {"angle of the joint"}
+    if k:
+        wanted |= set(ladder.ROWS) - {"angle of the joint", ladder.CLEANED}
+    else:
+        wanted |= {"angle of the joint"}
     assert set(rung.rows) == wanted
 
 
@@ -122,7 +125,7 @@ def test_a_delay_is_reported_and_applied_only_on_demand():
 
 def test_without_a_pose_there_is_only_the_model():
     blind = [
-        dataclasses.replace(one, physics=None, series=dataclasses.replace(one.series, angles=None))
+        dataclasses.replace(one, physics={}, series=dataclasses.replace(one.series, angles=None))
         for one in recordings()
     ]
     found = Ladder(blind, 2)

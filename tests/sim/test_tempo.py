@@ -27,6 +27,13 @@ def test_progress_reaches_the_depth_at_the_turning_point_and_rests_between(sets)
         np.testing.assert_allclose(one.progress(rests), 0, atol=1e-9)
 
 
+def test_progress_is_never_negative(sets):
+    """Some movements take its root; the difference of two curves is rounded near the end."""
+    near = np.linspace(-1e-4, 0, 1000)
+    for one in sets[:20]:
+        assert all((one.progress(c.end + near) >= 0).all() for c in one.cycles)
+
+
 def test_manners_are_cross_faded_in_the_pauses(sets):
     for one in sets[:20]:
         weights = one.weights()

@@ -55,6 +55,8 @@ def batch(size: int = 8) -> dict[str, np.ndarray]:
         "emg_mask": rng.random((size, 50, 4)) > np.linspace(0, 0.9, size)[:, None, None],
         "pose": rng.normal(size=(size, 10, 21, 3)).astype(np.float32),
         "pose_mask": rng.random((size, 10, 21)) > 0.5,
+        "true_pose": rng.normal(size=(size, 10, 21, 3)).astype(np.float32),
+        "true_pose_mask": rng.random((size, 10, 21)) > 0.5,
         "torque": rng.normal(size=(size, 10, 3)).astype(np.float32),
         "torque_mask": rng.random((size, 10, 3)) > 0.5,
         "load": rng.random(size).astype(np.float32),

@@ -30,6 +30,21 @@ def test_losses_are_masked_means_by_hand():
     assert float(total) == pytest.approx(2 * by_hand, 1e-5)
 
 
+def test_a_predicted_pose_is_compared_with_the_true_one():
+    """Not with the given one, which may have the errors of an estimator."""
+    rng = np.random.default_rng(0)
+    names = ("predicted", "pose", "true_pose")
+    predicted, given, true = (rng.normal(size=(2, 5, 4, 3)).astype(np.float32) for _ in names)
+    known = rng.random((2, 5, 4)) > 0.4
+    emg = jnp.zeros((2, 5, 3))
+    batch = dict(emg=emg, emg_mask=emg > 0, pose=given, pose_mask=~known)
+    batch |= dict(true_pose=true, true_pose_mask=jnp.asarray(known))
+    out = Outputs(emg=emg, pose=jnp.asarray(predicted))
+    _, parts = losses.losses(out, batch, ml_collections.ConfigDict(dict(emg=1.0, pose=1.0)))
+    by_hand = (((predicted - true)[known] / 0.1) ** 2).mean()
+    assert float(parts["pose"]) == pytest.approx(by_hand, 1e-5)
+
+
 def test_best_parameters_are_those_with_the_best_validation_skill(tmp_path):
     validated, skills = [], iter([0.1, 0.9, float("nan"), 0.9])
 

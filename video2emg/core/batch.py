@@ -132,6 +132,10 @@ FIELDS = {
         "joints in the canonical frame (core.body_frame), m of a body of 1.75 m",
     ),
     "pose_mask": Field(("T", "J"), np.bool_, "joints that are known"),
+    "true_pose": Field(
+        ("T", "J", 3), np.float32, "the pose without the errors of `data.pose_noise`; a target"
+    ),
+    "true_pose_mask": Field(("T", "J"), np.bool_, "joints that are known"),
     "torque": Field(("T", "D"), np.float32, "net joint torques, N·m"),
     "torque_mask": Field(("T", "D"), np.bool_, "torques that are known"),
     "load": Field((), np.float32, "weight that is lifted, kg"),
@@ -222,6 +226,7 @@ def drop_inputs(
       inputs: names in `vocabulary.INPUTS` to drop.
     """
     masks = [f"{name}_mask" for name in inputs]
+    masks += ["true_pose_mask"] if "pose" in inputs else []  # what is dropped is no target either
     return example | {
         "video_mask": example["video_mask"] & ~views[:, None],
         **{name: np.zeros_like(example[name]) for name in masks},

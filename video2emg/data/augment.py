@@ -111,7 +111,7 @@ class Mirror:
 
     def __call__(self, example: Example) -> Example:
         """Returns the mirrored example."""
-        pose = example["pose"][:, self._joints] * np.array([1, -1, 1], np.float32)
+        other_side = np.array([1, -1, 1], np.float32)
         labels = {} if self._labels is None else self._labels(example)
         return (
             example
@@ -121,8 +121,10 @@ class Mirror:
                 "view": self._views[example["view"]],
                 # A channel keeps its values and becomes the other side's electrode.
                 "side": 1 - example["side"],
-                "pose": pose,
+                "pose": example["pose"][:, self._joints] * other_side,
                 "pose_mask": example["pose_mask"][:, self._joints],
+                "true_pose": example["true_pose"][:, self._joints] * other_side,
+                "true_pose_mask": example["true_pose_mask"][:, self._joints],
                 "held": example["held"][_MIRRORED_PLACES],
                 "torque": example["torque"][:, self._dofs] * self._sign,
                 "torque_mask": example["torque_mask"][:, self._dofs],
@@ -142,8 +144,8 @@ def _repeated(example: Example, rng: np.random.Generator) -> Example:
     each = samples // count
     sample = (frame[:, None] * each + np.arange(each)).ravel()
     changed = {name: example[name][:, frame] for name in ("video", "video_mask")}
-    changed |= {name: example[name][frame] for name in ("pose", "pose_mask")}
-    changed |= {name: example[name][frame] for name in ("torque", "torque_mask")}
+    for name in ("pose", "true_pose", "torque"):
+        changed |= {field: example[field][frame] for field in (name, f"{name}_mask")}
     return changed | {name: example[name][sample] for name in ("emg", "emg_mask")}
 
 

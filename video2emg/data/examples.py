@@ -117,10 +117,9 @@ class Examples:
         frame_time, emg_time = start + window.frame_time, start + window.emg_time
         video, video_mask = self._video(index, clip, frame_time)
         pose, pose_mask, height = self._seen_pose(clip, frame_time, rng)
-        if window.statics or not (window.views or pose_mask.any()):
+        true_pose, true_mask, true_height = pose, pose_mask, height
+        if self.pose_noise is not None:
             true_pose, true_mask, true_height = self._canonical(clip, frame_time)
-        else:
-            true_pose, true_mask, true_height = pose, pose_mask, height
         if window.statics:
             metres = true_pose * np.float32(np.nan_to_num(true_height) / body_frame.HEIGHT)
             torque, torque_mask = statics.clip_torque(clip, window.joints, metres, true_mask)
@@ -140,6 +139,8 @@ class Examples:
             **self._emg(index, clip, emg_time),
             "pose": pose,
             "pose_mask": pose_mask,
+            "true_pose": true_pose,
+            "true_pose_mask": true_mask,
             "torque": torque,
             "torque_mask": torque_mask,
             "load": np.float32(np.nan_to_num(clip.load)),

@@ -33,13 +33,15 @@ _PIECE = 4.0  # s, of free movement that counts as one repetition
 _SHARE = 1 / 3  # of a person's repetitions that are never revealed, at least
 _FOLDS = 10  # of people, for the ridge regression of other people
 
-MODEL, GAIN, PHYSICS = "model", "model, gain and offset", "physics"
+MODEL, GAIN = "model", "model, gain and offset"
+PHYSICS, CLEANED = "physics", "physics, cleaned pose"
 ANGLE, KINEMATIC, RIDGE = "angle of the joint", "kinematic", "ridge"
 OTHERS, CURVE = "ridge of other people", "mean curve"
 ROWS = {
     MODEL: "the model; from k = 1 on calibrated by what is best within the k repetitions",
     GAIN: "the model with gain and offset of each channel",
     PHYSICS: "mechanics alone; from k = 1 on with gain and offset",
+    CLEANED: "the same of the pose that the model has cleaned, if it cleans poses",
     ANGLE: "flexion of the joint that the muscle moves, nothing learned",
     KINEMATIC: "an affine function of the best single joint angle, fitted to the k repetitions",
     RIDGE: f"ridge regression on joint angles within ±{CONTEXT:g} s, of the k repetitions",
@@ -69,14 +71,15 @@ class Recording:
       series: the clip; its envelope in the unit of the source, its joint angles if it has a pose.
       curves: [N, Q] the model's curves of all muscles that it knows, as fractions of the MVC.
       own: [N, C] those of the channels.
-      physics: [N, C] what mechanics predict, NaN where they know nothing; None without a pose.
+      physics: [N, C] what mechanics predict, by row (`PHYSICS`, `CLEANED`), NaN where they know
+        nothing; empty without a pose.
       mvc: [C] envelope at maximal contraction in the unit of the source, NaN if it was not taken.
     """
 
     series: ClipSeries
     curves: Float[np.ndarray, "N Q"]
     own: Float[np.ndarray, "N C"]
-    physics: Float[np.ndarray, "N C"] | None
+    physics: Mapping[str, Float[np.ndarray, "N C"]]
     mvc: Float[np.ndarray, " C"]
 
 
@@ -284,7 +287,7 @@ class _Data:
 
         Args:
           piece: the repetition.
-          what: own, curves, physics; angles, with context; now, without; joint, of each channel.
+          what: own, curves; angles, with context; now, without; joint, of each channel.
         """
         recording, rows = self._recordings[piece.recording], piece.rows
         if what in ("angles", "now", "joint"):
@@ -294,6 +297,11 @@ class _Data:
                 return _of_joints(now, recording.series.muscles)
             return angles if what == "angles" else now
         return np.nan_to_num(getattr(recording, what)[rows])
+
+    def physics(self, piece: Piece) -> dict[str, np.ndarray]:
+        """The rows of a repetition of what mechanics predict, finite, by name."""
+        predicted = self._recordings[piece.recording].physics
+        return {name: np.nan_to_num(curves[piece.rows]) for name, curves in predicted.items()}
 
     def series(
         self, piece: Piece, unit: np.ndarray | float = 1.0, moved: float = 0.0
@@ -323,8 +331,9 @@ def _zero_shot(data: _Data, others: Mapping[Piece, np.ndarray], group: Group, ru
         rung.has_unit &= mvc is not None
         unit = 1.0 if mvc is None else mvc / p99
         rung.add(MODEL, [data.cut(piece, "own") * unit])
+        for name, curves in data.physics(piece).items():
+            rung.add(name, [curves * unit])
         if data.has_pose(piece):
-            rung.add(PHYSICS, [data.cut(piece, "physics") * unit])
             rung.add(ANGLE, [data.cut(piece, "joint")])
         if piece in others:
             rung.add(OTHERS, [others[piece]])
@@ -366,8 +375,10 @@ def _calibrate(
     rung.reference += [mean.predict(series) * back for series in blank]
     if data.has_pose(known[0]):
         calibrated(RIDGE, ["ridge"], own)
-        physics = {piece: data.cut(piece, "physics") for piece in own}
-        calibrated(PHYSICS, ["gain", "offset"], physics)
+        physics = {piece: data.physics(piece) for piece in own}
+        for name in physics[known[0]]:
+            curves = {piece: rows[name] for piece, rows in physics.items()}
+            calibrated(name, ["gain", "offset"], curves)
         baseline(KINEMATIC, Kinematic().fit(revealed))
     if known[0] in others:
         calibrated(OTHERS, ["gain", "offset"], others)

@@ -23,7 +23,7 @@ from video2emg.core.text_table import (
 from video2emg.eval import antagonists, metrics, scores
 from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
-from video2emg.eval.ladder import LEVEL, MODEL, ROWS, Rung
+from video2emg.eval.ladder import CLEANED, LEVEL, MODEL, PHYSICS, ROWS, Rung
 from video2emg.eval.person_calibration import CANDIDATES
 from video2emg.eval.scores import Table
 from video2emg.eval.series import ClipSeries
@@ -75,7 +75,7 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
     """
     scored, described = {}, {}
     for name in rung.rows:
-        has_unit = rung.k > 0 or (rung.has_unit and name in (MODEL, "physics"))
+        has_unit = rung.k > 0 or (rung.has_unit and name in (MODEL, PHYSICS, CLEANED))
         row = _Row.of(rung, name, has_unit)
         scored[name] = row.bootstrap(samples, seed)
         described[name] = scored[name].with_intervals() | {

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from video2emg.core.batch import Window
@@ -12,10 +13,23 @@ from video2emg.data.examples import Examples
 from video2emg.eval import baselines
 from video2emg.eval.evaluate import predict
 from video2emg.eval.series import ClipSeries
+from video2emg.models.finetune import Model
 from video2emg.models.mechanics_prior import MechanicsOnly, MechanicsPrior
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.mechanics import LEAST_RATE, missing_joints
+
+CLEANED_HZ = 1.5  # low-pass of cleaned poses, whose errors still jitter
+
+Step = Callable[[Any, Mapping[str, jax.Array]], Outputs]  # of parameters and a batch
+
+
+class Cleaner(NamedTuple):
+    """A trained model that cleans poses (`config.model.clean_pose`)."""
+
+    model: Model
+    params: Any
+
 
 # Baseline: anatomy, and what is told beside the pose.
 _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -53,7 +67,11 @@ def with_mechanics(
 
 
 def predict_mechanics(
-    examples: Examples, channels: Sequence[str], batch: int, mesh: jax.sharding.Mesh
+    examples: Examples,
+    channels: Sequence[str],
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    cleaner: Cleaner | None = None,
 ) -> list[np.ndarray] | None:
     """What mechanics predict of any channels, as the baseline `physics`.
 
@@ -62,6 +80,7 @@ def predict_mechanics(
       channels: names of the Q channels.
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
+      cleaner: cleans the poses first.
 
     Returns:
       [N, Q] for each clip, NaN where mechanics know nothing; None if the joints make no body.
@@ -69,7 +88,24 @@ def predict_mechanics(
     if missing_joints(examples.window.joints):
         return None
     kind = _KINDS[baselines.Physics.name]
-    return _predict(examples.with_pose_only(LEAST_RATE), *kind, batch, mesh, channels)
+    if cleaner is None:
+        return _predict(examples.with_pose_only(LEAST_RATE), *kind, batch, mesh, channels)
+    posed = examples.with_pose_only(examples.window.frame_rate)  # as the model reads it
+    step = mechanics_step(posed.window, *kind, mesh, cutoff=CLEANED_HZ)
+    step = on_cleaned_poses(step, cleaner.model)
+    return predict(step, cleaner.params, posed, batch, mesh, channels=channels)
+
+
+def on_cleaned_poses(step: Step, model: Model) -> Step:
+    """The same step on poses that a model has cleaned; it takes the parameters of that model."""
+
+    def clean(params: Any, batch: Mapping[str, jax.Array]) -> Outputs:
+        outputs, _ = model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        known = batch["pose_mask"].any(-1, keepdims=True)
+        known = jnp.broadcast_to(known, batch["pose_mask"].shape)
+        return step({}, {**batch, "pose": outputs.pose, "pose_mask": known})
+
+    return jax.jit(clean)
 
 
 def _predict(
@@ -92,7 +128,7 @@ def mechanics_step(
     *,
     cutoff: float = 0.0,
     balanced: bool = False,
-) -> Callable[[Any, Mapping[str, jax.Array]], Outputs]:
+) -> Step:
     """Mechanics alone as a compiled function of parameters, which are not read, and a batch.
 
     Args:

@@ -7,7 +7,7 @@ Letters: n training clips, V views, F features, M muscles of the vocabulary, B l
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +180,19 @@ class OODDetector:
         )
 
     def recognise(
-        self, features: EncoderFeatures
+        self, features: EncoderFeatures, among: Collection[str] = ()
     ) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
-        """The action of each window by its nearest training clips, and its share of their votes."""
+        """The action of each window by its nearest training clips, and its share of their votes.
+
+        Args:
+          features: of K windows.
+          among: actions that are asked about; all by default.
+        """
         distance = self._distances(features.feature)
         distance = np.where(features.recorded[:, None], distance, 0).sum(-1)
+        if among:
+            asked = [self.actions[a] in among for a in self.action]
+            distance = np.where(asked, distance, np.inf)
         nearest = np.argsort(distance, axis=1)[:, :_NEIGHBOURS]
         votes = np.stack(
             [(self.action[nearest] == a).mean(1) for a in range(len(self.actions))], axis=1

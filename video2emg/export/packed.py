@@ -63,7 +63,9 @@ def _pack_video2emg(opened: Run, out: Path, command: str) -> None:
     small = _small(opened.params, opened.workdir)
     save_params(out, small)
     detector = opened.ood_detector
-    dataclasses.replace(detector, feature=detector.feature.astype(np.float16)).save(out)
+    # Eighths of a standard deviation: distances hardly change, and the file is a third as large.
+    feature = (np.round(8 * detector.feature.astype(np.float32)) / 8).astype(np.float16)
+    dataclasses.replace(detector, feature=feature).save(out)
     config = json.loads((opened.workdir / "config.json").read_text())
     config["data"] |= dict.fromkeys(_FOLDERS, "")
     write_json(out / "config.json", config)

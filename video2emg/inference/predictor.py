@@ -404,10 +404,15 @@ class Predictor:
         ]
 
     def _recognise(self, features: Sequence[EncoderFeatures]) -> tuple[str, float]:
-        """The action with most votes, and its share of the votes."""
+        """The action with most votes, and its share of the votes.
+
+        With an AQA head, one that it can judge: a squat without a barbell is judged as a squat.
+        """
         # One window at a time: the distances of all windows to all training clips may not fit into
         # memory.
-        votes_by_window = (self.run.ood_detector.recognise(window) for window in features)
+        head = self.run.aqa_head
+        known = set() if head is None else {*self.actions} & {*head.rubric.actions}
+        votes_by_window = (self.run.ood_detector.recognise(window, known) for window in features)
         index, share = map(np.concatenate, zip(*votes_by_window, strict=True))
         votes = np.bincount(index, share, len(self.actions))
         return self.actions[int(votes.argmax())], float(votes.max() / votes.sum())

@@ -29,8 +29,8 @@ from video2emg.data.examples import Examples
 from video2emg.data.select import Joined, Subset, with_channels
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import constant_baselines, evaluate, ladder_scores
-from video2emg.eval.ladder import ROWS, Ladder, Recording
-from video2emg.eval.mechanics import predict_mechanics
+from video2emg.eval.ladder import CLEANED, PHYSICS, ROWS, Ladder, Recording
+from video2emg.eval.mechanics import Cleaner, predict_mechanics
 from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -268,7 +268,14 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
     log(f"predicting {len(examples)} clips in windows of {window.seconds:g} s")
     curves = evaluate.predict(step, params, examples, batch, mesh, channels=known)
     has_pose = all(len(examples.clip(i).pose_time) > 1 for i in range(len(examples)))
-    mechanics = predict_mechanics(examples, known, batch, mesh) if has_pose else None
+    mechanics: dict[str, list[np.ndarray]] = {}
+    if has_pose:
+        cleaner = Cleaner(model, params) if config.model.clean_pose else None
+        ways = {PHYSICS: None} | ({CLEANED: cleaner} if cleaner else {})
+        predicted = {
+            name: predict_mechanics(examples, known, batch, mesh, way) for name, way in ways.items()
+        }
+        mechanics = {name: curves for name, curves in predicted.items() if curves is not None}
     recordings = []
     for i, series in enumerate(evaluate.series_of(examples, angles=True)):
         columns = [_columns(name, known) for name in series.muscles]
@@ -279,7 +286,7 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
                 series=dataclasses.replace(series, scale=None),
                 curves=curves[i],
                 own=_means(curves[i], columns),
-                physics=None if mechanics is None else _means(mechanics[i], columns),
+                physics={name: _means(c[i], columns) for name, c in mechanics.items()},
                 mvc=clip.emg_max if in_mvc else np.full(len(columns), np.nan),
             )
         )

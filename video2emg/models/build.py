@@ -14,6 +14,7 @@ from video2emg.models.blocks import REMAT
 from video2emg.models.encoders import Encoder
 from video2emg.models.mechanics_prior import MechanicsPrior
 from video2emg.models.outputs import pose_stride
+from video2emg.models.pose_cleaner import PoseCleaner
 from video2emg.models.pose_network import PoseNetwork
 from video2emg.models.published import pose_to_emg
 from video2emg.models.published.i3d import I3D
@@ -76,6 +77,7 @@ def build(
     return Video2EMG(
         encoder=encoder,
         pose_network=_build_pose_network(config, tuple(joints) if has_pose else (), frame_rate),
+        cleaner=_build_cleaner(config, tuple(joints), frame_rate),
         mechanics=_build_mechanics(config, tuple(joints) if has_pose else (), frame_rate, emg_rate),
         hide_pose=config.mechanics.hide_pose,
         dim=config.dim,
@@ -156,6 +158,20 @@ def _build_pose_network(config: Config, joints: tuple[str, ...], frame_rate: flo
         ahead=ahead,
         **config.pose_network,
     )
+
+
+def _build_cleaner(
+    config: Config, joints: tuple[str, ...], frame_rate: float
+) -> PoseCleaner | None:
+    """What corrects the given pose, if `config.clean_pose` wants it."""
+    if not config.clean_pose:
+        return None
+    if config.encoder.name != POSE or config.causal:
+        raise UserError(
+            "config.model.clean_pose: only for models that read the pose "
+            f"(config.model.encoder.name={POSE}) and may look ahead (config.model.causal=False)"
+        )
+    return PoseCleaner(_build_pose_network(config, joints, frame_rate))
 
 
 def _build_mechanics(

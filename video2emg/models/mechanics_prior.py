@@ -89,7 +89,7 @@ class MechanicsPrior(nn.Module):
         faster = math.ceil(LEAST_RATE / self.frame_rate - 1e-9)
         if faster > 1:
             pose = filled(pose, known, jnp.zeros_like(pose[:, :1]))  # a spline would ring
-            pose = jnp.einsum("ut,btjx->bujx", _finer(frames, faster), pose)
+            pose = jnp.einsum("ut,btjx->bujx", spline(frames, 1, frames * faster, faster), pose)
             known = jnp.repeat(known, faster, 1)
         rate = self.frame_rate * faster
         layers = Mechanics(
@@ -214,7 +214,10 @@ def _muscles(anatomy: str) -> list[int]:
     return [i for i, name in enumerate(vocabulary.MUSCLES) if name in electrodes]
 
 
-def _finer(frames: int, times: int) -> Float[np.ndarray, "U T"]:
-    """Weights of T frames in values at `times` their rate: cubic splines, constant at the end."""
-    clock = np.minimum(np.arange(frames * times) / times, frames - 1)
-    return interpolate.CubicSpline(np.arange(frames), np.eye(frames))(clock).astype(np.float32)
+def spline(count: int, rate: float, samples: int, sample_rate: float) -> Float[np.ndarray, "U T"]:
+    """Weights of T = `count` values in U = `samples` at another rate.
+
+    Cubic splines; after the last value it holds.
+    """
+    clock = np.minimum(np.arange(samples) * (rate / sample_rate), count - 1)
+    return interpolate.CubicSpline(np.arange(count), np.eye(count))(clock).astype(np.float32)

@@ -42,9 +42,10 @@ def aqa_inputs(
     """What the AQA head needs of a Video→EMG model's outputs for `batch`.
 
     The tokens of a model that reads the pose are means over `pose_stride` frames, because there are
-    many and they are wide.
+    many and they are wide. The pose is the given one, or, of a model that cleans it, the cleaned.
     """
     tokens, known = intermediates["tokens"], intermediates["token_mask"]
+    pose, pose_known = batch["pose"], batch["pose_mask"]
     if not batch["view"].shape[1]:
         stride = pose_stride(tokens.shape[1])
         count = tokens.shape[1] // stride
@@ -52,13 +53,16 @@ def aqa_inputs(
         parts = known.reshape(len(known), count, stride, 1).astype(tokens.dtype)
         sums = (tokens.reshape(len(known), count, stride, -1) * parts).sum(2)
         tokens, known = sums / jnp.maximum(parts.sum(2), 1.0), parts.any((2, 3))
+        if outputs.pose is not None:
+            pose = outputs.pose
+            pose_known = jnp.broadcast_to(pose_known.any(-1, keepdims=True), pose_known.shape)
     return {
         "tokens": tokens,
         "token_mask": known,
         "activity": outputs.emg,
         "activity_mask": batch["emg_mask"],
-        "pose": batch["pose"],
-        "pose_mask": batch["pose_mask"],
+        "pose": pose,
+        "pose_mask": pose_known,
     }
 
 

@@ -173,6 +173,7 @@ class PoseNetwork(nn.Module):
         video: Frames | None = None,
         constant: Float[Array, "B D"] | None = None,
         prior: Prior | None = None,
+        cleaned: tuple[Float[Array, "B T J 3"], Bool[Array, "B T J"]] | None = None,
         *,
         train: bool,
     ) -> Float[Array, "B S I D"]:
@@ -184,11 +185,14 @@ class PoseNetwork(nn.Module):
           video: features of the video; K divides T.
           constant: features of the whole window, e.g. of the load.
           prior: what mechanics expects.
+          cleaned: the pose without errors, as far as they were found, and which joints it has.
           train: whether dropout is active.
         """
         frames = pose.shape[1]
         instants = self.instants(frames)
         signals = [self._body(pose, known, instants)] if self.joints else []
+        if cleaned is not None:
+            signals.append(self._body(*cleaned, instants))
         if video is not None:
             stride = frames // video[0].shape[2]
             weight = interpolation(

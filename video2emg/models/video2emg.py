@@ -19,6 +19,7 @@ from video2emg.models.encoders import Encoder
 from video2emg.models.mechanics_prior import MechanicsPrior, Prior, start
 from video2emg.models.moment_arms import MomentArms
 from video2emg.models.outputs import Outputs
+from video2emg.models.pose_cleaner import PoseCleaner
 from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
 
 Batch = Mapping[str, jax.typing.ArrayLike]
@@ -115,6 +116,8 @@ class Video2EMG(nn.Module):
     Attributes:
       encoder: a module of `build.ENCODERS`, shared by all views; None if the pose is the input.
       pose_network: makes features of the pose and of the tokens.
+      cleaner: predicts the pose without the errors of a given one, for the mechanics, beside the
+        given one for the pose network, and as an output; None: without.
       mechanics: what the muscles must do by mechanics, see `mechanics_prior`; None: without.
       hide_pose: share of the training examples in which only the mechanics see the pose, so that
         the model can do without its own reading of a pose that is novel.
@@ -139,6 +142,7 @@ class Video2EMG(nn.Module):
 
     encoder: Encoder | None
     pose_network: PoseNetwork
+    cleaner: PoseCleaner | None
     mechanics: MechanicsPrior | None
     hide_pose: float
     dim: int
@@ -177,8 +181,13 @@ class Video2EMG(nn.Module):
         arrays = {name: jnp.asarray(value) for name, value in batch.items()}
         predictions: dict[str, jax.Array] = {}
         tensors: dict[str, jax.Array] = {}
+        cleaned = None
         if self.encoder is None:
             pose, known, video = arrays["pose"], arrays["pose_mask"], None
+            if self.cleaner is not None:
+                predictions["pose"], complete = self.cleaner(pose, known, train=train)
+                # Only its own loss trains the pose.
+                cleaned = jax.lax.stop_gradient(predictions["pose"]), complete
         else:
             tensors, tokens, mirror = self._tokens(arrays, train=train)
             if self.pose:
@@ -188,9 +197,11 @@ class Video2EMG(nn.Module):
         constant = self._constant(arrays, train=train)
         prior = None
         if self.mechanics is not None:
-            prior = self.mechanics(pose, known, arrays, train=train)
-            known = self._shown(known, train=train)
-        features = self.pose_network(pose, known, video, constant, prior, train=train)
+            prior = self.mechanics(*(cleaned or (pose, known)), arrays, train=train)
+            shown = self._shown(len(pose), train=train)
+            known = known & shown
+            cleaned = cleaned and (cleaned[0], cleaned[1] & shown)
+        features = self.pose_network(pose, known, video, constant, prior, cleaned, train=train)
         frames = pose.shape[1]
         at_frames = features[:, :, np.arange(frames) * features.shape[2] // frames]
         if self.encoder is None:
@@ -314,12 +325,11 @@ class Video2EMG(nn.Module):
             return pose, known
         return jnp.where(given[..., None], batch["pose"], pose), known | given
 
-    def _shown(self, known: Bool[Array, "B T J"], *, train: bool) -> Bool[Array, "B T J"]:
-        """Joints that the pose network may see."""
+    def _shown(self, size: int, *, train: bool) -> Bool[Array, "#B 1 1"]:
+        """Whether the pose network may see the pose."""
         if not (train and self.hide_pose):
-            return known
-        hidden = jax.random.bernoulli(self.make_rng("dropout"), self.hide_pose, (len(known), 1, 1))
-        return known & ~hidden
+            return jnp.ones((1, 1, 1), bool)
+        return ~jax.random.bernoulli(self.make_rng("dropout"), self.hide_pose, (size, 1, 1))
 
     def _of_sides(self, tokens: Tokens, mirror: Float[Array, "B V T2 D"] | None) -> Frames:
         """Features of the video for the left and for the right side."""

@@ -84,7 +84,7 @@ class Tempo:
             first = kinematics.minimum_jerk((time - cycle.start) / cycle.first)
             back = time - cycle.start - cycle.first - cycle.hold
             total += cycle.depth * (first - kinematics.minimum_jerk(back / cycle.second))
-        return total
+        return np.maximum(total, 0.0)  # differences at rest may be rounded to below zero
 
     def pulse(self, time: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
         """A pulse of height 1 while the first phase of each repetition accelerates."""

@@ -62,8 +62,8 @@ def losses(
         likelihood = error / outputs.predicted_mae + jnp.log(outputs.predicted_mae)
         parts["predicted_mae"] = masked_mean(likelihood, batch["emg_mask"])
     if outputs.pose is not None:
-        error = ((outputs.pose - batch["pose"]) / 0.1) ** 2
-        parts["pose"] = masked_mean(error.mean(3), batch["pose_mask"])
+        error = ((outputs.pose - batch["true_pose"]) / 0.1) ** 2
+        parts["pose"] = masked_mean(error.mean(3), batch["true_pose_mask"])
     if outputs.torque is not None:
         error = ((outputs.torque - batch["torque"]) / 30.0) ** 2
         parts["torque"] = masked_mean(error, batch["torque_mask"])

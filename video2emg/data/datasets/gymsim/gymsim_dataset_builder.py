@@ -177,9 +177,9 @@ class Builder(ClipBuilder):
         ),
         GymSimConfig(
             name="gym_moves",
-            description="Like `gym_crowd` with all movements; no pictures.",
+            description="Like `gym` with all movements, 60 subjects, 1980 sets; no pictures.",
             exercises=(*TWENTY, *PLAIN, *FREE),
-            subjects=100,
+            subjects=60,
             studio=sim.Studio(views=(), motor_units=True),
         ),
         GymSimConfig(
