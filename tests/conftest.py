@@ -243,13 +243,14 @@ def run_dir(tiny_dir, common_dir) -> Path:
 
 @pytest.fixture(scope="session")
 def pose_dir(tiny_dir, common_dir) -> Path:
-    """Workdir of a run that reads poses as an estimator sees them, and is told the load."""
+    """Workdir of a run that cleans poses as an estimator sees them, and is told the load."""
     from configs import v2emg
     from video2emg.data.pose_noise import ESTIMATOR
 
     config = small(v2emg.get_config("debug"), tiny_dir, frame_rate=25.0)
     config.data.views = ()
     config.model.encoder.name = "pose"
+    config.model.clean_pose = True
     config.model.extra_inputs = ("load",)
     config.augment.pose.update(ESTIMATOR)
     return _run(common_dir / "pose", config)

@@ -17,6 +17,24 @@ def test_balance_repairs_a_wrong_vertical_and_not_the_rest(tiny_dir):
     assert rows["all"]["skill"] < min(rows["none"]["skill"], rows["pitch"]["skill"]) - 1
 
 
+def test_mechanics_need_a_cleaned_pose(tiny_dir):
+    """Of the model in the package."""
+    flags = ["--name", "gymsim/tiny", "--data_dir", str(tiny_dir), "--clips", "4", "--errors"]
+    with fast_jobs():
+        rows = pose_errors.run(
+            pose_errors.parser().parse_args([*flags, "--ways", "plain", "cleaned"])
+        )["rows"]
+    given, cleaned = rows["plain"]["all"], rows["cleaned"]["all"]
+    assert cleaned["pcc"] > given["pcc"] + 0.15
+    assert cleaned["skill"] > given["skill"] + 1
+
+
+def test_a_run_that_does_not_clean_poses_is_refused(run_dir, tiny_dir):
+    flags = ["--name", "gymsim/tiny", "--data_dir", str(tiny_dir), "--run", str(run_dir)]
+    with pytest.raises(UserError, match="does not clean poses"), fast_jobs():
+        pose_errors.run(pose_errors.parser().parse_args([*flags, "--ways", "cleaned"]))
+
+
 def test_the_table_begins_without_errors_and_ends_with_all():
     scores = {"none": 0.5, "knee": 0.4, "pitch": -2.0, "all": -5.0}
     rows = {e: {"skill": s, "pcc": 0.5, "specificity": 0.5} for e, s in scores.items()}

@@ -26,7 +26,7 @@ LEVEL = 0.9  # of the intervals
 # motion is lower than that of the validation clips. An empty room does not change at all.
 _MOTION_FACTOR = 0.5
 # Real people move otherwise than those of the simulator. In features of the pose, windows of squats
-# lie at 1.2 (film) to 1.8 (motion capture) times the distance of simulated validation people.
+# lie at 0.7 (film) to 1.6 (motion capture) times the distance of simulated validation people.
 POSE_MARGIN = 2.0
 _NEIGHBOURS = 5
 
