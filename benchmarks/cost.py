@@ -46,7 +46,8 @@ def collectives(text: str) -> dict[str, int]:
 
 def batch_of(window, size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a training batch with every target."""
-    targets = (name for kind in ("emg", "pose", "load") for name in (kind, f"{kind}_mask"))
+    kinds = ("emg", "pose", "true_pose", "load")
+    targets = (name for kind in kinds for name in (kind, f"{kind}_mask"))
     fields = ("video", "video_mask", "view", "muscle", "side", *targets)
     batch = blank_batch(window, size, fields=fields)
     return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in batch.items()}

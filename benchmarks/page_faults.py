@@ -79,6 +79,7 @@ def _batch_and_model(config, setup):
     batch["emg"] = np.zeros((size, len(window.emg_time), len(channels)), np.float32)
     torque = np.zeros((size, len(window.frame_time), len(window.dofs)), np.float32)
     batch |= {"torque": torque, "torque_mask": np.ones(torque.shape, bool)}
+    batch |= {"true_pose": batch["pose"], "true_pose_mask": batch["pose_mask"]}
     for name, value in batch.items():
         if value.dtype == bool:
             batch[name] = np.ones(value.shape, bool)

@@ -181,7 +181,9 @@ def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
 
     parts = {
         "emg": mean((outputs["emg"] - batch["emg"]) ** 2, batch["emg_mask"]),
-        "pose": mean((((outputs["pose"] - batch["pose"]) / 0.1) ** 2).mean(3), batch["pose_mask"]),
+        "pose": mean(
+            (((outputs["pose"] - batch["true_pose"]) / 0.1) ** 2).mean(3), batch["true_pose_mask"]
+        ),
         "torque": mean(
             (((outputs["torque"] - batch["torque"]) / 30) ** 2).mean(2), batch["torque_mask"]
         ),

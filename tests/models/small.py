@@ -46,9 +46,12 @@ def batch(b=2, v=2, t=10, s=16, m=4):
 
 
 def full_batch():
-    """A `batch` with all auxiliary inputs and with measured EMG."""
+    """A `batch` with all auxiliary inputs, with measured EMG and the true pose."""
     rng = np.random.default_rng(1)
-    return batch() | {
+    given = batch()
+    return given | {
+        "true_pose": given["pose"],
+        "true_pose_mask": given["pose_mask"],
         "load": np.array([20.0, 60.0], np.float32),
         "load_mask": np.ones(2, bool),
         "vitals": np.array([[90.0, 16.0], [140.0, 30.0]], np.float32),
