@@ -1,6 +1,6 @@
 """What each error of a pose estimator costs mechanics that are computed from the pose.
 
-    python -m analyses.pose_errors --name gymsim/gym_moves --write
+    python -m analyses.pose_errors --write
 
 Mechanics alone, with the load told, predict clips of the validation split: from true poses, from
 poses with one kind of error of `data.pose_noise.ESTIMATOR` at a time, and with all of them. Each is
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> dict:
 
 def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("--name", default="gymsim/default")
+    flags.add_argument("--name", default="gymsim/gym_moves")
     flags.add_argument(
         "--run", default=str(PRETRAINED_VIDEO2EMG), help="whose model cleans poses; the packed one"
     )

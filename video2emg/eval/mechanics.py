@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from video2emg.core.batch import Window
@@ -15,7 +14,7 @@ from video2emg.eval.evaluate import predict
 from video2emg.eval.series import ClipSeries
 from video2emg.models.finetune import Model
 from video2emg.models.mechanics_prior import MechanicsOnly, MechanicsPrior
-from video2emg.models.outputs import Outputs
+from video2emg.models.outputs import Outputs, complete
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.mechanics import LEAST_RATE, missing_joints
 
@@ -101,9 +100,8 @@ def on_cleaned_poses(step: Step, model: Model) -> Step:
 
     def clean(params: Any, batch: Mapping[str, jax.Array]) -> Outputs:
         outputs, _ = model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        known = batch["pose_mask"].any(-1, keepdims=True)
-        known = jnp.broadcast_to(known, batch["pose_mask"].shape)
-        return step({}, {**batch, "pose": outputs.pose, "pose_mask": known})
+        cleaned = {"pose": outputs.pose, "pose_mask": complete(batch["pose_mask"])}
+        return step({}, {**batch, **cleaned})
 
     return jax.jit(clean)
 

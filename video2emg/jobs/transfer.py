@@ -270,8 +270,9 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
     has_pose = all(len(examples.clip(i).pose_time) > 1 for i in range(len(examples)))
     mechanics: dict[str, list[np.ndarray]] = {}
     if has_pose:
-        cleaner = Cleaner(model, params) if config.model.clean_pose else None
-        ways = {PHYSICS: None} | ({CLEANED: cleaner} if cleaner else {})
+        ways: dict[str, Cleaner | None] = {PHYSICS: None}
+        if config.model.clean_pose:
+            ways[CLEANED] = Cleaner(model, params)
         predicted = {
             name: predict_mechanics(examples, known, batch, mesh, way) for name, way in ways.items()
         }

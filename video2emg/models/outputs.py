@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 _POSE_TOKENS = 25  # of a window, at least, that a head reads of a model without cameras
 
@@ -54,8 +55,7 @@ def aqa_inputs(
         sums = (tokens.reshape(len(known), count, stride, -1) * parts).sum(2)
         tokens, known = sums / jnp.maximum(parts.sum(2), 1.0), parts.any((2, 3))
         if outputs.pose is not None:
-            pose = outputs.pose
-            pose_known = jnp.broadcast_to(pose_known.any(-1, keepdims=True), pose_known.shape)
+            pose, pose_known = outputs.pose, complete(pose_known)
     return {
         "tokens": tokens,
         "token_mask": known,
@@ -64,6 +64,11 @@ def aqa_inputs(
         "pose": pose,
         "pose_mask": pose_known,
     }
+
+
+def complete(known: Bool[Array, "B T J"]) -> Bool[Array, "B T J"]:
+    """What is known of a cleaned pose: all joints of frames with a known joint."""
+    return jnp.broadcast_to(known.any(-1, keepdims=True), known.shape)
 
 
 def pose_stride(frames: int) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from video2emg.models.mechanics_prior import spline
+from video2emg.models.outputs import complete
 from video2emg.models.pose_network import PoseNetwork, interpolation, mirrored_pose, resample
 
 
@@ -32,7 +33,7 @@ class PoseCleaner(nn.Module):
           train: whether dropout is active.
 
         Returns:
-          The pose in the same frame, and what is known: all joints of frames with a known joint.
+          The pose in the same frame, and what is known (`outputs.complete`).
         """
         network, (b, t, j, _) = self.network, pose.shape
         features = network(pose, known, train=train)
@@ -46,4 +47,4 @@ class PoseCleaner(nn.Module):
         smooth = resample(given, weight)[0].reshape(b, instants, j, 3)
         to_frames = spline(instants, network.rate, t, network.frame_rate)
         cleaned = jnp.einsum("ti,bijx->btjx", to_frames, smooth + change)
-        return cleaned, jnp.broadcast_to(known.any(-1, keepdims=True), known.shape)
+        return cleaned, complete(known)
