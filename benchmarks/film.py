@@ -3,8 +3,10 @@
     python -m benchmarks.film --video squat.mp4 --net full --pose_rate 10 --times 3
 
 Predicts the film several times in one process, without report and overlay. Prints the real-time
-factor (seconds of film by seconds of work) of the pose estimator and of the whole road, and the
-memory of the process after each time: it must not grow.
+factor (seconds of film by seconds of work) of the pose estimator and of the whole way, and the
+memory of the process after each time: it must not grow. With `--stream`, the film also goes through
+`predict --camera` with several delays; prints the real-time factor, the latency, and how far the
+streamed EMG agrees with that of the whole film.
 """
 
 import argparse
@@ -12,9 +14,17 @@ import resource
 import time
 from pathlib import Path
 
+import numpy as np
+
 import video2emg
 from video2emg.data.film_pose import FilmOptions, film_to_pose
+from video2emg.inference.pose_stream import PoseStream
+from video2emg.inference.prediction import Prediction
+from video2emg.inference.run import Run
 from video2emg.pose.body import BodyOptions
+
+DELAYS_S = (0.0, 0.2, 0.4, 0.8, 1.2)
+_SETTLED_S = 1.0  # from which on streamed and whole EMG are compared
 
 
 def main() -> None:
@@ -24,6 +34,7 @@ def main() -> None:
     parser.add_argument("--pose_rate", type=float, default=10.0)
     parser.add_argument("--pose_weights", default="")
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
     film = FilmOptions(
         net=options.net,
@@ -47,6 +58,32 @@ def main() -> None:
             f"time, all {seconds / (end - start):.1f} times; peak memory {peak:.0f} MiB",
             flush=True,
         )
+    if options.stream:
+        for delay in DELAYS_S:
+            stream_film(predictor.run, options.video, film, delay, prediction)
+
+
+def stream_film(run: Run, path: Path, film: FilmOptions, delay: float, whole: Prediction) -> None:
+    """Prints what the stream of a film costs, and its agreement with the whole film."""
+    stream = PoseStream(run, equipment="none", film=film, delay_s=delay)
+    start = time.perf_counter()
+    updates = list(stream.follow(str(path)))
+    seconds = time.perf_counter() - start
+    columns = [stream.muscles.index(muscle) for muscle in whole.muscles]
+    streamed = np.concatenate([update.emg for update in updates])[:, columns]
+    n = min(len(streamed), len(whole.emg))
+    streamed, emg = streamed[:n], whole.emg[:n]
+    known = np.isfinite(streamed).all(1) & np.isfinite(emg).all(1) & (whole.time[:n] >= _SETTLED_S)
+    streamed, emg = streamed[known], emg[known]
+    active = np.flatnonzero(emg.std(0) >= np.median(emg.std(0)))
+    r = np.mean([np.corrcoef(streamed[:, c], emg[:, c])[0, 1] for c in active])
+    median, high = 1e3 * np.percentile([update.latency for update in updates], [50, 95])
+    print(
+        f"stream, {delay:g} s late: r {r:.3f} with the whole film ({len(active)} more active "
+        f"channels); {whole.duration / seconds:.1f} times real time; latency {median:.0f} ms "
+        f"(median), {high:.0f} ms (95 %)",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from video2emg.data.store import open_dataset
 from video2emg.eval import comparison, evaluate, results, scores
 from video2emg.eval.baselines import predict_baselines
 from video2emg.inference.run import Run, open_run
-from video2emg.inference.stream import EMGStream
+from video2emg.inference.video_stream import VideoStream
 from video2emg.jobs import video2emg
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -72,11 +72,11 @@ def predict_live(run: Run, examples: Examples, view: str) -> list[np.ndarray]:
     bar = tqdm.tqdm(total=len(examples), desc="live", unit="clip")
     view_index = examples.window.views.index(view)
     samples = round(examples.window.emg_rate / examples.window.frame_rate)
-    streams: dict[str, EMGStream] = {}
+    streams: dict[str, VideoStream] = {}
     with bar:
         for clips in sets(examples):
             action = examples.clip(clips[0]).action
-            stream = streams.setdefault(action, EMGStream(run, action, view))
+            stream = streams.setdefault(action, VideoStream(run, action, view))
             parts, ends, reset = [], [], True
             for index in clips:
                 last = examples.end(index) - 1 / examples.window.frame_rate

@@ -147,10 +147,10 @@ def report(run: str, videos: list[str]) -> list[str]:
 def latency(run: str, video: str) -> list[str]:
     """From the arrival of a frame to its EMG, with frames coming as fast as they are processed."""
     from video2emg.inference.run import open_run
-    from video2emg.inference.stream import EMGStream
+    from video2emg.inference.video_stream import VideoStream
 
     view, _, path = video.partition("=")
-    stream = EMGStream(open_run(run), view=view)
+    stream = VideoStream(open_run(run), view=view)
     latencies = 1e3 * np.array([update.latency for update in stream.follow(path)])
     median, high = np.percentile(latencies, [50, 95])
     return [

@@ -72,7 +72,7 @@ def test_a_mistake_in_a_training_command_costs_one_line(flags, says, tmp_path, c
         (["graph", "--graph", "gymsin"], "gymsin"),
         (["graph", "--graph", "gymsim", "--config.train.steps=3"], "--config.train.steps"),
         (["predict"], "--video"),
-        (["predict", "--camera", "0"], "--run"),
+        (["predict", "--camera", "0", "--person", "2"], "the largest in the picture"),
         (["predict", "--video", "a.mp4", "--height", "175"], "0.5 to 2.5 m"),
         (["predict", "--pose", "nowhere.trc"], "nowhere.trc"),
         (["predict", "--checkpoint", "docs"], "unknown flag --checkpoint"),

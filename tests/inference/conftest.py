@@ -10,7 +10,7 @@ from PIL import Image
 from tests.conftest import one_window
 from video2emg.data import video as video_lib
 from video2emg.data.store import open_dataset
-from video2emg.inference import predictor, stream
+from video2emg.inference import live, predictor
 from video2emg.inference.output import video
 from video2emg.inference.run import open_run
 from video2emg.sim import body
@@ -24,7 +24,7 @@ def _open_each_run_once():
     """A run is opened once per process, so that its model is compiled once."""
     open_path = functools.cache(open_run)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (predictor, stream):
+        for module in (predictor, live):
             patch.setattr(module, "open_run", lambda workdir: open_path(Path(workdir)))
         yield
 

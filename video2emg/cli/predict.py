@@ -2,9 +2,9 @@
 
 Without --run, by the model that comes with the package, from the pose in the film; fetch-pose
 downloads the weights of its estimator once. One recording is one --video per camera; a folder of
-videos is one recording each. --camera shows the EMG of a causal run while the video comes in. See
-docs/predict.md. Exit statuses: 0; 3 if a recording is out of domain; 4 if some of a folder cannot
-be read.
+videos is one recording each. --camera shows the EMG while the video comes in, by the model in the
+package, a run that reads poses, or a causal run. See docs/predict.md. Exit statuses: 0; 3 if a
+recording is out of domain; 4 if some of a folder cannot be read.
 """
 
 import dataclasses
@@ -31,6 +31,8 @@ _NOT_LIVE = {
     "measured": "measured EMG is shown in the report of a whole recording; use --video",
     "overlay": "the overlay is drawn over a whole recording; use --video",
     "corrections": "corrections are computed of a whole recording; use --video",
+    "person": "of several people, the largest in the picture is followed",
+    "calibration": "it is one camera; use --video for several",
 }
 
 
@@ -135,20 +137,29 @@ def _of_pose(predictor: "Predictor", options: Options, told: dict[str, Any]) -> 
 
 def _follow(options: Options, load: float | None) -> int:
     """Predicts from a camera until it ends."""
-    if not options.run:
-        raise UserError("--camera needs a causal run of your own, e.g. --run runs/causal")
     given = {
         "rate": not math.isnan(options.film.rate),
         "measured": bool(options.measured),
         "overlay": options.overlay,
         "corrections": options.corrections,
+        "person": bool(options.film.person),
+        "calibration": bool(options.film.calibration),
     }
     for name, why in _NOT_LIVE.items():
         if given[name]:
             raise UserError(f"--{name} does not go with --camera: {why}")
-    from video2emg.inference import stream
+    from video2emg.inference import live
+    from video2emg.inference.run import PRETRAINED
 
-    return stream.run(options.run, options.camera, options.out, options.action, load=load)
+    return live.run(
+        options.run or PRETRAINED,
+        options.camera,
+        out=options.out,
+        action=options.action,
+        load=load,
+        equipment=options.equipment,
+        film=options.film.options(),
+    )
 
 
 def _recordings(videos: Sequence[str]) -> list[Path] | None:

@@ -15,6 +15,22 @@ from video2emg.data.film_pose import FilmPose
 from video2emg.inference.prediction import Movement
 from video2emg.pose.angles import MOVING_KINDS, moving_angles
 
+LOAD_NOT_TOLD = (
+    "the load or its place is not told (--load, --equipment): the EMG is relative effort, not % MVC"
+)
+
+
+def knows_load(action: str, equipment: str, load: float | None) -> bool:
+    """Whether it is told how much is lifted, and where.
+
+    Args:
+      action: the exercise, which often names the equipment; empty if it is not told.
+      equipment: a name of `core.equipment.EQUIPMENT`; empty if it is not told.
+      load: kg; None if it is not told.
+    """
+    shares = load_shares(action, equipment)
+    return shares is not None and (load is not None or not shares.any())
+
 
 @dataclasses.dataclass(frozen=True)
 class PoseInput:
@@ -49,8 +65,7 @@ class PoseInput:
     @property
     def knows_load(self) -> bool:
         """Whether it is told how much is lifted, and where."""
-        shares = load_shares(self.action, self.equipment)
-        return shares is not None and (self.load is not None or not shares.any())
+        return knows_load(self.action, self.equipment, self.load)
 
     @property
     def warnings(self) -> Iterator[str]:
@@ -63,10 +78,7 @@ class PoseInput:
         yield from (f"not used: {span}" for span in gated.spans)
         yield from self.pose.remarks
         if not self.knows_load:
-            yield (
-                "the load or its place is not told (--load, --equipment): the EMG is relative "
-                "effort, not % MVC"
-            )
+            yield LOAD_NOT_TOLD
 
     @property
     def end(self) -> float:

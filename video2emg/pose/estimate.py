@@ -1,5 +1,6 @@
 """The pose of one person in a film, picture by picture."""
 
+import bisect
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,34 +91,75 @@ def watch(
         region is followed.
       size: width and height of the film, px, if the pictures are shrunk.
     """
-    follower = Follower(model, person)
-    cut = _Cuts()
-    times, seen, cuts, light = [], [], [], []
-    nobody = np.full((JOINTS, 6), np.nan, np.float32)
-    nobody[:, 5] = 0
-    full, scale = size or (0, 0), 1.0
+    recorder = PoseRecorder(model, person, size)
     for time, picture in pictures:
+        recorder.add(time, picture)
+    return recorder.watched()
+
+
+class PoseRecorder:
+    """Follows one person and keeps what was seen."""
+
+    def __init__(
+        self,
+        model: BlazePose,
+        person: people.Person | None = None,
+        size: tuple[int, int] | None = None,
+    ):
+        """Arguments as of `watch`."""
+        self._follower, self._cut = Follower(model, person), _Cuts()
+        self._told_size = size
+        self._size, self._scale = size or (0, 0), 1.0
+        self._times: list[float] = []
+        self._seen: list[np.ndarray] = []
+        self._brightness: list[float] = []  # NaN where nobody was seen
+        self._cut_times: list[float] = []
+
+    def add(self, time: float, picture: Image.Image) -> None:
+        """Looks at the next picture."""
         small = shrink(picture)
-        full = size or picture.size
-        scale = max(full) / max(small.size)
-        if cut(small):
-            cuts.append(time)
-            follower.forget(time)
-        landmarks = follower(time, small)
-        times.append(time)
-        seen.append(nobody if landmarks is None else _packed(landmarks))
-        if landmarks is not None:
-            light.append(people.brightness(small, landmarks.region))
-    packed = np.array(seen, np.float64).reshape(-1, JOINTS, 6)
-    track = PoseTrack(
-        names=BLAZEPOSE_33,
-        times=np.array(times, float),
-        joints=packed[..., 2:5],
-        confidence=packed[..., 5],
-        points_2d=packed[..., :2] * scale,
-        source="BlazePose",
-    )
-    return Watched(track, tuple(cuts), full, float(np.mean(light)) if light else math.nan)
+        self._size = self._told_size or picture.size
+        self._scale = max(self._size) / max(small.size)
+        if self._cut(small):
+            self._cut_times.append(time)
+            self._follower.forget(time)
+        landmarks = self._follower(time, small)
+        self._times.append(time)
+        if landmarks is None:
+            self._seen.append(_nobody())
+            self._brightness.append(math.nan)
+        else:
+            self._seen.append(_packed(landmarks))
+            self._brightness.append(people.brightness(small, landmarks.region))
+
+    def forget_before(self, time: float) -> None:
+        """Drops the pictures before this time, s."""
+        first = bisect.bisect_left(self._times, time)
+        for kept in (self._times, self._seen, self._brightness):
+            del kept[:first]
+        self._cut_times = [cut for cut in self._cut_times if cut >= time]
+
+    def watched(self) -> Watched:
+        """What was seen in the pictures that are kept."""
+        packed = np.array(self._seen, np.float64).reshape(-1, JOINTS, 6)
+        track = PoseTrack(
+            names=BLAZEPOSE_33,
+            times=np.array(self._times, float),
+            joints=packed[..., 2:5],
+            confidence=packed[..., 5],
+            points_2d=packed[..., :2] * self._scale,
+            source="BlazePose",
+        )
+        light = [value for value in self._brightness if not math.isnan(value)]
+        brightness = float(np.mean(light)) if light else math.nan
+        return Watched(track, tuple(self._cut_times), self._size, brightness)
+
+
+def _nobody() -> Float[np.ndarray, "33 6"]:
+    """As `_packed`, of a picture in which nobody was seen."""
+    packed = np.full((JOINTS, 6), np.nan, np.float32)
+    packed[:, 5] = 0
+    return packed
 
 
 def _packed(landmarks: Landmarks) -> Float[np.ndarray, "33 6"]:

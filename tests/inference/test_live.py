@@ -26,16 +26,16 @@ from tests.inference.conftest import moving_square, write_audio_only, write_vide
 from video2emg.core.errors import UserError
 from video2emg.data.readers import live
 from video2emg.data.video import letterbox
-from video2emg.inference import stream as stream_lib
+from video2emg.inference import run as run_lib
 from video2emg.inference.output import video
-from video2emg.inference.stream import EMGStream
+from video2emg.inference.video_stream import VideoStream
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def open_run(workdir):
     """The run that all tests share, see conftest."""
-    return stream_lib.open_run(workdir)
+    return run_lib.open_run(workdir)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_streamed_emg_equals_that_of_the_whole_video(workdir, test_split, tmp_pa
     workdir = request.getfixturevalue(workdir)
     clip = test_split[0]
     path = write_videos(clip, tmp_path)[0].partition("=")[2]
-    stream = EMGStream(open_run(workdir), clip.action)
+    stream = VideoStream(open_run(workdir), clip.action)
     updates = list(stream.follow(path))
     lengths = [10] * 3 if stream.lookahead_frames == 0 else [0, 0, 10]
     assert [len(update.emg) for update in updates[:3]] == lengths
@@ -99,7 +99,7 @@ def test_only_the_last_window_counts(causal_run):
     frames = rng.integers(0, 255, (length, size, size, 3)).astype(np.uint8)
     emg = []
     for frames_before in (0, 5):
-        stream = EMGStream(causal_run)
+        stream = VideoStream(causal_run)
         for _ in range(frames_before):
             stream.push(rng.integers(0, 255, (size, size, 3)).astype(np.uint8))
         emg.append([stream.push(frame)[0] for frame in frames])
@@ -109,7 +109,7 @@ def test_only_the_last_window_counts(causal_run):
 
 def test_a_lookahead_is_flushed_before_a_pause_and_at_the_end(late_dir, monkeypatch):
     run = open_run(late_dir)
-    stream = EMGStream(run)
+    stream = VideoStream(run)
     size, window = run.window.size, run.window.seconds
     rng = np.random.default_rng(0)
     pictures = [
@@ -259,7 +259,7 @@ def test_a_video_served_as_if_it_were_live(causal_run):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        stream = EMGStream(causal_run)
+        stream = VideoStream(causal_run)
         updates = []
         for update in stream.follow(f"http://127.0.0.1:{server.server_port}/live.ts"):
             updates.append((update, time.perf_counter()))
@@ -274,7 +274,7 @@ def test_a_video_served_as_if_it_were_live(causal_run):
 
 
 def test_an_empty_room_is_not_in_domain(causal_run, empty_room):
-    stream = EMGStream(causal_run)
+    stream = VideoStream(causal_run)
     size = causal_run.window.size
     frames = [letterbox(Image.fromarray(frame), size) for frame in empty_room]
     outputs = [stream.push(np.asarray(frame)) for frame in frames]
@@ -283,11 +283,11 @@ def test_an_empty_room_is_not_in_domain(causal_run, empty_room):
 
 def test_what_cannot_be_followed_gives_one_line(causal_run, run_dir, tmp_path):
     with pytest.raises(UserError, match="looks ahead"):
-        EMGStream(open_run(run_dir))
+        VideoStream(open_run(run_dir))
     with pytest.raises(UserError, match="--action 'swimming'"):
-        EMGStream(causal_run, "swimming")
+        VideoStream(causal_run, "swimming")
     with pytest.raises(UserError, match="the views of the model are"):
-        EMGStream(causal_run, view="above")
+        VideoStream(causal_run, view="above")
     write_audio_only(tmp_path / "audio.mp4")
     (tmp_path / "text.ts").write_text("not a video")
     for source, message in {
