@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from video2emg.core.errors import UserError
-from video2emg.data import build, store, workers
+from video2emg.data import build, kept_clips, store, workers
 from video2emg.data.datasets import builder as builder_lib
 from video2emg.data.datasets.gymsim import gymsim_dataset_builder as gymsim
 from video2emg.data.datasets.recordings import Builder as Recordings
@@ -121,7 +121,47 @@ def test_an_interrupted_build_leaves_only_its_lock(tmp_path, monkeypatch, failur
     if raised is UserError:
         assert "disk full while building" in str(caught.value)
         assert "config.data.dir" in str(caught.value)
-    assert [p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()] == [f".{GYMSIM}.lock"]
+    left = {p.name for p in (tmp_path / "gymsim" / "tiny").iterdir()}
+    assert left == {f".{GYMSIM}.lock", f".{GYMSIM}.clips"}
+
+
+def test_the_next_build_makes_only_the_clips_that_are_not_there(tmp_path, monkeypatch):
+    record, made = gymsim.sim.record, []
+
+    def counted(trial, studio):
+        made.append(trial.index)
+        if len(made) == 6:
+            raise FloatingPointError("once")
+        return record(trial, studio)
+
+    monkeypatch.setattr(builder_lib, "in_order", map)
+    monkeypatch.setattr(gymsim.sim, "record", counted)
+    home = tmp_path / "gymsim" / "tiny_poses"
+    with pytest.raises(FloatingPointError) as caught:
+        store.open_dataset("gymsim/tiny_poses", tmp_path)
+    assert any("while making the clip of Trial(index=" in note for note in caught.value.__notes__)
+    assert len(list((home / f".{GYMSIM}.clips").iterdir())) == 5
+    resumed = store.open_dataset("gymsim/tiny_poses", tmp_path)
+    assert len(made) == 1 + sum(len(split) for split in resumed.splits.values())
+    assert {p.name for p in home.iterdir()} == {GYMSIM, f".{GYMSIM}.lock"}
+    monkeypatch.setattr(gymsim.sim, "record", record)
+    whole = store.open_dataset("gymsim/tiny_poses", tmp_path / "alone")
+    for split, clips in whole.splits.items():
+        for a, b in zip(clips, resumed.splits[split], strict=True):
+            assert a.clip_id == b.clip_id
+            np.testing.assert_array_equal(a.pose, b.pose)
+
+
+def test_clips_of_other_code_makers_or_items_are_others(tmp_path, monkeypatch):
+    names = [
+        kept_clips.KeptClips(maker, tmp_path)._name(item)
+        for maker in (str, repr)
+        for item in (1, 2)
+    ]
+    again = kept_clips.KeptClips(str, tmp_path / "elsewhere")._name(1)
+    assert len(set(names)) == 4 and again == names[0]
+    monkeypatch.setattr(kept_clips, "_code", lambda: b"changed")
+    assert kept_clips.KeptClips(str, tmp_path)._name(1) not in names
 
 
 def test_a_build_says_where(tmp_path, monkeypatch, capsys):

@@ -32,8 +32,8 @@ def test_nearly_everybody_of_other_is_in_the_test_split():
 
 def test_the_people_of_all_other_configurations_are_the_usual_ones():
     for name, settings in Builder.builder_configs.items():
-        usual = settings.population is None and not settings.pose_noise.share
-        assert usual == (name != "other")
+        assert (settings.population is None) == (name != "other")
+        assert bool(settings.pose_noise.share) == (name in ("loads", "other"))
     subjects = {t.subject for split in Builder.plan(None, "tiny").values() for t in split}
     assert {(s.table, s.proportions, s.pace, s.emg_lag) for s in subjects} == {
         ("simulated", (), 1.0, 0.0)

@@ -18,7 +18,9 @@ def recordings(count: int = 8, late: bool = False, mvc: float = np.nan) -> list[
             series = clip(subject, number, gains, delay if late else 0.0)
             curves = curves_of(series)
             unit = np.full(len(MUSCLES), mvc)
-            found.append(Recording(series, curves, curves, {ladder.PHYSICS: 0.5 * curves}, unit))
+            physics = {ladder.PHYSICS: 0.5 * curves}
+            prime = np.array(["vastus" in name for name in series.muscles])
+            found.append(Recording(series, curves, curves, physics, unit, prime))
     return found
 
 
@@ -37,6 +39,19 @@ def test_what_is_revealed_is_never_asked_and_all_are_asked_the_same():
     two = Ladder(recordings(6), 2)
     ids = [[one.clip_id for one in two.rung(k).series] for k in (0, 1, 2)]
     assert ids[0] == ids[1] == ids[2]
+
+
+def test_the_model_follows_the_loads_of_one_person():
+    found = [
+        dataclasses.replace(one, load=load)
+        for one, load in zip(recordings(3), (20.0, 40.0, 80.0, 10.0, 10.0, np.nan), strict=True)
+    ]
+    scaled = ladder.with_load_response(found, 0.5)
+    factors = [float(np.median(b.own / a.own)) for a, b in zip(found, scaled, strict=True)]
+    np.testing.assert_allclose(factors, [2**-0.5, 1, 2**0.5, 1, 1, 1], rtol=1e-6)
+    for a, b, factor in zip(found, scaled, factors, strict=True):
+        np.testing.assert_allclose(b.curves, a.curves * factor, rtol=1e-6)
+        assert b.physics is a.physics
 
 
 def test_pieces_are_repetitions_or_parts_of_free_movement():

@@ -36,6 +36,28 @@ def test_sizes_that_nothing_is_known_of_are_not_scored(found):
     assert np.isnan(measured["rows"]["ridge of other people"]["rmse"])
 
 
+def test_prime_movers_are_scored_alone(found):
+    """All channels of two kinds: those of the prime movers alone have the mean over them."""
+    for k in (0, 5):
+        model = found[k]["rows"]["model"]
+        for name in ("r_lag", "loudness"):
+            alone = model["by_muscle"]["vastus_lateralis"][name]
+            assert model[f"prime_{name}"] == pytest.approx(alone, abs=1e-6)
+        assert np.isnan(model["by_muscle"]["biceps_femoris"]["prime_loudness"])
+
+
+def test_levels_are_of_the_emg_at_the_delay():
+    """With a delay of 0.6 s the EMG during a repetition is half of another one's."""
+    rung = LADDER.rung(0)
+    at_lag = ladder_scores._AtLag.of(rung, rung.rows["model"], list(rung.series[0].muscles))
+    late = [i for i, series in enumerate(rung.series) if series.subject == "b"]
+    for row in late:
+        one = rung.late[row]
+        for column in range(len(one.muscles)):
+            expected = one.target[one.mask[:, column], column].mean()
+            assert at_lag.measured[row, column] == pytest.approx(expected, rel=1e-5)
+
+
 def test_differences_are_paired(found):
     gap = found[5]["model_minus"]["ridge"]
     rows = found[5]["rows"]

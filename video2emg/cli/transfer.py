@@ -7,6 +7,7 @@ Any dataset with poses (or the run's views) and EMG. See docs/transfer.md.
 """
 
 import dataclasses
+import math
 from typing import Literal
 
 from video2emg.cli.flags import Integers, Words, compilation_cache, use_compilation_cache
@@ -29,6 +30,8 @@ class Options:
       action: exercises, separated by commas; all if empty.
       seed: of the draw of the revealed repetitions, and of the bootstrap.
       apply_lag: move each person's EMG by the delay that the revealed repetitions show.
+      load_response: exponent with which the model's EMG follows the loads of one person, beyond
+        what the model says: times (load / the person's usual load) to this power; 0.25 by default.
       compilation_cache: where compiled programs are kept; empty for nowhere.
         JAX_COMPILATION_CACHE_DIR, if set, wins.
     """
@@ -43,6 +46,7 @@ class Options:
     action: Words = ()
     seed: int = 0
     apply_lag: bool = False
+    load_response: float = math.nan
     compilation_cache: str = dataclasses.field(default_factory=compilation_cache)
 
 
@@ -56,5 +60,7 @@ def run(options: Options) -> int:
     given = {field.name for field in dataclasses.fields(transfer.Settings)}
     values = {name: v for name, v in dataclasses.asdict(options).items() if name in given}
     values["k"] = options.k or transfer.Settings.k
+    if math.isnan(options.load_response):
+        del values["load_response"]
     transfer.run(transfer.Settings(**values))
     return 0

@@ -30,7 +30,8 @@ def build(
     """Builds a dataset unless it exists; a second process waits for the first.
 
     The files are written to a folder beside the final one, which is renamed at the end; the list of
-    their sizes is written last. The next build removes what a killed one left behind.
+    their sizes is written last. The next build removes what a killed one left behind, but for the
+    clips of a builder that keeps them, which it need not make again.
 
     Args:
       builder_class: a `ClipBuilder`.
@@ -49,6 +50,7 @@ def build(
     """
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     staging = folder.parent / f".{folder.name}.building"
+    kept = folder.parent / f".{folder.name}.clips"
     with _lock(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
             return folder
@@ -56,6 +58,7 @@ def build(
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         builder.estimate_pose = estimate_pose
+        builder.kept = kept
         try:
             _run(builder, source, beam)
             built = Path(builder.data_dir)
@@ -63,6 +66,7 @@ def build(
                 write_json(built / SOURCE, builder.fingerprint(source))
             write_json(built / SIZES, data_files(built))
             built.rename(folder)
+            shutil.rmtree(kept, ignore_errors=True)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise UserError(

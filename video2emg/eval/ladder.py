@@ -9,12 +9,13 @@ What a prediction may know of the person's EMG is in the k repetitions. The pers
 
 import collections
 import dataclasses
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from video2emg.core import vocabulary
 from video2emg.core.joint_angles import ANGLES, OF_TRUNK
@@ -31,6 +32,11 @@ LEVEL = 0.8  # share of the samples that a band should cover
 _OFFSETS = (-CONTEXT, -CONTEXT / 2, 0.0, CONTEXT / 2, CONTEXT)
 _PIECE = 4.0  # s, of free movement that counts as one repetition
 _SHARE = 1 / 3  # of a person's repetitions that are never revealed, at least
+# How much more than the model's the EMG of one person follows the load: an exponent. People lift
+# according to their strength, so a model that is told the load learns too little of what a heavier
+# load means to one person. Of 0, 0.25, 0.5 and 0.75, this has the highest skill after one and after
+# two repetitions on `gymsim/loads`, people of the usual anatomy (docs/transfer.md).
+LOAD_RESPONSE = 0.25
 _FOLDS = 10  # of people, for the ridge regression of other people
 
 MODEL, GAIN = "model", "model, gain and offset"
@@ -38,7 +44,8 @@ PHYSICS, CLEANED = "physics", "physics, cleaned pose"
 ANGLE, KINEMATIC, RIDGE = "angle of the joint", "kinematic", "ridge"
 OTHERS, CURVE = "ridge of other people", "mean curve"
 ROWS = {
-    MODEL: "the model; from k = 1 on calibrated by what is best within the k repetitions",
+    MODEL: "the model, louder for the heavier of a person's loads (`load_response`); from k = 1 on "
+    "calibrated by what is best within the k repetitions",
     GAIN: "the model with gain and offset of each channel",
     PHYSICS: "mechanics alone; from k = 1 on with gain and offset",
     CLEANED: "the same of the pose that the model has cleaned, if it cleans poses",
@@ -74,6 +81,9 @@ class Recording:
       physics: [N, C] what mechanics predict, by row (`PHYSICS`, `CLEANED`), NaN where they know
         nothing; empty without a pose.
       mvc: [C] envelope at maximal contraction in the unit of the source, NaN if it was not taken.
+      prime: [C] whether the channel is a prime mover of the exercise; all False if the dataset
+        does not name them.
+      load: kg; NaN if it is unknown.
     """
 
     series: ClipSeries
@@ -81,6 +91,13 @@ class Recording:
     own: Float[np.ndarray, "N C"]
     physics: Mapping[str, Float[np.ndarray, "N C"]]
     mvc: Float[np.ndarray, " C"]
+    prime: Bool[np.ndarray, " C"]
+    load: float = math.nan
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Person and exercise."""
+        return self.series.subject, self.series.action
 
 
 class Piece(NamedTuple):
@@ -115,6 +132,7 @@ class Rung:
       delays: by person, from the k repetitions; for k = 0 from all that may be revealed.
       series: [R] what was measured, as a fraction of the person's p99.
       late: [R] the same, with the EMG earlier by the person's delay.
+      prime: [R] which channels [C] are prime movers of the exercise.
       rows: name → [R] predictions [N, C], in the same unit.
       reference: [R] the mean of the k repetitions; none for k = 0.
       bands: [R] half-widths [C] of the bands of the calibrated model; none for k = 0.
@@ -127,6 +145,7 @@ class Rung:
     delays: Mapping[str, Delay]
     series: list[ClipSeries] = dataclasses.field(default_factory=list)
     late: list[ClipSeries] = dataclasses.field(default_factory=list)
+    prime: list[np.ndarray] = dataclasses.field(default_factory=list)
     rows: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
     reference: list[np.ndarray] = dataclasses.field(default_factory=list)
     bands: list[np.ndarray] = dataclasses.field(default_factory=list)
@@ -136,6 +155,27 @@ class Rung:
     def add(self, name: str, predictions: Sequence[np.ndarray]) -> None:
         """Adds predictions of further repetitions to a row."""
         self.rows.setdefault(name, []).extend(np.asarray(p, np.float32) for p in predictions)
+
+
+def with_load_response(recordings: Sequence[Recording], exponent: float) -> list[Recording]:
+    """The recordings with the model's curves times (load / usual load) ** exponent.
+
+    The usual load is the geometric mean of what the person lifts in the exercise. Recordings
+    without a load stay as they are.
+    """
+    loads: dict[tuple[str, str], list[float]] = collections.defaultdict(list)
+    for recording in recordings:
+        if recording.load > 0:
+            loads[recording.owner].append(math.log(recording.load))
+    result = []
+    for recording in recordings:
+        factor = 1.0
+        if recording.load > 0:
+            usual = math.exp(float(np.mean(loads[recording.owner])))
+            factor = (recording.load / usual) ** exponent
+        curves, own = recording.curves * factor, recording.own * factor
+        result.append(dataclasses.replace(recording, curves=curves, own=own))
+    return result
 
 
 def pieces(series: ClipSeries, number: int) -> list[Piece]:
@@ -160,7 +200,7 @@ def groups(recordings: Sequence[Recording], most: int, seed: int) -> list[Group]
     by_exercise: dict[tuple[str, str], list[Piece]] = collections.defaultdict(list)
     for number, recording in enumerate(recordings):
         series = recording.series
-        by_exercise[series.subject, series.action] += pieces(series, number)
+        by_exercise[recording.owner] += pieces(series, number)
     result = []
     for (subject, action), own in sorted(by_exercise.items()):
         if len(own) < 2:
@@ -181,6 +221,7 @@ class Ladder:
         most: int,
         seed: int = 0,
         apply_lag: bool = False,
+        load_response: float = LOAD_RESPONSE,
     ) -> None:
         """Draws the repetitions and fits what does not depend on k.
 
@@ -189,10 +230,11 @@ class Ladder:
           most: largest k.
           seed: of the draw.
           apply_lag: whether each person's EMG is moved by the delay found in the k repetitions.
+          load_response: see `with_load_response`.
         """
         self.groups = groups(recordings, most, seed)
         self._apply_lag = apply_lag
-        self._data = _Data(recordings)
+        self._data = _Data(with_load_response(recordings, load_response))
         self._pool_delays = self._delays(most)
         self._others = self._ridge_of_others()
 
@@ -209,6 +251,7 @@ class Ladder:
             for piece in group.asked:
                 rung.series.append(self._data.series(piece, p99, applied))
                 rung.late.append(self._data.series(piece, p99, seconds))
+                rung.prime.append(self._data.prime(piece))
             if k:
                 _calibrate(self._data, self._others, group, applied, rung)
             else:
@@ -271,11 +314,15 @@ class _Data:
         self._angles = [_angles(recording.series) for recording in recordings]
         owner: dict[tuple[str, str], list[ClipSeries]] = collections.defaultdict(list)
         for recording in recordings:
-            owner[recording.series.subject, recording.series.action].append(recording.series)
+            owner[recording.owner].append(recording.series)
         self.p99 = {key: _p99(own) for key, own in owner.items()}
 
     def has_pose(self, piece: Piece) -> bool:
         return self._recordings[piece.recording].series.angles is not None
+
+    def prime(self, piece: Piece) -> Bool[np.ndarray, " C"]:
+        """Which channels are prime movers of the exercise."""
+        return self._recordings[piece.recording].prime
 
     def mvc(self, piece: Piece) -> Float[np.ndarray, " C"] | None:
         """None if it is unknown."""

@@ -4,7 +4,8 @@ R repetitions, M channel names, S people.
 """
 
 import collections
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,15 @@ METRICS = {
     "rmse": "root mean squared error as a fraction of the person's p99 over all repetitions, which "
     "no row knows",
     "loudness": "mean over people, exercises and channels of Spearman's r between predicted and "
-    "measured mean level of a repetition; no normalisation of the EMG",
+    "measured mean level of a repetition, with the EMG earlier by the person's delay; no "
+    "normalisation of the EMG",
+    "prime_r_lag": "r_lag of the prime movers of each exercise, if the dataset names them",
+    "prime_loudness": "loudness of the prime movers of each exercise, if the dataset names them",
     "specificity": scores.METRICS["specificity"],
     "symmetry_error": scores.METRICS["symmetry_error"],
 }
 _NEED_UNIT = ("skill", "rmse", "symmetry_error")  # skill needs the k repetitions, too
-_OWN = ("r_lag", "loudness")
+_OWN = ("r_lag", "loudness", "prime_r_lag", "prime_loudness")
 _LEAST_REPETITIONS = 5  # of a person, for the loudness
 
 _COLUMNS = (
@@ -54,6 +58,8 @@ _COLUMNS = (
     ("skill", "skill", "{:+.3f}"),
     ("rmse", "RMSE / p99", "{:.3f}"),
     ("loudness", "loudness", "{:+.2f}"),
+    ("prime_r_lag", "prime movers: r at lag", "{:+.3f}"),
+    ("prime_loudness", "loudness", "{:+.2f}"),
     ("specificity", "specificity", "{:+.2f}"),
     ("symmetry_error", "L/R error", "{:.3f}"),
 )
@@ -101,27 +107,59 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
     return results
 
 
+@dataclasses.dataclass(frozen=True)
+class _AtLag:
+    """What is measured with the EMG of each person earlier by its delay.
+
+    Attributes:
+      r: [R, M] Pearson's r.
+      measured, predicted: [R, M] mean levels; NaN where nothing was measured.
+      prime: [R, M] whether the channel is a prime mover of the exercise.
+    """
+
+    r: Float[np.ndarray, "R M"]
+    measured: Float[np.ndarray, "R M"]
+    predicted: Float[np.ndarray, "R M"]
+    prime: Bool[np.ndarray, "R M"]
+
+    @classmethod
+    def of(cls, rung: Rung, predictions: Sequence[np.ndarray], channels: Sequence[str]) -> "_AtLag":
+        shape = (len(predictions), len(channels))
+        r, measured, predicted = (np.full(shape, np.nan) for _ in range(3))
+        prime = np.zeros(shape, bool)
+        for row, (late, prediction) in enumerate(zip(rung.late, predictions, strict=True)):
+            columns = [channels.index(channel) for channel in late.muscles]
+            r[row, columns] = course_r(late, prediction)
+            count = late.mask.sum(0)
+            for levels, values in ((measured, late.target), (predicted, prediction)):
+                total = np.where(late.mask, values, 0.0).sum(0)
+                levels[row, columns] = metrics.divide(total, count)
+            prime[row, columns] = rung.prime[row]
+        return cls(r, measured, predicted, prime)
+
+    def select(self, clips: Bool[np.ndarray, " R"], channels: Bool[np.ndarray, " M"]) -> "_AtLag":
+        part = np.ix_(clips, channels)
+        return _AtLag(self.r[part], self.measured[part], self.predicted[part], self.prime[part])
+
+
 class _Row:
     """One row: what `scores` makes of it, and what is ours."""
 
-    def __init__(self, table: Table, r_lag: Float[np.ndarray, "R M"], sized: Sequence[str]) -> None:
+    def __init__(self, table: Table, at_lag: _AtLag, sized: Sequence[str]) -> None:
         """`sized` names the metrics of `_NEED_UNIT` that have a meaning."""
-        self._table, self._r_lag, self._sized = table, r_lag, sized
+        self._table, self._at_lag, self._sized = table, at_lag, sized
 
     @classmethod
     def of(cls, rung: Rung, name: str, has_unit: bool) -> "_Row":
         predictions = rung.rows[name]
         reference = rung.reference or [np.zeros_like(p) for p in predictions]
         table = scores.tabulate(rung.series, predictions, reference)
-        r_lag = np.full((len(predictions), len(table.channels)), np.nan)
-        for row, (late, predicted) in enumerate(zip(rung.late, predictions, strict=True)):
-            columns = [table.channels.index(channel) for channel in late.muscles]
-            r_lag[row, columns] = course_r(late, predicted)
-        return cls(table, r_lag, _NEED_UNIT[not rung.k :] if has_unit else ())
+        at_lag = _AtLag.of(rung, predictions, list(table.channels))
+        return cls(table, at_lag, _NEED_UNIT[not rung.k :] if has_unit else ())
 
     def _select(self, clips: Bool[np.ndarray, " R"], channels: Bool[np.ndarray, " M"]) -> "_Row":
         part = self._table.select(clips, channels)
-        return _Row(part, self._r_lag[np.ix_(clips, channels)], self._sized)
+        return _Row(part, self._at_lag.select(clips, channels), self._sized)
 
     def by(self, what: str) -> dict[str, dict[str, float]]:
         """The metrics of each muscle or person."""
@@ -147,9 +185,7 @@ class _Row:
             draws = self._known(scores.resample(self._table, samples, seed))
             weights = np.concatenate([weights, subject_weights(len(people), samples, seed)])
         values = self._known(base)
-        for name, (total, count) in zip(
-            _OWN, (self._lag_sums(), self._loudness_sums()), strict=True
-        ):
+        for name, (total, count) in zip(_OWN, self._own_sums(), strict=True):
             with np.errstate(invalid="ignore"):
                 means = metrics.divide(weights @ total, weights @ count)
             values[name] = float(means[0])
@@ -169,18 +205,22 @@ class _Row:
             values[name] = scored[name] if name in self._sized else unknown
         return values
 
-    def _lag_sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """[S] sums of r at the lag, and their number."""
-        return self._by_person(np.nan_to_num(self._r_lag).sum(1), np.isfinite(self._r_lag).sum(1))
+    def _own_sums(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """[S] sums over repetitions (or exercises) and channels, and their number, of `_OWN`."""
+        for which in (np.ones_like(self._at_lag.prime), self._at_lag.prime):
+            r = np.where(which, self._at_lag.r, np.nan)
+            yield self._by_person(np.nansum(r, 1), np.isfinite(r).sum(1))
+            yield self._loudness_sums(which)
 
-    def _loudness_sums(self) -> tuple[np.ndarray, np.ndarray]:
+    def _loudness_sums(self, which: Bool[np.ndarray, "R M"]) -> tuple[np.ndarray, np.ndarray]:
         """[S] sums over exercises and channels of Spearman's r, and their number."""
         table = self._table
+        measured = np.where(which, self._at_lag.measured, np.nan)
         owners = np.char.add(np.char.add(table.subject, "/"), table.action)
         total, count = (np.zeros(len(owners)) for _ in range(2))
         for owner in np.unique(owners):
             rows = np.flatnonzero(owners == owner)
-            ranks = spearman(table.amplitude_target[rows], table.amplitude_prediction[rows])
+            ranks = spearman(measured[rows], self._at_lag.predicted[rows])
             total[rows[0]], count[rows[0]] = np.nansum(ranks), np.isfinite(ranks).sum()
         return self._by_person(total, count)
 

@@ -29,7 +29,7 @@ from video2emg.data.examples import Examples
 from video2emg.data.select import Joined, Subset, with_channels
 from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import constant_baselines, evaluate, ladder_scores
-from video2emg.eval.ladder import CLEANED, PHYSICS, ROWS, Ladder, Recording
+from video2emg.eval.ladder import CLEANED, LOAD_RESPONSE, PHYSICS, ROWS, Ladder, Recording
 from video2emg.eval.mechanics import Cleaner, predict_mechanics
 from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
@@ -58,6 +58,8 @@ class Settings:
       action: exercises; all if empty.
       seed: of the draw of the repetitions, and of the bootstrap.
       apply_lag: whether each person's EMG is moved by its delay.
+      load_response: exponent with which the model's EMG follows the loads of one person, beyond
+        what the model says; see `eval.ladder.with_load_response`.
       bootstrap: draws of people.
     """
 
@@ -71,6 +73,7 @@ class Settings:
     action: tuple[str, ...] = ()
     seed: int = 0
     apply_lag: bool = False
+    load_response: float = LOAD_RESPONSE
     bootstrap: int = 1000
 
 
@@ -100,7 +103,7 @@ def run(settings: Settings) -> dict[str, Any]:
     recordings = _predict(config, workdir, source, known)
     # The delays are of the repetitions that may be revealed, also if none is.
     most = max(settings.k) or max(Settings.k)
-    ladder = Ladder(recordings, most, settings.seed, settings.apply_lag)
+    ladder = Ladder(recordings, most, settings.seed, settings.apply_lag, settings.load_response)
     if not ladder.groups:
         raise UserError(f"{settings.dataset}: nobody has two repetitions of an exercise")
     rungs = {}
@@ -282,6 +285,7 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
         columns = [_columns(name, known) for name in series.muscles]
         clip = examples.clip(i)
         in_mvc = config.data.normalisation == "mvc"
+        prime = clip.provenance.get("prime_muscles", ())
         recordings.append(
             Recording(
                 series=dataclasses.replace(series, scale=None),
@@ -289,6 +293,8 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
                 own=_means(curves[i], columns),
                 physics={name: _means(c[i], columns) for name, c in mechanics.items()},
                 mvc=clip.emg_max if in_mvc else np.full(len(columns), np.nan),
+                prime=np.array([vocabulary.split_channel(n)[1] in prime for n in series.muscles]),
+                load=clip.load,
             )
         )
     return recordings

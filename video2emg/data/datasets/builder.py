@@ -14,6 +14,7 @@ import tqdm
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.data.datasets import schema
+from video2emg.data.kept_clips import KeptClips
 from video2emg.data.workers import in_order
 
 SHARD = 32  # clips per file, which are in memory while it is written
@@ -33,12 +34,17 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
       estimates_poses: whether `maker` takes the name of a net, `estimate_pose`, to estimate poses
         from films that have none.
       estimate_pose: this net; set before preparing.
+      keeps_clips: whether clips take so long to make that they are kept until the build is
+        complete. Needs room for all of them twice.
+      kept: folder of these clips; set before preparing.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     beam: bool = False
     estimates_poses: typing.ClassVar[bool] = False
     estimate_pose: str = ""
+    keeps_clips: typing.ClassVar[bool] = False
+    kept: Path | None = None
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(features=schema.features(), disable_shuffling=True)
@@ -63,7 +69,9 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
         folder = Path(dl_manager.manual_dir) if self.MANUAL_DOWNLOAD_INSTRUCTIONS else None
         plan = self.plan(folder, self.builder_config.name)
         more = {"estimate_pose": self.estimate_pose} if self.estimate_pose else {}
-        maker = self.maker(folder, self.builder_config.name, **more)
+        maker = functools.partial(_named, self.maker(folder, self.builder_config.name, **more))
+        if self.keeps_clips and self.kept is not None:
+            maker = KeptClips(maker, self.kept)
         if self.beam:
             return {
                 split: [
@@ -83,6 +91,17 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
             ]
             for split, items in plan.items()
         }
+
+
+def _named(maker: Maker, item: Any) -> Clip:
+    """The clip of an item; an unexpected error says which item it was."""
+    try:
+        return maker(item)
+    except UserError:
+        raise
+    except Exception as error:
+        error.add_note(f"while making the clip of {item}")
+        raise
 
 
 def _attempt(maker: Maker, item: Any) -> Clip | UserError:

@@ -53,6 +53,9 @@ FREE = ("free_movement", "free_dumbbells", "free_barbell")
 FIVE_VIEWS = ("front", "front_left", "left", "front_right", "right")
 GYM_STUDIO = sim.Studio(views=FIVE_VIEWS, size=64, varied_cameras=True, motor_units=True)
 
+# In a whole clip, a single joint would be lost for longer than a window.
+WHOLE_CLIP_NOISE = PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0})
+
 # The people of `other`.
 OTHERS = Population(
     anatomy="literature",
@@ -108,10 +111,12 @@ class Builder(ClipBuilder):
     bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
     people that no other configuration has, without EMG. `effort` also has errors that only muscles
-    show. `full` is as large as FLEX. `other` is never trained on: its people differ from those of
-    all others.
+    show. `full` is as large as FLEX. `loads` and `other` are never trained on: `loads` has several
+    loads of each person, to tune how models are calibrated; the people of `other` differ from those
+    of all others.
     """
 
+    keeps_clips: typing.ClassVar[bool] = True
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES: typing.ClassVar = {
         "2.0.0": "Sets instead of repetitions; electrodes on all muscles; five cameras.",
@@ -200,6 +205,24 @@ class Builder(ClipBuilder):
             efforts=True,
         ),
         GymSimConfig(
+            name="loads",
+            description="Usual people with several loads in each exercise, to tune calibration.",
+            exercises=(
+                "barbell_squat",
+                "barbell_deadlift",
+                "dumbbell_curl",
+                "barbell_overhead_press",
+                "barbell_bent_over_row",
+                "barbell_hip_thrust",
+            ),
+            subjects=10,
+            sets=3,
+            studio=sim.Studio(views=(), motor_units=True),
+            seed=31,
+            pose_noise=WHOLE_CLIP_NOISE,
+            for_testing=True,
+        ),
+        GymSimConfig(
             name="other",
             description="Never trained on: another anatomy, late EMG, poses of an estimator.",
             exercises=(
@@ -216,8 +239,7 @@ class Builder(ClipBuilder):
             studio=sim.Studio(views=(), motor_units=True),
             seed=23,
             population=OTHERS,
-            # In a whole clip, a single joint would be lost for longer than a window.
-            pose_noise=PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0}),
+            pose_noise=WHOLE_CLIP_NOISE,
             for_testing=True,
         ),
     ]
