@@ -327,9 +327,10 @@ def _about_rung(k: str, rung: Results) -> list[str]:
         words += f"; {100 * bands['level']:.0f} % bands cover {share}, width {width}"
         weights = ", ".join(f"{name} {rung['weights'][name]:.2f}" for name in CANDIDATES)
         words += f"; weights of the calibration: {weights}"
-    metric = "r" if k == "0" else "skill"
+    # Without the delay, late EMG would hide what a prediction is worth.
+    metric, words_of = ("r_lag", "r at lag") if k == "0" else ("skill", "skill")
     gaps = [
-        f"  model minus {name}: {metric} "
+        f"  model minus {name}: {words_of} "
         f"{with_interval(gap[metric], gap[f'{metric}_ci95'], '{:+.3f}')}"
         for name in ROWS
         if (gap := rung["model_minus"].get(name))
