@@ -5,11 +5,13 @@
 Mechanics alone, with the load told, predict clips of the validation split: from true poses, from
 poses with one kind of error of `data.pose_noise.ESTIMATOR` at a time, and with all of them. Each is
 done with the pose as it is, with its vertical changed so that the body does not fall (`balanced`),
-and with the pose that a trained model has cleaned (`cleaned`, of `--run`). `--write` writes
-results/pose_errors.json and the table in docs/results.md.
+and with the pose that a trained model has cleaned (`cleaned`, of `--run`). How far the joints are
+from the true ones is measured as well. `--write` writes results/pose_errors.json and the table in
+docs/results.md.
 """
 
 import argparse
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import numpy as np
 
 from configs import v2emg
 from video2emg.cli.publish import ROOT, put
+from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.data.examples import Examples
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
@@ -43,6 +46,8 @@ WORDS = {
     "all": "all of an estimator's",
 }
 METRICS = ("skill", "pcc", "specificity")
+COLUMNS = {"skill": "skill", "pcc": "PCC", "joints_cm": "joints, cm"}  # of the table
+DIGITS = {"joints_cm": 1}
 # What happens to the pose first; as it is called in the table.
 WAYS = {"plain": "", "balanced": ", balanced", "cleaned": ", cleaned"}
 
@@ -88,10 +93,10 @@ def measure(
             cutoff=options.cutoff,
             balanced=way == "balanced",
         )
-        params = {}
+        params, cleans = {}, None
         if way == "cleaned":
-            model, params = cleaner(Path(options.run), posed, mesh)
-            step = on_cleaned_poses(step, model)
+            cleans = cleaner(Path(options.run), posed, mesh)
+            params, step = cleans.params, on_cleaned_poses(step, cleans.model)
         rows[way] = {}
         for name, noise in noises(options.errors):
             noisy = posed.with_pose_noise(noise)
@@ -99,21 +104,50 @@ def measure(
             guess = [np.nan_to_num(values) for values in guess]  # nothing where nothing is known
             scored = scores.score(scores.tabulate(series, guess, expected))
             rows[way][name] = {metric: float(scored[metric]) for metric in METRICS}
+            if way != "balanced":  # turns the body inside of the mechanics
+                rows[way][name]["joints_cm"] = joint_error(noisy, chosen, cleans)
             print(f"{way}, {name}: {rows[way][name]}", flush=True)
     return rows
+
+
+def joint_error(noisy: Examples, clips: Sequence[int], cleans: Cleaner | None) -> float:
+    """Mean distance of joints from the true ones, cm of a body of `body_frame.HEIGHT`.
+
+    Args:
+      noisy: examples with errors of the pose.
+      clips: numbers of clips, of each of which the window in the middle is taken.
+      cleans: cleans the pose first.
+    """
+    middles = [max(noisy.end(i) - noisy.window.seconds, 0.0) / 2 for i in clips]
+    windows = [noisy.read_window(i, start) for i, start in zip(clips, middles, strict=True)]
+    batch = blank_batch(noisy.window, len(windows))
+    batch |= {
+        field: np.stack([w[field] for w in windows]) for field in batch if field in windows[0]
+    }
+    true, known = (np.stack([w[f] for w in windows]) for f in ("true_pose", "true_pose_mask"))
+    pose = batch["pose"]
+    if cleans is None:
+        known &= batch["pose_mask"]
+    else:
+        forward = jax.jit(functools.partial(cleans.model.apply, train=False))
+        pose = np.asarray(forward({"params": cleans.params}, batch)[0].pose)
+    return 100 * float(np.linalg.norm(pose - true, axis=-1)[known].mean())
 
 
 def table(rows: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """The rows as Markdown, the most harmful error first in the first way."""
     first = next(iter(rows.values()))
     single = sorted((e for e in first if e not in ("none", "all")), key=lambda e: first[e]["skill"])
-    headings = [f"{metric}{WAYS[way]}" for way in rows for metric in ("skill", "PCC")]
+    measured = {way: [m for m in COLUMNS if m in scored["none"]] for way, scored in rows.items()}
+    headings = [f"{COLUMNS[m]}{WAYS[way]}" for way in rows for m in measured[way]]
     lines = [
         f"| errors of the pose | {' | '.join(headings)} |",
         "|---" * (1 + len(headings)) + "|",
     ]
     for error in ("none", *single, "all"):
-        cells = [f"{way[error][m]:.2f}" for way in rows.values() for m in ("skill", "pcc")]
+        cells = [
+            f"{rows[way][error][m]:.{DIGITS.get(m, 2)}f}" for way in rows for m in measured[way]
+        ]
         lines.append(f"| {WORDS.get(error, error)} | {' | '.join(cells)} |".replace("-", "−"))
     return "\n".join(lines)
 

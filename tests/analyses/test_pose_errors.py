@@ -27,6 +27,8 @@ def test_mechanics_need_a_cleaned_pose(tiny_dir):
     given, cleaned = rows["plain"]["all"], rows["cleaned"]["all"]
     assert cleaned["pcc"] > given["pcc"] + 0.15
     assert cleaned["skill"] > given["skill"] + 1
+    assert rows["plain"]["none"]["joints_cm"] == pytest.approx(0, abs=1e-4)
+    assert 1 < cleaned["joints_cm"] < 0.6 * given["joints_cm"]
 
 
 def test_a_run_that_does_not_clean_poses_is_refused(run_dir, tiny_dir):

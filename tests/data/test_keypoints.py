@@ -118,9 +118,7 @@ def test_broken_json_is_named(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=JUNK)
 def test_any_json_is_read_or_refused_with_one_line(tmp_path, content):
     text = json.dumps(content)

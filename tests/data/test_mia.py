@@ -18,9 +18,7 @@ from video2emg.data.datasets.mia.load import load_clip
 
 from .mia_tree import EXERCISES, clips_of, grow, read
 
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -99,9 +99,7 @@ def test_any_bytes_give_channels_or_one_error_line(content):
         assert channel.values.ndim == 1 and np.isfinite(channel.values[-1])
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cut=st.integers(0, 2000), ending=st.sampled_from([".edf", ".mat", ".h5", ".parquet", ".sto"])
 )
@@ -116,9 +114,7 @@ def test_truncated_files_give_channels_or_one_error_line(tmp_path, cut, ending):
         assert "broken" in str(error) and "\n" not in str(error)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=600)
     | st.text("0123456789.,;\t\n eE-+nainDgrsUtme=hdy", max_size=400).map(str.encode)

@@ -230,9 +230,7 @@ def test_a_gap_in_the_emg_is_named(tmp_path):
         load_clip(read_table(root)[0])
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=300)
     | st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(str.encode)
@@ -253,9 +251,7 @@ def test_a_folder_without_a_table_is_refused(tmp_path):
         read_table(tmp_path)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1), noise=st.binary(max_size=60), at=st.floats(0, 1))
 @example(cut=1.0, noise=b"\x80", at=0.9921875)  # metadata that are no UTF-8
 def test_any_video_is_decoded_or_refused_with_one_line(tmp_path, cut, noise, at):

@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video2emg.cli.flags import Film, FilmFlags, Repeated, existing
+from video2emg.cli.flags import (
+    Film,
+    FilmFlags,
+    Repeated,
+    compilation_cache,
+    existing,
+    use_compilation_cache,
+)
 from video2emg.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,6 +63,8 @@ class Options:
         change without each of them.
       out: folder for the results; else runs/predict, and nothing of a camera.
       film: how a model that reads poses is given one.
+      compilation_cache: where compiled programs are kept for the next time; empty for nowhere.
+        JAX_COMPILATION_CACHE_DIR, if set, wins.
     """
 
     run: str = ""
@@ -70,6 +79,7 @@ class Options:
     corrections: bool = False
     out: str = ""
     film: Film = FilmFlags()
+    compilation_cache: str = dataclasses.field(default_factory=compilation_cache)
 
 
 def run(options: Options) -> int:
@@ -89,6 +99,7 @@ def run(options: Options) -> int:
     load = None if math.isnan(options.load) else options.load
     if load is not None and not (math.isfinite(load) and load >= 0):
         raise UserError(f"--load {load}: must be a mass in kg")
+    use_compilation_cache(options.compilation_cache)
     if options.camera:
         return _follow(options, load)
     files = _recordings(options.video) if options.video else None

@@ -42,6 +42,8 @@ from video2emg.train.step import predict_step
 from video2emg.viz import transfer as figure
 
 _CACHE = 2 * 2**30  # bytes, for poses and envelopes
+# Settings that the results depend on, but for the run and the dataset, which are named apart.
+_REPEATED = ("k", "split", "action", "seed", "apply_lag", "load_response", "bootstrap")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +91,8 @@ def run(settings: Settings) -> dict[str, Any]:
     workdir = folder(settings.run or PRETRAINED_VIDEO2EMG, "--run")
     config = _config(settings, workdir)
     name = settings.dataset.replace("/", "_")
-    place = Path() if workdir.resolve() == PRETRAINED_VIDEO2EMG.resolve() else workdir
-    out = folder(settings.out or place / "transfer" / name, "--out")
+    packed = workdir.resolve() == PRETRAINED_VIDEO2EMG.resolve()
+    out = folder(settings.out or (Path() if packed else workdir) / "transfer" / name, "--out")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: a run lives there; choose another folder")
     dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
@@ -119,10 +121,10 @@ def run(settings: Settings) -> dict[str, Any]:
     if not rungs:
         raise UserError(f"--k {settings.k}: nobody has so many repetitions of an exercise")
     facts |= {
-        "run": str(workdir),
+        "run": "the model in the package" if packed else str(workdir),
         "trained_on": config.data.name,
         "apply_lag": settings.apply_lag,
-        "settings": dataclasses.asdict(settings),
+        "settings": {name: getattr(settings, name) for name in _REPEATED},
         "normalisation": "the person's p99 in scores; the MVC or the p99 of k repetitions in fits",
         "rows": dict(ROWS),
         "metrics": dict(ladder_scores.METRICS),
