@@ -138,6 +138,7 @@ def test_how_the_state_lies_on_devices_is_printed_without_data(capsys):
     assert kernel.split()[1] == "32×2×16" and kernel.split()[-1] == f"{32 * 32 * 4:,}"
 
 
+@pytest.mark.slow
 def test_a_sweep_is_trained_collected_and_refused_elsewhere(tiny_dir, tmp_path, capsys):
     config = tmp_path / "two_seeds.py"
     config.write_text(

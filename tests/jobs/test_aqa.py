@@ -45,6 +45,7 @@ def sweep(config, variants, workdir):
     return compare.run(comparison, workdir, Options(rows=rows))
 
 
+@pytest.mark.slow
 def test_a_table_of_sources(tiny_dir, run_dir, tmp_path, capsys):
     """Resumed where Video→EMG is trained: a copy of `run_dir` lies where it would train its own."""
     variants = [

@@ -57,6 +57,7 @@ def start(workdir, config, run_dir):
         path.write_text(json.dumps(written))
 
 
+@pytest.mark.slow
 def test_every_kind_of_system_in_one_table(tiny_dir, run_dir, tmp_path, capsys):
     config, rows = table_config(tiny_dir, only=",".join(KINDS))
     start(tmp_path, config, run_dir)

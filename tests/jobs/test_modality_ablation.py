@@ -20,6 +20,7 @@ def tiny_config(data_dir):
     return config
 
 
+@pytest.mark.slow
 def test_a_table_of_subsets_resumes_and_its_last_row_is_the_models_own(
     tiny_dir, tmp_path, monkeypatch
 ):

@@ -29,6 +29,7 @@ def run(config, rows, workdir):
     return compare.run(config, workdir, Options(rows=compare.table_rows(config, rows)))
 
 
+@pytest.mark.slow
 def test_one_table_of_three_objectives(tiny_dir, tmp_path, capsys):
     config = representations.get_config("debug")
     config.update(seeds=(0,), bootstrap=20, only="none,emg+contrastive", baseline="none")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.models import small
+from tests.models.small import apply
 from tests.physics import placed
 from video2emg.core import vocabulary
 from video2emg.core.equipment import PLACES
@@ -56,6 +57,22 @@ def prior(*inputs: str) -> MechanicsPrior:
 
 
 @functools.cache
+def _compiled(*inputs: str):
+    # Operation by operation, the mechanics would take half a minute to compile.
+    return jax.jit(lambda arrays: MechanicsOnly(prior(*inputs)).apply({}, arrays).emg)
+
+
+def mechanics_only(arrays, *inputs: str) -> jax.Array:
+    """EMG by mechanics, of which the inputs are told."""
+    return _compiled(*inputs)(arrays)
+
+
+def init(model, fields):
+    """Parameters of a model, compiled as a whole for the same reason."""
+    return jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), fields)
+
+
+@functools.cache
 def settings(**changed):
     config = small.config(small.POSE, **changed)
     config.pose_network.rate = 12.5
@@ -64,8 +81,8 @@ def settings(**changed):
 
 
 def test_mechanics_only_see_the_load_if_it_is_told():
-    told = MechanicsOnly(prior("load")).apply({}, batch()).emg
-    hidden = MechanicsOnly(prior()).apply({}, batch()).emg
+    told = mechanics_only(batch(), "load")
+    hidden = mechanics_only(batch())
     assert told.shape == (2, 100, 2)
     assert float(told[1].mean()) > 1.5 * float(told[0].mean())
     np.testing.assert_allclose(hidden[0], hidden[1], atol=1e-6)
@@ -73,11 +90,11 @@ def test_mechanics_only_see_the_load_if_it_is_told():
 
 def test_an_untrained_model_starts_at_the_prior():
     model = build(settings(), **SHAPE)
-    params = model.init(jax.random.key(0), batch(), train=False)
+    params = init(model, batch())
     flat = dict(params["params"]["decoder"])
     flat["samples"] = jax.tree.map(jnp.zeros_like, flat["samples"])
-    emg = model.apply({"params": params["params"] | {"decoder": flat}}, batch(), train=False)[0].emg
-    expected = MechanicsOnly(prior()).apply({}, batch()).emg
+    emg = apply(model, {"params": params["params"] | {"decoder": flat}}, batch())[0].emg
+    expected = mechanics_only(batch())
     np.testing.assert_allclose(emg, np.maximum(expected, 0.005), atol=1e-3)
 
 
@@ -85,7 +102,7 @@ def test_muscles_of_unknown_joints_do_not_start_at_the_prior():
     hidden = batch()
     hidden["pose_mask"] = hidden["pose_mask"].copy()
     hidden["pose_mask"][..., vocabulary.FLEX_21.index("left_knee")] = False
-    emg = MechanicsOnly(prior()).apply({}, hidden).emg
+    emg = mechanics_only(hidden)
     assert bool(jnp.isnan(emg[..., 0]).all()) and bool(jnp.isfinite(emg[..., 1]).all())
 
 
@@ -96,10 +113,11 @@ def test_a_hidden_pose_leaves_the_mechanics(train):
     config.mechanics.hide_pose = 1.0
     config.dropout = 0.0
     model = build(config, **SHAPE)
-    params = model.init(jax.random.key(0), batch(), train=False)
+    params = init(model, batch())
     other = batch()
     other["pose"] = other["pose"] + np.float32(0.05)  # another place: the same mechanics
 
+    @jax.jit
     def emg(fields):
         key = {"dropout": jax.random.key(1)}
         return model.apply(params, fields, train=train, rngs=key)[0].emg
@@ -112,11 +130,12 @@ def test_a_slow_pose_with_gaps_is_interpolated_between_what_is_known():
     slow = prior().clone(frame_rate=12.5)
     fields = batch()
     seen = {name: fields[name][:, ::2].copy() for name in ("pose", "pose_mask")}
-    complete = MechanicsOnly(slow).apply({}, fields | seen).emg
+    mechanics = jax.jit(lambda arrays: MechanicsOnly(slow).apply({}, arrays).emg)
+    complete = mechanics(fields | seen)
     knee = vocabulary.FLEX_21.index("left_knee")
     gap = {name: value.copy() for name, value in seen.items()}
     gap["pose"][:, 12, knee], gap["pose_mask"][:, 12, knee] = 0.0, False
-    broken = MechanicsOnly(slow).apply({}, fields | gap).emg
+    broken = mechanics(fields | gap)
     both = np.isfinite(broken) & np.isfinite(complete)
     far = np.abs(np.arange(broken.shape[1]) - 12 * 4) > 16
     np.testing.assert_allclose(

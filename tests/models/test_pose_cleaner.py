@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tests.models import small
-from tests.models.test_mechanics_prior import SHAPE, batch, prior, settings
+from tests.models.small import apply
+from tests.models.test_mechanics_prior import SHAPE, batch, init, mechanics_only, settings
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.models import build
-from video2emg.models.mechanics_prior import MechanicsOnly
 from video2emg.models.pose_network import mirrored_pose
 
 JOINTS = vocabulary.FLEX_21
@@ -17,12 +17,12 @@ JOINTS = vocabulary.FLEX_21
 def cleaning(fields, scale=0.0, **changed):
     """A model that cleans the pose, with random parameters of the correction, and its outputs."""
     model = build(settings(clean_pose=True, dropout=0.0, **changed), **SHAPE)
-    params = model.init(jax.random.key(0), fields, train=False)["params"]
+    params = init(model, fields)["params"]
     kernel = params["cleaner"]["change"]["kernel"]
     params["cleaner"]["change"]["kernel"] = scale * jax.random.normal(
         jax.random.key(1), kernel.shape
     )
-    return model, params, model.apply({"params": params}, fields, train=False)[0]
+    return model, params, apply(model, {"params": params}, fields)[0]
 
 
 def test_before_training_the_pose_is_only_smoothed():
@@ -56,10 +56,9 @@ def test_mechanics_read_the_cleaned_pose():
     model, params, outputs = cleaning(fields, scale=0.01)
     assert np.abs(outputs.pose - fields["pose"]).max() > 0.01
     params["decoder"]["samples"] = jax.tree.map(jnp.zeros_like, params["decoder"]["samples"])
-    emg = model.apply({"params": params}, fields, train=False)[0].emg
+    emg = apply(model, {"params": params}, fields)[0].emg
     of_cleaned, of_given = (
-        MechanicsOnly(prior()).apply({}, fields | {"pose": pose}).emg
-        for pose in (outputs.pose, fields["pose"])
+        mechanics_only(fields | {"pose": pose}) for pose in (outputs.pose, fields["pose"])
     )
     np.testing.assert_allclose(emg, np.maximum(of_cleaned, 0.005), atol=1e-3)
     assert np.abs(of_cleaned - of_given).max() > 0.01
@@ -70,14 +69,14 @@ def test_the_network_reads_the_given_and_the_cleaned_pose():
     config.mechanics.anatomy = ""
     model = build(config, **SHAPE)
     fields = batch()
-    params = model.init(jax.random.key(0), fields, train=False)["params"]
-    first = model.apply({"params": params}, fields, train=False)[0].emg
+    params = init(model, fields)["params"]
+    first = apply(model, {"params": params}, fields)[0].emg
     params["cleaner"]["change"]["bias"] += 0.1
-    other = model.apply({"params": params}, fields, train=False)[0].emg
+    other = apply(model, {"params": params}, fields)[0].emg
     assert np.abs(first - other).max() > 1e-4
     # A constant that the correction takes away again.
     moved = fields | {"pose": fields["pose"] - np.float32(0.1)}
-    both = model.apply({"params": params}, moved, train=False)[0]
+    both = apply(model, {"params": params}, moved)[0]
     assert np.abs(both.emg - first).max() > 1e-4
 
 
@@ -87,7 +86,7 @@ def test_the_emg_does_not_train_the_cleaner():
     def loss(params):
         return model.apply({"params": params}, batch(), train=False)[0].emg.sum()
 
-    gradient = jax.grad(loss)(params)
+    gradient = jax.jit(jax.grad(loss))(params)
     assert all(not np.any(x) for x in jax.tree.leaves(gradient["cleaner"]))
     assert any(np.any(x) for x in jax.tree.leaves(gradient["pose_network"]))
 

@@ -1,5 +1,6 @@
 """Controlled names: muscles, sides and skeletons. Every dataset maps its own labels to these."""
 
+import functools
 from collections.abc import Sequence
 
 
@@ -94,6 +95,7 @@ def channel(side: str, muscle: str) -> str:
     return f"{side}_{muscle}"
 
 
+@functools.cache
 def split_channel(name: str) -> tuple[str, str]:
     """Splits `left_vastus_lateralis` into (`left`, `vastus_lateralis`); ValueError if unknown."""
     side, _, muscle = name.partition("_")

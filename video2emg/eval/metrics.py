@@ -8,11 +8,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Bool, Float
 
 # Zero-dimensional results of NumPy are its scalars.
 Scores = Float[np.ndarray | np.float64, "*s"]
+_Numbers = np.ndarray | np.number | float
 
 # The course of an inactive muscle is noise: below this normalised envelope (e.g. 5 % of the MVC)
 # correlation over time, specificity, peak ratio, onset and symmetry are undefined.
@@ -132,7 +132,7 @@ class Moments:
         return [np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)]
 
 
-def divide(a: npt.ArrayLike, b: npt.ArrayLike, otherwise: float = np.nan) -> np.ndarray:
+def divide(a: _Numbers, b: _Numbers, otherwise: float = np.nan) -> np.ndarray:
     """Returns a / b, and `otherwise` where b is 0."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)

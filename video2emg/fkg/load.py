@@ -1,6 +1,7 @@
 """Reads a graph from YAML and checks it; docs/fkg.md describes the format."""
 
 import dataclasses
+import functools
 import typing
 from pathlib import Path
 
@@ -40,8 +41,17 @@ def load(name: str | Path) -> Graph:
     Raises:
       UserError: with file, line and field of the first mistake.
     """
-    path = _path(name)
+    return _load_shipped(str(name)) if str(name) in shipped() else _load(_path(name))
+
+
+def _load(path: Path) -> Graph:
     return _Builder(_merged(path, ())).graph(path.resolve())
+
+
+@functools.cache
+def _load_shipped(name: str) -> Graph:
+    """A graph of the package, which takes half a second to read."""
+    return _load(_path(name))
 
 
 def _path(name: str | Path) -> Path:
