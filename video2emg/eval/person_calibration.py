@@ -21,7 +21,8 @@ CANDIDATES = {
     "gain": "times a gain",
     "offset": "times a gain, plus an offset",
     "angle": "an affine function of one joint angle, now or somewhat earlier or later",
-    "mix": "gain and offset, plus a small mixture of the model's curves of other muscles",
+    "mix": "gain and offset, plus a small mixture of the model's curves of all muscles and their "
+    "logarithms",
     "ridge": "ridge regression on joint angles and their context; nothing of the model",
     "all": "gain and offset, plus a small mixture of curves and of joint angles with context",
 }
@@ -52,6 +53,7 @@ _MOST_FOLDS = 10
 _FARTHEST = 3.0  # standard deviations; inputs beyond count as there
 _LEAST_SAMPLES = 10  # of a channel
 _LEAST_SCALE = 0.1  # of an input, as a share of the median input's standard deviation
+_LEAST_CURVE = 0.02  # of the MVC, added to curves before the logarithm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +251,11 @@ class _Fit:
         return base, _Ridge(self._matrix(data, rows), rest)
 
     def _matrix(self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        return np.concatenate([getattr(data, kind)[rows] for kind in self._inputs], 1)
+        """[n, D] inputs of the regression."""
+        inputs = [getattr(data, kind)[rows] for kind in self._inputs]
+        if "curves" in self._inputs:  # the measured envelope may not be linear in the effort
+            inputs.append(np.log(np.maximum(data.curves[rows], 0.0) + _LEAST_CURVE))
+        return np.concatenate(inputs, 1)
 
 
 class _Base:
