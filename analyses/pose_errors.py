@@ -111,7 +111,7 @@ def measure(
 
 
 def joint_error(noisy: Examples, clips: Sequence[int], cleans: Cleaner | None) -> float:
-    """Mean distance of joints from the true ones, cm of a body of `body_frame.HEIGHT`.
+    """Mean distance of the given joints from the true ones, cm of a body of `body_frame.HEIGHT`.
 
     Args:
       noisy: examples with errors of the pose.
@@ -125,10 +125,9 @@ def joint_error(noisy: Examples, clips: Sequence[int], cleans: Cleaner | None) -
         field: np.stack([w[field] for w in windows]) for field in batch if field in windows[0]
     }
     true, known = (np.stack([w[f] for w in windows]) for f in ("true_pose", "true_pose_mask"))
+    known &= batch["pose_mask"]
     pose = batch["pose"]
-    if cleans is None:
-        known &= batch["pose_mask"]
-    else:
+    if cleans is not None:
         forward = jax.jit(functools.partial(cleans.model.apply, train=False))
         pose = np.asarray(forward({"params": cleans.params}, batch)[0].pose)
     return 100 * float(np.linalg.norm(pose - true, axis=-1)[known].mean())

@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_the_next_build_makes_only_the_clips_that_are_not_there(tmp_path, monkey
     with pytest.raises(FloatingPointError) as caught:
         store.open_dataset("gymsim/tiny_poses", tmp_path)
     assert any("while making the clip of Trial(index=" in note for note in caught.value.__notes__)
-    assert len(list((home / f".{GYMSIM}.clips").iterdir())) == 5
+    assert len(list((home / f".{GYMSIM}.clips").glob("*/*.pickle"))) == 5
     resumed = store.open_dataset("gymsim/tiny_poses", tmp_path)
     assert len(made) == 1 + sum(len(split) for split in resumed.splits.values())
     assert {p.name for p in home.iterdir()} == {GYMSIM, f".{GYMSIM}.lock"}
@@ -152,16 +153,29 @@ def test_the_next_build_makes_only_the_clips_that_are_not_there(tmp_path, monkey
             np.testing.assert_array_equal(a.pose, b.pose)
 
 
-def test_clips_of_other_code_makers_or_items_are_others(tmp_path, monkeypatch):
-    names = [
-        kept_clips.KeptClips(maker, tmp_path)._name(item)
-        for maker in (str, repr)
-        for item in (1, 2)
-    ]
-    again = kept_clips.KeptClips(str, tmp_path / "elsewhere")._name(1)
-    assert len(set(names)) == 4 and again == names[0]
-    monkeypatch.setattr(kept_clips, "_code", lambda: b"changed")
-    assert kept_clips.KeptClips(str, tmp_path)._name(1) not in names
+def test_kept_clips_are_found_by_maker_and_item_however_they_came(tmp_path):
+    trials = gymsim.Builder.plan(None, "tiny")["train"][:3]
+    makers = [gymsim.Builder.maker(None, name) for name in ("tiny", "tiny_poses")]
+    kept = [kept_clips.KeptClips(maker, tmp_path) for maker in makers]
+    names = {one.name(trial) for one in kept for trial in trials}
+    assert len(names) == 6
+    sent, other = pickle.loads(pickle.dumps((kept, trials)))
+    assert {one.name(trial) for one in sent for trial in other} == names
+
+
+def test_clips_of_other_code_are_removed(tmp_path, monkeypatch):
+    mine = kept_clips.folder_of_this_code(tmp_path)
+    for folder in (mine, tmp_path / "older"):
+        folder.mkdir()
+    assert kept_clips.folder_of_this_code(tmp_path) == mine
+    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    # An anatomy is code as well.
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "arm.yaml").write_text("force: 1")
+    monkeypatch.setattr(kept_clips, "_PACKAGE", tmp_path / "package")
+    first = kept_clips._code.__wrapped__()
+    (tmp_path / "package" / "arm.yaml").write_text("force: 2")
+    assert kept_clips._code.__wrapped__() != first
 
 
 def test_a_build_says_where(tmp_path, monkeypatch, capsys):

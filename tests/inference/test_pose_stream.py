@@ -55,7 +55,7 @@ def stream_of(run, monkeypatch):
             live.LiveFrame(
                 0.0, t, functools.partial(picture, t, any(a <= t < b for a, b in hidden))
             )
-            for t in times
+            for t in map(float, times)
         ]
         monkeypatch.setattr(live, "live_frames", lambda source: iter(frames))
         return PoseStream(run, equipment="none", film=FILM, **options)
@@ -113,6 +113,29 @@ def test_a_pause_starts_anew_and_the_emg_before_it_is_complete(stream_of):
     assert len(gaps) == 1
     assert time[gaps[0]] == pytest.approx(1.9, abs=0.021)
     assert time[gaps[0] + 1] == pytest.approx(12.0, abs=0.021)
+
+
+@pytest.mark.parametrize("fps", [10.0, 12.5, 25.0])
+def test_pictures_keep_their_times_and_none_is_used_twice(stream_of, monkeypatch, fps):
+    times = np.arange(round(4 * fps)) / fps
+    stream = stream_of(times)
+    seen = []
+    add = estimate.PoseRecorder.add
+    monkeypatch.setattr(
+        estimate.PoseRecorder, "add", lambda self, t, p: (seen.append(t), add(self, t, p))[1]
+    )
+    monkeypatch.setattr(stream, "_film", dataclasses.replace(FILM, rate=15.0))
+    list(stream.follow("camera"))
+    assert len(set(seen)) == len(seen) and set(seen) <= set(times.tolist())
+    assert len(seen) == len(times) if fps < 15 else 4 * 12 <= len(seen) <= 4 * 15 + 1
+
+
+def test_a_picture_that_is_missing_for_a_second_is_not_made_up(stream_of):
+    times = np.arange(60) / RATE
+    stream = stream_of(times[(times < 3) | (times >= 4)].tolist())
+    time = np.concatenate([update.time for update in stream.follow("camera")])
+    assert not ((time > 2.95) & (time < 3.95)).any()
+    assert time[-1] == pytest.approx(5.9, abs=0.021)
 
 
 def test_where_nobody_is_seen_the_emg_is_unknown(stream_of):

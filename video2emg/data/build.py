@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
+from video2emg.data.kept_clips import folder_of_this_code
 
 SIZES = "file_sizes.json"
 SOURCE = "source.json"
@@ -53,12 +54,13 @@ def build(
     kept = folder.parent / f".{folder.name}.clips"
     with _lock(folder.parent / f".{folder.name}.lock"):
         if folder.exists():
+            shutil.rmtree(kept, ignore_errors=True)  # of a build that was killed at its very end
             return folder
         print(f"building the dataset {folder}", file=sys.stderr)
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         builder.estimate_pose = estimate_pose
-        builder.kept = kept
+        builder.kept = folder_of_this_code(kept)
         try:
             _run(builder, source, beam)
             built = Path(builder.data_dir)
@@ -71,7 +73,7 @@ def build(
             if error.errno == errno.ENOSPC:
                 raise UserError(
                     f"{folder}: disk full while building; free some room, or another "
-                    "place with --config.data.dir=…"
+                    f"place with --config.data.dir=… (clips for the next try are in {kept})"
                 ) from error
             raise
         finally:

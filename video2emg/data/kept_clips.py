@@ -1,29 +1,34 @@
 """Clips of an unfinished build, kept on disk so that the next build does not make them again."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from video2emg.core.clip import Clip
+from video2emg.core.errors import UserError
 from video2emg.core.files import write_atomically
 
 _PACKAGE = Path(__file__).parents[1]
+_SOURCES = (".py", ".yaml", ".csv")  # code, anatomies, graphs
+_LIBRARIES = ("mujoco-core", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
 class KeptClips:
     """A maker of clips that keeps each clip in a folder, and reads those that are there.
 
-    A clip is found by what it is made of, by the function that makes it, and by the source code of
-    this package: code that has changed makes all clips anew.
+    A clip is found by what it is made of and by the function that makes it.
 
     Attributes:
       maker: a picklable function from an item to its clip.
-      folder: of the clips.
+      folder: of the clips, see `folder_of_this_code`.
     """
 
     maker: Callable[[Any], Clip]
@@ -31,22 +36,44 @@ class KeptClips:
 
     def __call__(self, item: Any) -> Clip:
         """The clip of an item."""
-        path = self.folder / f"{self._name(item)}.pickle"
+        path = self.folder / f"{self.name(item)}.pickle"
         if path.exists():
             return pickle.loads(path.read_bytes())
         clip = self.maker(item)
-        write_atomically(path, lambda file: pickle.dump(clip, file, pickle.HIGHEST_PROTOCOL))
+        with contextlib.suppress(UserError):  # a full disk: what counts is the dataset itself
+            write_atomically(path, lambda file: pickle.dump(clip, file, pickle.HIGHEST_PROTOCOL))
         return clip
 
-    def _name(self, item: Any) -> str:
-        recipe = pickle.dumps((self.maker, item), pickle.HIGHEST_PROTOCOL)
-        return hashlib.sha256(recipe + _code()).hexdigest()
+    def name(self, item: Any) -> str:
+        """Of the file of an item's clip, without suffix."""
+        recipe = self.maker, item
+        # What came from another process shares no objects, and has another pickle for that reason.
+        recipe = pickle.loads(pickle.dumps(recipe))
+        return hashlib.sha256(pickle.dumps(recipe)).hexdigest()
+
+
+def folder_of_this_code(kept: Path) -> Path:
+    """The folder for the clips that this code makes; those of other code are removed.
+
+    Code are the sources and tables of this package, and the versions of the libraries that compute.
+
+    Args:
+      kept: the folder of the dataset's kept clips.
+    """
+    folder = kept / _code()
+    if kept.exists():
+        for other in kept.iterdir():
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
 
 
 @functools.cache
-def _code() -> bytes:
-    """A hash of the source code of this package."""
+def _code() -> str:
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
-    return digest.digest()
+    for library in _LIBRARIES:
+        digest.update(f"{library} {importlib.metadata.version(library)}".encode())
+    for path in sorted(_PACKAGE.rglob("*")):
+        if path.suffix in _SOURCES:
+            digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

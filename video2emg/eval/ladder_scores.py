@@ -59,7 +59,7 @@ _COLUMNS = (
     ("rmse", "RMSE / p99", "{:.3f}"),
     ("loudness", "loudness", "{:+.2f}"),
     ("prime_r_lag", "prime movers: r at lag", "{:+.3f}"),
-    ("prime_loudness", "loudness", "{:+.2f}"),
+    ("prime_loudness", "prime movers: loudness", "{:+.2f}"),
     ("specificity", "specificity", "{:+.2f}"),
     ("symmetry_error", "L/R error", "{:.3f}"),
 )

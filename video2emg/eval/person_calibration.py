@@ -24,7 +24,7 @@ CANDIDATES = {
     "mix": "gain and offset, plus a small mixture of the model's curves of all muscles and their "
     "logarithms",
     "ridge": "ridge regression on joint angles and their context; nothing of the model",
-    "all": "gain and offset, plus a small mixture of curves and of joint angles with context",
+    "all": "as mix, with joint angles and their context in the mixture",
 }
 # Inputs of ridge regression on what a base leaves.
 _LINEAR = {"mix": ("curves",), "ridge": ("angles",), "all": ("curves", "angles")}
@@ -250,12 +250,14 @@ class _Fit:
         rest = np.where(data.mask[rows], data.target[rows] - base.predict(data, rows), 0.0)
         return base, _Ridge(self._matrix(data, rows), rest)
 
-    def _matrix(self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """[n, D] inputs of the regression."""
+    def _matrix(
+        self, data: _Samples | Part, rows: np.ndarray | slice = slice(None)
+    ) -> list[np.ndarray]:
+        """Inputs of the regression, each kind an array [n, D] of its own unit."""
         inputs = [getattr(data, kind)[rows] for kind in self._inputs]
         if "curves" in self._inputs:  # the measured envelope may not be linear in the effort
             inputs.append(np.log(np.maximum(data.curves[rows], 0.0) + _LEAST_CURVE))
-        return np.concatenate(inputs, 1)
+        return inputs
 
 
 class _Base:
@@ -305,30 +307,37 @@ def _best_columns(x: np.ndarray, y: np.ndarray, known: np.ndarray) -> np.ndarray
 
 
 class _Ridge:
-    """Ridge regression of [n, C] on [n, D] standardised inputs, for all `PENALTIES` at once."""
+    """Ridge regression of [n, C] on standardised inputs [n, D], for all `PENALTIES` at once."""
 
-    def __init__(self, inputs: np.ndarray, target: np.ndarray) -> None:
-        self._centre, scale = inputs.mean(0), inputs.std(0)
-        moving = scale[scale > 0]
-        least = _LEAST_SCALE * np.median(moving) if len(moving) else 1.0
-        self._scale = np.maximum(scale, least)
+    def __init__(self, inputs: Sequence[np.ndarray], target: np.ndarray) -> None:
+        """Fits inputs of several kinds; those of one kind have one unit."""
+        self._centre = np.concatenate([one.mean(0) for one in inputs])
+        self._scale = np.concatenate([_scale(one) for one in inputs])
         self._mean = target.mean(0)
         x = self._standardised(inputs)
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         shrink = s / (s**2 + np.array(PENALTIES)[:, None] * len(x))
         self._weights = np.einsum("ij,pi,ic->pjc", vt, shrink, u.T @ (target - self._mean))
 
-    def every(self, inputs: np.ndarray) -> np.ndarray:
+    def every(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """[P, n, C] what each penalty predicts."""
         return np.einsum("nj,pjc->pnc", self._standardised(inputs), self._weights) + self._mean
 
-    def chosen(self, inputs: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    def chosen(self, inputs: Sequence[np.ndarray], penalty: np.ndarray) -> np.ndarray:
         """[n, C] by the penalty [C] of each channel, by number."""
         weights = self._weights[penalty, :, np.arange(len(penalty))].T
         return self._standardised(inputs) @ weights + self._mean
 
-    def _standardised(self, inputs: np.ndarray) -> np.ndarray:
-        return np.clip((inputs - self._centre) / self._scale, -_FARTHEST, _FARTHEST)
+    def _standardised(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        values = np.concatenate(inputs, 1)
+        return np.clip((values - self._centre) / self._scale, -_FARTHEST, _FARTHEST)
+
+
+def _scale(inputs: np.ndarray) -> np.ndarray:
+    """[D] standard deviations; of an input that hardly moves, a share of the median of its kind."""
+    scale = inputs.std(0)
+    moving = scale[scale > 0]
+    return np.maximum(scale, _LEAST_SCALE * np.median(moving) if len(moving) else 1.0)
 
 
 def _quantile(errors: np.ndarray, level: float) -> float:

@@ -72,7 +72,7 @@ def run(
     if latencies:
         median, high = 1e3 * np.percentile(latencies, [50, 95])
         delay = stream.delay_s
-        note = f", of what was filmed {delay:g} s before" if delay else ""
+        note = f", of what was filmed {delay:g} s before or earlier" if delay else ""
         log(
             f"{len(latencies)} predictions; from arrival to EMG {median:.0f} ms (median), "
             f"{high:.0f} ms (95 %){note}"
@@ -104,7 +104,8 @@ def _write_rows(
         table.writeheader()
     for update in stream.follow(source):
         stop.agreed()  # a signal that came during a callback of PyAV was lost there
-        latencies.append(update.latency)
+        if not math.isnan(update.latency):
+            latencies.append(update.latency)
         for row in _rows(update, stream.muscles):
             print(json.dumps(row))
             if table is not None:
@@ -129,4 +130,5 @@ def _rows(update: StreamUpdate, muscles: tuple[str, ...]) -> Iterator[dict[str, 
             muscle: None if math.isnan(x) else round(float(x), 5)
             for muscle, x in zip(muscles, values, strict=True)
         }
-        yield {"time_s": round(float(time), 4), "in_domain": update.in_domain, **emg}
+        in_domain = update.in_domain and not np.isnan(values).all()
+        yield {"time_s": round(float(time), 4), "in_domain": bool(in_domain), **emg}

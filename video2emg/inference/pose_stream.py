@@ -22,6 +22,7 @@ STEP_S = 0.4  # between two predictions
 DELAY_S = 0.4  # r with the EMG of the whole film is 0.97, without a delay 0.89 (benchmarks.film)
 _HISTORY_S = 20.0  # from which gravity, heading and the lengths of the body are estimated
 _FIRST_S = 1.0  # of history before the first prediction
+_LONGEST_GAP_S = 0.5  # without a picture, after which everything begins anew
 
 
 class PoseStream:
@@ -33,7 +34,7 @@ class PoseStream:
 
     Attributes:
       muscles: C channels.
-      delay_s: s by which the EMG is older than the newest picture.
+      delay_s: s by which the EMG is older than the newest picture, at least; at most `STEP_S` more.
     """
 
     def __init__(
@@ -82,30 +83,30 @@ class PoseStream:
 
     def follow(self, source: str) -> Iterator[StreamUpdate]:
         """Yields the EMG of a camera or stream as its frames arrive; see `readers.live`."""
-        rate, window = self._film.rate, self._run.window
-        last: live.ClockFrame | None = None
-        for frame in live.frames_on_clock(live.live_frames(source), rate, window.seconds):
-            time = frame.number / rate
-            if frame.restart:
-                if last is not None:
-                    yield self._update(last, last.number / rate, 0.0)
-                self._begin(math.ceil(time * window.emg_rate - 1e-6))
+        last: live.LiveFrame | None = None
+        frames = ((frame.time, frame) for frame in live.live_frames(source))
+        for time, frame in estimate.thinned(frames, self._film.rate):
+            if last is not None and time - last.time > _LONGEST_GAP_S:
+                yield self._update(last, 0.0, is_late=True)
+                self._begin(math.ceil(time * self._run.window.emg_rate - 1e-6))
             self._recorder.add(time, frame.decode())
             self._recorder.forget_before(time - _HISTORY_S)
             if time >= self._due - 1e-6:
                 self._due = time + STEP_S
-                yield self._update(frame, time, self.delay_s)
+                yield self._update(frame, self.delay_s)
             last = frame
         if last is not None:
-            yield self._update(last, last.number / rate, 0.0)
+            yield self._update(last, 0.0)
 
-    def _update(self, frame: live.ClockFrame, now: float, delay: float) -> StreamUpdate:
-        """The EMG that is new at a frame."""
-        end = max(math.ceil((now - delay) * self._run.window.emg_rate - 1e-6), self._next)
+    def _update(self, frame: live.LiveFrame, delay: float, is_late: bool = False) -> StreamUpdate:
+        """The EMG that is new at a frame; `is_late` if the frame was followed by a pause."""
+        end = math.ceil((frame.time - delay) * self._run.window.emg_rate - 1e-6)
+        end = max(end, self._next)
         time = np.arange(self._next, end) / self._run.window.emg_rate
-        emg, in_domain = self._predict(now, time)
+        emg, in_domain = self._predict(frame.time, time)
         self._next = end
-        return StreamUpdate(time, emg, in_domain, clock.perf_counter() - frame.received)
+        latency = math.nan if is_late else clock.perf_counter() - frame.received
+        return StreamUpdate(time, emg, in_domain, latency)
 
     def _predict(
         self, now: float, time: Float[np.ndarray, " n"]

@@ -20,7 +20,7 @@ class StreamUpdate:
       emg: [n, C] predicted envelope, in units of the run's normalisation; NaN where a pose that is
         needed is not known.
       in_domain: whether the last window of frames resembles the training clips.
-      latency: s since the arrival of the newest frame.
+      latency: s since the arrival of the newest frame; NaN if a pause has followed it.
     """
 
     time: Float[np.ndarray, " n"]
@@ -35,7 +35,7 @@ class Stream(Protocol):
 
     Attributes:
       muscles: C channels.
-      delay_s: s by which the EMG is older than the newest frame.
+      delay_s: s by which the EMG is older than the newest frame, at least.
     """
 
     muscles: tuple[str, ...]
