@@ -42,14 +42,14 @@ def test_what_is_revealed_is_never_asked_and_all_are_asked_the_same():
 
 
 def test_the_model_follows_the_loads_of_one_person():
-    found = [
+    loaded = [
         dataclasses.replace(one, load=load)
         for one, load in zip(recordings(3), (20.0, 40.0, 80.0, 10.0, 10.0, np.nan), strict=True)
     ]
-    scaled = ladder.with_load_response(found, 0.5)
-    factors = [float(np.median(b.own / a.own)) for a, b in zip(found, scaled, strict=True)]
+    scaled = ladder.with_load_response(loaded, 0.5)
+    factors = [float(np.median(b.own / a.own)) for a, b in zip(loaded, scaled, strict=True)]
     np.testing.assert_allclose(factors, [2**-0.5, 1, 2**0.5, 1, 1, 1], rtol=1e-6)
-    for a, b, factor in zip(found, scaled, factors, strict=True):
+    for a, b, factor in zip(loaded, scaled, factors, strict=True):
         np.testing.assert_allclose(b.curves, a.curves * factor, rtol=1e-6)
         assert b.physics is a.physics
 

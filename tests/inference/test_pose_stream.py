@@ -34,9 +34,9 @@ class Distant(FakeModel):
     """Sees the joints where a distant camera would, 120 px a metre."""
 
     def landmarks(self, picture, region):
-        found = super().landmarks(picture, region)
-        points = (found.region.x, found.region.y) + 120 * found.world[:, :2]
-        return dataclasses.replace(found, points=points)
+        landmarks = super().landmarks(picture, region)
+        points = (landmarks.region.x, landmarks.region.y) + 120 * landmarks.world[:, :2]
+        return dataclasses.replace(landmarks, points=points)
 
 
 def picture(time, nobody=False):

@@ -60,7 +60,8 @@ def build(
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         builder.estimate_pose = estimate_pose
-        builder.kept = folder_of_this_code(kept)
+        if builder.keeps_clips:
+            builder.kept = folder_of_this_code(kept)
         try:
             _run(builder, source, beam)
             built = Path(builder.data_dir)
@@ -71,9 +72,10 @@ def build(
             shutil.rmtree(kept, ignore_errors=True)
         except OSError as error:
             if error.errno == errno.ENOSPC:
+                clips = f" (clips for the next try are in {kept})" if kept.exists() else ""
                 raise UserError(
                     f"{folder}: disk full while building; free some room, or another "
-                    f"place with --config.data.dir=… (clips for the next try are in {kept})"
+                    f"place with --config.data.dir=…{clips}"
                 ) from error
             raise
         finally:

@@ -24,7 +24,7 @@ _LIBRARIES = ("mujoco-core", "numpy", "scipy")
 class KeptClips:
     """A maker of clips that keeps each clip in a folder, and reads those that are there.
 
-    A clip is found by what it is made of and by the function that makes it.
+    The name of a clip's file is a hash of what it is made of and of the function that makes it.
 
     Attributes:
       maker: a picklable function from an item to its clip.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import stats
 
 from video2emg.core import vocabulary
 from video2emg.core.joint_angles import ANGLES, OF_TRUNK
@@ -166,13 +167,13 @@ def with_load_response(recordings: Sequence[Recording], exponent: float) -> list
     loads: dict[tuple[str, str], list[float]] = collections.defaultdict(list)
     for recording in recordings:
         if recording.load > 0:
-            loads[recording.owner].append(math.log(recording.load))
+            loads[recording.owner].append(recording.load)
+    usual = {owner: stats.gmean(own) for owner, own in loads.items()}
     result = []
     for recording in recordings:
         factor = 1.0
         if recording.load > 0:
-            usual = math.exp(float(np.mean(loads[recording.owner])))
-            factor = (recording.load / usual) ** exponent
+            factor = float((recording.load / usual[recording.owner]) ** exponent)
         curves, own = recording.curves * factor, recording.own * factor
         result.append(dataclasses.replace(recording, curves=curves, own=own))
     return result

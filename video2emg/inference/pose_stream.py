@@ -19,7 +19,7 @@ from video2emg.inference.stream import StreamUpdate, streamed_muscles
 from video2emg.pose import estimate
 
 STEP_S = 0.4  # between two predictions
-DELAY_S = 0.4  # r with the EMG of the whole film is 0.97, without a delay 0.89 (benchmarks.film)
+DELAY_S = 0.4  # r with the EMG of the whole film is 0.97, without a delay 0.90 (benchmarks.film)
 _HISTORY_S = 20.0  # from which gravity, heading and the lengths of the body are estimated
 _FIRST_S = 1.0  # of history before the first prediction
 _LONGEST_GAP_S = 0.5  # without a picture, after which everything begins anew

@@ -36,7 +36,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
       estimate_pose: this net; set before preparing.
       keeps_clips: whether clips take so long to make that they are kept until the build is
         complete. Needs room for all of them twice.
-      kept: folder of these clips; set before preparing.
+      kept: folder of these clips, if they are kept; set before preparing.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -70,7 +70,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder):
         plan = self.plan(folder, self.builder_config.name)
         more = {"estimate_pose": self.estimate_pose} if self.estimate_pose else {}
         maker = functools.partial(_named, self.maker(folder, self.builder_config.name, **more))
-        if self.keeps_clips and self.kept is not None:
+        if self.kept is not None:
             maker = KeptClips(maker, self.kept)
         if self.beam:
             return {
