@@ -35,7 +35,7 @@ def build(
     clips of a builder that keeps them, which it need not make again.
 
     Args:
-      builder_class: a `ClipBuilder`.
+      builder_class: a `ClipBuilder`, or any other builder of TFDS, which keeps no clips.
       config: name of one of its configurations.
       data_dir: the folder of all datasets, on a file system that can lock files.
       source: folder of the original files, if the dataset is made of some.
@@ -60,7 +60,7 @@ def build(
         shutil.rmtree(staging, ignore_errors=True)
         builder = builder_class(config=config, data_dir=staging, file_format="array_record")
         builder.estimate_pose = estimate_pose
-        if builder.keeps_clips:
+        if getattr(builder, "keeps_clips", False):
             builder.kept = folder_of_this_code(kept)
         try:
             _run(builder, source, beam)
