@@ -51,6 +51,29 @@ def test_a_track_is_sampled_between_its_instants_and_nowhere_else():
     assert np.isnan(values[~known]).all()
 
 
+def test_samples_are_on_the_lines_between_the_instants_at_which_a_joint_is_known():
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.uniform(0.03, 0.2, 80))
+    seen = PoseTrack(("a", "b"), times, rng.normal(size=(80, 2, 3)), rng.uniform(size=(80, 2)))
+    seen = seen.masked(rng.uniform(size=(80, 2)) > 0.4)
+    wanted = rng.uniform(times[0], times[-1], 200)
+    values, known = seen.sampled(wanted)
+    for j in range(2):
+        at = seen.seen[:, j]
+        for x in range(3):
+            line = np.interp(wanted, times[at], seen.joints[at, j, x])
+            np.testing.assert_allclose(values[known[:, j], j, x], line[known[:, j]])
+    np.testing.assert_array_equal(known, seen.seen_at(wanted))
+
+
+def test_tracks_share_what_does_not_change():
+    whole = track(np.ones((2, 3)))
+    part = whole.masked(np.array([[True, False, True]] * 2))
+    assert not np.isnan(whole.joints).any() and np.isnan(part.joints[:, 1]).all()
+    again = part.masked(np.array([[True, False, True]] * 2))
+    assert again.joints is part.joints and again.points_2d is part.points_2d
+
+
 def test_a_track_of_one_instant_and_of_none_can_be_sampled():
     one = PoseTrack(("a",), np.array([1.0]), np.ones((1, 1, 3)), np.ones((1, 1)))
     assert one.sampled(np.array([0.9, 1.0]))[1].tolist() == [[False], [True]]

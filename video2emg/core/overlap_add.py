@@ -69,7 +69,7 @@ class OverlapAdd:
         """
         known = np.flatnonzero(self._weight)
         missing = np.flatnonzero(self._weight == 0)
-        self._sum[known] /= self._weight[known, None]
+        np.divide(self._sum, self._weight[:, None], self._sum, where=self._weight[:, None] > 0)
         if len(known) and len(missing):
             place = np.interp(missing, known, np.arange(len(known)))
             left = place.astype(int)

@@ -1,6 +1,7 @@
 """The movement of one person, as a pose estimator or a motion capture system saw it."""
 
 import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -44,41 +45,73 @@ class PoseTrack:
         if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
             raise ValueError("the times do not increase")
         unseen = ~(self.confidence > 0)
-        for field in ("joints", "points_2d"):
-            values = getattr(self, field)
-            if values is not None:
-                object.__setattr__(self, field, np.where(unseen[..., None], np.nan, values))
-        object.__setattr__(self, "confidence", np.where(unseen, 0.0, self.confidence))
+        self._fill("joints", unseen, np.nan)
+        self._fill("points_2d", unseen, np.nan)
+        self._fill("confidence", unseen, 0.0)
 
-    @property
+    def _fill(self, field: str, unseen: Bool[np.ndarray, "T J"], value: float) -> None:
+        """Sets a field where nothing was seen; without a copy if it has the value there already."""
+        values = getattr(self, field)
+        if values is None or np.array_equal(
+            values[unseen], np.full_like(values[unseen], value), equal_nan=True
+        ):
+            return
+        values = values.copy()
+        values[unseen] = value
+        object.__setattr__(self, field, values)
+
+    @functools.cached_property
     def seen(self) -> Bool[np.ndarray, "T J"]:
         """Which joints have a position."""
         return (self.confidence > 0) & np.isfinite(self.joints).all(2)
 
-    @property
+    @functools.cached_property
     def rate(self) -> float:
         """Hz, by the median step; NaN of fewer than two instants."""
         return float(1 / np.median(np.diff(self.times))) if len(self.times) > 1 else float("nan")
+
+    @functools.cached_property
+    def _bridged(self) -> Float[np.ndarray, "T J 3"]:
+        """The joints with straight lines across gaps, however long; see `interpolate`."""
+        if self.seen.all():
+            return self.joints
+        return interpolate(self.times, self.joints, self.times).astype(self.joints.dtype)
+
+    def seen_at(self, times: Float[np.ndarray, " K"]) -> Bool[np.ndarray, "K J"]:
+        """Which joints are known at other instants.
+
+        A joint is known where it was seen at the nearest instant of the track, and nowhere more
+        than one step before or after the track.
+        """
+        if not len(self.times):
+            return np.zeros((len(times), len(self.names)), bool)
+        earlier, later = self._neighbours(times)
+        nearest = np.where(self.times[later] - times < times - self.times[earlier], later, earlier)
+        step = 1 / self.rate if len(self.times) > 1 else 0.0
+        inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
+        return self.seen[nearest] & inside[:, None]
+
+    def _neighbours(self, times: Float[np.ndarray, " K"]) -> tuple[np.ndarray, np.ndarray]:
+        """[K] instants of the track before and after; the first two or last two at its ends."""
+        last = len(self.times) - 1
+        earlier = np.clip(np.searchsorted(self.times, times), 1, max(last, 1)) - 1
+        return earlier, np.minimum(earlier + 1, last)
 
     def sampled(
         self, times: Float[np.ndarray, " K"]
     ) -> tuple[Float[np.ndarray, "K J 3"], Bool[np.ndarray, "K J"]]:
         """Positions at other instants, interpolated linearly, NaN where unknown; which are known.
 
-        A joint is known where it was seen at the nearest instant of the track, and nowhere more
-        than one step before or after the track.
+        The ends are held. See `seen_at` for what is known.
         """
+        known = self.seen_at(times)
         if not len(self.times):
-            shape = (len(times), len(self.names))
-            return np.full((*shape, 3), np.nan), np.zeros(shape, bool)
-        after = np.clip(np.searchsorted(self.times, times), 1, max(len(self.times) - 1, 1)) - 1
-        later = np.minimum(after + 1, len(self.times) - 1)
-        nearer = self.times[later] - times < times - self.times[after]
-        nearest = np.where(nearer, later, after)
-        step = 1 / self.rate if len(self.times) > 1 else 0.0
-        inside = (times >= self.times[0] - step) & (times <= self.times[-1] + step)
-        known = self.seen[nearest] & inside[:, None]
-        joints = interpolate(self.times, self.joints, times)
+            return np.full((*known.shape, 3), np.nan), known
+        earlier, later = self._neighbours(times)
+        step = self.times[later] - self.times[earlier]
+        share = (times - self.times[earlier]) / np.where(step > 0, step, 1.0)
+        share = np.clip(share, 0.0, 1.0)[:, None, None]
+        joints = (1 - share) * self._bridged[earlier] + share * self._bridged[later]
         return np.where(known[..., None], joints, np.nan), known
 
     def resampled(self, rate: float) -> "PoseTrack":
@@ -89,7 +122,7 @@ class PoseTrack:
         """
         count = int((self.times[-1] - self.times[0]) * rate + 1e-6) + 1
         times = self.times[0] + np.arange(count) / rate
-        _, known = self.sampled(times)
+        known = self.seen_at(times)
         joints = interpolate(self.times, self.joints, times, smooth=True)
         return dataclasses.replace(
             self,

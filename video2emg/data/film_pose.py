@@ -74,7 +74,8 @@ class FilmPose:
         the person, but for left and right, which are exchanged back where they were exchanged.
       gated: refused times and, if so, why the whole film is refused.
       view: of the first camera; NaN with a calibration.
-      films: what was seen in each; none if another program saw it.
+      films: what was seen in each, with left and right as in `seen`; none if another program saw
+        it.
       remarks: sentences for the user.
     """
 
@@ -123,10 +124,13 @@ def assemble(
 ) -> FilmPose:
     """The body of the person who was followed in each of the films."""
     first = films[0].watched
-    remarks, mended = [], []
+    remarks, mended, kept = [], [], []
     for film_ in films:
         track, exchanged = cleaning.undo_exchanges(film_.watched.track, film_.watched.cuts)
         mended.append(track)
+        kept.append(
+            dataclasses.replace(film_, watched=dataclasses.replace(film_.watched, track=track))
+        )
         if exchanged.any():
             remarks.append(
                 f"{film_.path.name}: left and right were exchanged in {exchanged.mean():.0%} of "
@@ -149,7 +153,7 @@ def assemble(
     gated = gates.apply(seen, body, first.cuts)
     if math.isnan(options.body.height):
         remarks.append(_ASSUMED)
-    return FilmPose(gated.track, mended[0], gated, body.view, tuple(films), tuple(remarks))
+    return FilmPose(gated.track, mended[0], gated, body.view, tuple(kept), tuple(remarks))
 
 
 def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmPose:

@@ -134,18 +134,16 @@ def bounds(
     levels, *ends = table
     if not rows or np.isnan(levels[rows]).any():
         return None
-    unit = np.ones_like(emg) if predicted_mae is None else predicted_mae
-
-    def bound(end: np.ndarray) -> np.ndarray:
-        errors = [
-            np.interp(emg[:, c], levels[row], end[row]).astype(np.float32)
-            for c, row in enumerate(rows)
-        ]
-        return emg + unit * np.stack(errors, axis=1)
-
-    low, high = map(bound, ends)
-    # The interval contains the prediction, and EMG is not negative.
-    return np.clip(low, 0, emg), np.maximum(high, emg)
+    low, high = np.empty_like(emg), np.empty_like(emg)
+    for c, row in enumerate(rows):  # channel by channel: recordings of an hour are large
+        unit = np.float32(1) if predicted_mae is None else predicted_mae[:, c]
+        below, above = (
+            emg[:, c] + unit * np.interp(emg[:, c], levels[row], end[row]).astype(np.float32)
+            for end in ends
+        )
+        # The interval contains the prediction, and EMG is not negative.
+        low[:, c], high[:, c] = np.clip(below, 0, emg[:, c]), np.maximum(above, emg[:, c])
+    return low, high
 
 
 def calibrate(

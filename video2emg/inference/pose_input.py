@@ -128,8 +128,7 @@ class PoseInput:
 
     def known(self, time: np.ndarray) -> np.ndarray:
         """[N] whether the pose is known at these instants, s."""
-        seen = self.pose.track.sampled(time)[1]
-        return seen.mean(1) > 0.5
+        return self.pose.track.seen_at(time).mean(1) > 0.5
 
     def movement(self, start: float, end: float) -> Movement | None:
         """How far and how fast the joint that moves most moves in a repetition."""

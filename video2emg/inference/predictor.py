@@ -246,7 +246,7 @@ class Predictor:
         duration = min(video.end, video.seconds)
         time = np.arange(round(duration * run.window.emg_rate)) / run.window.emg_rate
         progress(f"{name}: {video.seconds:.1f} s, predicting overlapping windows")
-        emg_and_mae, spans, window_features = self._predict_sliding(video, len(time), load)
+        emg, predicted_mae, spans, window_features = self._predict_sliding(video, len(time), load)
         progress(f"{name}: {len(spans)} repetitions, predicting each")
         features, head_inputs = self._predict_spans(video, spans, load)
         ood_scores = {
@@ -262,9 +262,8 @@ class Predictor:
             action, votes = self._recognise(list(features.values()) or window_features)
         muscles = tuple(run.ood_detector.about["muscles"][action])
         columns = [self._muscles.index(m) for m in muscles]
-        emg = emg_and_mae[:, columns]
-        predicted_mae = emg_and_mae[:, len(self._muscles) :][:, columns]
-        del emg_and_mae  # all muscles over an hour are large
+        if muscles != self._muscles:  # no copy of all of them: those of an hour are large
+            emg, predicted_mae = emg[:, columns], predicted_mae[:, columns]
         interval = None
         if video.complete:  # intervals are calibrated with all views
             interval = run.ood_detector.interval(emg, predicted_mae, muscles)
@@ -300,7 +299,7 @@ class Predictor:
 
     def _predict_sliding(
         self, video: Recording, samples: int, load: float | None
-    ) -> tuple[np.ndarray, list[Span], list[EncoderFeatures]]:
+    ) -> tuple[np.ndarray, np.ndarray, list[Span], list[EncoderFeatures]]:
         """Predicts overlapping windows of the whole recording.
 
         Args:
@@ -309,19 +308,26 @@ class Predictor:
           load: kg, if known.
 
         Returns:
-          [N, 2 M] EMG and predicted error of all muscles; spans of repetitions; encoder features of
-          each window.
+          [N, M] EMG of all muscles; [N, M] its predicted error, 1 if the model predicts none; spans
+          of repetitions; encoder features of each window.
         """
         window = self.run.window
-        emg_and_mae = OverlapAdd(samples, window.emg_rate)
+        emg, mae = (OverlapAdd(samples, window.emg_rate) for _ in range(2))
         movement = OverlapAdd(round(video.seconds * window.frame_rate), window.frame_rate)
         features = []
-        spans = [(start, math.inf) for start in video.window_starts]
-        for (start, _), outputs in self._run_windows(video, spans, load):
-            emg_and_mae.add(start, _emg_and_mae(outputs))
-            movement.add(start, _movement(outputs))
+        starts = [(start, math.inf) for start in video.window_starts]
+        for (start, _), outputs in self._run_windows(video, starts, load):
+            predicted = outputs.predicted_mae
+            emg.add(start, outputs.emg[0])
+            mae.add(start, np.ones_like(outputs.emg[0]) if predicted is None else predicted[0])
+            if isinstance(video, VideoInput):
+                movement.add(start, _movement(outputs))
             features.append(outputs.encoder_features)
-        return emg_and_mae.finish(), self._segment(video, movement.finish()), features
+        if isinstance(video, PoseInput):
+            spans = video.spans
+        else:
+            spans = self._segment(video, movement.finish())
+        return emg.finish(), mae.finish(), spans, features
 
     def _predict_spans(
         self,
@@ -382,11 +388,9 @@ class Predictor:
             for row, span in enumerate(chosen):
                 yield span, _select_row(outputs, row)
 
-    def _segment(self, video: Recording, movement: np.ndarray) -> list[Span]:
+    def _segment(self, video: VideoInput, movement: np.ndarray) -> list[Span]:
         """Start and end of each repetition, s, rounded to the model's frames."""
         window = self.run.window
-        if isinstance(video, PoseInput):
-            return video.spans
         if len(video.window_starts) == 1:  # as long as a training clip: one repetition
             return [(0.0, video.seconds)]
 
@@ -550,23 +554,21 @@ class Predictor:
 
 
 def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
-    """The prediction without what the pose does not show, with the movement of each repetition."""
+    """The prediction without what the pose does not show, with the movement of each repetition.
+
+    The samples are masked in the memory of the prediction: those of an hour are large.
+    """
     known = recording.known(prediction.time)
     refused = bool(recording.pose.gated.refused)
-    emg, low, high = (
-        None if x is None else np.where(known[:, None], x, np.nan)
-        for x in (prediction.emg, prediction.low, prediction.high)
-    )
+    for values in (prediction.emg, prediction.low, prediction.high):
+        if values is not None:
+            values[~known] = np.nan
     repetitions = tuple(
         dataclasses.replace(r, movement=recording.movement(r.start, r.end))
         for r in prediction.repetitions
     )
-    assert emg is not None
     return dataclasses.replace(
         prediction,
-        emg=emg,
-        low=low,
-        high=high,
         sample_in_domain=prediction.sample_in_domain & known & (not refused),
         repetitions=repetitions,
         normalisation=prediction.normalisation if recording.knows_load else RELATIVE,
@@ -579,12 +581,6 @@ def _hidden(track: PoseTrack, repetition: Repetition) -> list[str]:
     during = (track.times >= repetition.start) & (track.times <= repetition.end)
     share = track.seen[during].mean(0)
     return [name for name, seen in zip(track.names, share, strict=True) if seen < 0.5]
-
-
-def _emg_and_mae(outputs: ModelOutputs) -> np.ndarray:
-    """[N, 2 M] EMG of one window, then its predicted error; 1 if the model predicts none."""
-    emg, mae = outputs.emg[0], outputs.predicted_mae
-    return np.concatenate([emg, np.ones_like(emg) if mae is None else mae[0]], axis=1)
 
 
 def _movement(outputs: ModelOutputs) -> np.ndarray:

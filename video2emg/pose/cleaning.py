@@ -171,6 +171,8 @@ def _mean_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def swapped(track: PoseTrack, instants: Bool[np.ndarray, " T"]) -> PoseTrack:
     """The track with left and right exchanged at some instants."""
+    if not instants.any():
+        return track
     names = track.names
     other = [names.index(m) if (m := mirror(n)) in names else i for i, n in enumerate(names)]
 

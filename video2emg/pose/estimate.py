@@ -141,7 +141,7 @@ class PoseRecorder:
 
     def watched(self) -> Watched:
         """What was seen in the pictures that are kept."""
-        packed = np.array(self._seen, np.float64).reshape(-1, JOINTS, 6)
+        packed = np.array(self._seen, np.float32).reshape(-1, JOINTS, 6)
         track = PoseTrack(
             names=BLAZEPOSE_33,
             times=np.array(self._times, float),

@@ -67,7 +67,7 @@ def upright(track: PoseTrack, pitch: float, roll: float) -> PoseTrack:
     towards -= (towards @ up) * up
     towards /= np.linalg.norm(towards)
     axes = np.stack([towards, np.cross(up, towards), up], 1)
-    return dataclasses.replace(track, joints=track.joints @ axes, axes=UPRIGHT)
+    return dataclasses.replace(track, joints=_turned(track, axes), axes=UPRIGHT)
 
 
 def facing(track: PoseTrack, within: Bool[np.ndarray, " T"] | None = None) -> float:
@@ -86,4 +86,9 @@ def facing_x(track: PoseTrack, angle: float) -> PoseTrack:
     """An upright track, turned so that what faces `angle` (degrees from x) faces x."""
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    return dataclasses.replace(track, joints=track.joints @ turn, axes=BODY)
+    return dataclasses.replace(track, joints=_turned(track, turn), axes=BODY)
+
+
+def _turned(track: PoseTrack, turn: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "T J 3"]:
+    """The joints in other axes, as exact as they are: films of an hour are long."""
+    return track.joints @ turn.astype(track.joints.dtype)

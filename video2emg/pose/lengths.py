@@ -81,10 +81,10 @@ def refine_depth(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
     if not np.isfinite(height):
         return track
     focal = _FOCAL * max(size)
-    rays = (track.points_2d - np.array(size) / 2) / focal
+    rays = (track.points_2d - np.array(size, track.points_2d.dtype) / 2) / focal
     rays = np.concatenate([rays, np.ones_like(rays[..., :1])], -1)
     away = _translation(track, rays[..., :2])
-    depth = track.joints[..., 2] + away[:, None]
+    depth = track.joints[..., 2] + away[:, None].astype(rays.dtype)
     placed = rays * depth[..., None]
     index = {name: i for i, name in enumerate(track.names)}
     for (upper, lower), fraction in LIMBS.items():
