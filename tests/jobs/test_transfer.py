@@ -10,6 +10,7 @@ from tests.conftest import fast_jobs, make_clip
 from tests.data.mia_tree import grow
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.eval.shrinkage import FILE
 from video2emg.export.packed import pack
 from video2emg.jobs import transfer
 from video2emg.run import setup
@@ -92,6 +93,25 @@ def test_a_packed_run_is_a_run(pose_dir, tiny_dir, tmp_path):
     rows = [found["test"]["rungs"]["0"]["rows"]["model"]["r"] for found in (packed, own)]
     assert rows[0] == pytest.approx(rows[1], abs=0.02)  # parameters of 16 bits
     assert (tmp_path / "packed" / "transfer" / "gymsim_tiny" / "table.txt").exists()
+
+
+def test_what_is_learned_of_people_is_used_for_other_people(pose_dir, tiny_dir, tmp_path, capsys):
+    run = pack(pose_dir, tmp_path / "packed")
+    settings = transfer.Settings(
+        run=str(run), dataset="gymsim/tiny", data_dir=str(tiny_dir), k=(1,), bootstrap=20
+    )
+    with fast_jobs():
+        prior = transfer.learn_prior(settings, run / FILE)
+        assert prior.dataset == "gymsim/tiny" and np.isfinite(prior.mean).all()
+        same = transfer.run(settings)
+        assert "not used; it was learned from the people of" in capsys.readouterr().err
+        dataclasses.replace(prior, dataset="gymsim/others").save(run / FILE)
+        other = transfer.run(settings)
+    assert same["provenance"]["prior"] is None
+    assert other["provenance"]["prior"] == "gymsim/others"
+    weights = [found["test"]["rungs"]["1"]["weights"] for found in (same, other)]
+    assert weights[1].get("learned", 0) > weights[0].get("learned", 0) == 0
+    assert (pack(run, tmp_path / "again") / FILE).exists()
 
 
 def test_it_says_at_once_what_is_wrong(pose_dir, tiny_dir, tmp_path):

@@ -32,6 +32,8 @@ class Options:
       apply_lag: move each person's EMG by the delay that the revealed repetitions show.
       load_response: exponent with which the model's EMG follows the loads of one person, beyond
         what the model says: times (load / the person's usual load) to this power; 0.25 by default.
+      learn_prior: instead of a table, learn from the people of the dataset how calibrations differ
+        between people, and write this file. A run uses person_prior.npz in its workdir.
       compilation_cache: where compiled programs are kept; empty for nowhere.
         JAX_COMPILATION_CACHE_DIR, if set, wins.
     """
@@ -47,6 +49,7 @@ class Options:
     seed: int = 0
     apply_lag: bool = False
     load_response: float = math.nan
+    learn_prior: str = ""
     compilation_cache: str = dataclasses.field(default_factory=compilation_cache)
 
 
@@ -62,5 +65,9 @@ def run(options: Options) -> int:
     values["k"] = options.k or transfer.Settings.k
     if math.isnan(options.load_response):
         del values["load_response"]
-    transfer.run(transfer.Settings(**values))
+    settings = transfer.Settings(**values)
+    if options.learn_prior:
+        transfer.learn_prior(settings, options.learn_prior)
+    else:
+        transfer.run(settings)
     return 0

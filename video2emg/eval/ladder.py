@@ -24,9 +24,16 @@ from video2emg.eval import delay as delay_lib
 from video2emg.eval.baselines import Kinematic, Template
 from video2emg.eval.constant_baselines import ActionMean, Baseline
 from video2emg.eval.delay import Delay
-from video2emg.eval.person_calibration import CANDIDATES, Part, PersonCalibration, with_context
+from video2emg.eval.person_calibration import (
+    CANDIDATES,
+    Part,
+    PersonCalibration,
+    samples_of,
+    with_context,
+)
 from video2emg.eval.regressors import ClipFeatures, Ridge
 from video2emg.eval.series import ClipSeries
+from video2emg.eval.shrinkage import PersonPrior, Samples
 
 CONTEXT = 0.6  # s before and after, of the joint angles of ridge regression
 LEVEL = 0.8  # share of the samples that a band should cover
@@ -223,6 +230,7 @@ class Ladder:
         seed: int = 0,
         apply_lag: bool = False,
         load_response: float = LOAD_RESPONSE,
+        prior: PersonPrior | None = None,
     ) -> None:
         """Draws the repetitions and fits what does not depend on k.
 
@@ -232,9 +240,10 @@ class Ladder:
           seed: of the draw.
           apply_lag: whether each person's EMG is moved by the delay found in the k repetitions.
           load_response: see `with_load_response`.
+          prior: how calibrations differ between people, if it was learned.
         """
         self.groups = groups(recordings, most, seed)
-        self._apply_lag = apply_lag
+        self._apply_lag, self._prior = apply_lag, prior
         self._data = _Data(with_load_response(recordings, load_response))
         self._pool_delays = self._delays(most)
         self._others = self._ridge_of_others()
@@ -254,13 +263,22 @@ class Ladder:
                 rung.late.append(self._data.series(piece, p99, seconds))
                 rung.prime.append(self._data.prime(piece))
             if k:
-                _calibrate(self._data, self._others, group, applied, rung)
+                _calibrate(self._data, self._others, group, applied, rung, self._prior)
             else:
                 _zero_shot(self._data, self._others, group, rung)
         count = len(rung.series)
         for name in [name for name, values in rung.rows.items() if len(values) < count]:
             del rung.rows[name]  # it is not there for all exercises
         return rung
+
+    def samples(self) -> list[Samples]:
+        """All repetitions of each exercise of each person, to learn how people differ."""
+        people = []
+        for group in self.groups:
+            moved = self._pool_delays[group.subject].seconds if self._apply_lag else 0.0
+            pieces_ = (*group.pool, *group.asked)
+            people.append(samples_of([self._data.part(piece, 1.0, moved) for piece in pieces_]))
+        return people
 
     def _delays(self, k: int) -> dict[str, Delay]:
         """By person, from k repetitions of each exercise."""
@@ -351,6 +369,12 @@ class _Data:
         predicted = self._recordings[piece.recording].physics
         return {name: np.nan_to_num(curves[piece.rows]) for name, curves in predicted.items()}
 
+    def part(self, piece: Piece, unit: np.ndarray | float, moved: float) -> Part:
+        """A repetition as the calibration takes it, with the model's own curves."""
+        series = self.series(piece, unit, moved)
+        own, curves, angles = (self.cut(piece, what) for what in ("own", "curves", "angles"))
+        return Part(series.time, own, curves, angles, series.target, series.mask)
+
     def series(
         self, piece: Piece, unit: np.ndarray | float = 1.0, moved: float = 0.0
     ) -> ClipSeries:
@@ -388,7 +412,12 @@ def _zero_shot(data: _Data, others: Mapping[Piece, np.ndarray], group: Group, ru
 
 
 def _calibrate(
-    data: _Data, others: Mapping[Piece, np.ndarray], group: Group, moved: float, rung: Rung
+    data: _Data,
+    others: Mapping[Piece, np.ndarray],
+    group: Group,
+    moved: float,
+    rung: Rung,
+    prior: PersonPrior | None,
 ) -> None:
     """Adds what is predicted for a group with `rung.k` repetitions revealed."""
     known, asked = list(group.pool[: rung.k]), list(group.asked)
@@ -400,12 +429,11 @@ def _calibrate(
     blank = [data.series(piece, unit, moved) for piece in asked]
 
     def part(piece: Piece, curve: np.ndarray) -> Part:
-        series = data.series(piece, unit, moved)
-        curves, angles = data.cut(piece, "curves"), data.cut(piece, "angles")
-        return Part(series.time, curve, curves, angles, series.target, series.mask)
+        return dataclasses.replace(data.part(piece, unit, moved), own=curve)
 
     def calibrated(name: str, candidates: Sequence[str], own: Mapping[Piece, np.ndarray]):
-        fit = PersonCalibration(candidates).fit([part(piece, own[piece]) for piece in known])
+        fit = PersonCalibration(candidates, prior)
+        fit.fit([part(piece, own[piece]) for piece in known])
         rung.add(name, [fit.predict(part(piece, own[piece])) * back for piece in asked])
         return fit
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.eval.shrinkage import PersonPrior, Samples, Shrunk
+
 # From simple to rich.
 CANDIDATES = {
     "none": "the prediction as it is, where the EMG has the unit of the model",
@@ -23,6 +25,8 @@ CANDIDATES = {
     "angle": "an affine function of one joint angle, now or somewhat earlier or later",
     "mix": "gain and offset, plus a small mixture of the model's curves of all muscles and their "
     "logarithms",
+    "learned": "a function of the model's curves, shrunk to what is usual among simulated people "
+    "(`eval.shrinkage`); for runs with a prior",
     "ridge": "ridge regression on joint angles and their context; nothing of the model",
     "all": "as mix, with joint angles and their context in the mixture",
 }
@@ -39,6 +43,7 @@ _HANDICAP = {
     "offset": 0.4,
     "angle": 0.3,
     "mix": 2.0,
+    "learned": 0.4,
     "ridge": 0.8,
     "all": 4.0,
 }
@@ -106,6 +111,12 @@ def with_context(
     return np.concatenate(parts, 1) if parts else np.zeros((len(time[rows]), 0))
 
 
+def samples_of(parts: Sequence[Part]) -> Samples:
+    """The samples of repetitions from which is learned how people differ."""
+    data = _Samples.of(parts)
+    return data.rows(np.arange(len(data.number)))
+
+
 class PersonCalibration:
     """Fits the candidates to a person, and weighs them for each channel.
 
@@ -115,15 +126,23 @@ class PersonCalibration:
       residuals: per channel, errors |measured - predicted| of what was left out.
     """
 
-    def __init__(self, candidates: Iterable[str] = CANDIDATES) -> None:
-        """Sets what is tried."""
+    def __init__(
+        self, candidates: Iterable[str] = CANDIDATES, prior: PersonPrior | None = None
+    ) -> None:
+        """Sets what is tried; without a prior, nothing learned."""
         self.candidates = tuple(candidates)
+        self._prior = prior
 
     def fit(self, parts: Sequence[Part]) -> "PersonCalibration":
         """Learns from repetitions of one person; returns itself."""
         data = _Samples.of(parts)
-        self.candidates = tuple(name for name in self.candidates if data.can(name))
-        self._fits = [_Fit(name, data) for name in self.candidates]
+        self.candidates = tuple(name for name in self.candidates if self._can(name, data))
+        self._fits = [
+            _LearnedFit(self._prior, data)
+            if name == "learned" and self._prior
+            else _Fit(name, data)
+            for name in self.candidates
+        ]
         left_out = np.full((len(self._fits), *data.target.shape), np.nan)
         for fold in data.folds():
             left_out[:, fold] = [fit.left_out(fold) for fit in self._fits]
@@ -134,6 +153,12 @@ class PersonCalibration:
         off = np.abs(np.einsum("knc,kc->nc", left_out, self.weights) - data.target)
         self.residuals = [off[data.mask[:, c], c] for c in range(off.shape[1])]
         return self
+
+    def _can(self, candidate: str, data: "_Samples") -> bool:
+        """Whether there is what a candidate needs."""
+        if candidate == "learned":
+            return self._prior is not None
+        return data.can(candidate)
 
     def _weigh(self, error: Float[np.ndarray, "K C"]) -> Float[np.ndarray, "K C"]:
         """Weights by the squared errors of what was left out."""
@@ -193,6 +218,10 @@ class _Samples:
                 else:
                     values.append(getattr(part, name)[::step])
         return cls(**{name: np.concatenate(values) for name, values in columns.items()})
+
+    def rows(self, rows: np.ndarray) -> Samples:
+        """Some of the samples, as `eval.shrinkage` takes them."""
+        return Samples(self.own[rows], self.curves[rows], self.target[rows], self.mask[rows])
 
     def can(self, candidate: str) -> bool:
         """Whether there is what a candidate needs."""
@@ -258,6 +287,25 @@ class _Fit:
         if "curves" in self._inputs:  # the measured envelope may not be linear in the effort
             inputs.append(np.log(np.maximum(data.curves[rows], 0.0) + _LEAST_CURVE))
         return inputs
+
+
+class _LearnedFit:
+    """The candidate `learned`, as `_Fit`."""
+
+    def __init__(self, prior: PersonPrior, data: _Samples) -> None:
+        every, self._left_out = np.arange(len(data.number)), {}
+        for fold in data.folds():
+            fitted = Shrunk(prior, data.rows(np.setdiff1d(every, fold)))
+            self._left_out[int(fold[0])] = fitted.predict(data.own[fold], data.curves[fold])
+        self._whole = Shrunk(prior, data.rows(every))
+
+    def left_out(self, fold: np.ndarray) -> np.ndarray:
+        """[n, C] what is predicted for a fold that was not seen."""
+        return self._left_out[int(fold[0])]
+
+    def apply(self, part: Part) -> np.ndarray:
+        """[N, C] the prediction."""
+        return self._whole.predict(part.own, part.curves)
 
 
 class _Base:

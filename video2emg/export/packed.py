@@ -16,6 +16,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json, write_text
 from video2emg.eval import results
+from video2emg.eval.shrinkage import FILE as PERSON_PRIOR
 from video2emg.export.model_card import packed_card, packed_head_card
 from video2emg.inference.run import RESULTS, Run, open_run
 from video2emg.parallel.hosts import log
@@ -69,6 +70,8 @@ def _pack_video2emg(opened: Run, out: Path, command: str) -> None:
     config = json.loads((opened.workdir / "config.json").read_text())
     config["data"] |= dict.fromkeys(_FOLDERS, "")
     write_json(out / "config.json", config)
+    if (prior := opened.workdir / PERSON_PRIOR).exists():
+        shutil.copyfile(prior, out / PERSON_PRIOR)
     _write_results(opened.workdir, out, ("calibration",))
     write_text(out / CARD, packed_card(opened, fingerprint(small), command))
 

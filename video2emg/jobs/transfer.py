@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -31,6 +31,7 @@ from video2emg.data.store import Dataset, open_dataset
 from video2emg.eval import constant_baselines, evaluate, ladder_scores
 from video2emg.eval.ladder import CLEANED, LOAD_RESPONSE, PHYSICS, ROWS, Ladder, Recording
 from video2emg.eval.mechanics import Cleaner, predict_mechanics
+from video2emg.eval.shrinkage import FILE, PersonPrior, learn
 from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -89,25 +90,14 @@ def run(settings: Settings) -> dict[str, Any]:
       The results, as written to results.json beside table.txt and table.png.
     """
     workdir = folder(settings.run or PRETRAINED_VIDEO2EMG, "--run")
-    config = _config(settings, workdir)
     name = settings.dataset.replace("/", "_")
     packed = workdir.resolve() == PRETRAINED_VIDEO2EMG.resolve()
     out = folder(settings.out or (Path() if packed else workdir) / "transfer" / name, "--out")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: a run lives there; choose another folder")
-    dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
-    if settings.split == "all" and settings.dataset == config.data.name:
-        log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
-    known = _known_channels(workdir)
-    source, facts = _clips(settings, dataset, known, bool(config.data.views))
-    # A person's few repetitions lack muscles and angles as a rule; each would be a warning.
-    logging.getLogger(constant_baselines.__name__).setLevel(logging.ERROR)
-    recordings = _predict(config, workdir, source, known)
-    # The delays are of the repetitions that may be revealed, also if none is.
-    most = max(settings.k) or max(Settings.k)
-    ladder = Ladder(recordings, most, settings.seed, settings.apply_lag, settings.load_response)
-    if not ladder.groups:
-        raise UserError(f"{settings.dataset}: nobody has two repetitions of an exercise")
+    config, dataset, known, facts, recordings = _predicted(settings, workdir)
+    prior = _prior(workdir, known, settings.dataset)
+    ladder = _ladder(settings, recordings, prior)
     rungs = {}
     for k in sorted(set(settings.k)):
         rung = ladder.rung(k)
@@ -125,6 +115,7 @@ def run(settings: Settings) -> dict[str, Any]:
         "trained_on": config.data.name,
         "apply_lag": settings.apply_lag,
         "settings": {name: getattr(settings, name) for name in _REPEATED},
+        "prior": prior.dataset if prior else None,
         "normalisation": "the person's p99 in scores; the MVC or the p99 of k repetitions in fits",
         "rows": dict(ROWS),
         "metrics": dict(ladder_scores.METRICS),
@@ -134,6 +125,74 @@ def run(settings: Settings) -> dict[str, Any]:
     part = {"rungs": rungs, "delays": rungs[max(rungs, key=int)]["delays"]}
     outcome = {"provenance": provenance(own, dataset) | facts, "test": part}
     return write_table(outcome, out, ladder_scores.format_table, figure.ladder)
+
+
+def learn_prior(settings: Settings, path: str | Path) -> PersonPrior:
+    """Learns how calibrations differ between people (`eval.shrinkage`) and writes it.
+
+    Args:
+      settings: of the people it is learned from; their EMG must not have trained the run.
+      path: of the file. `transfer` uses `person_prior.npz` in the workdir of a run.
+
+    Returns:
+      What was written.
+    """
+    workdir = folder(settings.run or PRETRAINED_VIDEO2EMG, "--run")
+    _, _, known, _, recordings = _predicted(settings, workdir)
+    people = _ladder(settings, recordings, None).samples()
+    prior = learn(people, known, settings.dataset)
+    prior.save(Path(path).expanduser())
+    log(f"{path}: learned from {len(people)} exercises of people of {settings.dataset}")
+    return prior
+
+
+class _Predicted(NamedTuple):
+    """A dataset with what the run and mechanics predict for it."""
+
+    config: Config
+    dataset: Dataset
+    known: tuple[str, ...]
+    facts: dict[str, Any]
+    recordings: list[Recording]
+
+
+def _predicted(settings: Settings, workdir: Path) -> _Predicted:
+    """Predicts all clips that can be used."""
+    config = _config(settings, workdir)
+    dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
+    if settings.split == "all" and settings.dataset == config.data.name:
+        log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
+    known = _known_channels(workdir)
+    source, facts = _clips(settings, dataset, known, bool(config.data.views))
+    # A person's few repetitions lack muscles and angles as a rule; each would be a warning.
+    logging.getLogger(constant_baselines.__name__).setLevel(logging.ERROR)
+    recordings = _predict(config, workdir, source, known)
+    return _Predicted(config, dataset, known, facts, recordings)
+
+
+def _ladder(
+    settings: Settings, recordings: Sequence[Recording], prior: PersonPrior | None
+) -> Ladder:
+    """The ladder of these people."""
+    # The delays are of the repetitions that may be revealed, also if none is.
+    most = max(settings.k) or max(Settings.k)
+    ladder = Ladder(
+        recordings, most, settings.seed, settings.apply_lag, settings.load_response, prior
+    )
+    if not ladder.groups:
+        raise UserError(f"{settings.dataset}: nobody has two repetitions of an exercise")
+    return ladder
+
+
+def _prior(workdir: Path, known: Sequence[str], dataset: str) -> PersonPrior | None:
+    """The prior of a run, unless it has none or learned it from the people of the dataset."""
+    if not (workdir / FILE).exists():
+        return None
+    prior = PersonPrior.load(workdir / FILE, known)
+    if prior.dataset != dataset:
+        return prior
+    log(f"{workdir / FILE}: not used; it was learned from the people of {dataset}")
+    return None
 
 
 def _config(settings: Settings, workdir: Path) -> Config:
