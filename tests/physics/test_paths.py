@@ -5,7 +5,7 @@ import pytest
 from tests.physics import placed
 from video2emg.core import vocabulary
 from video2emg.physics import anatomy, paths, skeleton
-from video2emg.physics.length_range import length_range
+from video2emg.physics.length_range import KEPT, computed, fingerprint, length_range
 from video2emg.sim import dynamics
 
 DOFS = {
@@ -51,3 +51,18 @@ def test_the_range_of_lengths_is_that_of_postures():
     assert (shortest < longest).all()
     soleus = names.index("soleus")
     assert longest[soleus] - shortest[soleus] == pytest.approx(1.1 * 0.046, rel=0.15)
+
+
+@pytest.mark.parametrize("name", anatomy.names())
+def test_the_ranges_in_the_package_are_those_of_its_anatomies(name):
+    table = anatomy.load(name)
+    assert fingerprint(table) in KEPT.read_text()
+    for group in anatomy.GROUPS:
+        np.testing.assert_allclose(length_range(table, group), computed(table, group), 1e-5)
+
+
+def test_a_changed_anatomy_has_its_own_ranges():
+    table = anatomy.load()
+    longer = anatomy.proportioned(table, {"thigh": 1.2})
+    assert fingerprint(longer) != fingerprint(table)
+    assert (length_range(longer, "leg")[1] != length_range(table, "leg")[1]).any()

@@ -140,9 +140,9 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
         both = load_params(workdir, setup.abstract_params(joint_model, joint_batch, mesh))
         params, head_params = both["video2emg"], both["head"]
     else:
-        params = load_params(source, setup.abstract_params(model, batch, mesh))
+        shapes, head_batch = _abstract(model, batch)
+        params = load_params(source, setup.on_mesh(shapes, mesh))
         if head is not None:
-            head_batch = _head_batch(model, params, batch)
             head_params = load_params(workdir, setup.abstract_params(head, head_batch, mesh))
     aqa_head = None
     if head is not None:
@@ -209,13 +209,13 @@ def _read_head(config: Config, workdir: Path, main: Config) -> tuple[head_lib.AQ
     return build.build_head(config, rubric.only(actions), log_odds, main), threshold
 
 
-def _head_batch(model: Model, params: Any, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What a head is given, as shapes."""
+def _abstract(model: Model, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
+    """Shapes of the parameters, and of what a head is given; the model is traced once for both."""
 
-    def forward(params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        outputs, tensors = model.apply({"params": params}, batch, train=False)  # pyright: ignore
-        return aqa_inputs(outputs, tensors, batch)
+    def init(key: jax.Array, batch: dict[str, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
+        (outputs, tensors), variables = model.init_with_output(key, batch, train=False)  # pyright: ignore
+        return variables["params"], aqa_inputs(outputs, tensors, batch)
 
-    inputs = jax.eval_shape(forward, params, dict(batch))
+    params, inputs = jax.eval_shape(init, jax.random.key(0), dict(batch))
     queried = {name: batch[name] for name in ("view", "muscle", "side")}
-    return dict(inputs) | queried | {"action": np.zeros(1, np.int32)}
+    return params, dict(inputs) | queried | {"action": np.zeros(1, np.int32)}

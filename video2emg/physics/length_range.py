@@ -1,16 +1,28 @@
-"""The range of muscle lengths in daily postures, from which optimal lengths follow."""
+"""The range of muscle lengths in daily postures, from which optimal lengths follow.
 
+Those of the anatomies in the package are in `length_ranges.yaml`, since computing them takes a
+second or two whenever a model is opened. `python -m analyses.length_ranges` writes that file.
+"""
+
+import dataclasses
 import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core import strict_yaml
 from video2emg.physics import paths, skeleton
 from video2emg.physics import vectors as v
 from video2emg.physics.anatomy import HEIGHT, Anatomy, Group
 from video2emg.physics.constants import BALL_RANGE, HINGE_RANGE
 from video2emg.physics.skeleton import OUTWARD, Segments
+
+KEPT = Path(__file__).with_name("length_ranges.yaml")  # fingerprint → muscle → range
 
 _POSTURES = 1000
 _WAYS = ("abduction", "flexion", "turn")
@@ -26,6 +38,30 @@ def length_range(
     anatomy: Anatomy, group: Group
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """First and 99th percentile of muscle lengths in random postures, m, at 1.75 m height."""
+    kept = _kept().get(fingerprint(anatomy))
+    if kept is None:
+        return computed(anatomy, group)
+    ranges = np.array([kept[name] for name in anatomy.group(group)], np.float32)
+    return ranges[:, 0], ranges[:, 1]
+
+
+@functools.cache
+def _kept() -> Mapping[str, Mapping[str, Sequence[float]]]:
+    return strict_yaml.load(KEPT.read_text(encoding="utf-8"), str(KEPT))
+
+
+def fingerprint(anatomy: Anatomy) -> str:
+    """Of all that the lengths depend on."""
+    muscles = {name: muscle.path for name, muscle in anatomy.muscles.items()}
+    geometry = anatomy.lengths, anatomy.clavicle, anatomy.surfaces, muscles
+    text = json.dumps(geometry, default=dataclasses.asdict, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def computed(
+    anatomy: Anatomy, group: Group
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """As `length_range`, of any anatomy."""
     rng = np.random.default_rng(0)
     angle = {
         name: rng.uniform(low, high, (2, 1, _POSTURES)).astype(np.float32)
