@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,12 +13,15 @@ from tests.cli.command import launch
 from tests.data.test_film_pose import cut_out
 from tests.inference.test_pose_input import squats
 from tests.pose.films import model
+from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.data.film_pose import track_to_pose
 from video2emg.export.packed import CARD, fingerprint, pack
 from video2emg.fkg.feedback import Finding
 from video2emg.inference.counterfactual import to_text
 from video2emg.inference.run import PRETRAINED, PRETRAINED_VIDEO2EMG
+from video2emg.parallel.mesh import make_mesh
+from video2emg.run import setup
 from video2emg.train.checkpoint import load_params
 
 
@@ -43,6 +47,14 @@ def test_the_cards_are_of_these_parameters_and_they_are_small(predictor):
         assert fingerprint(load_params(folder, params)) == digest
         assert "simulated people" in card and f"launch.py --config configs/{config}.py:pose" in card
     assert sum(f.stat().st_size for f in PRETRAINED.rglob("*") if f.is_file()) < 4 * 2**20
+
+
+def test_the_saved_parameters_are_those_of_the_model(predictor):
+    run = predictor.run
+    expected = setup.abstract_params(run.model, blank_batch(run.window), make_mesh())
+    assert jax.tree.structure(run.params) == jax.tree.structure(expected)
+    for own, wanted in zip(*map(jax.tree.leaves, (run.params, expected)), strict=True):
+        assert own.shape == wanted.shape and own.dtype == wanted.dtype
 
 
 def test_squats_use_the_legs(predictor):

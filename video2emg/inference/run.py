@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 from video2emg.aqa import build
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.predictions import AQAPredictions, predict
-from video2emg.core.batch import Window, blank_batch
+from video2emg.core.batch import Window
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.eval import out_of_domain
@@ -23,11 +23,10 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.finetune import Model
-from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
-from video2emg.train.checkpoint import load_params
+from video2emg.train.checkpoint import load_saved_params
 from video2emg.train.step import predict_step
 
 RESULTS = "results.json"  # the last file that a job writes
@@ -131,19 +130,16 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
         dofs=tuple(ood_detector.about["dofs"]),
     )
     model = setup.build_model(main, window)
-    batch = blank_batch(window)
     head, threshold = _read_head(config, workdir, main) if is_aqa else (None, 0.0)
-    head_params = None
+    # Nothing is traced: what was saved says the shapes.
+    replicated, head_params = mesh_lib.replicated(mesh), None
     if joint:
-        joint_batch = batch | {"action": np.zeros(1, np.int32)}
-        joint_model = head_lib.JointAQAModel(model, head)  # pyright: ignore
-        both = load_params(workdir, setup.abstract_params(joint_model, joint_batch, mesh))
+        both = load_saved_params(workdir, replicated)
         params, head_params = both["video2emg"], both["head"]
     else:
-        shapes, head_batch = _abstract(model, batch)
-        params = load_params(source, setup.on_mesh(shapes, mesh))
+        params = load_saved_params(source, replicated)
         if head is not None:
-            head_params = load_params(workdir, setup.abstract_params(head, head_batch, mesh))
+            head_params = load_saved_params(workdir, replicated)
     aqa_head = None
     if head is not None:
         aqa_head = TrainedAQAHead(
@@ -207,15 +203,3 @@ def _read_head(config: Config, workdir: Path, main: Config) -> tuple[head_lib.AQ
             f"{rubric.version!r}; train it again"
         )
     return build.build_head(config, rubric.only(actions), log_odds, main), threshold
-
-
-def _abstract(model: Model, batch: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, Any]]:
-    """Shapes of the parameters, and of what a head is given; the model is traced once for both."""
-
-    def init(key: jax.Array, batch: dict[str, jax.Array]) -> tuple[Any, dict[str, jax.Array]]:
-        (outputs, tensors), variables = model.init_with_output(key, batch, train=False)  # pyright: ignore
-        return variables["params"], aqa_inputs(outputs, tensors, batch)
-
-    params, inputs = jax.eval_shape(init, jax.random.key(0), dict(batch))
-    queried = {name: batch[name] for name in ("view", "muscle", "side")}
-    return params, dict(inputs) | queried | {"action": np.zeros(1, np.int32)}

@@ -195,11 +195,7 @@ def load_trained(
 def abstract_params(model, batch: dict[str, Any], mesh: jax.sharding.Mesh) -> Any:
     """Shapes and shardings of the parameters for such batches, without computing any."""
     init = functools.partial(model.init, train=False)
-    return on_mesh(jax.eval_shape(init, jax.random.key(0), batch)["params"], mesh)
-
-
-def on_mesh(shapes: Any, mesh: jax.sharding.Mesh) -> Any:
-    """The shapes of parameters with their shardings."""
+    shapes = jax.eval_shape(init, jax.random.key(0), batch)["params"]
     return jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
         shapes,

@@ -11,12 +11,13 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from video2emg.core.errors import UserError
@@ -283,13 +284,37 @@ def load_params(workdir: str | Path, abstract: Any) -> Any:
     Raises:
       UserError: there are none, or they belong to another model.
     """
+    return _loaded(workdir, lambda folder: abstract)
+
+
+def load_saved_params(workdir: str | Path, sharding: jax.sharding.Sharding) -> Any:
+    """As `load_params`, without a model: what was saved says the shapes. Floats get 32 bits.
+
+    Args:
+      workdir: the run's folder.
+      sharding: of all parameters.
+    """
+
+    def abstract(folder: Path) -> Any:
+        def leaf(saved: Any) -> jax.ShapeDtypeStruct:
+            is_float = np.issubdtype(saved.dtype, np.floating)
+            dtype = np.dtype(np.float32) if is_float else saved.dtype
+            return jax.ShapeDtypeStruct(saved.shape, dtype, sharding=sharding)
+
+        return jax.tree.map(leaf, ocp.metadata(folder).metadata)
+
+    return _loaded(workdir, abstract)
+
+
+def _loaded(workdir: str | Path, abstract_of: Callable[[Path], Any]) -> Any:
+    """The best parameters, with the shapes that are asked for."""
     best = Path(workdir).absolute() / "best"
     steps = [int(path.name) for path in best.glob("*") if path.name.isdigit()]
     if not steps:
         raise UserError(f"{workdir}: no trained model here (no folder `best`)")
     folder = best / str(max(steps))
     try:
-        return ocp.load(folder, abstract)
+        return ocp.load(folder, abstract_of(folder))
     except (ValueError, KeyError, OSError) as error:
         raise UserError(
             f"{folder}: cannot load the parameters: {str(error).splitlines()[0]}"
