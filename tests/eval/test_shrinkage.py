@@ -55,7 +55,7 @@ def test_the_weights_are_the_conditional_mean_of_a_normal_distribution(prior, mo
 
 
 def test_mean_and_covariance_of_the_weights_are_found(monkeypatch):
-    monkeypatch.setattr(shrinkage, "_p99", lambda values: np.ones(values.shape[1]))
+    monkeypatch.setattr(shrinkage, "_p99", lambda values, mask: np.ones(values.shape[1]))
     monkeypatch.setattr(shrinkage, "_ALIKE", 1.0)
     rng = np.random.default_rng(0)
     people = []
@@ -93,9 +93,17 @@ def test_a_calibration_without_a_prior_has_nothing_learned(prior):
 def test_channels_that_were_not_measured_get_the_usual_weights(prior):
     given = samples(1)
     nothing = given._replace(mask=np.zeros_like(given.mask), target=given.target * np.nan)
-    assert np.isfinite(Shrunk(prior, nothing).predict(given.own, given.curves)).all()
+    weights = Shrunk(prior, nothing)._weights
+    np.testing.assert_allclose(weights, np.broadcast_to(prior.mean, weights.shape), atol=1e-9)
     with pytest.raises(UserError, match="enough measured samples"):
         learn([nothing], NAMES, "")
+
+
+def test_what_was_not_measured_does_not_count(prior):
+    given = samples(2)
+    filled = given._replace(target=np.where(given.mask, given.target, 100.0))
+    one, other = (Shrunk(prior, some).predict(given.own, given.curves) for some in (given, filled))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_prior_is_kept_in_a_file(prior, tmp_path):
@@ -105,8 +113,10 @@ def test_a_prior_is_kept_in_a_file(prior, tmp_path):
         assert np.all(getattr(again, field.name) == getattr(prior, field.name))
     with pytest.raises(UserError, match="other muscles"):
         PersonPrior.load(tmp_path / "prior.npz", ("a",))
-    (tmp_path / "prior.npz").write_bytes(b"PK?")
-    with pytest.raises(UserError, match="not a prior"):
-        PersonPrior.load(tmp_path / "prior.npz", NAMES)
+    whole = (tmp_path / "prior.npz").read_bytes()
+    for damaged in (b"", b"PK?", whole[: len(whole) // 2]):
+        (tmp_path / "prior.npz").write_bytes(damaged)
+        with pytest.raises(UserError, match="not a prior"):
+            PersonPrior.load(tmp_path / "prior.npz", NAMES)
     with pytest.raises(UserError, match="not a prior"):
         PersonPrior.load(tmp_path / "none.npz", NAMES)

@@ -95,11 +95,18 @@ def test_a_packed_run_is_a_run(pose_dir, tiny_dir, tmp_path):
     assert (tmp_path / "packed" / "transfer" / "gymsim_tiny" / "table.txt").exists()
 
 
-def test_what_is_learned_of_people_is_used_for_other_people(pose_dir, tiny_dir, tmp_path, capsys):
+def test_what_is_learned_from_people_is_used_for_other_people(pose_dir, tiny_dir, tmp_path, capsys):
     run = pack(pose_dir, tmp_path / "packed")
     settings = transfer.Settings(
-        run=str(run), dataset="gymsim/tiny", data_dir=str(tiny_dir), k=(1,), bootstrap=20
+        run=str(run),
+        dataset="gymsim/tiny",
+        data_dir=str(tiny_dir),
+        k=(1,),
+        split="test",
+        bootstrap=20,
     )
+    with pytest.raises(UserError, match="trained on its people"):
+        transfer.learn_prior(dataclasses.replace(settings, split="all"), run / FILE)
     with fast_jobs():
         prior = transfer.learn_prior(settings, run / FILE)
         assert prior.dataset == "gymsim/tiny" and np.isfinite(prior.mean).all()

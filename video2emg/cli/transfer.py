@@ -67,6 +67,8 @@ def run(options: Options) -> int:
         del values["load_response"]
     settings = transfer.Settings(**values)
     if options.learn_prior:
+        if options.out:
+            raise UserError("--out: --learn_prior writes no table; give one of the two")
         transfer.learn_prior(settings, options.learn_prior)
     else:
         transfer.run(settings)

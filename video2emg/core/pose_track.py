@@ -18,7 +18,8 @@ class PoseTrack:
     """Joints of one person over time.
 
     A joint that was not seen has confidence 0 and a position of NaN, in 3-D and in 2-D. A source of
-    2-D points without depth has confidences and `points_2d`, and positions of NaN.
+    2-D points without depth has confidences and `points_2d`, and positions of NaN. Arrays are not
+    copied: tracks share what is the same, so do not change them.
 
     Attributes:
       names: J joints, see `core.skeleton`.
@@ -44,6 +45,8 @@ class PoseTrack:
             raise ValueError(f"{self.joints.shape} and {self.confidence.shape} of {shape} joints")
         if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
             raise ValueError("the times do not increase")
+        if not np.issubdtype(self.joints.dtype, np.floating):  # NaN marks what is unseen
+            object.__setattr__(self, "joints", self.joints.astype(np.float64))
         unseen = ~(self.confidence > 0)
         self._fill("joints", unseen, np.nan)
         self._fill("points_2d", unseen, np.nan)

@@ -120,9 +120,9 @@ def _read(kept: Path, path: Path) -> SeenFilm:
         track = PoseTrack(
             names=BLAZEPOSE_33,
             times=arrays["times"],
-            joints=arrays["joints"].astype(float),
-            confidence=arrays["confidence"].astype(float),
-            points_2d=arrays["points"].astype(float),
+            joints=arrays["joints"],
+            confidence=arrays["confidence"],
+            points_2d=arrays["points"],
             source="BlazePose",
         )
         width, height = arrays["size"].tolist()

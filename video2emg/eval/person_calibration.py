@@ -112,7 +112,7 @@ def with_context(
 
 
 def samples_of(parts: Sequence[Part]) -> Samples:
-    """The samples of repetitions from which is learned how people differ."""
+    """The samples of repetitions, used to learn how people differ."""
     data = _Samples.of(parts)
     return data.rows(np.arange(len(data.number)))
 

@@ -15,6 +15,7 @@ N samples, C channels, Q curves, P mixtures, W = 3 + P weights, D draws.
 """
 
 import dataclasses
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -93,13 +94,13 @@ class PersonPrior:
         try:
             with np.load(path) as file:
                 arrays = {field.name: file[field.name] for field in dataclasses.fields(cls)}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: not a prior of `transfer --learn_prior` ({error})") from None
         arrays["channels"] = tuple(arrays["channels"].tolist())
         arrays |= {"noise": float(arrays["noise"]), "dataset": str(arrays["dataset"])}
         if arrays["channels"] != tuple(channels):
             raise UserError(
-                f"{path}: learned of other muscles than the run predicts; learn it anew"
+                f"{path}: learned from other muscles than the run predicts; learn it anew"
             )
         return cls(**arrays)
 
@@ -159,8 +160,8 @@ class _Scaled:
     """Units of a person: 99th percentiles, and the mean of the mixtures."""
 
     def __init__(self, samples: Samples, components: Float[np.ndarray, "Q P"]) -> None:
-        self.of_target = _p99(np.where(samples.mask, samples.target, 0.0))
-        self._of_own = _p99(samples.own)
+        self.of_target = _p99(samples.target, samples.mask)
+        self._of_own = _p99(samples.own, np.ones_like(samples.mask))
         self._components = components
         self._centre = (_logs(samples.curves) @ components).mean(0)
 
@@ -224,6 +225,10 @@ def _logs(curves: Float[np.ndarray, "N Q"]) -> Float[np.ndarray, "N Q"]:
     return np.log(np.maximum(curves, 0.0) + _LEAST_CURVE)
 
 
-def _p99(values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, " C"]:
-    """99th percentile of each channel; never zero."""
-    return np.maximum(np.percentile(values, 99, axis=0), _SMALLEST)
+def _p99(
+    values: Float[np.ndarray, "N C"], mask: Bool[np.ndarray, "N C"]
+) -> Float[np.ndarray, " C"]:
+    """99th percentile of what was measured of each channel; 1 where that is nothing or zero."""
+    known = (values[mask[:, c], c] for c in range(values.shape[1]))
+    high = np.array([np.percentile(one, 99) if len(one) else 0.0 for one in known])
+    return np.where(high > _SMALLEST, high, 1.0)

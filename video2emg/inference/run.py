@@ -13,7 +13,7 @@ from jax.sharding import AxisType
 from video2emg.aqa import build
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.predictions import AQAPredictions, predict
-from video2emg.core.batch import Window
+from video2emg.core.batch import Window, blank_batch
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.eval import out_of_domain
@@ -23,10 +23,11 @@ from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.finetune import Model
+from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
-from video2emg.train.checkpoint import load_saved_params
+from video2emg.train.checkpoint import load_params, load_saved_params
 from video2emg.train.step import predict_step
 
 RESULTS = "results.json"  # the last file that a job writes
@@ -131,15 +132,7 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
     )
     model = setup.build_model(main, window)
     head, threshold = _read_head(config, workdir, main) if is_aqa else (None, 0.0)
-    # Nothing is traced: what was saved says the shapes.
-    replicated, head_params = mesh_lib.replicated(mesh), None
-    if joint:
-        both = load_saved_params(workdir, replicated)
-        params, head_params = both["video2emg"], both["head"]
-    else:
-        params = load_saved_params(source, replicated)
-        if head is not None:
-            head_params = load_saved_params(workdir, replicated)
+    params, head_params = _load_params(workdir, source, model, head, joint, window, mesh)
     aqa_head = None
     if head is not None:
         aqa_head = TrainedAQAHead(
@@ -203,3 +196,46 @@ def _read_head(config: Config, workdir: Path, main: Config) -> tuple[head_lib.AQ
             f"{rubric.version!r}; train it again"
         )
     return build.build_head(config, rubric.only(actions), log_odds, main), threshold
+
+
+def _load_params(
+    workdir: Path,
+    source: Path,
+    model: Model,
+    head: head_lib.AQAHead | None,
+    joint: bool,
+    window: Window,
+    mesh: jax.sharding.Mesh,
+) -> tuple[Any, Any]:
+    """Parameters of the Video→EMG model and of the head, None without a head.
+
+    Those of a run must fit the models, which are traced for this. Tracing takes seconds; a test
+    checks the parameters in the package instead.
+    """
+    if workdir.resolve().is_relative_to(PRETRAINED.resolve()):
+        replicated = mesh_lib.replicated(mesh)
+        params = load_saved_params(source, replicated)
+        return params, None if head is None else load_saved_params(workdir, replicated)
+    batch = blank_batch(window)
+    if joint:
+        joint_batch = batch | {"action": np.zeros(1, np.int32)}
+        joint_model = head_lib.JointAQAModel(model, head)  # pyright: ignore
+        both = load_params(workdir, setup.abstract_params(joint_model, joint_batch, mesh))
+        return both["video2emg"], both["head"]
+    params = load_params(source, setup.abstract_params(model, batch, mesh))
+    if head is None:
+        return params, None
+    head_batch = _head_batch(model, params, batch)
+    return params, load_params(workdir, setup.abstract_params(head, head_batch, mesh))
+
+
+def _head_batch(model: Model, params: Any, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What a head is given, as shapes."""
+
+    def forward(params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        outputs, tensors = model.apply({"params": params}, batch, train=False)  # pyright: ignore
+        return aqa_inputs(outputs, tensors, batch)
+
+    inputs = jax.eval_shape(forward, params, dict(batch))
+    queried = {name: batch[name] for name in ("view", "muscle", "side")}
+    return dict(inputs) | queried | {"action": np.zeros(1, np.int32)}

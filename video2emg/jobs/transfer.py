@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -95,8 +95,10 @@ def run(settings: Settings) -> dict[str, Any]:
     out = folder(settings.out or (Path() if packed else workdir) / "transfer" / name, "--out")
     if (out / "config.json").exists():
         raise UserError(f"--out {out}: a run lives there; choose another folder")
-    config, dataset, known, facts, recordings = _predicted(settings, workdir)
+    config = _config(settings, workdir)
+    known = _known_channels(workdir)
     prior = _prior(workdir, known, settings.dataset)
+    dataset, facts, recordings = _predicted(settings, workdir, config, known)
     ladder = _ladder(settings, recordings, prior)
     rungs = {}
     for k in sorted(set(settings.k)):
@@ -138,7 +140,11 @@ def learn_prior(settings: Settings, path: str | Path) -> PersonPrior:
       What was written.
     """
     workdir = folder(settings.run or PRETRAINED_VIDEO2EMG, "--run")
-    _, _, known, _, recordings = _predicted(settings, workdir)
+    config = _config(settings, workdir)
+    known = _known_channels(workdir)
+    if settings.split == "all" and settings.dataset == config.data.name:
+        raise UserError(f"--dataset {settings.dataset}: the run was trained on its people")
+    _, _, recordings = _predicted(settings, workdir, config, known)
     people = _ladder(settings, recordings, None).samples()
     prior = learn(people, known, settings.dataset)
     prior.save(Path(path).expanduser())
@@ -146,28 +152,17 @@ def learn_prior(settings: Settings, path: str | Path) -> PersonPrior:
     return prior
 
 
-class _Predicted(NamedTuple):
-    """A dataset with what the run and mechanics predict for it."""
-
-    config: Config
-    dataset: Dataset
-    known: tuple[str, ...]
-    facts: dict[str, Any]
-    recordings: list[Recording]
-
-
-def _predicted(settings: Settings, workdir: Path) -> _Predicted:
-    """Predicts all clips that can be used."""
-    config = _config(settings, workdir)
+def _predicted(
+    settings: Settings, workdir: Path, config: Config, known: Sequence[str]
+) -> tuple[Dataset, dict[str, Any], list[Recording]]:
+    """The dataset, what is left out of it, and what the run and mechanics predict for the rest."""
     dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
     if settings.split == "all" and settings.dataset == config.data.name:
         log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
-    known = _known_channels(workdir)
     source, facts = _clips(settings, dataset, known, bool(config.data.views))
     # A person's few repetitions lack muscles and angles as a rule; each would be a warning.
     logging.getLogger(constant_baselines.__name__).setLevel(logging.ERROR)
-    recordings = _predict(config, workdir, source, known)
-    return _Predicted(config, dataset, known, facts, recordings)
+    return dataset, facts, _predict(config, workdir, source, known)
 
 
 def _ladder(

@@ -90,5 +90,5 @@ def facing_x(track: PoseTrack, angle: float) -> PoseTrack:
 
 
 def _turned(track: PoseTrack, turn: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "T J 3"]:
-    """The joints in other axes, as exact as they are: films of an hour are long."""
+    """The joints in other axes, in the precision of the track."""
     return track.joints @ turn.astype(track.joints.dtype)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
@@ -288,16 +289,21 @@ def load_params(workdir: str | Path, abstract: Any) -> Any:
 
 
 def load_saved_params(workdir: str | Path, sharding: jax.sharding.Sharding) -> Any:
-    """As `load_params`, without a model: what was saved says the shapes. Floats get 32 bits.
+    """Loads the best parameters with the shapes that are in the checkpoint.
+
+    Nothing checks whether they fit a model. Floats of any precision become float32.
 
     Args:
       workdir: the run's folder.
       sharding: of all parameters.
+
+    Raises:
+      UserError: there are none.
     """
 
     def abstract(folder: Path) -> Any:
         def leaf(saved: Any) -> jax.ShapeDtypeStruct:
-            is_float = np.issubdtype(saved.dtype, np.floating)
+            is_float = jnp.issubdtype(saved.dtype, jnp.floating)  # bfloat16, too
             dtype = np.dtype(np.float32) if is_float else saved.dtype
             return jax.ShapeDtypeStruct(saved.shape, dtype, sharding=sharding)
 

@@ -111,9 +111,9 @@ class Builder(ClipBuilder):
     bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
     people that no other configuration has, without EMG. `effort` also has errors that only muscles
-    show. `full` is as large as FLEX. `loads` and `other` are never trained on: `loads` has several
-    loads of each person, to tune how models are calibrated; the people of `other` differ from those
-    of all others.
+    show. `full` is as large as FLEX. No network is trained on `loads` and `other`: `loads` has
+    several loads of each person, to learn how models are calibrated; the people of `other` differ
+    from those of all others.
     """
 
     keeps_clips: typing.ClassVar[bool] = True
