@@ -55,7 +55,7 @@ def test_the_weights_are_the_conditional_mean_of_a_normal_distribution(prior, mo
 
 
 def test_mean_and_covariance_of_the_weights_are_found(monkeypatch):
-    monkeypatch.setattr(shrinkage, "_p99", lambda values, mask: np.ones(values.shape[1]))
+    monkeypatch.setattr(shrinkage, "percentile_99", lambda values, mask: np.ones(values.shape[1]))
     monkeypatch.setattr(shrinkage, "_ALIKE", 1.0)
     rng = np.random.default_rng(0)
     people = []
@@ -64,11 +64,11 @@ def test_mean_and_covariance_of_the_weights_are_found(monkeypatch):
         gain, offset = rng.normal(0.7, 0.3, 2), rng.normal(0.2, 0.1, 2)
         target = one.own * gain + offset + 0.05 * rng.normal(size=one.target.shape)
         people.append(one._replace(target=target))
-    found = learn(people, NAMES, "")
-    assert found.mean[:2] == pytest.approx([0.7, 0.2], abs=0.03)
-    assert np.sqrt(np.diag(found.covariance))[:2] == pytest.approx([0.3, 0.1], abs=0.04)
-    assert abs(found.mean[2:]).max() < 0.02
-    assert np.sqrt(found.noise) == pytest.approx(0.05, abs=0.01)
+    prior = learn(people, NAMES, "")
+    assert prior.mean[:2] == pytest.approx([0.7, 0.2], abs=0.03)
+    assert np.sqrt(np.diag(prior.covariance))[:2] == pytest.approx([0.3, 0.1], abs=0.04)
+    assert abs(prior.mean[2:]).max() < 0.02
+    assert np.sqrt(prior.noise) == pytest.approx(0.05, abs=0.01)
 
 
 def test_with_one_repetition_it_is_better_than_what_knows_no_other_people(prior):

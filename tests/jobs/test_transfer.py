@@ -116,7 +116,7 @@ def test_what_is_learned_from_people_is_used_for_other_people(pose_dir, tiny_dir
         other = transfer.run(settings)
     assert same["provenance"]["prior"] is None
     assert other["provenance"]["prior"] == "gymsim/others"
-    weights = [found["test"]["rungs"]["1"]["weights"] for found in (same, other)]
+    weights = [results["test"]["rungs"]["1"]["weights"] for results in (same, other)]
     assert weights[1].get("learned", 0) > weights[0].get("learned", 0) == 0
     assert (pack(run, tmp_path / "again") / FILE).exists()
 

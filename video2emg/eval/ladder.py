@@ -33,7 +33,7 @@ from video2emg.eval.person_calibration import (
 )
 from video2emg.eval.regressors import ClipFeatures, Ridge
 from video2emg.eval.series import ClipSeries
-from video2emg.eval.shrinkage import PersonPrior, Samples
+from video2emg.eval.shrinkage import PersonPrior, Samples, percentile_99
 
 CONTEXT = 0.6  # s before and after, of the joint angles of ridge regression
 LEVEL = 0.8  # share of the samples that a band should cover
@@ -462,12 +462,9 @@ def _calibrate(
 
 def _p99(series: Sequence[ClipSeries]) -> Float[np.ndarray, " C"]:
     """99th percentile of what was measured, per channel; 1 where nothing was."""
-    highest = []
-    for c in range(len(series[0].muscles)):
-        values = np.concatenate([one.target[one.mask[:, c], c] for one in series])
-        high = float(np.percentile(values, 99)) if len(values) else 0.0
-        highest.append(high if high > 0 else 1.0)
-    return np.array(highest)
+    return percentile_99(
+        np.concatenate([one.target for one in series]), np.concatenate([one.mask for one in series])
+    )
 
 
 def _angles(series: ClipSeries) -> Float[np.ndarray, "N E"]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg.eval.shrinkage import PersonPrior, Samples, Shrunk
+from video2emg.eval.shrinkage import PersonPrior, Samples, Shrunk, log_curves
 
 # From simple to rich.
 CANDIDATES = {
@@ -58,7 +58,6 @@ _MOST_FOLDS = 10
 _FARTHEST = 3.0  # standard deviations; inputs beyond count as there
 _LEAST_SAMPLES = 10  # of a channel
 _LEAST_SCALE = 0.1  # of an input, as a share of the median input's standard deviation
-_LEAST_CURVE = 0.02  # of the MVC, added to curves before the logarithm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,8 +283,8 @@ class _Fit:
     ) -> list[np.ndarray]:
         """Inputs of the regression, each kind an array [n, D] of its own unit."""
         inputs = [getattr(data, kind)[rows] for kind in self._inputs]
-        if "curves" in self._inputs:  # the measured envelope may not be linear in the effort
-            inputs.append(np.log(np.maximum(data.curves[rows], 0.0) + _LEAST_CURVE))
+        if "curves" in self._inputs:
+            inputs.append(log_curves(data.curves[rows]))
         return inputs
 
 

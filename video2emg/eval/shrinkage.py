@@ -4,12 +4,12 @@ A channel's envelope is a linear function of the model's curves:
 
     y / p99(y) = w1 x / p99(x) + w2 + w3 log(x / p99(x) + .05) + w4.. · (mixtures of all muscles)
 
-x is the model's curve of the channel. The mixtures are principal components of the logarithms of
-the model's curves of all muscles. The weights w of a person, an exercise and a channel are a draw
-from a normal distribution, whose mean and covariance are learned by expectation-maximisation from
-people with many measured repetitions (random effects: Laird & Ware, Biometrics 38, 1982). With few
-repetitions of a new person the weights are the mean of their posterior distribution: near to those
-of other people where the repetitions say little, and in directions in which people differ.
+p99 is the 99th percentile, and x the model's curve of the channel. The mixtures are principal
+components of the logarithms of the model's curves of all muscles. The weights w of a person, an
+exercise and a channel are a draw from a normal distribution. Its mean and covariance are learned by
+expectation-maximisation from people with many measured repetitions (random effects: Laird & Ware,
+Biometrics 38, 1982). With few repetitions of a new person, the weights are the mean of their
+posterior distribution. Where the repetitions say little, they stay near those of other people.
 
 N samples, C channels, Q curves, P mixtures, W = 3 + P weights, D draws.
 """
@@ -117,7 +117,7 @@ def learn(people: Iterable[Samples], channels: Sequence[str], dataset: str) -> P
       UserError: nobody has enough samples.
     """
     people = list(people)
-    components = _components([_logs(one.curves) for one in people])
+    components = _components([log_curves(one.curves) for one in people])
     parts = [_Moments.of(_Scaled(one, components), one) for one in people]
     moments = _Moments(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     moments = _Moments(*(values[moments.count >= _FEWEST] for values in moments))
@@ -160,14 +160,14 @@ class _Scaled:
     """Units of a person: 99th percentiles, and the mean of the mixtures."""
 
     def __init__(self, samples: Samples, components: Float[np.ndarray, "Q P"]) -> None:
-        self.of_target = _p99(samples.target, samples.mask)
-        self._of_own = _p99(samples.own, np.ones_like(samples.mask))
+        self.of_target = percentile_99(samples.target, samples.mask)
+        self._of_own = percentile_99(samples.own, np.ones_like(samples.mask))
         self._components = components
-        self._centre = (_logs(samples.curves) @ components).mean(0)
+        self._centre = (log_curves(samples.curves) @ components).mean(0)
 
     def inputs(self, own: np.ndarray, curves: np.ndarray) -> Float[np.ndarray, "N C W"]:
         x = own / self._of_own
-        mixtures = _logs(curves) @ self._components - self._centre
+        mixtures = log_curves(curves) @ self._components - self._centre
         parts = [x, np.ones_like(x), np.log(np.maximum(x, 0.0) + _LEAST_OWN)]
         shared = np.broadcast_to(mixtures[:, None], (*x.shape, mixtures.shape[1]))
         return np.concatenate([np.stack(parts, -1), shared], -1)
@@ -221,14 +221,19 @@ def _components(logs: Sequence[Float[np.ndarray, "_ Q"]]) -> Float[np.ndarray, "
     return vectors[:, order] / np.sqrt(values[order])
 
 
-def _logs(curves: Float[np.ndarray, "N Q"]) -> Float[np.ndarray, "N Q"]:
+def log_curves(curves: Float[np.ndarray, "N Q"]) -> Float[np.ndarray, "N Q"]:
+    """Logarithms of the model's curves, since a measured envelope may not be linear in the effort.
+
+    Args:
+      curves: as fractions of the MVC.
+    """
     return np.log(np.maximum(curves, 0.0) + _LEAST_CURVE)
 
 
-def _p99(
+def percentile_99(
     values: Float[np.ndarray, "N C"], mask: Bool[np.ndarray, "N C"]
 ) -> Float[np.ndarray, " C"]:
     """99th percentile of what was measured of each channel; 1 where that is nothing or zero."""
     known = (values[mask[:, c], c] for c in range(values.shape[1]))
-    high = np.array([np.percentile(one, 99) if len(one) else 0.0 for one in known])
-    return np.where(high > _SMALLEST, high, 1.0)
+    high = np.array([float(np.percentile(one, 99)) if len(one) else 0.0 for one in known])
+    return np.where(high > 0, high, 1.0)
