@@ -45,8 +45,8 @@ def collectives(text: str) -> dict[str, int]:
 
 
 def batch_of(window, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of a training batch with every target."""
-    kinds = ("emg", "pose", "true_pose", "load")
+    """Shapes of a training batch with every target, but without further windows of poses."""
+    kinds = ("emg", "pose", "true_pose", "load", "held")
     targets = (name for kind in kinds for name in (kind, f"{kind}_mask"))
     fields = ("video", "video_mask", "view", "muscle", "side", *targets)
     batch = blank_batch(window, size, fields=fields)

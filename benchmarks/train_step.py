@@ -41,7 +41,7 @@ def dense(p: Params, x: torch.Tensor) -> torch.Tensor:
 
 
 def norm(p: Params, x: torch.Tensor) -> torch.Tensor:
-    return F.layer_norm(x, x.shape[-1:], p["scale"], p["bias"], 1e-6)
+    return F.layer_norm(x, x.shape[-1:], p.get("scale"), p.get("bias"), 1e-6)
 
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
@@ -80,12 +80,12 @@ class TorchModel:
         b, t, s, _, c = x.shape
         x = x.reshape(b * t, s // patch, patch, s // patch, patch, c).permute(0, 1, 3, 2, 4, 5)
         x = dense(p["stem"], x.reshape(b * t, s // patch, s // patch, -1))
-        x = gelu(norm(p["LayerNorm_0"], x))
+        x = gelu(norm({}, x))
         for i in range(len(self.config.encoder.widths) - 1):
-            kernel = p[f"Conv_{i}"]["kernel"].permute(3, 2, 0, 1)
-            x = F.pad(x.permute(0, 3, 1, 2), (0, 1, 0, 1))
-            x = F.conv2d(x, kernel, p[f"Conv_{i}"]["bias"], stride=2).permute(0, 2, 3, 1)
-            x = gelu(norm(p[f"LayerNorm_{i + 1}"], x))
+            n, h, w, c = x.shape
+            x = x.reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5)
+            x = x.reshape(n, h // 2, w // 2, 4 * c) @ p[f"stage_{i}"]["kernel"]
+            x = gelu(norm({}, x))
         return dense(p["Dense_0"], x.reshape(b, t, -1))
 
     def block(self, p: Params, x, mask, seconds) -> torch.Tensor:
@@ -109,7 +109,12 @@ class TorchModel:
     def mlp(self, p: Params, x: torch.Tensor) -> torch.Tensor:
         return dense(p["Dense_1"], F.dropout(gelu(dense(p["Dense_0"], x)), self.dropout))
 
-    def pose_network(self, pose, known, video) -> torch.Tensor:
+    def of_load(self, load: torch.Tensor) -> torch.Tensor:
+        p = self.p["auxiliary_inputs"]
+        features = torch.stack([load / 3, torch.ones_like(load)], -1)
+        return dense(p["load"], gelu(dense(p["load_hidden"], features))) + p["load_kind"]
+
+    def pose_network(self, pose, known, video, constant) -> torch.Tensor:
         p, net = self.p["pose_network"], self.model.pose_network
         frames, instants = pose.shape[1], net.instants(pose.shape[1])
         weight = pose_network.interpolation(frames, net.frame_rate, instants, net.rate)
@@ -127,7 +132,7 @@ class TorchModel:
         filters = pose_network.context_filters(instants, net.rate, net.context_s, net.contexts)
         around = torch.where(seen, dense(p["instant"], x), 0.0)
         around = torch.einsum("kij,bsjw->bsikw", torch.tensor(filters), around).flatten(3)
-        x = dense(p["now"], x) + around @ p["context"]["kernel"]
+        x = dense(p["now"], x) + around @ p["context"]["kernel"] + constant[:, None, None]
         for i in range(net.depth):
             x = x + self.mlp(p[f"layer_{i}"], norm(p[f"norm_{i}"], x))
         return norm(p["norm"], x)
@@ -162,7 +167,12 @@ class TorchModel:
         sides = dense(p["sides"], mean_of_views("video_norm")).reshape(b, t, 2, -1).transpose(1, 2)
         shown = seen.any(1)
         video = (sides, shown[:, None, :, None])
-        features = self.pose_network(pose.detach(), shown[..., None].expand(pose.shape[:3]), video)
+        known = shown.float()[..., None]
+        mean = (mean_of_views("load_norm") * known).sum(1) / known.sum(1).clamp_min(1)
+        load = dense(p["load"], gelu(dense(p["load_hidden"], mean)))
+        constant = self.of_load(load[:, 0].detach())
+        known = shown[..., None].expand(pose.shape[:3])
+        features = self.pose_network(pose.detach(), known, video, constant)
         emg = self.readout(features, batch["muscle"], batch["side"])
         at_frames = features[:, :, np.arange(t) * features.shape[2] // t]
         torque = 100 * dense(p["torque"], at_frames)
@@ -170,9 +180,8 @@ class TorchModel:
             f(self.model.dofs) for f in (vocabulary.mirror_order, vocabulary.mirror_signs)
         )
         torque = (torque[:, 0] + torque[:, 1][..., order] * torch.tensor(signs)) / 2
-        weight = shown.float()[:, None, :, None]
-        load = (at_frames * weight).sum((1, 2)) / (2 * weight.sum((1, 2))).clamp_min(1)
-        return dict(emg=emg, pose=pose, torque=torque, load=dense(p["load"], load)[:, 0])
+        held = load[:, 1:].sigmoid()
+        return dict(emg=emg, pose=pose, torque=torque, load=load[:, 0], held=held)
 
 
 def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
@@ -188,6 +197,7 @@ def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
             (((outputs["torque"] - batch["torque"]) / 30) ** 2).mean(2), batch["torque_mask"]
         ),
         "load": mean((outputs["load"] - batch["load"].log1p()) ** 2, batch["load_mask"]),
+        "held": mean(((outputs["held"] - batch["held"]) ** 2).sum(-1), batch["held_mask"]),
     }
     return sum(weights[name] * value for name, value in parts.items())
 

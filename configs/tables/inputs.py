@@ -33,8 +33,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if arg not in ("", "large", "debug"):
         raise ValueError(f"configs/tables/inputs.py: unknown preset {arg!r}; large or debug")
     main = v2emg.get_config(arg)
-    if not arg:
-        main.train.steps = 1800  # as in the published results
     if arg == "large":
         main.model.extra_inputs = ("load",)
         main.augment.hide.load = 0.5

@@ -51,6 +51,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         if config.preset == "pose":
             one.model.encoder.name = "pose"
             one.data.views, one.data.frame_rate = (), 25.0
+            one.model.pose_network.rate = 25.0
         one.data.select.update(select)
         return one
 

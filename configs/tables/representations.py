@@ -18,7 +18,7 @@ import ml_collections
 from configs import v2emg
 
 PRESETS = ("", "crowd", "debug")
-_BODY = dict(pose=0.3, torque=0.3, load=0.3)
+_BODY = dict(pose=0.3, torque=0.3, load=0.3, held=0.3)
 OBJECTIVES = {
     "none": {},  # the encoder with its initial weights
     "emg": dict(emg=10.0),
@@ -59,10 +59,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.eval.batch_size = 32
     # Clips of one action side by side in a batch.
     config.train.same_action = 2 if preset == "debug" else 4
-    weights = dict.fromkeys(
-        ("emg", "pose", "torque", "load", "contrastive", "masked_emg", "masked_pose"), 0.0
-    )
-    config.train.loss = weights | OBJECTIVES[name]
+    names = ("emg", *_BODY, "contrastive", "masked_emg", "masked_pose")
+    config.train.loss = dict.fromkeys(names, 0.0) | OBJECTIVES[name]
     config.model.predicted_mae = False  # no intervals in this table
     config.representation = dict(
         layers=2,  # of the EMG encoder and of the masked reconstruction

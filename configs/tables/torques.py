@@ -43,6 +43,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         if config.preset != "video":
             one.model.encoder.name = "pose"
             one.data.views, one.data.frame_rate = (), 25.0
+            one.model.pose_network.rate = 25.0
         one.data.select.people = 2 if config.preset == "debug" else 10
         one.data.torque = "static" if "statics" in name else "source"
         one.model.moment_arms = name.endswith("moment arms")

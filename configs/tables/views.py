@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     rows, seeds, main.augment.hide.views = ROWS, (0, 1, 2), 0.5
     if not arg:
         main.data.update(name="gymsim/default", views=FIVE)
-        main.train.steps = 1600
+        main.train.steps = 4000  # twice those of `six`
     else:
         rows, seeds = (("front", FIVE[:1]), ("first 2", FIVE[:2])), (0,)
     return ml_collections.ConfigDict(

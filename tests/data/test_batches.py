@@ -7,10 +7,12 @@ import pytest
 
 from tests.conftest import make_clip
 from tests.data.windows import NO_AUGMENTATION, POSE_WINDOW, WINDOW, assert_same, examples
+from video2emg.core.batch import split_pose_only, with_pose_only
 from video2emg.core.clip import Repetition, validate
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.examples import has_pose
 
 
 def test_training_batches_can_start_at_any_step(clips):
@@ -44,6 +46,27 @@ def test_processes_read_the_rows_of_the_same_batches(clips, rows):
         batch = next(whole)
         for mine, part in zip(rows, parts, strict=True):
             assert_same(next(part), {name: value[mine] for name, value in batch.items()})
+
+
+def test_clips_without_a_pose_are_left_out_where_the_pose_is_the_input(clips):
+    lost = {1, 4, 7}
+    clips = [
+        dataclasses.replace(clip, pose=np.full_like(clip.pose, np.nan)) if i in lost else clip
+        for i, clip in enumerate(clips)
+    ]
+    posed = [i for i, clip in enumerate(clips) if has_pose(clip)]
+    assert set(posed) == set(range(12)) - lost
+    read = examples(clips, POSE_WINDOW)
+    batches = iter(train_batches(read, NO_AUGMENTATION, batch=9, seed=0, only=posed))
+    for _ in range(2):
+        assert sorted(next(batches)["index"]) == posed
+
+
+def test_examples_beside_a_batch_can_be_told_apart():
+    batch, others = {"pose": 1, "emg": 2}, {"pose": 3}
+    both = with_pose_only(batch, others)
+    assert split_pose_only(both) == (batch, others)
+    assert split_pose_only(batch) == (batch, {})
 
 
 def test_evaluation_rows_are_rows_of_the_whole_batch(clips):

@@ -48,10 +48,23 @@ def test_debug_run_end_to_end_then_again(tiny_dir, tmp_path, capsys, figures):
         "normalisation.json",
         "tensorboard",
     } <= {path.name for path in (tmp_path / "run").iterdir()}
+    steps = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    losses = {name for name in steps[0] if name.startswith("loss_")}
+    assert {"loss_pose", "loss_load", "loss_held", "loss_pose_only_emg"} <= losses
+    assert not {"loss_pose_only_pose", "loss_pose_only_load"} & losses  # nothing predicts them
     again = video2emg.run(config, tmp_path / "run")
     assert again["test"] == written["test"]
     assert found["test"]["model"]["skill"] == written["test"]["model"]["skill"]
     assert "finished before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [-1, 0.5])
+def test_a_number_of_pose_windows_that_makes_no_sense_is_refused(tiny_dir, tmp_path, count):
+    config = tiny_config(tiny_dir)
+    with config.unlocked(), config.ignore_type():
+        config.train.pose_windows = count
+    with pytest.raises(UserError, match="pose_windows: expected a whole number"):
+        video2emg.run(config, tmp_path / "run")
 
 
 def test_another_configs_workdir_is_refused_with_the_difference(tiny_dir, tmp_path):

@@ -42,6 +42,8 @@ def batch(b=2, v=2, t=10, s=16, m=4):
         "side": np.tile(np.arange(m, dtype=np.int32) % 2, (b, 1)),
         "pose": rng.normal(size=(b, t, 21, 3)).astype(np.float32),
         "pose_mask": np.ones((b, t, 21), bool),
+        "held": np.tile(np.array([1, 1, 0, 0, 0], np.float32), (b, 1)),
+        "held_mask": np.ones(b, bool),
     }
 
 

@@ -15,8 +15,8 @@ from video2emg.train.losses import losses
 def test_parameter_names_of_a_model_of_video_alone():
     _, params = build()
     assert " ".join(sorted(params["params"])) == (
-        "decoder encoder layer_0 load pose pose_network pose_norm project sides torque video_norm "
-        "view"
+        "auxiliary_inputs decoder encoder layer_0 load load_hidden load_norm pose pose_network "
+        "pose_norm project sides torque video_norm view"
     )
 
 
@@ -55,13 +55,16 @@ def test_without_view_embedding_the_camera_does_not_matter():
     assert np.abs(emg(model, params, inputs) - emg(model, params, other)).max() > 0
 
 
-def test_a_given_load_is_not_predicted_and_a_given_pose_is():
-    """The prediction of the pose stands in where the pose is not given."""
+def test_a_given_load_and_a_given_pose_are_predicted():
+    """The predictions stand in where the load or the pose is not given."""
     model, params = build(extra_inputs=INPUTS)
     inputs = full_batch()
     outputs, _ = apply(model, params, inputs)
-    assert outputs.load is None and outputs.torque is not None
-    other, _ = apply(model, params, inputs | {"pose": inputs["pose"] * 1.3})
+    assert outputs.torque is not None
+    other, _ = apply(
+        model, params, inputs | {"pose": inputs["pose"] * 1.3, "load": inputs["load"] * 2}
+    )
+    np.testing.assert_array_equal(outputs.load, other.load)
     np.testing.assert_array_equal(outputs.pose, other.pose)
 
 

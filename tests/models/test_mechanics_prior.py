@@ -48,7 +48,7 @@ def prior(*inputs: str) -> MechanicsPrior:
         frame_rate=25.0,
         rate=12.5,
         emg_rate=50.0,
-        inputs=inputs,
+        inputs=("held", "height", *inputs),
         anatomy="simulated",
         cutoff=0.0,
         force_error=0.0,
@@ -156,7 +156,7 @@ def test_body_and_load_fall_back_to_an_average():
 def test_an_unknown_load_is_typical_of_the_equipment(shares, expected):
     fields = batch() | {"load_mask": np.zeros(2, bool), "held": np.array([shares] * 2, np.float32)}
     fields = {name: jnp.asarray(value) for name, value in fields.items()}
-    held = body_and_load(with_masks(fields, 2, ("load",)))[2]
+    held = body_and_load(with_masks(fields, 2, ("load", "held")))[2]
     assert float(held.max()) == expected
 
 

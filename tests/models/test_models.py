@@ -108,30 +108,18 @@ def test_the_stem_uses_pixels_and_their_difference_from_the_mean(causal):
         np.testing.assert_allclose(output[:, :, y, x], expected, atol=1e-5)
 
 
-def test_strided_convolution_equals_flax_on_every_backend(monkeypatch):
-    """Computed as a matrix product on CPUs, and as XLA's convolution elsewhere."""
-    x = jax.random.normal(jax.random.key(1), (3, 8, 12, 5))
-    reference, conv = nn.Conv(7, (3, 3), strides=2), encoders.StridedConv(7)
-    params = reference.init(jax.random.key(0), x)
-    np.testing.assert_array_equal(
-        params["params"]["kernel"], conv.init(jax.random.key(0), x)["params"]["kernel"]
-    )
-
-    def results(module):
-        def loss(params, x):
-            y = module.apply(params, x)
-            return (y**3).sum(), y
-
-        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
-
-    expected = results(reference)
-    for backend in ("cpu", "tpu"):
-        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3),
-            results(conv),
-            expected,
-        )
+def test_the_stages_of_the_frame_cnn_are_convolutions():
+    encoder = encoders.FrameCNN((5, 7), 6, 4, True, False, jnp.float32)
+    video, mask = jax.random.normal(jax.random.key(1), (2, 3, 16, 16, 3)), jnp.ones((2, 3), bool)
+    params = encoder.init(jax.random.key(0), video, mask, train=False)
+    _, kept = encoder.apply(params, video, mask, train=False, capture_intermediates=True)
+    stem, stage = (kept["intermediates"][name]["__call__"][0] for name in ("stem", "stage_0"))
+    mean, variance = stem.mean(-1, keepdims=True), stem.var(-1, keepdims=True)
+    normed = nn.gelu((stem - mean) / jnp.sqrt(variance + 1e-6)).reshape(6, 4, 4, 5)
+    kernel = params["params"]["stage_0"]["kernel"].reshape(2, 2, 5, 7)
+    conv = nn.Conv(7, (2, 2), strides=2, use_bias=False)
+    expected = conv.apply({"params": {"kernel": kernel}}, normed)
+    np.testing.assert_allclose(stage, expected, atol=1e-5)
 
 
 SMALL_ENCODERS = {
@@ -322,7 +310,7 @@ def test_motion_channels_show_the_difference_from_the_background():
     first = emg(model, params, still)
     second = emg(model, params, still | {"video": still["video"] + 100})
     # The layer norm that follows amplifies rounding errors of values that cancel.
-    np.testing.assert_allclose(first, second, atol=5e-3)
+    np.testing.assert_allclose(first, second, atol=2e-2)
     assert np.abs(first - emg(model, params, inputs)).max() > 5e-2
 
 

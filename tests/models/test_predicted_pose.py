@@ -3,22 +3,27 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tests.models.small import SHAPE, apply, build, emg, full_batch
 
-FORCED = dict(teacher_forcing=1.0, dropout=0.0)
+
+def with_changed(params, name="pose"):
+    """Parameters with which another pose (or load) is predicted."""
+    changed = jax.tree.map(lambda x: x + 0.1, params["params"][name])
+    return {"params": params["params"] | {name: changed}}
 
 
-def with_changed_pose(params):
-    """Parameters with which another pose is predicted."""
-    pose = jax.tree.map(lambda x: x + 0.1, params["params"]["pose"])
-    return {"params": params["params"] | {"pose": pose}}
+def without_video(inputs):
+    """The same examples, of no camera."""
+    return inputs | {name: inputs[name][:, :0] for name in ("video", "video_mask", "view")}
 
 
-def test_the_emg_depends_on_the_predicted_pose_but_does_not_train_it():
+@pytest.mark.parametrize("name", ["pose", "load"])
+def test_the_emg_depends_on_the_prediction_but_does_not_train_it(name):
     model, params = build()
     inputs = full_batch()
-    changed = emg(model, with_changed_pose(params), inputs)
+    changed = emg(model, with_changed(params, name), inputs)
     assert np.abs(changed - emg(model, params, inputs)).max() > 1e-5
 
     @jax.jit
@@ -27,33 +32,38 @@ def test_the_emg_depends_on_the_predicted_pose_but_does_not_train_it():
         return model.apply(params, inputs, train=False)[0].emg.sum()
 
     gradients = gradient(params)["params"]
-    assert all(not jnp.any(x) for x in jax.tree.leaves(gradients["pose"]))
+    assert all(not jnp.any(x) for x in jax.tree.leaves(gradients[name]))
     assert any(jnp.any(x) for x in jax.tree.leaves(gradients["pose_network"]))
 
 
-def test_the_true_pose_is_used_in_training_only_and_where_it_is_known():
-    model, params = build(**FORCED)
+def test_a_load_that_is_told_replaces_the_predicted_one():
+    model, params = build(extra_inputs=("load",))
+    inputs, other = full_batch(), with_changed(params, "load")
+    np.testing.assert_array_equal(emg(model, other, inputs), emg(model, params, inputs))
+    hidden = inputs | {"load_mask": np.zeros(2, bool)}
+    assert np.abs(emg(model, other, hidden) - emg(model, params, hidden)).max() > 1e-5
+
+
+def test_a_causal_model_does_not_read_the_load_of_the_whole_window():
+    model, params = build(causal=True)
+    inputs = full_batch()
+    np.testing.assert_array_equal(
+        emg(model, with_changed(params, "load"), inputs), emg(model, params, inputs)
+    )
+
+
+def test_the_given_pose_is_read_only_if_there_is_no_video():
+    model, params = build()
     inputs = full_batch()
     moved = inputs | {"pose": inputs["pose"] + 0.2}
-    difference = emg(model, params, moved, train=True) - emg(model, params, inputs, train=True)
-    assert np.abs(difference).max() > 1e-5
-    np.testing.assert_array_equal(emg(model, params, moved), emg(model, params, inputs))
-    unknown = {"pose_mask": np.zeros_like(inputs["pose_mask"])}
-    np.testing.assert_array_equal(
-        emg(model, params, moved | unknown, train=True),
-        emg(model, params, inputs | unknown, train=True),
-    )
-
-
-def test_the_pose_at_a_time_without_frames_is_not_used():
-    model, params = build(**FORCED)
-    inputs = full_batch()
-    inputs["video_mask"][:, :, 6] = False
-    moved = inputs | {"pose": inputs["pose"].copy()}
-    moved["pose"][:, 6] += 0.2
-    np.testing.assert_array_equal(
-        emg(model, params, moved, train=True), emg(model, params, inputs, train=True)
-    )
+    for train in (False, True):
+        np.testing.assert_array_equal(
+            emg(model, params, moved, train=train), emg(model, params, inputs, train=train)
+        )
+    outputs, _ = apply(model, params, without_video(inputs))
+    assert outputs.pose is None and outputs.load is None
+    change = emg(model, params, without_video(moved)) - np.asarray(outputs.emg)
+    assert np.abs(change).max() > 1e-5
 
 
 def test_without_a_pose_in_the_data_the_tokens_alone_are_read():

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from tests.models import small
 from video2emg import models
+from video2emg.core.batch import split_pose_only, with_pose_only
 from video2emg.core.errors import UserError
 from video2emg.models.encoders import TubeletTransformer
 from video2emg.parallel import mesh as mesh_lib
@@ -35,22 +36,22 @@ def mesh_of(count: int, fsdp: int = 1, tensor: int = 1) -> Mesh:
 
 def settings(**changes):
     train = tiny.config(learning_rate=LEARNING_RATE, **changes)
-    train.loss = dict(emg=1.0, pose=0.1, torque=0.1, load=0.1)
+    train.loss = dict(emg=1.0, pose=0.1, torque=0.1, load=0.1, held=0.1)
     return train
 
 
 @functools.cache
 def model():
     encoder = small.TUBELET | dict(heads=4)
-    config = small.config(encoder, heads=4, dropout=0.0, teacher_forcing=0.0)
+    config = small.config(encoder, heads=4, dropout=0.0)
     return models.build(config, **small.SHAPE)
 
 
 @functools.cache
 def batch(size: int = 8) -> dict[str, np.ndarray]:
-    """A batch with every target, each of them unknown in other places."""
+    """A batch with every target, each of them unknown in other places; and one without video."""
     rng = np.random.default_rng(1)
-    return small.batch(b=size) | {
+    shown = small.batch(b=size) | {
         "emg": rng.random((size, 50, 4)).astype(np.float32),
         "emg_mask": rng.random((size, 50, 4)) > np.linspace(0, 0.9, size)[:, None, None],
         "pose": rng.normal(size=(size, 10, 21, 3)).astype(np.float32),
@@ -61,13 +62,18 @@ def batch(size: int = 8) -> dict[str, np.ndarray]:
         "torque_mask": rng.random((size, 10, 3)) > 0.5,
         "load": rng.random(size).astype(np.float32),
         "load_mask": np.arange(size) > 2,
+        "held": rng.random((size, 5)).astype(np.float32),
+        "held_mask": np.arange(size) > 1,
     }
+    no_video = {name: shown[name][:, :0] for name in ("video", "video_mask", "view")}
+    others = {name: values[::-1].copy() for name, values in (shown | no_video).items()}
+    return with_pose_only(shown, others)
 
 
 @functools.cache
 def initial_state():
     tx = state_lib.optimiser(settings())
-    return jit(functools.partial(state_lib.create, model(), tx, batch(), 0))()
+    return jit(functools.partial(state_lib.create, model(), tx, split_pose_only(batch())[0], 0))()
 
 
 @functools.cache

@@ -9,7 +9,7 @@ of action quality, whose lengths the knowledge graph sets: E errors, P key steps
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,6 +177,22 @@ INPUT_FIELDS = (
         for name in (field, f"{field}_mask")
     ),
 )
+
+# In training, a batch may hold further examples that show a pose and no video, with an axis B of
+# their own. The names of their fields begin with this.
+POSE_ONLY = "pose_only/"
+
+
+def with_pose_only(batch: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch, and `others`, examples without video, beside it."""
+    return {**batch, **{f"{POSE_ONLY}{name}": values for name, values in others.items()}}
+
+
+def split_pose_only(batch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A batch, and the examples without video beside it; empty if there are none."""
+    main = {name: x for name, x in batch.items() if not name.startswith(POSE_ONLY)}
+    others = {name: x for name, x in batch.items() if name.startswith(POSE_ONLY)}
+    return main, {name.removeprefix(POSE_ONLY): x for name, x in others.items()}
 
 
 def muscle_queries(

@@ -36,6 +36,8 @@ class Augmentation:
         where windows are read); empty for those of the window.
       pose: ranges of the errors of a pose estimator, of `pose_noise.PoseNoise` (used where windows
         are read); none if empty.
+      predicted_pose: the same, for training windows that show only the pose to a model which
+        otherwise predicts it from the video.
     """
 
     flip: float = 0.5
@@ -46,6 +48,7 @@ class Augmentation:
     hide: Mapping[str, float] = dataclasses.field(default_factory=dict)
     cameras: Sequence[str] = ()
     pose: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    predicted_pose: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         unknown = sorted({*self.hide} - {"views", *INPUTS})
@@ -54,6 +57,7 @@ class Augmentation:
                 f"config.augment.hide: {', '.join(unknown)} is none of views, {', '.join(INPUTS)}"
             )
         PoseNoise.from_config(self.pose)
+        PoseNoise.from_config(self.predicted_pose, "config.augment.predicted_pose")
 
     def __call__(self, example: Example, rng: np.random.Generator, mirror: "Mirror") -> Example:
         """Returns a changed copy; `example` is left alone."""

@@ -80,6 +80,7 @@ def train_batches(
     threads: int = _THREADS,
     same_action: int = 1,
     field: str = "config.train.batch_size",
+    only: Sequence[int] | None = None,
 ) -> grain.IterDataset:
     """Endless shuffled batches of augmented windows, see `stream`.
 
@@ -93,6 +94,7 @@ def train_batches(
       threads: that decode.
       same_action: how many clips of one action stand next to each other; divides the batch.
       field: of the config that says B, for the message.
+      only: numbers of the clips that are read; all by default.
 
     Raises:
       UserError: fewer clips than B, fewer clips of an action than `same_action`, or fewer cameras
@@ -126,7 +128,8 @@ def train_batches(
         example = shown.read_window(int(index), window_start, rng)
         return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
-    clips = grain.MapDataset.range(len(examples)).seed(seed).shuffle()
+    numbers = range(len(examples)) if only is None else only
+    clips = grain.MapDataset.source(numbers).seed(seed).shuffle()
     if same_action > 1:
         actions = [examples.clip(i).action for i in range(len(examples))]
         clips = SameActionBatches(clips, actions, same_action, seed)

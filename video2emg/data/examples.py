@@ -125,7 +125,7 @@ class Examples:
             torque, torque_mask = statics.clip_torque(clip, window.joints, metres, true_mask)
         else:
             torque, torque_mask = self._torque(clip, frame_time)
-        if not (video_mask.any() if window.views else true_mask.any() or _has_pose(clip)):
+        if not (video_mask.any() if window.views else true_mask.any() or has_pose(clip)):
             missing = f"none of the views {window.views}" if window.views else "no pose"
             raise UserError(
                 f"clip {clip.clip_id!r} has {missing} in the window {frame_time[0]:.2f}–"
@@ -304,6 +304,6 @@ class Examples:
         return float(min(times[-1] for times in (input_time, clip.emg_time) if len(times)))
 
 
-def _has_pose(clip: Clip) -> bool:
+def has_pose(clip: Clip) -> bool:
     """Whether there is a pose at some time; a window without it is masked then."""
     return bool(clip.joints) and bool(np.isfinite(clip.pose).any())

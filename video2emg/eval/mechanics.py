@@ -143,7 +143,7 @@ def mechanics_step(
             frame_rate=window.frame_rate,
             rate=window.frame_rate / 2,
             emg_rate=window.emg_rate,
-            inputs=told,
+            inputs=("held", "height", *told),
             anatomy=anatomy,
             cutoff=cutoff,
             balanced=balanced,

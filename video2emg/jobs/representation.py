@@ -244,6 +244,7 @@ def without_padding(host: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A batch of `eval_batches` in which padding has no targets."""
     real = host["_mask"]
     batch = {name: x for name, x in host.items() if name[0] != "_"}
-    for name in ("emg_mask", "pose_mask", "true_pose_mask", "torque_mask", "load_mask"):
+    for field in ("emg", "pose", "true_pose", "torque", "load", "held"):
+        name = f"{field}_mask"
         batch[name] = batch[name] & real.reshape(-1, *[1] * (batch[name].ndim - 1))
     return batch

@@ -10,12 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from video2emg.core.batch import with_pose_only
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder, write_json, write_text
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches, train_batches
-from video2emg.data.examples import Examples
+from video2emg.data.examples import Examples, has_pose
 from video2emg.data.pose_noise import PoseNoise
 from video2emg.data.select import select
 from video2emg.data.store import Dataset, open_dataset
@@ -25,7 +26,8 @@ from video2emg.eval.baselines import Template
 from video2emg.eval.mechanics import with_mechanics
 from video2emg.eval.series import ClipSeries
 from video2emg.jobs import Options, Row
-from video2emg.models.finetune import Model
+from video2emg.models.finetune import Adapted, Model
+from video2emg.models.video2emg import Video2EMG
 from video2emg.parallel import hosts
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
@@ -64,6 +66,7 @@ _EVALUATION_FIELDS = (
     "parallel",
 )
 _TRAINING_SELECTION = ("data.select.people", "data.select.seed")
+_OTHER_WINDOWS = 1000  # added to the seed, so that windows without video are others
 SPLITS = ("test", "validation")  # that can be evaluated
 
 
@@ -296,16 +299,28 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
         scored = scores.score(scores.tabulate(task.validation, predictions, expected))
         return {name: scored[name] for name in ("skill", "pcc", "rmse", "amplitude_r")}
 
+    posed = _posed_clips(task)
+
     def data(step: int) -> Iterable[Any]:
-        return train_batches(
-            train,
-            Augmentation(**config.augment.to_dict()),
-            config.train.batch_size,
-            config.train.seed,
-            rows=mesh_lib.local_rows(task.mesh, config.train.batch_size).tolist(),
-            start=step,
-            threads=config.data.threads,
+        augmentation = Augmentation(**config.augment.to_dict())
+        shown = _windows(task, train, augmentation, step)
+        if not posed:
+            return shown
+        pose_only = _windows(
+            task,
+            train.with_pose_only(config.data.frame_rate),
+            dataclasses.replace(
+                augmentation,
+                cameras=(),
+                hide={**augmentation.hide, "pose": 0.0},
+                pose=augmentation.predicted_pose,
+            ),
+            step,
+            times=config.train.pose_windows,
+            seed=_OTHER_WINDOWS,
+            only=posed,
         )
+        return map(with_pose_only, shown, pose_only)
 
     loop.train(
         task.model,
@@ -316,6 +331,40 @@ def _train(task: _Task, workdir: Path, profile: bool) -> None:
         workdir,
         name_of=lambda index: train.clip(index).clip_id,
         profile=profile,
+    )
+
+
+def _posed_clips(task: _Task) -> list[int]:
+    """Numbers of the training clips of which windows without video are shown."""
+    model = task.model.model if isinstance(task.model, Adapted) else task.model
+    predicts_pose = isinstance(model, Video2EMG) and model.pose
+    if not (task.config.train.pose_windows and predicts_pose):
+        return []
+    train = task.splits["train"]
+    return [number for number in range(len(train)) if has_pose(train.clip(number))]
+
+
+def _windows(
+    task: _Task,
+    train: Examples,
+    augmentation: Augmentation,
+    step: int,
+    times: int = 1,
+    seed: int = 0,
+    only: Sequence[int] | None = None,
+) -> Iterable[Any]:
+    """This process's rows of endless batches of `times` the size, from `step` on."""
+    config, size = task.config, times * task.config.train.batch_size
+    return train_batches(
+        train,
+        augmentation,
+        size,
+        config.train.seed + seed,
+        rows=mesh_lib.local_rows(task.mesh, size).tolist(),
+        start=step,
+        threads=config.data.threads,
+        field="config.train.batch_size" + (" · pose_windows" if times > 1 else ""),
+        only=only,
     )
 
 

@@ -87,7 +87,7 @@ def build(
         emg_rate=emg_rate,
         dofs=tuple(dofs) if config.auxiliary else (),
         pose=predicts_pose,
-        load="load" not in extra_inputs,  # an input need not be predicted
+        load=config.auxiliary and (encoder is not None or "load" not in extra_inputs),
         predicted_mae=config.predicted_mae,
         dropout=config.dropout,
         causal=config.causal,
@@ -95,7 +95,6 @@ def build(
         view_embedding=config.view_embedding,
         symmetric=config.symmetric,
         moment_arms=bool(dofs) and config.moment_arms,
-        teacher_forcing=config.teacher_forcing,
         dtype=jnp.dtype(config.dtype),
     )
 
@@ -194,7 +193,8 @@ def _build_mechanics(
         frame_rate=frame_rate,
         rate=config.pose_network.rate,
         emg_rate=emg_rate,
-        inputs=tuple(config.extra_inputs),
+        # A video shows load and place; nothing but the traits tells the height.
+        inputs=("held", "height" if config.encoder.name == POSE else "load", *config.extra_inputs),
         **settings,
     )
 

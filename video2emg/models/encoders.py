@@ -87,43 +87,14 @@ class Stem(nn.Module):
         return y - patches(background) @ kernel[:, 1].reshape(-1, self.width)
 
 
-class StridedConv(nn.Module):
-    """A 3 × 3 convolution with stride 2 and `SAME` padding: `[N, H, W, C] → [N, H/2, W/2, D]`.
-
-    On CPUs it is computed as a matrix product over the nine pixels under the kernel, because the
-    gradient of XLA's convolution takes twice as long there.
-
-    Attributes:
-      features: D.
-    """
-
-    features: int
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N H2 W2 {self.features}"]:
-        """Convolves; H and W are even."""
-        shape = (3, 3, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        if jax.default_backend() != "cpu":
-            layout = ("NHWC", "HWIO", "NHWC")
-            return (
-                jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=layout)
-                + bias
-            )
-        h, w = x.shape[1:3]
-        x = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
-        pixels = [x[:, i : i + h : 2, j : j + w : 2] for i in range(3) for j in range(3)]
-        return jnp.concatenate(pixels, -1) @ kernel.reshape(-1, self.features) + bias
-
-
 class FrameCNN(nn.Module):
     """A small convolutional network that encodes each frame separately.
 
     With little data and two CPU cores it is more accurate than attention (docs/choices.md). The
     stem maps `patch × patch` pixels to channels by one matrix product, as in a vision transformer.
-    Each further stage is a 3 × 3 convolution that halves the resolution.
+    Each further stage halves the resolution by a 2 × 2 convolution with stride 2, which is a matrix
+    product too. The norms have no scale and no offset: on CPUs their gradients, sums over all
+    positions of few channels, would take longer than the convolutions.
 
     Attributes:
       widths: channels of the stem and of the stages.
@@ -157,12 +128,18 @@ class FrameCNN(nn.Module):
             video, mask
         )
         x = x.reshape(b * t, *x.shape[2:])
-        x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+        x = self._activated(x)
         for i, width in enumerate(self.widths[1:]):
-            x = StridedConv(width, self.dtype, name=f"Conv_{i}")(x)
-            x = nn.gelu(nn.LayerNorm(dtype=self.dtype)(x))
+            n, h, w, c = x.shape
+            x = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
+            x = x.reshape(n, h // 2, w // 2, 4 * c)
+            x = nn.Dense(width, use_bias=False, dtype=self.dtype, name=f"stage_{i}")(x)
+            x = self._activated(x)
         # No pooling: positions in the image matter (a bent arm, a deep squat).
         return nn.Dense(self.dim, dtype=self.dtype)(x.reshape(b, t, -1))
+
+    def _activated(self, x: Float[Array, "*N C"]) -> Float[Array, "*N C"]:
+        return nn.gelu(nn.LayerNorm(dtype=self.dtype, use_scale=False, use_bias=False)(x))
 
 
 class TubeletTransformer(nn.Module):

@@ -51,7 +51,7 @@ class MechanicsPrior(nn.Module):
       frame_rate: of the pose, Hz; a slower one is interpolated.
       rate: of the instants, Hz.
       emg_rate: Hz.
-      inputs: of the model, names of `vocabulary.INPUTS`; load and traits are used if they are told.
+      inputs: names of fields; of load, held, height and traits, those named are read where known.
       anatomy: name of an anatomy, or the path of its table.
       cutoff: low-pass of the positions, Hz; 0 for none.
       force_error, lever_error: relative errors of forces and moment arms in training.
@@ -156,7 +156,7 @@ def _with_masks(
     widths = {"load": (), "height": (), "held": (len(PLACES),), "traits": (3,)}
     result = {}
     for name, width in widths.items():
-        told = name in batch and (name in ("height", "held") or name in inputs)
+        told = name in batch and name in inputs
         mask_width = width if name == "traits" else ()
         blank = jnp.zeros((size, *width)), jnp.zeros((size, *mask_width), bool)
         values = (batch[name], batch[f"{name}_mask"]) if told else blank

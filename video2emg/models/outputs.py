@@ -25,6 +25,7 @@ class Outputs:
       pose: [B, T, J, 3] joint positions in the canonical frame (`core.body_frame`), m.
       torque: [B, T, D] joint torques, N·m.
       load: [B] load in the hands or on the back, as log(1 + kg).
+      held: [B, 5] share of the load at each of `equipment.PLACES`, 0-1.
       explained: [B, 2, T, D] joint torques, N·m, that the learned moment arms make of the predicted
         EMG (first) and of the measured EMG (second); see `moment_arms`.
     """
@@ -34,6 +35,7 @@ class Outputs:
     pose: jax.Array | None = None
     torque: jax.Array | None = None
     load: jax.Array | None = None
+    held: jax.Array | None = None
     explained: jax.Array | None = None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from video2emg.core import vocabulary
+from video2emg.core.equipment import PLACES
 from video2emg.models.auxiliary import AuxiliaryInputs
 from video2emg.models.blocks import Block, Dtype
 from video2emg.models.encoders import Encoder
@@ -23,6 +24,8 @@ from video2emg.models.pose_cleaner import PoseCleaner
 from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
 
 Batch = Mapping[str, jax.typing.ArrayLike]
+
+_MAX_LOAD = float(np.log1p(500.0))  # of 500 kg, as log(1 + kg)
 
 # Tokens of V cameras at T2 times, and which of them are known.
 Tokens = tuple[Float[Array, "B V T2 D"], Bool[Array, "B V T2"]]
@@ -125,19 +128,18 @@ class Video2EMG(nn.Module):
       frame_rate, emg_rate: of the window, Hz.
       dofs: names of the joint torques that are predicted.
       pose: whether the pose is predicted from the video.
-      load: whether the load is predicted.
+      load: whether the load is predicted; from video also its place. What follows the pose then
+        reads both where none is told, if the model is not causal.
       predicted_mae: whether the mean absolute error of the EMG is predicted.
       dropout: rate.
       causal: whether a prediction may depend on earlier frames only (the load, one prediction per
-        window, is excepted). The encoder must be causal too.
+        window, is excepted, as is its place). The encoder must be causal too.
       extra_inputs: auxiliary inputs, names of `vocabulary.INPUTS`.
       view_embedding: whether tokens contain the camera's placement. A model without it can be used
         with placements that were not in its training data.
       symmetric: whether the mirrored video is encoded too, so that the muscles of the right side
         read mirrored tokens. Otherwise only the pose is mirrored.
       moment_arms: whether the EMG is also trained to explain the joint torques.
-      teacher_forcing: share of the training examples in which the network is given the true instead
-        of the predicted pose.
     """
 
     encoder: Encoder | None
@@ -160,7 +162,6 @@ class Video2EMG(nn.Module):
     view_embedding: bool
     symmetric: bool
     moment_arms: bool
-    teacher_forcing: float
     dtype: Dtype
 
     @nn.compact
@@ -168,10 +169,10 @@ class Video2EMG(nn.Module):
         """Predicts EMG for a batch of windows.
 
         Args:
-          batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T] and view [B, V] int, or pose
-            [B, T, J, 3] and pose_mask [B, T, J]; muscle and side [B, M] int; the fields of
-            `extra_inputs`; see `core.batch.FIELDS`.
-          train: whether dropout and teacher forcing are active.
+          batch: video [B, V, T, S, S, 3] uint8, video_mask [B, V, T] and view [B, V] int, or, for
+            models of poses and if V is 0, pose [B, T, J, 3] and pose_mask [B, T, J]; muscle and
+            side [B, M] int; the fields of `extra_inputs`; see `core.batch.FIELDS`.
+          train: whether dropout is active.
 
         Returns:
           The outputs and a dictionary of intermediate tensors: `frames`, tokens of the encoder;
@@ -181,19 +182,26 @@ class Video2EMG(nn.Module):
         arrays = {name: jnp.asarray(value) for name, value in batch.items()}
         predictions: dict[str, jax.Array] = {}
         tensors: dict[str, jax.Array] = {}
-        cleaned = None
-        if self.encoder is None:
-            pose, known, video = arrays["pose"], arrays["pose_mask"], None
+        video = cleaned = None
+        if self.encoder is None or not arrays["video"].shape[1]:
+            pose, known = arrays["pose"], arrays["pose_mask"]
             if self.cleaner is not None:
                 predictions["pose"], complete = self.cleaner(pose, known, train=train)
                 # Only its own loss trains the pose.
                 cleaned = jax.lax.stop_gradient(predictions["pose"]), complete
+            if self.encoder is not None:
+                sides = len(pose), len(vocabulary.SIDES), 1
+                video = jnp.zeros((*sides, self.dim)), jnp.zeros((*sides, 1), bool)
         else:
             tensors, tokens, mirror = self._tokens(arrays, train=train)
             if self.pose:
                 predictions["pose"] = self._predicted_pose(tokens, mirror)
-            pose, known = self._best_pose(predictions.get("pose"), arrays, train=train)
+            pose, known = self._best_pose(predictions.get("pose"), arrays)
             video = self._of_sides(tokens, mirror)
+            if self.load:
+                predictions |= self._seen_load(tokens)
+            if self._reads_load:
+                arrays = _with_seen_load(arrays, predictions, "load" in self.extra_inputs)
         constant = self._constant(arrays, train=train)
         prior = None
         if self.mechanics is not None:
@@ -204,12 +212,12 @@ class Video2EMG(nn.Module):
         features = self.pose_network(pose, known, video, constant, prior, cleaned, train=train)
         frames = pose.shape[1]
         at_frames = features[:, :, np.arange(frames) * features.shape[2] // frames]
-        if self.encoder is None:
+        if not tensors:
             flat = at_frames.transpose(0, 2, 1, 3).reshape(pose.shape[0], frames, -1)
             tensors = {"frames": flat, "tokens": flat, "token_mask": known.any(-1)}
         if self.dofs:
             predictions["torque"] = self._torque(at_frames)
-        if self.load:
+        if self.load and self.encoder is None:
             predictions["load"] = self._load(at_frames, known.any(-1))
         emg, predicted_mae = MuscleReadout(
             samples=round(self.emg_rate / self.pose_network.rate),
@@ -306,8 +314,6 @@ class Video2EMG(nn.Module):
         self,
         predicted: Float[Array, "B T J 3"] | None,
         batch: Mapping[str, jax.Array],
-        *,
-        train: bool,
     ) -> tuple[Float[Array, "B T J 3"], Bool[Array, "B T J"]]:
         """The given pose where there is one, elsewhere the predicted pose; and what is known."""
         shown = batch["video_mask"].any(1)[..., None]
@@ -316,13 +322,9 @@ class Video2EMG(nn.Module):
         if predicted is not None:
             # Only its own loss trains the pose.
             pose, known = jax.lax.stop_gradient(predicted), jnp.broadcast_to(shown, shape)
-        if "pose" in self.extra_inputs:
-            given = batch["pose_mask"]
-        elif train and self.teacher_forcing and predicted is not None:
-            share, key = self.teacher_forcing, self.make_rng("dropout")
-            given = jax.random.bernoulli(key, share, (shape[0], 1, 1)) & known & batch["pose_mask"]
-        else:
+        if "pose" not in self.extra_inputs:
             return pose, known
+        given = batch["pose_mask"]
         return jnp.where(given[..., None], batch["pose"], pose), known | given
 
     def _shown(self, size: int, *, train: bool) -> Bool[Array, "#B 1 1"]:
@@ -348,6 +350,8 @@ class Video2EMG(nn.Module):
     ) -> Float[Array, "B D"] | None:
         """Features of the auxiliary inputs that are constant over the window."""
         inputs = [name for name in self.extra_inputs if name != "pose"]
+        if self._reads_load and "load" not in inputs:
+            inputs.append("load")
         if not inputs:
             return None
         groups = AuxiliaryInputs(
@@ -373,6 +377,24 @@ class Video2EMG(nn.Module):
         mean = (features * weight).sum((1, 2)) / jnp.maximum(2 * weight.sum((1, 2)), 1.0)
         return nn.Dense(1, name="load")(mean)[:, 0]
 
+    @property
+    def _reads_load(self) -> bool:
+        """Whether what follows the pose is given the load that the video shows.
+
+        It is one value for the window, so a causal model cannot use it.
+        """
+        return self.encoder is not None and self.load and not self.causal
+
+    def _seen_load(self, tokens: Tokens) -> dict[str, jax.Array]:
+        """Load, as log(1 + kg), and its share at each place, as the video shows them."""
+        values, known = tokens
+        normed = nn.LayerNorm(name="load_norm")(values.astype(jnp.float32))
+        weight = known.any(1)[..., None].astype(jnp.float32)
+        mean = (_mean_of_views(normed, known) * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
+        hidden = nn.gelu(nn.Dense(self.dim, name="load_hidden")(mean))
+        y = nn.Dense(1 + len(PLACES), name="load")(hidden)
+        return {"load": y[:, 0], "held": nn.sigmoid(y[:, 1:])}
+
     def _explained(
         self, emg: Float[Array, "B N M"], batch: Mapping[str, jax.Array], frames: int
     ) -> Float[Array, "B 2 T K"]:
@@ -386,6 +408,22 @@ class Video2EMG(nn.Module):
         predicted = arms(emg, *channels, learn=False)
         measured = arms(batch.get("emg", emg), *channels, learn=True)
         return jnp.stack([predicted, measured], 1)
+
+
+def _with_seen_load(
+    batch: Mapping[str, jax.Array], seen: Mapping[str, jax.Array], told: bool
+) -> dict[str, jax.Array]:
+    """The batch with the load that a video shows, where none is told.
+
+    Only its own loss trains the load.
+    """
+    shown = batch["video_mask"].any((1, 2))
+    load, held = map(jax.lax.stop_gradient, (seen["load"], seen["held"]))
+    load, known = jnp.expm1(jnp.clip(load, 0.0, _MAX_LOAD)), shown
+    if told:
+        load = jnp.where(batch["load_mask"], batch["load"], load)
+        known = known | batch["load_mask"]
+    return {**batch, "load": load, "load_mask": known, "held": held, "held_mask": shown}
 
 
 def _mean_of_views(

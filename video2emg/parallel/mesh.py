@@ -140,15 +140,15 @@ def put_batch(mesh: jax.sharding.Mesh, batch: Mapping[str, np.ndarray]) -> dict[
     """
     batch = {name: x for name, x in batch.items() if not name.startswith("_")}
     sharding = batch_sharding(mesh)
-    count = len(next(iter(batch.values())))
     with jax.transfer_guard("allow"):
         if jax.process_count() == 1:
             return {name: jax.device_put(np.asarray(x), sharding) for name, x in batch.items()}
-        size = count * batch_parts(mesh) // _local_parts(mesh)
-        rows = local_rows(mesh, size)
+        parts, local = batch_parts(mesh), _local_parts(mesh)
 
         def put(x: np.ndarray) -> jax.Array:
             x = np.asarray(x)
+            size = len(x) * parts // local
+            rows = local_rows(mesh, size)
 
             def part(index: Any) -> np.ndarray:
                 first = np.searchsorted(rows, index[0].start or 0)

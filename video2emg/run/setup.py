@@ -156,6 +156,11 @@ def check(config: Config, mesh: jax.sharding.Mesh) -> None:
             f"{config.train.batch_size} into parts for {mesh_lib.batch_parts(mesh)} devices"
         )
     mesh_lib.check_batch(mesh, config.train.batch_size, "config.train.batch_size")
+    if not (isinstance(config.train.pose_windows, int) and config.train.pose_windows >= 0):
+        raise UserError(
+            f"config.train.pose_windows: expected a whole number, 0 or more, not "
+            f"{config.train.pose_windows}"
+        )
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
     if (config.model.encoder.name == "pose") == bool(config.data.views):
         raise UserError(

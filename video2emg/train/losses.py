@@ -44,6 +44,7 @@ def losses(
 
     - `emg`: squared error of the EMG, in the unit of the normalisation.
     - `pose`, `torque`, `load`: squared errors in units of 0.1 m, 30 N·m, and 1 in log(1 + kg).
+    - `held`: squared error of the shares of the load, summed over the places.
     - `predicted_mae`: negative log-likelihood of the EMG's absolute errors under a Laplace
       distribution with the predicted mean absolute error. The EMG gets no gradient from it.
     - `consistency`: squared error of the joint torques that the EMG explains, in units of 30 N·m.
@@ -72,5 +73,8 @@ def losses(
     if outputs.load is not None:
         error = (outputs.load - jnp.log1p(batch["load"])) ** 2
         parts["load"] = masked_mean(error, batch["load_mask"])
+    if outputs.held is not None:
+        error = ((outputs.held - batch["held"]) ** 2).sum(-1)
+        parts["held"] = masked_mean(error, batch["held_mask"])
     total = sum((weights[name] * value for name, value in parts.items()), jnp.zeros(()))
     return total, parts

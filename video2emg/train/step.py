@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from video2emg.core.batch import split_pose_only
 from video2emg.core.config import Config
 from video2emg.models.finetune import Model
 from video2emg.train.losses import losses
@@ -23,7 +24,10 @@ def train_step(
     config: Config,
     loss_fn: LossFn = losses,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """Returns `step(state, batch) -> (state, metrics)`; `config` is `config.train`."""
+    """Returns `step(state, batch) -> (state, metrics)`; `config` is `config.train`.
+
+    Examples without video beside the batch (`core.batch.POSE_ONLY`) add their own loss.
+    """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         rng = jax.random.fold_in(state.rng, state.step)
@@ -32,12 +36,19 @@ def train_step(
             outputs, _ = model.apply({"params": params}, part, train=True, rngs={"dropout": rng})  # pyright: ignore
             return outputs
 
+        batch, pose_only = split_pose_only(batch)
+
         def compute_loss(params: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
             if config.accumulate == 1:
                 outputs = forward(params, batch, rng)
             else:
                 outputs = _in_parts(forward, params, batch, rng, config.accumulate)
-            return loss_fn(outputs, batch, config.loss)
+            loss, parts = loss_fn(outputs, batch, config.loss)
+            if not pose_only:
+                return loss, parts
+            outputs = forward(params, pose_only, jax.random.fold_in(rng, 1))
+            added, more = loss_fn(outputs, pose_only, config.loss)
+            return loss + added, parts | {f"pose_only_{name}": x for name, x in more.items()}
 
         (loss, parts), grads = jax.value_and_grad(compute_loss, has_aux=True)(state.params)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
