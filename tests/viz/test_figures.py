@@ -175,6 +175,17 @@ def test_training_curves_mark_the_best(tmp_path):
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1 / 10, 1 / 20, 1 / 30])
 
 
+def test_training_curves_of_many_losses(tmp_path):
+    names = [f"loss_{letter}" for letter in "abcdefghij"]
+    line = {"step": 1, "loss": 1.0, "loss_pose_only_b": 2.0} | dict.fromkeys(names, 0.5)
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line))
+    drawn = figures.training_curves(tmp_path / "metrics.jsonl", tmp_path / "t.png").axes[0].lines
+    drawn = {one.get_label(): one for one in drawn}
+    assert drawn["pose only b"].get_color() == drawn["b"].get_color()
+    assert drawn["pose only b"].get_linestyle() != drawn["b"].get_linestyle()
+    assert len({drawn[letter].get_color() for letter in "abcdefgh"}) == 8
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"step": 1, "grad_norm": 2}'])
 def test_logs_without_losses_are_refused(tmp_path, text):
     log = tmp_path / "metrics.jsonl"

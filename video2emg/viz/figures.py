@@ -424,10 +424,15 @@ def training_curves(metrics_jsonl: Path, path: Path) -> Figure:
     left, right = figure.subplots(
         1, 2, gridspec_kw={"left": 0.085, "right": 0.985, "bottom": 0.15, "top": 0.86}
     )
-    for i, name in enumerate(losses):
-        line: dict[str, Any] = {"color": PALETTE[i - 1], "lw": 1}
-        if name == "loss":
-            line = {"color": INK, "lw": 1.8, "zorder": 3}
+    # Windows without video have the colour of the same part with video, dotted.
+    parts = [name.removeprefix("loss_").removeprefix("pose_only_") for name in losses]
+    order = sorted({part for part in parts if part != "loss"})
+    for name, part in zip(losses, parts, strict=True):
+        if part == "loss":
+            line: dict[str, Any] = {"color": INK, "lw": 1.8, "zorder": 3}
+        else:
+            colour = PALETTE[order.index(part) % len(PALETTE)]
+            line = {"color": colour, "lw": 1, "ls": "-" if name == f"loss_{part}" else ":"}
         left.plot(*_column(records, name), label=style.plain(name.removeprefix("loss_")), **line)
     left.set(xlabel="step", ylabel="training loss", yscale="log")
     left.legend(loc="upper right")
