@@ -74,7 +74,7 @@ def test_the_predicted_error_follows_the_errors_and_does_not_change_the_emg():
     inputs["torque_mask"] = np.ones((2, 10, 3), bool)
     inputs = jax.tree.map(jnp.asarray, inputs)
     weights = ml_collections.ConfigDict(
-        dict(emg=0.0, pose=0.0, torque=0.0, load=0.0, predicted_mae=1.0)
+        dict(emg=0.0, pose=0.0, torque=0.0, load=0.0, held=0.0, predicted_mae=1.0)
     )
 
     @jax.jit

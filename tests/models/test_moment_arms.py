@@ -102,7 +102,7 @@ def consistency(model, params, fields):
     """The loss `consistency` alone, as a function of the parameters."""
     weights = ml_collections.ConfigDict(dict(emg=0.0, consistency=1.0))
     outputs, _ = model.apply(params, fields, train=False)
-    outputs = outputs.replace(pose=None, torque=None, load=None)
+    outputs = outputs.replace(pose=None, torque=None, load=None, held=None)
     return losses(outputs, jax.tree.map(jnp.asarray, fields), weights)[0]
 
 

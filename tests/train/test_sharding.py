@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from tests.models import small
 from video2emg import models
-from video2emg.core.batch import split_pose_only, with_pose_only
+from video2emg.core.batch import with_pose_only
 from video2emg.core.errors import UserError
 from video2emg.models.encoders import TubeletTransformer
 from video2emg.parallel import mesh as mesh_lib
@@ -73,7 +73,7 @@ def batch(size: int = 8) -> dict[str, np.ndarray]:
 @functools.cache
 def initial_state():
     tx = state_lib.optimiser(settings())
-    return jit(functools.partial(state_lib.create, model(), tx, split_pose_only(batch())[0], 0))()
+    return jit(functools.partial(state_lib.create, model(), tx, batch(), 0))()
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from video2emg.models.finetune import Model
 from video2emg.models.outputs import aqa_inputs
 from video2emg.parallel import mesh as mesh_lib
 
+_GRID = 8  # cells on each side of a picture, in which motion is measured
 MAX_CLIPS = 400  # of a split that the detector is fitted to, evenly spread
 
 Batch = Mapping[str, Any]
@@ -106,10 +108,19 @@ class ForwardFunction:
 
 
 def _motion(video: jax.Array, mask: jax.Array) -> jax.Array:
-    """[B, V] mean absolute change from frame to frame, as a share of full brightness."""
-    both = (mask[:, :, 1:] & mask[:, :, :-1]).astype(jnp.float32)
-    change = jnp.abs(jnp.diff(video.astype(jnp.float32), axis=2)).mean((3, 4, 5)) / 255
-    return (change * both).sum(2) / jnp.maximum(both.sum(2), 1.0)
+    """[B, V] mean absolute difference from the mean picture of the window, 1 is full brightness.
+
+    Of a grid of cells, in which the noise of a camera averages out: noise is no motion.
+    """
+    b, v, t, size, _, colours = video.shape
+    grid = math.gcd(size, _GRID)
+    side = size // grid  # px of a cell
+    cells = video.astype(jnp.float32).reshape(b, v, t, grid, side, grid, side, colours)
+    cells = cells.mean((4, 6)).reshape(b, v, t, -1)
+    weight = mask[..., None].astype(jnp.float32)
+    weight = weight / jnp.maximum(weight.sum(2, keepdims=True), 1.0)
+    mean = (cells * weight).sum(2, keepdims=True)
+    return (jnp.abs(cells - mean) * weight).sum(2).mean(-1) / 255
 
 
 def _speed(pose: jax.Array, mask: jax.Array) -> jax.Array:

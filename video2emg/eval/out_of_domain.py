@@ -23,7 +23,7 @@ FORMAT = 1
 QUANTILE = 0.99  # share of the validation clips within each view's threshold
 LEVEL = 0.9  # of the intervals
 # A repetition changes smooth pictures less than the grainy ones of a dataset, so the threshold of
-# motion is lower than that of the validation clips. An empty room does not change at all.
+# motion is lower than that of the validation clips. An empty room changes by noise only.
 _MOTION_FACTOR = 0.5
 # Real people move otherwise than those of the simulator. In features of the pose, windows of squats
 # lie at 0.7 (film) to 1.6 (motion capture) times the distance of simulated validation people.
@@ -37,8 +37,8 @@ class EncoderFeatures:
 
     Attributes:
       feature: [K, V, F] mean and standard deviation over time of the encoder's output for a view.
-      motion: [K, V] mean absolute change from frame to frame, as a share of full brightness; of
-        joints, in m.
+      motion: [K, V] mean absolute difference from the mean picture, 1 is full brightness; of poses
+        the mean change of the joints from frame to frame, m.
       recorded: [K, V] whether the view has any frame.
     """
 

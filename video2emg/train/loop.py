@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import tqdm
 
-from video2emg.core.batch import split_pose_only
 from video2emg.core.config import Config
 from video2emg.core.errors import Interrupted, UserError
 from video2emg.core.memory import keep_freed_memory
@@ -80,8 +79,7 @@ def train(
         stack.callback(lambda: feed.close())
 
         tx = state_lib.optimiser(config)
-        first_batch, _ = split_pose_only(feed.peek())
-        create = functools.partial(state_lib.create, model, tx, first_batch, config.seed, start)
+        create = functools.partial(state_lib.create, model, tx, feed.peek(), config.seed, start)
         shapes = jax.eval_shape(create)
         sharding = mesh_lib.state_sharding(mesh, shapes)
         step_fn = jax.jit(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from video2emg.core.batch import split_pose_only
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.models import finetune
@@ -116,7 +117,8 @@ def create(
       start: given parameters of some of the model's submodules, by their names.
     """
     init_key, step_key = jax.random.split(jax.random.key(seed))
-    zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in batch.items()}
+    shown, _ = split_pose_only(batch)
+    zeros = {name: jnp.zeros(x.shape, x.dtype) for name, x in shown.items()}
     params = {**model.init(init_key, zeros, train=False)["params"], **(start or {})}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
