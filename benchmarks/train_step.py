@@ -170,7 +170,7 @@ class TorchModel:
         known = shown.float()[..., None]
         mean = (mean_of_views("load_norm") * known).sum(1) / known.sum(1).clamp_min(1)
         load = dense(p["load"], gelu(dense(p["load_hidden"], mean)))
-        constant = self.of_load(load[:, 0].detach())
+        constant = self.of_load(load[:, 0].detach().clamp_min(0))
         known = shown[..., None].expand(pose.shape[:3])
         features = self.pose_network(pose.detach(), known, video, constant)
         emg = self.readout(features, batch["muscle"], batch["side"])
@@ -194,7 +194,7 @@ def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
             (((outputs["pose"] - batch["true_pose"]) / 0.1) ** 2).mean(3), batch["true_pose_mask"]
         ),
         "torque": mean(
-            (((outputs["torque"] - batch["torque"]) / 30) ** 2).mean(2), batch["torque_mask"]
+            ((outputs["torque"] - batch["torque"]) / 30) ** 2, batch["torque_mask"]
         ),
         "load": mean((outputs["load"] - batch["load"].log1p()) ** 2, batch["load_mask"]),
         "held": mean(((outputs["held"] - batch["held"]) ** 2).sum(-1), batch["held_mask"]),
