@@ -193,9 +193,7 @@ def torch_loss(outputs: dict, batch: dict, weights: Any) -> torch.Tensor:
         "pose": mean(
             (((outputs["pose"] - batch["true_pose"]) / 0.1) ** 2).mean(3), batch["true_pose_mask"]
         ),
-        "torque": mean(
-            ((outputs["torque"] - batch["torque"]) / 30) ** 2, batch["torque_mask"]
-        ),
+        "torque": mean(((outputs["torque"] - batch["torque"]) / 30) ** 2, batch["torque_mask"]),
         "load": mean((outputs["load"] - batch["load"].log1p()) ** 2, batch["load_mask"]),
         "held": mean(((outputs["held"] - batch["held"]) ** 2).sum(-1), batch["held_mask"]),
     }
