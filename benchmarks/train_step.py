@@ -1,11 +1,11 @@
 """One training step against the same architecture in PyTorch, and the wait for input.
 
-    python -m benchmarks.train_step [--steps 10]
+    python -m benchmarks.train_step [--steps 10] [--name gymsim/default]
 
 The PyTorch model is written on our own parameters, so that before anything is timed both are shown
 to give the same outputs: the comparison is of like with like. Both take the same batch and AdamW,
 and use all cores. Needs `pip install torch==2.13.0` (a development tool only) and
-`data/gymsim/default`, which `configs/v2emg.py:six` builds.
+the dataset in `data/`; `configs/v2emg.py:six` builds `gymsim/default`.
 """
 
 import argparse
@@ -214,8 +214,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--data", default="data")
+    parser.add_argument("--name", default="gymsim/default", help="the dataset")
     args = parser.parse_args()
     config = v2emg.get_config("six")
+    config.data.name = args.name
     splits, _ = setup.load_splits(config, open_dataset(config.data.name, args.data))
     examples = splits["train"]
     model = setup.build_model(config, examples.window)

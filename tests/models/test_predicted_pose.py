@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.small import SHAPE, apply, build, emg, full_batch
+from tests.models.small import SHAPE, apply, build, config, emg, full_batch
+from video2emg import models
 
 
 def with_changed(params, name="pose"):
@@ -50,6 +51,15 @@ def test_a_causal_model_does_not_read_the_load_of_the_whole_window():
     np.testing.assert_array_equal(
         emg(model, with_changed(params, "load"), inputs), emg(model, params, inputs)
     )
+
+
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_mechanics_read_the_load_untold_only_if_the_video_shows_it(auxiliary):
+    settings = config(extra_inputs=("pose",), auxiliary=auxiliary)
+    settings.mechanics.anatomy = "simulated"
+    model = models.build(settings, **SHAPE)
+    assert ("load" in model.mechanics.inputs) == auxiliary
+    assert ("height" in model.mechanics.inputs) != auxiliary
 
 
 def test_the_given_pose_is_read_only_if_there_is_no_video():

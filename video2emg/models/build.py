@@ -188,13 +188,15 @@ def _build_mechanics(
         )
     if not joints:
         return None
+    from_video = config.encoder.name != POSE and config.auxiliary
     return MechanicsPrior(
         joints=joints,
         frame_rate=frame_rate,
         rate=config.pose_network.rate,
         emg_rate=emg_rate,
-        # A video shows load and place; nothing but the traits tells the height.
-        inputs=("held", "height" if config.encoder.name == POSE else "load", *config.extra_inputs),
+        # Where the model predicts the pose from video, it predicts load and place too, and nothing
+        # but the traits tells the height.
+        inputs=("held", "load" if from_video else "height", *config.extra_inputs),
         **settings,
     )
 
