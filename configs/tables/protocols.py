@@ -4,8 +4,9 @@
 
 Every row is tested on the same repetitions of the same unseen people: `cross_subject` as the main
 job; `leave_one_action_out`, each exercise by a model that was not trained on it; `people_<n>`,
-trained on fewer people. Skill is over the template of `cross_subject` in all rows. `pose` (after
-the colon) reads joint positions, which is faster; `debug` takes minutes. Expected results:
+trained on fewer people. Skill is over the template of `cross_subject` in all rows. Presets (after
+the colon): `pose` reads joint positions, which is faster; `mechanics` also starts from the
+mechanics of the body and is told the load; `debug` takes minutes. Expected results:
 docs/results.md.
 """
 
@@ -15,7 +16,12 @@ import ml_collections
 
 from configs import v2emg
 
-PRESETS = ("", "pose", "debug")
+PRESETS = {  # → preset of configs/v2emg.py
+    "": "six",
+    "pose": "mechanics",
+    "mechanics": "mechanics",
+    "debug": "debug",
+}
 PEOPLE = (5, 10, 20)
 ACTIONS = (  # of the preset `six`
     "barbell_squat",
@@ -30,7 +36,9 @@ ACTIONS = (  # of the preset `six`
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """Returns the configuration; `arg` is the preset."""
     if arg not in PRESETS:
-        raise ValueError(f"configs/tables/protocols.py: unknown {arg!r}; choose one of {PRESETS}")
+        raise ValueError(
+            f"configs/tables/protocols.py: unknown {arg!r}; choose one of {tuple(PRESETS)}"
+        )
     return ml_collections.ConfigDict(
         dict(
             job="compare",
@@ -47,11 +55,11 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
     """The rows of the table."""
 
     def row(**select) -> ml_collections.ConfigDict:
-        one = v2emg.get_config("debug" if config.preset == "debug" else "six")
+        one = v2emg.get_config(PRESETS[config.preset])
+        if config.preset in ("pose", "mechanics"):
+            one.data.name = "gymsim/default"
         if config.preset == "pose":
-            one.model.encoder.name = "pose"
-            one.data.views, one.data.frame_rate = (), 25.0
-            one.model.pose_network.rate = 25.0
+            one.model.mechanics.anatomy, one.model.extra_inputs = "", ()
         one.data.select.update(select)
         return one
 
