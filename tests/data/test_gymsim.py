@@ -32,7 +32,7 @@ def test_nearly_everybody_of_other_is_in_the_test_split():
 
 def test_the_people_of_all_other_configurations_are_the_usual_ones():
     for name, settings in Builder.builder_configs.items():
-        assert (settings.population is None) == (name != "other")
+        assert (settings.population is None) == (name not in ("gym_people", "other"))
         assert bool(settings.pose_noise.share) == (name in ("loads", "other"))
     subjects = {t.subject for split in Builder.plan(None, "tiny").values() for t in split}
     assert {(s.table, s.proportions, s.pace, s.emg_lag) for s in subjects} == {

@@ -49,6 +49,49 @@ def test_the_body_has_the_muscles_of_its_table():
     np.testing.assert_allclose(lifter.force, np.array(force) * PERSON.strength)
 
 
+VARIATION = anatomy.Variation(force=0.2, group_force=0.1, attachment=0.004, radius=0.08)
+
+
+def test_people_of_a_varied_population_differ_in_their_muscles():
+    people = [sample(number, 0, Population(variation=VARIATION)) for number in range(30)]
+    usual = anatomy.load()
+    force = np.array([[m.force for m in person.anatomy.muscles.values()] for person in people])
+    change = np.log(force / [muscle.force for muscle in usual.muscles.values()])
+    assert change.std() == pytest.approx(0.86 * np.hypot(0.2, 0.1), rel=0.1)  # of cut normals
+    assert abs(change.mean()) < 0.03 and abs(change).max() < 0.451
+    groups = [muscle.group for muscle in usual.muscles.values()]
+    of_legs = change[:, [group == "leg" for group in groups]].mean(1)
+    assert of_legs.std() == pytest.approx(0.09, rel=0.35)  # all muscles of a group together
+    radius = [person.anatomy.surfaces["knee"].radius for person in people]
+    assert np.log(radius).std() == pytest.approx(0.08, rel=0.4)
+    assert sample(3, 0, Population(variation=VARIATION)).anatomy is people[3].anatomy
+
+
+def test_varied_attachments_keep_the_directions_of_the_levers():
+    """A muscle that clearly flexes the usual joint does not extend that of others.
+
+    The deltoid is left out: it slips around the head of the humerus, in other postures of others.
+    """
+    squat = EXERCISES["barbell_squat"]
+    usual, *others = (
+        record.perform(person, squat, 40.0, [{}], 0, standard_tempo=True)
+        for person in (
+            PERSON,
+            *(
+                dataclasses.replace(PERSON, variation=dataclasses.replace(VARIATION, seed=seed))
+                for seed in range(6)
+            ),
+        )
+    )
+    slips = ["deltoid" in name for name in usual.lifter.muscles]
+    clear = (abs(usual.motion.moment_arm) > 0.025) & ~np.array(slips)
+    for other in others:
+        np.testing.assert_allclose(other.motion.torque, usual.motion.torque, atol=1e-6)
+        ratio = other.motion.moment_arm[clear] / usual.motion.moment_arm[clear]
+        assert ratio.min() > 0 and 0.02 < ratio.std() < 0.3
+        assert other.solution.relative_residual < record.MAX_RESIDUAL
+
+
 def test_the_pace_is_a_factor_on_the_phases():
     usual, slow = (
         draw(np.random.default_rng(1), [(1.0, 1.0)] * 3, pace=pace) for pace in (1.0, 1.7)

@@ -7,9 +7,12 @@ to the side (away from the midline), and up, in m for a body of 1.75 m.
 import dataclasses
 import functools
 import itertools
+import math
 import pathlib
 import typing
 from collections.abc import Mapping
+
+import numpy as np
 
 from video2emg.core import strict_yaml
 from video2emg.core.errors import UserError
@@ -118,6 +121,27 @@ class Anatomy:
         return tuple(muscle for muscle, is_in in self.muscles.items() if is_in.group == name)
 
 
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """How much the people of one anatomy differ. Each person draws once; both sides are alike.
+
+    No draw is beyond 1.5 standard deviations, since nobody lacks a muscle.
+
+    Attributes:
+      force: standard deviation of the logarithm of each muscle's maximal force.
+      group_force: the same of a factor on all muscles of a group (`GROUPS`).
+      attachment: standard deviation of each point of a path, along each axis, m.
+      radius: standard deviation of the logarithm of a surface's radius.
+      seed: of the person.
+    """
+
+    force: float = 0.0
+    group_force: float = 0.0
+    attachment: float = 0.0
+    radius: float = 0.0
+    seed: int = 0
+
+
 def names() -> list[str]:
     """The anatomies that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -172,6 +196,36 @@ def proportioned(anatomy: Anatomy, factors: Mapping[str, float]) -> Anatomy:
             name: dataclasses.replace(s, centre=moved(s.segment, s.centre))
             for name, s in anatomy.surfaces.items()
         },
+        muscles={name: muscle(old) for name, old in anatomy.muscles.items()},
+    )
+
+
+def varied(anatomy: Anatomy, variation: Variation) -> Anatomy:
+    """The anatomy of one person: other forces, attachments and surfaces; the same segments."""
+    rng = np.random.default_rng([variation.seed, 9])
+
+    def normal(scale: float, size: int | None = None) -> typing.Any:
+        return scale * np.clip(rng.normal(size=size), -1.5, 1.5)
+
+    groups = {name: normal(variation.group_force) for name in GROUPS}
+
+    def waypoint(old: Waypoint) -> Waypoint:
+        if old.around is not None:  # only says on which side the path passes
+            return old
+        x, y, z = (float(v) for v in old.at + normal(variation.attachment, 3))
+        return dataclasses.replace(old, at=(x, y, z))
+
+    def muscle(old: Muscle) -> Muscle:
+        factor = math.exp(groups[old.group] + normal(variation.force))
+        return Muscle(old.force * factor, tuple(waypoint(point) for point in old.path))
+
+    def surface(old: Surface) -> Surface:
+        factor = math.exp(normal(variation.radius))
+        return dataclasses.replace(old, radius=old.radius * factor)
+
+    return dataclasses.replace(
+        anatomy,
+        surfaces={name: surface(old) for name, old in anatomy.surfaces.items()},
         muscles={name: muscle(old) for name, old in anatomy.muscles.items()},
     )
 

@@ -134,7 +134,7 @@ def force_length_velocity(motion: Motion, subject: Subject) -> Float[np.ndarray,
     The force-length relation is Gaussian, the force-velocity relation hyperbolic (Hill; Zajac,
     1989; Thelen, 2003). Tendons are stiff, and there are no passive forces.
     """
-    shortest, longest = _length_range(subject.female, subject.table, subject.proportions)
+    shortest, longest = _length_range(_at_reference_size(subject))
     scale = subject.height / 1.75
     shortest, longest = shortest * scale, longest * scale
     span = np.maximum(longest - shortest, 0.02 * scale)
@@ -156,14 +156,19 @@ def force_velocity(velocity: np.ndarray) -> np.ndarray:
     return np.clip(np.where(velocity < 0, shortening, lengthening), 0.05, 1.4)
 
 
-@functools.cache
-def _length_range(
-    female: bool, table: str, proportions: tuple[tuple[str, float], ...]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """First and 99th percentile of muscle lengths in random postures, m, at 1.75 m height."""
-    person = dataclasses.replace(
-        body.reference_subject(female), table=table, proportions=proportions
+def _at_reference_size(subject: Subject) -> Subject:
+    """The reference person of the same sex and anatomy."""
+    return dataclasses.replace(
+        body.reference_subject(subject.female),
+        table=subject.table,
+        proportions=subject.proportions,
+        variation=subject.variation,
     )
+
+
+@functools.cache
+def _length_range(person: Subject) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """First and 99th percentile of muscle lengths in random postures, m, at 1.75 m height."""
     model = body.build(person, "none", 0.0).model
     data, rng = mujoco.MjData(model), np.random.default_rng(0)
     lengths = np.zeros((400, model.ntendon))

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from video2emg.physics import anatomy as anatomies
-from video2emg.physics.anatomy import Anatomy
+from video2emg.physics.anatomy import Anatomy, Variation
 
 Range = tuple[float, float]
 
@@ -41,6 +41,7 @@ class Population:
       pace: limits of a factor on the durations of a person's repetitions.
       emg_lag: largest lag of the EMG's clock behind that of the video, s; each person has one.
       electrodes: their properties.
+      variation: how much the muscles of the people differ; None if they do not.
     """
 
     anatomy: str = "simulated"
@@ -49,6 +50,7 @@ class Population:
     pace: Range = (1.0, 1.0)
     emg_lag: float = 0.0
     electrodes: ElectrodeRanges = ElectrodeRanges()
+    variation: Variation | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Subject:
       pace: factor on the durations of repetitions.
       emg_lag: lag of the EMG's clock behind that of the video, s.
       electrodes: ranges of their properties.
+      variation: how the muscles differ from those of the table; None if they do not.
     """
 
     id: str
@@ -94,17 +97,22 @@ class Subject:
     pace: float = 1.0
     emg_lag: float = 0.0
     electrodes: ElectrodeRanges = ElectrodeRanges()
+    variation: Variation | None = None
 
     @property
     def anatomy(self) -> Anatomy:
         """Segments, muscles and electrodes of this person's body."""
-        return _anatomy(self.table, self.proportions)
+        return _anatomy(self.table, self.proportions, self.variation)
 
 
 @functools.cache
-def _anatomy(table: str, proportions: tuple[tuple[str, float], ...]) -> Anatomy:
-    usual = anatomies.load(table)
-    return anatomies.proportioned(usual, dict(proportions)) if proportions else usual
+def _anatomy(
+    table: str, proportions: tuple[tuple[str, float], ...], variation: Variation | None
+) -> Anatomy:
+    anatomy = anatomies.load(table)
+    if variation is not None:
+        anatomy = anatomies.varied(anatomy, variation)
+    return anatomies.proportioned(anatomy, dict(proportions)) if proportions else anatomy
 
 
 _SKINS = (
@@ -190,4 +198,6 @@ def _of(population: Population, person: Subject, rng: np.random.Generator) -> Su
         pace=float(rng.uniform(*population.pace)),
         emg_lag=float(rng.uniform(0, population.emg_lag)),
         electrodes=population.electrodes,
+        variation=population.variation
+        and dataclasses.replace(population.variation, seed=person.seed),
     )

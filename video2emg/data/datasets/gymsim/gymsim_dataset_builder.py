@@ -12,6 +12,7 @@ from video2emg.core.clip import Clip, validate
 from video2emg.data.datasets.builder import ClipBuilder, Maker
 from video2emg.data.datasets.splits import SPLITS, deal_subjects
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.physics.anatomy import Variation
 from video2emg.sim import record as sim
 from video2emg.sim.exercises import STANDING
 from video2emg.sim.subject import ElectrodeRanges, Population
@@ -55,6 +56,19 @@ GYM_STUDIO = sim.Studio(views=FIVE_VIEWS, size=64, varied_cameras=True, motor_un
 
 # In a whole clip, a single joint would be lost for longer than a window.
 WHOLE_CLIP_NOISE = PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0})
+
+# People of the usual anatomy who differ as people do, so that a model cannot learn one body.
+# Volumes of muscles of people of the same height and mass differ by 10 to 25 % (Handsfield et al.
+# 2014), attachments by several mm after scaling (Duda et al. 1996).
+VARIED = Population(
+    strength=1.3,  # else the weakest could not lift an empty bar
+    proportions=0.06,
+    pace=(0.8, 1.5),
+    electrodes=ElectrodeRanges(
+        exponent=(0.85, 1.2), crosstalk=(0.5, 2.0), noise=(0.002, 0.010), mvc_effort=(0.8, 1.0)
+    ),
+    variation=Variation(force=0.18, group_force=0.08, attachment=0.003, radius=0.06),
+)
 
 # The people of `other`.
 OTHERS = Population(
@@ -186,6 +200,14 @@ class Builder(ClipBuilder):
             exercises=(*TWENTY, *PLAIN, *FREE),
             subjects=60,
             studio=sim.Studio(views=(), motor_units=True),
+        ),
+        GymSimConfig(
+            name="gym_people",
+            description="Like `gym_moves`, of people whose muscles and electrodes differ more.",
+            exercises=(*TWENTY, *PLAIN, *FREE),
+            subjects=60,
+            studio=sim.Studio(views=(), motor_units=True),
+            population=VARIED,
         ),
         GymSimConfig(
             name="gym_poses",
