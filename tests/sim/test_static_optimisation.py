@@ -21,6 +21,28 @@ def test_equals_an_independent_solver():
         np.testing.assert_allclose(activation[t], expected, atol=0.01)
 
 
+def test_parts_that_share_no_muscle_do_not_change_each_other():
+    rng = np.random.default_rng(2)
+    parts = [
+        (rng.normal(size=(4, r, n)) * 8, rng.normal(size=(4, r)) * 12) for r, n in ((3, 7), (2, 5))
+    ]
+    rows, columns = rng.permutation(6), rng.permutation(13)  # one row and one muscle of no part
+    matrix, target = np.zeros((4, 6, 13)), np.zeros((4, 6))
+    matrix[:, :3, :7], matrix[:, 3:5, 7:12] = parts[0][0], parts[1][0]
+    target[:, :5] = np.concatenate([parts[0][1], parts[1][1]], 1)
+    lower = rng.uniform(0, 0.1, (4, 13))
+    together = so.bounded_least_squares(
+        matrix[:, rows][:, :, columns], target[:, rows], lower[:, columns]
+    )
+    together = together[:, np.argsort(columns)]
+    alone = [
+        so.bounded_least_squares(*part, lower[:, at])
+        for part, at in zip(parts, (slice(7), slice(7, 12)), strict=True)
+    ]
+    np.testing.assert_allclose(together[:, :12], np.concatenate(alone, 1), atol=1e-9)
+    np.testing.assert_allclose(together[:, 12], lower[:, 12], atol=1e-9)  # it has no lever
+
+
 def test_neural_drive_leads_and_reproduces_the_activation():
     """First-order activation dynamics turn the neural drive back into the activation."""
     time = np.arange(0, 3, 0.02)

@@ -1,6 +1,7 @@
 """Inverse dynamics: from motion to joint torques, and to the moment arms of all muscles."""
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 
 import mujoco
@@ -133,47 +134,34 @@ def inverse_dynamics(
     for row in qpos:
         mujoco.mj_normalizeQuat(model, row)
     qvel, qacc = derivatives(model, qpos, rate)
-    torque, moment_arm = np.zeros((n, model.nv)), np.zeros((n, len(rows), model.ntendon))
-    length, centre_of_pressure = np.zeros((n, model.ntendon)), np.zeros(n)
-    joints, named = np.zeros((n, len(vocabulary.FLEX_21), 3)), np.zeros((n, len(vocabulary.DOFS)))
-    position, rotation = np.zeros((n, model.ngeom, 3)), np.zeros((n, model.ngeom, 3, 3))
-    read_joints, read_torque = _joint_reader(model), _TorqueReader(model)
     ground = Ground(model, support.contacts if support else (), heading)
-    jacobian = np.zeros((model.ntendon, model.nv))
     shared_load = SharedLoad(model) if shared else None
-    shift, named_shift = np.zeros_like(torque), np.zeros_like(named)
+    places, stances, shift = _Places(model, n), [], np.zeros((n, model.nv))
     for i in range(n):
         if carried is not None:
             load.carry(float(carried[i]))
         data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
         mujoco.mj_inverse(model, data)
-        torque[i], centre_of_pressure[i] = ground.joint_torques(model, data)
-        mujoco.mju_sparse2dense(
-            jacobian, data.ten_J, model.ten_J_rownnz, model.ten_J_rowadr, model.ten_J_colind
-        )
-        moment_arm[i] = -jacobian[:, rows].T
-        length[i] = data.ten_length
-        joints[i] = read_joints(data)
-        named[i] = read_torque(data, torque[i])
-        position[i], rotation[i] = data.geom_xpos, data.geom_xmat.reshape(-1, 3, 3)
+        places.read(i, data)
+        stances.append(ground.stance(model, data))
         if shared_load:
             shift[i] = shared_load.torque(model, data)
-            named_shift[i] = read_torque(data, shift[i])
     load.carry(1.0)
+    torque, centre_of_pressure = ground.joint_torques(stances)
     return Motion(
         torque=torque[:, rows],
-        moment_arm=moment_arm,
+        moment_arm=-np.swapaxes(places.tendon_jacobian[:, :, rows], 1, 2),
         tolerance=tolerance,
         axial=axial,
-        length=length,
-        velocity=np.asarray(np.gradient(length, 1 / rate, axis=0)),
-        named_torque=named,
+        length=places.length,
+        velocity=np.asarray(np.gradient(places.length, 1 / rate, axis=0)),
+        named_torque=places.named(torque),
         centre_of_pressure=centre_of_pressure,
-        joints=joints,
-        geom_position=position,
-        geom_rotation=rotation,
+        joints=places.joints(),
+        geom_position=places.geom_position,
+        geom_rotation=places.geom_rotation,
         torque_shift=shift[:, rows] if shared else None,
-        named_shift=named_shift if shared else None,
+        named_shift=places.named(shift) if shared else None,
     )
 
 
@@ -218,6 +206,26 @@ def derivatives(
     return qvel, np.asarray(np.gradient(qvel, 1 / rate, axis=0))
 
 
+@dataclasses.dataclass(frozen=True)
+class Stance:
+    """One instant: how K forces and moments of feet and bench act on nv coordinates.
+
+    Attributes:
+      inverse: [nv] generalised forces of inverse dynamics without contacts.
+      jacobian: [K, nv] of the forces and moments.
+      gaps: [c] from the points of contact to their pads, m.
+      soles, ankles: [2, 3] m.
+      forward: [2, 3] direction of each foot.
+    """
+
+    inverse: np.ndarray
+    jacobian: np.ndarray
+    gaps: np.ndarray
+    soles: np.ndarray
+    ankles: np.ndarray
+    forward: np.ndarray
+
+
 class Ground:
     """Distributes the external wrench on the body between both feet and the bench contacts."""
 
@@ -238,8 +246,6 @@ class Ground:
         facing = kinematics.rotation("z", heading)
         self._frames = [(facing @ _frame(c.normal)).T for c in contacts]
         self._pads = [facing @ c.pad for c in contacts]
-        self._gaps = np.zeros(len(contacts))  # m, from the points to their pads
-        self._jacobian = np.zeros((12 + 3 * len(contacts), model.nv))
         # On a bench the back is supported too, so its torque also has a cost.
         with_cost = ("hip", "knee", "ankle", "lumbar") if contacts else ("hip", "knee", "ankle")
         self._joints = np.concatenate(
@@ -250,40 +256,75 @@ class Ground:
             ]
         )
 
-    def joint_torques(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[np.ndarray, float]:
-        """Joint torques [nv] without external forces, and the centre of pressure of the feet, m."""
-        force = self.forces(model, data)
-        soles = data.site_xpos[self._sites]
-        forward = (data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0]).sum(0)
-        forward[2] = 0
-        forward /= np.linalg.norm(forward)
-        wrench = force[:12].reshape(2, 6)
-        vertical = np.maximum(wrench[:, 2:3], 1.0)
-        # A vertical force beside the site of the sole is a force and a moment at the site.
-        offset = np.stack([-wrench[:, 4], wrench[:, 3], np.zeros(2)], -1) / vertical
-        centre = (vertical * (soles + offset)).sum(0) / vertical.sum() - data.xpos[
-            self._ankles
-        ].mean(0)
-        return data.qfrc_inverse - self._jacobian.T @ force, float(centre @ forward)
+    def stance(self, model: mujoco.MjModel, data: mujoco.MjData) -> "Stance":
+        """What must be known of an instant, after inverse dynamics without contacts."""
+        jacobian = np.zeros((12 + 3 * len(self._contacts), model.nv))
+        for k, site in enumerate(self._sites):
+            forces, moments = jacobian[6 * k : 6 * k + 3], jacobian[6 * k + 3 : 6 * k + 6]
+            mujoco.mj_jacSite(model, data, forces, moments, site)
+        gaps = np.zeros(len(self._contacts))
+        for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
+            body = model.body(contact.body).id
+            point = data.xpos[body] + data.xmat[body].reshape(3, 3) @ contact.point
+            of_point = np.zeros((3, model.nv))
+            mujoco.mj_jac(model, data, of_point, None, point, body)
+            jacobian[12 + 3 * k : 15 + 3 * k] = frame @ of_point
+            gaps[k] = frame[2] @ (point - self._pads[k])
+        return Stance(
+            inverse=data.qfrc_inverse.copy(),
+            jacobian=jacobian,
+            gaps=gaps,
+            soles=data.site_xpos[self._sites],
+            ankles=data.xpos[self._ankles],
+            forward=data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0],
+        )
 
-    def forces(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-        """Wrenches on both feet and forces on the c contacts [12 + 3 c], N and N·m.
+    def joint_torques(self, stances: Sequence["Stance"]) -> tuple[np.ndarray, np.ndarray]:
+        """Joint torques [T, nv] without external forces, and the centre of pressure [T], m.
+
+        The centre of pressure is that of the feet, in front of the ankles.
+        """
+        force = self.forces(stances)
+        forward = np.array([stance.forward.sum(0) for stance in stances])
+        forward[:, 2] = 0
+        forward /= np.linalg.norm(forward, axis=1, keepdims=True)
+        wrench = force[:, :12].reshape(-1, 2, 6)
+        vertical = np.maximum(wrench[..., 2:3], 1.0)
+        # A vertical force beside the site of the sole is a force and a moment at the site.
+        offset = np.stack([-wrench[..., 4], wrench[..., 3], 0 * wrench[..., 0]], -1) / vertical
+        soles = np.array([stance.soles for stance in stances])
+        centre = (vertical * (soles + offset)).sum(1) / vertical.sum(1)
+        centre -= np.array([stance.ankles.mean(0) for stance in stances])
+        inverse = np.array([stance.inverse for stance in stances])
+        jacobian = np.array([stance.jacobian for stance in stances])
+        torque = inverse - np.einsum("tkv,tk->tv", jacobian, force)
+        return torque, np.einsum("tx,tx->t", centre, forward)
+
+    def forces(self, stances: Sequence["Stance"]) -> np.ndarray:
+        """Wrenches on both feet and forces on the c contacts [T, 12 + 3 c], N and N·m.
 
         Bench and floor can push but not pull. On a bench, the contact that would pull most gets a
         high cost and the forces are distributed again, until no contact pulls.
         """
-        self._update(model, data)
-        out_of_reach = np.where(self._gaps > _CONTACT_DISTANCE, _NO_CONTACT, 1.0)
-        feet = self._FOOT_COST * (self._BENCH_FOOT_FACTOR if self._contacts else 1.0)
-        cost = np.concatenate([feet, np.outer(out_of_reach, self._PAD_COST).ravel()])
-        starts = [0, 6, *range(12, len(cost), 3)]
-        normals = np.array([start + 2 for start in starts])
+        gaps = np.array([stance.gaps for stance in stances])
+        n, feet = len(stances), self._FOOT_COST * (self._BENCH_FOOT_FACTOR if self._contacts else 1)
+        pads = np.where(gaps > _CONTACT_DISTANCE, _NO_CONTACT, 1.0)[..., None] * self._PAD_COST
+        cost = np.concatenate([np.tile(feet, (n, 1)), pads.reshape(n, -1)], 1)
+        starts = [0, 6, *range(12, cost.shape[1], 3)]
+        contact = np.searchsorted(starts, np.arange(cost.shape[1]), "right") - 1  # of each entry
+        normals = np.array(starts) + 2
+        distribute = self._least_cost(stances)
+        force, open_ = np.zeros_like(cost), np.arange(n)  # instants at which a contact may pull
         for _ in starts:
-            force = self._least_cost(cost, data.qfrc_inverse)
-            worst = int(np.argmin(np.where(cost[normals] < _NO_CONTACT, force[normals], 0.0)))
-            if not self._contacts or force[normals[worst]] >= 0:
+            force[open_] = distribute(cost[open_], open_)
+            if not self._contacts:
                 break
-            cost[starts[worst] : [*starts, len(cost)][worst + 1]] *= _NO_CONTACT
+            push = np.where(cost[open_][:, normals] < _NO_CONTACT, force[open_][:, normals], 0.0)
+            worst, pulls = push.argmin(1), push.min(1) < 0
+            open_, worst = open_[pulls], worst[pulls]
+            if not len(open_):
+                break
+            cost[open_] *= np.where(contact == worst[:, None], _NO_CONTACT, 1.0)
         return force
 
     def by_body(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
@@ -292,7 +333,7 @@ class Ground:
         Returns:
           [bodies, 6] in the axes of the room, as `mjData.xfrc_applied` wants it.
         """
-        force, applied = self.forces(model, data), np.zeros((model.nbody, 6))
+        force, applied = self.forces([self.stance(model, data)])[0], np.zeros((model.nbody, 6))
         points = list(zip(self._ankles, data.site_xpos[self._sites], strict=True))
         wrenches = list(force[:12].reshape(2, 6))
         for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
@@ -305,37 +346,27 @@ class Ground:
             applied[body] += np.concatenate([wrench[:3], moment])
         return applied
 
-    def _update(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Updates the Jacobian of feet and contacts, and the distances from the pads."""
-        for k, site in enumerate(self._sites):
-            mujoco.mj_jacSite(
-                model,
-                data,
-                self._jacobian[6 * k : 6 * k + 3],
-                self._jacobian[6 * k + 3 : 6 * k + 6],
-                site,
-            )
-        for k, (contact, frame) in enumerate(zip(self._contacts, self._frames, strict=True)):
-            body = model.body(contact.body).id
-            point = data.xpos[body] + data.xmat[body].reshape(3, 3) @ contact.point
-            jacobian = np.zeros((3, model.nv))
-            mujoco.mj_jac(model, data, jacobian, None, point, body)
-            self._jacobian[12 + 3 * k : 15 + 3 * k] = frame @ jacobian
-            self._gaps[k] = frame[2] @ (point - self._pads[k])
+    def _least_cost(self, stances: Sequence["Stance"]):
+        """Returns a function of costs [t, K] and their instants: forces [t, K] of least cost.
 
-    def _least_cost(self, cost: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-        """Forces of least cost that balance the whole body: a linear system (Lagrange).
-
-        Args:
-          cost: of each force and moment.
-          inverse: [nv] generalised forces of inverse dynamics without contacts.
+        They balance the whole body: a linear system (Lagrange).
         """
-        root, joints, n = self._jacobian[:, :6].T, self._jacobian[:, self._joints], len(cost)
-        system = np.zeros((n + 6, n + 6))
-        system[:n, :n] = np.diag(cost) + self._TORQUE_COST * joints @ joints.T
-        system[:n, n:], system[n:, :n] = root.T, root
-        target = np.concatenate([self._TORQUE_COST * joints @ inverse[self._joints], inverse[:6]])
-        return np.linalg.solve(system, target)[:n]
+        inverse = np.array([stance.inverse for stance in stances])
+        jacobian = np.array([stance.jacobian for stance in stances])
+        root, joints = np.swapaxes(jacobian[:, :, :6], 1, 2), jacobian[:, :, self._joints]
+        n, of_torques = jacobian.shape[1], self._TORQUE_COST * joints @ np.swapaxes(joints, 1, 2)
+        pull = self._TORQUE_COST * np.einsum("tkj,tj->tk", joints, inverse[:, self._joints])
+        target = np.concatenate([pull, inverse[:, :6]], 1)
+
+        def distribute(cost: np.ndarray, instants: np.ndarray) -> np.ndarray:
+            system = np.zeros((len(cost), n + 6, n + 6))
+            system[:, :n, :n] = of_torques[instants]
+            system[:, range(n), range(n)] += cost
+            system[:, :n, n:] = np.swapaxes(root[instants], 1, 2)
+            system[:, n:, :n] = root[instants]
+            return np.linalg.solve(system, target[instants][..., None])[:, :n, 0]
+
+        return distribute
 
 
 def _frame(normal: np.ndarray) -> np.ndarray:
@@ -344,9 +375,10 @@ def _frame(normal: np.ndarray) -> np.ndarray:
     return np.stack([np.cross(across, normal), across, normal], -1)
 
 
-def _joint_reader(model: mujoco.MjModel):
-    """Returns a function that reads the positions [21, 3] of `FLEX_21`, m."""
-    body = {
+class _Places:
+    """Positions and rotations of all parts at n instants, and what is computed from them."""
+
+    _BODY: typing.ClassVar = {  # joint → the body that begins there
         "shoulder": "upper_arm",
         "elbow": "forearm",
         "wrist": "hand",
@@ -354,62 +386,71 @@ def _joint_reader(model: mujoco.MjModel):
         "knee": "shank",
         "ankle": "foot",
     }
-    sources = []
-    for name in vocabulary.FLEX_21:
-        side, _, part = name.partition("_")
-        if name == "chest":
-            sources.append(("body", model.body("chest").id))
-        elif part in body:
-            sources.append(("body", model.body(f"{body[part]}_{side}").id))
-        else:
-            part = {"hand": "fingers"}.get(part, part)
-            sources.append(("site", model.site(f"{part}_{side}" if part else name).id))
 
-    def read(data: mujoco.MjData) -> np.ndarray:
-        return np.array(
-            [(data.xpos if kind == "body" else data.site_xpos)[i] for kind, i in sources]
+    def __init__(self, model: mujoco.MjModel, n: int):
+        self._model = model
+        self._bodies, self._rotations = np.zeros((n, model.nbody, 3)), np.zeros((n, model.nbody, 9))
+        self._sites = np.zeros((n, model.nsite, 3))
+        self.geom_position = np.zeros((n, model.ngeom, 3))
+        self.geom_rotation = np.zeros((n, model.ngeom, 3, 3))
+        self.length = np.zeros((n, model.ntendon))
+        self.tendon_jacobian = np.zeros((n, model.ntendon, model.nv))
+
+    def read(self, i: int, data: mujoco.MjData) -> None:
+        """Copies the i-th instant."""
+        self._bodies[i], self._rotations[i], self._sites[i] = data.xpos, data.xmat, data.site_xpos
+        self.geom_position[i] = data.geom_xpos
+        self.geom_rotation[i] = data.geom_xmat.reshape(-1, 3, 3)
+        self.length[i], model = data.ten_length, self._model
+        mujoco.mju_sparse2dense(
+            self.tendon_jacobian[i],
+            data.ten_J,
+            model.ten_J_rownnz,
+            model.ten_J_rowadr,
+            model.ten_J_colind,
         )
 
-    return read
+    def joints(self) -> Float[np.ndarray, "n 21 3"]:
+        """Positions of `FLEX_21`, m."""
+        return np.stack([self._joint(name) for name in vocabulary.FLEX_21], 1)
 
+    def _joint(self, name: str) -> np.ndarray:
+        side, _, part = name.partition("_")
+        if name == "chest":
+            return self._bodies[:, self._model.body("chest").id]
+        if part in self._BODY:
+            return self._bodies[:, self._model.body(f"{self._BODY[part]}_{side}").id]
+        part = {"hand": "fingers"}.get(part, part)
+        return self._sites[:, self._model.site(f"{part}_{side}" if part else name).id]
 
-class _TorqueReader:
-    """Reads the torques of `vocabulary.DOFS` from a generalised force."""
-
-    def __init__(self, model: mujoco.MjModel):
-        def address(name: str) -> int:
-            return int(model.joint(name).dofadr[0])
-
-        self._hinges: dict[str, tuple[int, float]] = {}
-        self._balls = []
-        self._hinges["lumbar_extension"] = (address("lumbar_flexion"), -1.0)
+    def named(self, torque: Float[np.ndarray, "n nv"]) -> Float[np.ndarray, "n D"]:
+        """N·m, in the order of `DOFS`; ball joints about the axes of the parent segment."""
+        values = {"lumbar_extension": -torque[:, self._address("lumbar_flexion")]}
         for side, sign in SIDES.items():
             for name, joint, direction in (
                 ("elbow_flexion", "elbow", 1.0),
                 ("knee_extension", "knee", -1.0),
                 ("ankle_plantarflexion", "ankle", -1.0),
             ):
-                self._hinges[f"{side}_{name}"] = (address(f"{joint}_{side}"), direction)
+                values[f"{side}_{name}"] = direction * torque[:, self._address(f"{joint}_{side}")]
             for joint, parent, forward, about_y in (
                 ("shoulder", "chest", "shoulder_flexion", -1.0),
                 ("hip", "pelvis", "hip_extension", 1.0),
             ):
-                ball = model.joint(f"{joint}_{side}")
-                self._balls.append(
-                    (
-                        int(ball.dofadr[0]),
-                        int(model.jnt_bodyid[ball.id]),
-                        model.body(parent).id,
-                        (f"{side}_{forward}", about_y),
-                        (f"{side}_{joint}_abduction", float(sign)),
-                    )
-                )
+                x, y = self._ball(f"{joint}_{side}", parent, torque)
+                values[f"{side}_{forward}"] = about_y * y
+                values[f"{side}_{joint}_abduction"] = sign * x
+        return np.stack([values[name] for name in vocabulary.DOFS], 1)
 
-    def __call__(self, data: mujoco.MjData, torque: np.ndarray) -> np.ndarray:
-        """[D] N·m, in the order of `DOFS`; ball joints about the axes of the parent segment."""
-        values = {name: factor * torque[dof] for name, (dof, factor) in self._hinges.items()}
-        for dof, child, parent, (forward, about_y), (sideways, about_x) in self._balls:
-            turned = data.xmat[child].reshape(3, 3) @ torque[dof : dof + 3]
-            x, y, _ = data.xmat[parent].reshape(3, 3).T @ turned
-            values[forward], values[sideways] = about_y * y, about_x * x
-        return np.array([values[name] for name in vocabulary.DOFS])
+    def _address(self, joint: str) -> int:
+        return int(self._model.joint(joint).dofadr[0])
+
+    def _ball(self, joint: str, parent: str, torque: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The torque of a ball joint about the first two axes of the parent, N·m."""
+        first, child = self._address(joint), int(self._model.joint(joint).bodyid[0])
+        turned = np.einsum("tij,tj->ti", self._rotation(child), torque[:, first : first + 3])
+        x, y, _ = np.einsum("tji,tj->it", self._rotation(self._model.body(parent).id), turned)
+        return x, y
+
+    def _rotation(self, body: int) -> np.ndarray:
+        return self._rotations[:, body].reshape(-1, 3, 3)

@@ -182,11 +182,15 @@ def simulate_channel(
         raw += source(drive, weight * properties.crosstalk)
     raw += properties.noise * rng.normal(size=len(raw))
     raw += properties.hum * np.sin(2 * np.pi * _HUM * new_time + rng.uniform(0, 2 * np.pi))
-    low_pass = signal.butter(2, 10.0, fs=rate, output="sos")
-    cable = signal.sosfiltfilt(low_pass, rng.normal(size=len(raw)))
+    cable = signal.sosfiltfilt(_cable_filter(rate), rng.normal(size=len(raw)))
     shaking = np.interp(new_time, time, acceleration)
     raw += properties.artefact * shaking * (0.5 + cable / cable.std())
     return raw
+
+
+@functools.cache
+def _cable_filter(rate: float) -> np.ndarray:
+    return np.asarray(signal.butter(2, 10.0, fs=rate, output="sos"))
 
 
 def interference(
