@@ -6,7 +6,7 @@ import numpy as np
 from video2emg.eval import results
 from video2emg.export import onnx
 from video2emg.inference.run import RESULTS, Run
-from video2emg.viz.style import unit
+from video2emg.viz.theme import unit
 
 # Names of metrics in the card.
 _EMG_METRICS = {

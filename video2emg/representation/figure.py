@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from video2emg.core.text_table import number
 from video2emg.representation.report import PROBES
-from video2emg.viz import style
+from video2emg.viz import style, theme
 from video2emg.viz.interval_marks import mark
-from video2emg.viz.style import BLUE, GREY, INK, LIGHT, Path
+from video2emg.viz.style import Path
+from video2emg.viz.theme import BLUE, GREY, INK, LIGHT
 
 
 @matplotlib.rc_context(style.RC)
@@ -46,7 +47,7 @@ def representations(results: Mapping[str, Any], path: Path) -> Figure:
         axes.grid(axis="x", color=LIGHT, lw=0.6)
         axes.set_axisbelow(True)
     words = f"{part['clips']} clips of {part['subjects']} unseen subjects"
-    emg = style.emg_words(bool(facts["simulated"]))
+    emg = theme.emg_words(bool(facts["simulated"]))
     style.title(figure, f"Linear probes of frozen video tokens on {words} · {emg}", 0.1)
     note = "lines: 95 % over subjects; grey: nothing learned"
     figure.text(0.1 / width, 0.02, note, fontsize=8, color=GREY)

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
-from video2emg.viz import style
+from video2emg.viz import style, theme
 from video2emg.viz.style import Path
 
 
@@ -39,7 +39,7 @@ def feature_course(
     film.set_axis_off()
     time = (np.arange(len(features)) + 0.5) * seconds / len(features)
     for n, component in enumerate(components(features, 3).T):
-        line = {"marker": style.MARKERS[n], "color": style.PALETTE[n], "label": f"PC {n + 1}"}
+        line = {"marker": theme.MARKERS[n], "color": theme.PALETTE[n], "label": f"PC {n + 1}"}
         course.plot(time, component, **line)
     course.set(xlabel="time [s]", ylabel="component", xlim=(0, seconds))
     course.legend(ncols=3)

@@ -6,8 +6,9 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from video2emg.viz import style
-from video2emg.viz.style import BLUE, GREY, INK, LIGHT, ORANGE, Path
+from video2emg.viz import style, theme
+from video2emg.viz.style import Path
+from video2emg.viz.theme import BLUE, GREY, INK, LIGHT, ORANGE
 
 
 @matplotlib.rc_context(style.RC)
@@ -37,7 +38,7 @@ def calibration(results: Mapping[str, Any], path: Path) -> Figure:
     action, lowest = min(by_level["0.8"]["by_action"].items(), key=lambda item: item[1])
     coverage.scatter([0.8], [lowest], color=ORANGE, marker="x", zorder=3)
     coverage.annotate(
-        style.plain(action),
+        theme.plain(action),
         (0.8, lowest),
         (4, -9),
         textcoords="offset points",
@@ -54,7 +55,7 @@ def calibration(results: Mapping[str, Any], path: Path) -> Figure:
         axes.set_axisbelow(True)
         axes.tick_params(color=INK)
     people = results["test"]["model"]["subjects"]
-    emg = style.emg_words(bool(facts["simulated"]))
+    emg = theme.emg_words(bool(facts["simulated"]))
     style.title(figure, f"Intervals on {people} unseen subjects · {emg}", 0.1)
     style.save(figure, path)
     return figure

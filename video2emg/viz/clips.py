@@ -7,7 +7,7 @@ import numpy as np
 from video2emg.core.clip import Clip
 from video2emg.data import video as video_lib
 from video2emg.data.findings import Finding
-from video2emg.viz import style
+from video2emg.viz import style, theme
 
 _STRIP = 6  # frames
 
@@ -36,7 +36,7 @@ def draw(clip: Clip, findings: list[Finding], path: Path) -> None:
     for c, name in enumerate(clip.muscles):
         axes = figure.add_axes((0.1, top - each * (row + c + 1), 0.88, each * 0.8))
         axes.plot(clip.emg_time, clip.emg[:, c], lw=0.4, color="black")
-        axes.set_ylabel(style.channel_label(name), fontsize=7)
+        axes.set_ylabel(theme.channel_label(name), fontsize=7)
         axes.tick_params(labelsize=7, labelbottom=c == len(clip.muscles) - 1)
     style.save(figure, path)
 

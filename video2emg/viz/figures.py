@@ -21,8 +21,9 @@ from video2emg.core.errors import UserError
 from video2emg.core.text_table import number
 from video2emg.eval import metrics, scores
 from video2emg.eval.series import ClipSeries, check_predictions
-from video2emg.viz import style
-from video2emg.viz.style import BLUE, GREY, INK, LIGHT, MARKERS, ORANGE, PALETTE, Path
+from video2emg.viz import style, theme
+from video2emg.viz.style import Path
+from video2emg.viz.theme import BLUE, GREY, INK, LIGHT, MARKERS, ORANGE, PALETTE
 
 _MAX_FRAMES = 8
 
@@ -89,7 +90,7 @@ def envelopes(
     panels = [figure.add_subplot(grid[1 + c]) for c in range(len(series.muscles))]
     _envelope_panels(panels, series, prediction, template, phases)
     middle = (below + row * len(series.muscles) / 2) / height
-    label = f"EMG envelope [{style.unit(normalisation)}]"
+    label = f"EMG envelope [{theme.unit(normalisation)}]"
     figure.text(0.012, middle, label, rotation=90, va="center")
     _phase_names(figure.axes[0], phases, limits)
     figure.legend(
@@ -100,7 +101,7 @@ def envelopes(
         borderaxespad=0,
         bbox_to_anchor=(left, 1 - 0.33 / height),
     )
-    words = [style.plain(series.action), f"subject {series.subject}", style.emg_words(simulated)]
+    words = [theme.plain(series.action), f"subject {series.subject}", theme.emg_words(simulated)]
     if math.isfinite(series.load):
         words.insert(1, f"{series.load:g} kg")
     style.title(figure, " · ".join(words), left * width)
@@ -121,7 +122,7 @@ def _envelope_panels(
         _envelope_panel(axes, series, prediction, template, c)
         axes.set_xlim(float(series.time[0]), float(series.time[-1]))
         axes.set_ylim(0, 1.12 * top)
-        label = style.channel_label(series.muscles[c])
+        label = theme.channel_label(series.muscles[c])
         axes.set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
         axes.yaxis.set_major_locator(MaxNLocator(3))
         axes.tick_params(labelbottom=c == len(panels) - 1)
@@ -137,7 +138,7 @@ def _phase_names(
     for name, start, end in phases:
         middle = (max(start, limits[0]) + min(end, limits[1])) / 2
         axes.annotate(
-            style.plain(name),
+            theme.plain(name),
             (middle, 1.0),
             (0, 3),
             xycoords=("data", "axes fraction"),
@@ -253,15 +254,15 @@ def scatter_by_muscle(
     for i, muscle in enumerate(muscles):
         axes = figure.add_subplot(grid[i // columns, i % columns])
         _scatter_panel(axes, table.select(channels=table.muscles == muscle), actions)
-        axes.set(title=style.plain(muscle), box_aspect=1)
-    unit = style.unit(normalisation)
+        axes.set(title=theme.plain(muscle), box_aspect=1)
+    unit = theme.unit(normalisation)
     note = {"fontsize": 8, "color": GREY, "ha": "right"}
     figure.text(1 - 0.1 / width, 0.06 / height, "r: within action and side", **note)
     figure.supxlabel(f"measured mean envelope of the clip [{unit}]", fontsize=9, y=0.06 / height)
     figure.supylabel(f"predicted [{unit}]", fontsize=9, x=0.06 / width)
     people = len(np.unique(table.subject))
     words = ["Amplitude per clip", f"{len(series)} clips of {people} subjects"]
-    style.title(figure, " · ".join([*words, style.emg_words(simulated)]), 0.65)
+    style.title(figure, " · ".join([*words, theme.emg_words(simulated)]), 0.65)
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(),
         loc="upper left",
@@ -289,7 +290,7 @@ def _scatter_panel(axes: Axes, table: scores.Table, actions: Sequence[str]) -> N
             alpha=0.75,
             lw=0,
             marker=MARKERS[a % len(MARKERS)],
-            label=style.plain(action),
+            label=theme.plain(action),
             zorder=2,
         )
     r = scores.score(table)["amplitude_r"]
@@ -328,7 +329,7 @@ def skill_by_action(results: Mapping[str, Any], path: Path, *, split: str = "tes
     low, high = max(low - 0.08, -0.6), min(high + 0.08, 1.0)
 
     width = max(6.0, 1.2 + 1.0 * len(groups))
-    labels = ["all", *(textwrap.fill(style.plain(action), 12) for action in actions)]
+    labels = ["all", *(textwrap.fill(theme.plain(action), 12) for action in actions)]
     # Inches below the axes: the note, and as many lines as the longest name needs.
     below, above, height = 0.35 + 0.17 * max(text.count("\n") + 1 for text in labels), 0.87, 3.8
     figure = style.new_figure(width, height)
@@ -347,7 +348,7 @@ def skill_by_action(results: Mapping[str, Any], path: Path, *, split: str = "tes
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("skill over the action template")
     people = part["model"].get("subjects", "?")
-    words = [f"Skill on {people} unseen subjects", style.emg_words(bool(facts.get("simulated")))]
+    words = [f"Skill on {people} unseen subjects", theme.emg_words(bool(facts.get("simulated")))]
     style.title(figure, " · ".join(words), 0.75)
     figure.legend(
         handles.values(),
@@ -382,7 +383,7 @@ def _baseline_marks(
         shifted = x + 0.14 * (b - (len(baselines) - 1) / 2)
         below = skill < edge
         colours = {"color": PALETTE[1 + b], "edgecolors": "white", "lw": 0.6, "zorder": 3}
-        handles[style.plain(name)] = axes.scatter(
+        handles[theme.plain(name)] = axes.scatter(
             shifted[~below], skill[~below], s=38, marker=MARKERS[b], **colours
         )
         axes.scatter(shifted[below], np.full(int(below.sum()), edge), s=30, marker="v", **colours)
@@ -433,7 +434,7 @@ def training_curves(metrics_jsonl: Path, path: Path) -> Figure:
         else:
             colour = PALETTE[order.index(part) % len(PALETTE)]
             line = {"color": colour, "lw": 1, "ls": "-" if name == f"loss_{part}" else ":"}
-        left.plot(*_column(records, name), label=style.plain(name.removeprefix("loss_")), **line)
+        left.plot(*_column(records, name), label=theme.plain(name.removeprefix("loss_")), **line)
     left.set(xlabel="step", ylabel="training loss", yscale="log")
     left.legend(loc="upper right")
     curves = {"validation_skill": "skill", "validation_pcc": "PCC"}

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from video2emg.core.text_table import number
-from video2emg.viz.style import MARKERS, PALETTE
+from video2emg.viz.theme import MARKERS, PALETTE
 
 Look = tuple[str, str]  # colour and marker
 

@@ -3,12 +3,12 @@
 import textwrap
 
 from video2emg.fkg.graph import Action, Graph, KeyStep, Occurrence
-from video2emg.viz import style
+from video2emg.viz import style, theme
 
 _LINE = 0.155  # in
 _COLUMNS = (("key step", 0.3), ("what may go wrong", 2.9), ("what corrects it", 6.4))  # left, in
 _WIDTH = 11.0  # in
-_PHASES = {"preparation": style.GREY, "concentric": style.ORANGE, "eccentric": style.BLUE}
+_PHASES = {"preparation": theme.GREY, "concentric": theme.ORANGE, "eccentric": theme.BLUE}
 
 
 def draw(graph: Graph, action: Action, path: style.Path) -> None:
@@ -27,7 +27,7 @@ def draw(graph: Graph, action: Action, path: style.Path) -> None:
     style.title(figure, f"{action.name or action.id}  ({graph.label})", 0.3)
     for heading, left in _COLUMNS:
         figure.text(
-            left / _WIDTH, 1 - 0.45 / height, heading, fontsize=8, color=style.GREY, va="top"
+            left / _WIDTH, 1 - 0.45 / height, heading, fontsize=8, color=theme.GREY, va="top"
         )
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, _WIDTH)
@@ -42,7 +42,7 @@ def draw(graph: Graph, action: Action, path: style.Path) -> None:
         for (_, left), lines in zip(_COLUMNS, cells, strict=True):
             for n, line in enumerate(lines):
                 weight = "bold" if n == 0 and left < 6 else "normal"
-                text = {"fontsize": 7.5, "va": "top", "weight": weight, "color": style.INK}
+                text = {"fontsize": 7.5, "va": "top", "weight": weight, "color": theme.INK}
                 axes.text(left, y + n * _LINE, line, **text)
         middle = y + 0.07
         if edge is not None:
@@ -51,7 +51,7 @@ def draw(graph: Graph, action: Action, path: style.Path) -> None:
             edge_style = {"lw": width, "color": _PHASES[step.phase], "alpha": 0.5}
             axes.plot([2.3, 2.45, 2.65, 2.8], path_y, **edge_style)
         if cells[2]:
-            axes.plot([5.9, 6.3], [middle, middle], lw=0.8, color=style.GREY)
+            axes.plot([5.9, 6.3], [middle, middle], lw=0.8, color=theme.GREY)
         y += row_height
     style.save(figure, path)
 
@@ -62,10 +62,10 @@ def _error_text(graph: Graph, edge: Occurrence | None) -> tuple[list[str], list[
         return [], []
     error = graph.errors[edge.error]
     weight = "weight unknown" if edge.weight is None else f"−{edge.weight}"
-    tier = f", {style.plain(error.tier)}" if error.tier else ""
+    tier = f", {theme.plain(error.tier)}" if error.tier else ""
     lines = [error.name or error.id, f"{weight}{tier}"]
     if edge.muscles:
-        lines += textwrap.wrap(", ".join(map(style.plain, edge.muscles)), 38)
+        lines += textwrap.wrap(", ".join(map(theme.plain, edge.muscles)), 38)
     feedback = [line for id in edge.feedback for line in textwrap.wrap(graph.feedback[id], 82)]
     return lines, feedback
 

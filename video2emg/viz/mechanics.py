@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from video2emg.core import vocabulary
 from video2emg.physics import skeleton
-from video2emg.viz import style
+from video2emg.viz import style, theme
 
 _FIGURES = 7
 _TORQUES, _MUSCLES = 5, 8
@@ -96,7 +96,7 @@ def _figures(axes, time: np.ndarray, joints: np.ndarray) -> None:
             ends = place[[index[a], index[b]]]
             near = a.startswith("right") or not a.startswith("left")
             axes.plot(
-                ends[:, 0] + number, ends[:, 2], color=style.INK if near else style.GREY, lw=1.8
+                ends[:, 0] + number, ends[:, 2], color=theme.INK if near else theme.GREY, lw=1.8
             )
         axes.text(number, -0.08, f"{time[k]:.1f} s", ha="center", va="top", fontsize=8)
     axes.set_aspect("equal")
@@ -105,7 +105,7 @@ def _figures(axes, time: np.ndarray, joints: np.ndarray) -> None:
 
 def _curves(axes, time: np.ndarray, values: np.ndarray, names: Sequence[str], unit: str) -> None:
     for column, name in enumerate(names):
-        colour = style.PALETTE[column % len(style.PALETTE)]
+        colour = theme.PALETTE[column % len(theme.PALETTE)]
         axes.plot(time, values[:, column], color=colour, lw=1.3, label=name.replace("_", " "))
     axes.set_ylabel(unit)
     axes.set_xlim(time[0], time[-1])

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from video2emg.core.text_table import number
-from video2emg.viz import style
+from video2emg.viz import style, theme
 from video2emg.viz.interval_marks import handle, look, mark
-from video2emg.viz.style import GREY, INK, Path
+from video2emg.viz.style import Path
+from video2emg.viz.theme import GREY, INK
 
 
 @matplotlib.rc_context(style.RC)
@@ -34,10 +35,10 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         kind = look(kinds.index(row["sees"]))
         mark(axes, y, row["skill"], row["skill_ci95"], kind, lowest=lowest)
     axes.axvline(0, color=INK, lw=1.0)
-    axes.set_yticks(np.arange(len(rows)), [style.plain(name) for name, _ in rows])
+    axes.set_yticks(np.arange(len(rows)), [theme.plain(name) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("skill over the action template")
-    axes.grid(axis="x", color=style.LIGHT, lw=0.6)
+    axes.grid(axis="x", color=theme.LIGHT, lw=0.6)
     axes.set_axisbelow(True)
     figure.legend(
         [handle(look(kind)) for kind in range(len(kinds))],
@@ -50,7 +51,7 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         handletextpad=0.4,
     )
     words = f"{part['clips']} clips of {part['subjects']} unseen subjects"
-    title = f"Skill on {words} · {style.emg_words(bool(facts['simulated']))}"
+    title = f"Skill on {words} · {theme.emg_words(bool(facts['simulated']))}"
     style.title(figure, title, 0.1)
     figure.text(0.1 / width, 0.02, "lines: 95 % over subjects", fontsize=8, color=GREY)
     style.save(figure, path)

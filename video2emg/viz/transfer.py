@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from video2emg.core.text_table import number
 from video2emg.eval.ladder_scores import ordered
-from video2emg.viz import style
+from video2emg.viz import style, theme
 from video2emg.viz.interval_marks import handle, look, mark
-from video2emg.viz.style import GREY, INK, Path
+from video2emg.viz.style import Path
+from video2emg.viz.theme import GREY, INK
 
 _PANELS = (
     ("r", "r over time, within repetitions"),
@@ -54,14 +55,14 @@ def ladder(results: Mapping[str, Any], path: Path) -> Figure:
         axes.set_xlim(-0.5, len(ks) - 0.5)
         axes.set_xlabel("k, measured repetitions")
         axes.set_title(words, loc="left")
-        axes.grid(axis="y", color=style.LIGHT, lw=0.6)
+        axes.grid(axis="y", color=theme.LIGHT, lw=0.6)
         axes.set_axisbelow(True)
     handles = [handle(look(i)) for i in range(len(names))]
     figure.legend(
         handles, names, loc="lower left", ncols=4, bbox_to_anchor=(0.05, 0.0), columnspacing=1.4
     )
     people = max(rung["people"] for rung in rungs.values())
-    title = f"{facts['dataset']}: {people} people · {style.emg_words(bool(facts['simulated']))}"
+    title = f"{facts['dataset']}: {people} people · {theme.emg_words(bool(facts['simulated']))}"
     style.title(figure, title, 0.1)
     figure.text(0.01, 0.9, "lines: 95 % over people", fontsize=8, color=GREY)
     style.save(figure, path)

@@ -11,7 +11,7 @@ from video2emg.core.errors import UserError
 from video2emg.inference.output import bodymap, video
 from video2emg.inference.output.pose_overlay import with_skeleton
 from video2emg.inference.prediction import Prediction
-from video2emg.viz.style import BLUE, ORANGE, plain, unit
+from video2emg.viz.theme import BLUE, ORANGE, plain, unit
 
 _HEIGHT, _RATE = 480, 25.0  # px of the frames, Hz
 _SPAN_S = 6.0  # s of the traces that are visible

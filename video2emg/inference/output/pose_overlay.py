@@ -13,7 +13,7 @@ from video2emg.core.vocabulary import SIDES
 from video2emg.data.film_pose import FilmPose, SeenFilm
 from video2emg.inference.output import video
 from video2emg.pose import estimate
-from video2emg.viz.style import BLUE, ORANGE
+from video2emg.viz.theme import BLUE, ORANGE
 
 FILM, PEOPLE = "overlay.mp4", "people.png"
 

@@ -22,7 +22,7 @@ from video2emg.inference.counterfactual import to_text
 from video2emg.inference.output import bodymap, video
 from video2emg.inference.output.pose_overlay import with_skeleton
 from video2emg.inference.prediction import Prediction, Repetition
-from video2emg.viz.style import plain, unit
+from video2emg.viz.theme import plain, unit
 
 # The file must stay small enough to be mailed and to be opened on a phone.
 _LARGEST_VIDEO = 9 * 2**20  # bytes, before base64
