@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
-from scipy import signal
+from scipy import fft, signal
 
 from video2emg.core import emg, vocabulary
 from video2emg.physics.anatomy import Anatomy
@@ -210,7 +210,7 @@ def interference(
       pulse_rate: pulses per second. Fewer pulses give heavier tails of the amplitudes. None for
         infinitely many pulses, which means Gaussian noise.
     """
-    frequency = np.fft.rfftfreq(n, 1 / rate)
+    frequency = fft.rfftfreq(n, 1 / rate)
     high = _HIGH * conduction_velocity
     high2 = frequency**2 + high**2
     low = _LOW * conduction_velocity
@@ -221,7 +221,7 @@ def interference(
         # The sum of k pulses of random sign and exponential size has a Gamma(k) variance.
         expected = pulse_rate / rate
         white *= np.sqrt(rng.gamma(rng.poisson(expected)) / expected)
-    noise = np.fft.irfft(np.fft.rfft(white) * shape, n)
+    noise = fft.irfft(fft.rfft(white) * shape, n)
     return noise / np.sqrt(np.mean(noise**2))
 
 
