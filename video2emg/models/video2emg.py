@@ -4,7 +4,7 @@ With the pose as input, the first two steps are left out.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -24,6 +24,7 @@ from video2emg.models.pose_cleaner import PoseCleaner
 from video2emg.models.pose_network import Frames, PoseNetwork, mirrored_pose
 
 Batch = Mapping[str, jax.typing.ArrayLike]
+Arrays = Mapping[str, jax.Array]
 
 _MAX_LOAD = float(np.log1p(500.0))  # of 500 kg, as log(1 + kg)
 
@@ -113,6 +114,25 @@ class MuscleReadout(nn.Module):
         return jnp.einsum("bnc,bmc->bnm", y, chosen)
 
 
+class Body(NamedTuple):
+    """What is known of the body before the pose network.
+
+    Attributes:
+      pose, known: [B, T, J, 3] positions, and which joints are known.
+      cleaned: the same of a given pose without its errors; None without a cleaner.
+      video: features of the left and right side, and which are known; None for models of poses.
+      predictions: outputs of the model so far.
+      tensors: intermediate tensors of the video; empty without one.
+    """
+
+    pose: Float[Array, "B T J 3"]
+    known: Bool[Array, "B T J"]
+    cleaned: tuple[Float[Array, "B T J 3"], Bool[Array, "B T J"]] | None
+    video: Frames | None
+    predictions: dict[str, jax.Array]
+    tensors: dict[str, jax.Array]
+
+
 class Video2EMG(nn.Module):
     """The whole model; `build` makes it from `config.model`.
 
@@ -180,28 +200,9 @@ class Video2EMG(nn.Module):
           pose as input both are the features of the left and right side at the times of the frames.
         """
         arrays = {name: jnp.asarray(value) for name, value in batch.items()}
-        predictions: dict[str, jax.Array] = {}
-        tensors: dict[str, jax.Array] = {}
-        video = cleaned = None
-        if self.encoder is None or not arrays["video"].shape[1]:
-            pose, known = arrays["pose"], arrays["pose_mask"]
-            if self.cleaner is not None:
-                predictions["pose"], complete = self.cleaner(pose, known, train=train)
-                # Only its own loss trains the pose.
-                cleaned = jax.lax.stop_gradient(predictions["pose"]), complete
-            if self.encoder is not None:
-                sides = len(pose), len(vocabulary.SIDES), 1
-                video = jnp.zeros((*sides, self.dim)), jnp.zeros((*sides, 1), bool)
-        else:
-            tensors, tokens, mirror = self._tokens(arrays, train=train)
-            if self.pose:
-                predictions["pose"] = self._predicted_pose(tokens, mirror)
-            pose, known = self._best_pose(predictions.get("pose"), arrays)
-            video = self._of_sides(tokens, mirror)
-            if self.load:
-                predictions |= self._seen_load(tokens)
-            if self._reads_load:
-                arrays = _with_seen_load(arrays, predictions, "load" in self.extra_inputs)
+        filmed = self.encoder is not None and arrays["video"].shape[1] > 0
+        arrays, body = (self._filmed if filmed else self._given)(arrays, train=train)
+        pose, known, cleaned, video, predictions, tensors = body
         constant = self._constant(arrays, train=train)
         prior = None
         if self.mechanics is not None:
@@ -227,6 +228,33 @@ class Video2EMG(nn.Module):
         if self.moment_arms:
             predictions["explained"] = self._explained(emg, arrays, frames)
         return Outputs(emg=emg, predicted_mae=predicted_mae, **predictions), tensors
+
+    def _given(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, "Body"]:
+        """The body as a given pose shows it, cleaned if there is a cleaner."""
+        pose, known = arrays["pose"], arrays["pose_mask"]
+        predictions, cleaned, video = {}, None, None
+        if self.cleaner is not None:
+            predictions["pose"], complete = self.cleaner(pose, known, train=train)
+            # Only its own loss trains the pose.
+            cleaned = jax.lax.stop_gradient(predictions["pose"]), complete
+        if self.encoder is not None:  # no video, of either side
+            sides = len(pose), len(vocabulary.SIDES), 1
+            video = jnp.zeros((*sides, self.dim)), jnp.zeros((*sides, 1), bool)
+        return arrays, Body(pose, known, cleaned, video, predictions, {})
+
+    def _filmed(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, "Body"]:
+        """The body as video shows it, and the fields of the batch with the load that it shows."""
+        tensors, tokens, mirror = self._tokens(arrays, train=train)
+        predictions = {}
+        if self.pose:
+            predictions["pose"] = self._predicted_pose(tokens, mirror)
+        pose, known = self._best_pose(predictions.get("pose"), arrays)
+        if self.load:
+            predictions |= self._seen_load(tokens)
+        if self._reads_load:
+            arrays = _with_seen_load(arrays, predictions, "load" in self.extra_inputs)
+        video = self._of_sides(tokens, mirror)
+        return arrays, Body(pose, known, None, video, predictions, tensors)
 
     def _tokens(
         self, batch: Mapping[str, jax.Array], *, train: bool
