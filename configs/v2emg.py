@@ -132,7 +132,7 @@ BASE = dict(
         steps=3000,  # about a quarter of an hour on two cores
         batch_size=16,
         # For each window with video, so many others of which the true pose is read, in models that
-        # predict the pose from video; `accumulate` does not divide them.
+        # predict the pose from video.
         pose_windows=1,
         accumulate=1,  # parts of a batch that are computed in sequence, to save memory
         optimiser="muon",

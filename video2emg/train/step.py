@@ -36,17 +36,18 @@ def train_step(
             outputs, _ = model.apply({"params": params}, part, train=True, rngs={"dropout": rng})  # pyright: ignore
             return outputs
 
+        def predicted(params: dict, part: Batch, rng: jax.Array) -> Any:
+            if config.accumulate == 1:
+                return forward(params, part, rng)
+            return _in_parts(forward, params, part, rng, config.accumulate)
+
         batch, pose_only = split_pose_only(batch)
 
         def compute_loss(params: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
-            if config.accumulate == 1:
-                outputs = forward(params, batch, rng)
-            else:
-                outputs = _in_parts(forward, params, batch, rng, config.accumulate)
-            loss, parts = loss_fn(outputs, batch, config.loss)
+            loss, parts = loss_fn(predicted(params, batch, rng), batch, config.loss)
             if not pose_only:
                 return loss, parts
-            outputs = forward(params, pose_only, jax.random.fold_in(rng, 1))
+            outputs = predicted(params, pose_only, jax.random.fold_in(rng, 1))
             added, more = loss_fn(outputs, pose_only, config.loss)
             return loss + added, parts | {f"pose_only_{name}": x for name, x in more.items()}
 

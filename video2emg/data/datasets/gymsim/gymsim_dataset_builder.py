@@ -245,25 +245,6 @@ class Builder(ClipBuilder):
             for_testing=True,
         ),
         GymSimConfig(
-            name="people_loads",
-            description="As `loads`, of people whose muscles and electrodes differ as in `gym_people`.",
-            exercises=(
-                "barbell_squat",
-                "barbell_deadlift",
-                "dumbbell_curl",
-                "barbell_overhead_press",
-                "barbell_bent_over_row",
-                "barbell_hip_thrust",
-            ),
-            subjects=10,
-            sets=3,
-            studio=sim.Studio(views=(), motor_units=True),
-            seed=31,
-            population=VARIED,
-            pose_noise=WHOLE_CLIP_NOISE,
-            for_testing=True,
-        ),
-        GymSimConfig(
             name="other",
             description="Never trained on: another anatomy, late EMG, poses of an estimator.",
             exercises=(
