@@ -28,6 +28,7 @@ STUDY_PICTURE_UNITS = 0.31
 STUDY_SIZE = 96
 
 
+# Function → what it makes.
 PARTS = {
     (record, "move"): "movement, torques",
     (record, "work"): "muscles",

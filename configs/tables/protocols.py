@@ -55,11 +55,12 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
     """The rows of the table."""
 
     def row(**select) -> ml_collections.ConfigDict:
-        one = v2emg.get_config(PRESETS[config.preset])
+        one = v2emg.get_config(PRESETS[str(config.preset)])
         if config.preset in ("pose", "mechanics"):
             one.data.name = "gymsim/default"
         if config.preset == "pose":
             one.model.mechanics.anatomy, one.model.extra_inputs = "", ()
+            one.augment.hide.load = 0.0
         one.data.select.update(select)
         return one
 

@@ -187,6 +187,12 @@ def test_output_that_nobody_reads_ends_quietly():
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_predict_draws_without_matplotlib():
+    """It is slow to import, and only figures need it."""
+    program = "import sys, video2emg.inference.run; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+
+
 def test_help_and_mistakes_wait_for_no_library():
     """In a process of its own, since this one has imported everything."""
     program = (

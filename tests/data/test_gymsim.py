@@ -1,4 +1,4 @@
-"""The configuration `gymsim/other`, on which nothing is trained."""
+"""People of `gymsim/other`, on whom nothing is trained, and of `gymsim/gym_people`."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ def test_nearly_everybody_of_other_is_in_the_test_split():
     assert min(lags.values()) < 0.4 and 0.8 < max(lags.values()) <= OTHERS.emg_lag
 
 
-def test_the_people_of_all_other_configurations_are_the_usual_ones():
+def test_the_people_of_the_other_configurations_are_the_usual_ones():
     for name, settings in Builder.builder_configs.items():
         assert (settings.population is None) == (name not in ("gym_people", "other"))
         assert bool(settings.pose_noise.share) == (name in ("loads", "other"))

@@ -177,6 +177,17 @@ def test_protocols_share_clips_and_yardstick(tiny_dir, tmp_path):
     assert list(left_out["model"]["by_action"]) == [protocols.ACTIONS[0]]
 
 
+def test_presets_of_the_protocols_differ_in_mechanics_and_load_only():
+    mechanics, pose = (
+        next(iter(protocols.rows(protocols.get_config(name))))[1] for name in ("mechanics", "pose")
+    )
+    assert (mechanics.model.mechanics.anatomy, pose.model.mechanics.anatomy) == ("simulated", "")
+    assert (tuple(mechanics.model.extra_inputs), tuple(pose.model.extra_inputs)) == (("load",), ())
+    pose.model.mechanics.anatomy, pose.model.extra_inputs = "simulated", ("load",)
+    pose.augment.hide.load = 0.5
+    assert pose.to_dict() == mechanics.to_dict()
+
+
 def test_torques_of_postures_and_emg_that_explains_them_are_trained(tiny_dir, tmp_path):
     config = torques.get_config("debug")
     config.update(seeds=(0,), bootstrap=20)

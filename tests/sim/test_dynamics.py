@@ -6,6 +6,7 @@ from tests.sim.people import PERSON, TEMPO
 from video2emg.core import vocabulary
 from video2emg.sim import body, dynamics, kinematics, posture
 from video2emg.sim.exercises import EXERCISES, Draft
+from video2emg.sim.tempo import POSE_RATE
 
 G = 9.81
 
@@ -97,6 +98,29 @@ def test_two_link_keeps_lengths_and_reaches():
 
 
 BENCHES = [e for e in EXERCISES.values() if e.bench is not None]
+
+
+@pytest.mark.parametrize("name", ["dumbbell_pullover", "dumbbell_seated_press"])
+def test_instants_do_not_change_each_other(name):
+    """Contacts are taken away at some instants only; each is as if it were solved alone."""
+    exercise = EXERCISES[name]
+    lifter = body.build(PERSON, exercise.equipment, exercise.loads[1], exercise.bench)
+    draft = Draft(PERSON, lifter.length, {}, TEMPO, np.random.default_rng(1))
+    pose = exercise.move(draft)
+    assert pose.support is not None
+    qpos = posture.solve(pose, lifter, PERSON)[::5]
+    data = mujoco.MjData(lifter.model)
+    ground = dynamics.Ground(lifter.model, pose.support.contacts, pose.heading)
+    qvel, qacc = dynamics.derivatives(lifter.model, qpos, 3 * POSE_RATE / 5)  # three times as fast
+    stances = []
+    for data.qpos[:], data.qvel[:], data.qacc[:] in zip(qpos, qvel, qacc, strict=True):
+        mujoco.mj_inverse(lifter.model, data)
+        stances.append(ground.stance(lifter.model, data))
+    together = ground.forces(stances)
+    alone = np.concatenate([ground.forces([stance]) for stance in stances])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    touching = np.abs(together[:, 14::3]) > 1.0
+    assert touching.any() and not touching.all()
 
 
 @pytest.mark.parametrize("exercise", BENCHES, ids=lambda e: e.name)

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from scipy import optimize
 
+from tests.sim.people import PERSON
+from video2emg.sim import record
 from video2emg.sim import static_optimisation as so
+from video2emg.sim.exercises import EXERCISES
 
 
 def test_equals_an_independent_solver():
@@ -41,6 +44,20 @@ def test_parts_that_share_no_muscle_do_not_change_each_other():
     ]
     np.testing.assert_allclose(together[:, :12], np.concatenate(alone, 1), atol=1e-9)
     np.testing.assert_allclose(together[:, 12], lower[:, 12], atol=1e-9)  # it has no lever
+
+
+def test_limbs_and_trunk_are_solved_by_themselves():
+    done = record.perform(PERSON, EXERCISES["dumbbell_curl"], 6.0, [{}], 0, standard_tempo=True)
+    parts = so._independent(done.motion.moment_arm)
+    names = np.array(done.lifter.muscles)
+    assert len(parts) == 5
+    limbs = [set(names[columns]) for _, columns in parts]
+    assert not any({"biceps_long_left", "vastus_lateralis_left"} <= limb for limb in limbs)
+    broken = done.motion.moment_arm.copy()
+    broken[3, 0, 0] = np.nan
+    assert np.isnan(
+        so.bounded_least_squares(broken, done.motion.torque, np.zeros(done.motion.length.shape))
+    ).any()
 
 
 def test_neural_drive_leads_and_reproduces_the_activation():

@@ -229,7 +229,7 @@ class Video2EMG(nn.Module):
             predictions["explained"] = self._explained(emg, arrays, frames)
         return Outputs(emg=emg, predicted_mae=predicted_mae, **predictions), tensors
 
-    def _given(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, "Body"]:
+    def _given(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, Body]:
         """The body as a given pose shows it, cleaned if there is a cleaner."""
         pose, known = arrays["pose"], arrays["pose_mask"]
         predictions, cleaned, video = {}, None, None
@@ -242,7 +242,7 @@ class Video2EMG(nn.Module):
             video = jnp.zeros((*sides, self.dim)), jnp.zeros((*sides, 1), bool)
         return arrays, Body(pose, known, cleaned, video, predictions, {})
 
-    def _filmed(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, "Body"]:
+    def _filmed(self, arrays: Arrays, *, train: bool) -> tuple[Arrays, Body]:
         """The body as video shows it, and the fields of the batch with the load that it shows."""
         tensors, tokens, mirror = self._tokens(arrays, train=train)
         predictions = {}

@@ -125,7 +125,8 @@ class Anatomy:
 class Variation:
     """How much the people of one anatomy differ. Each person draws once; both sides are alike.
 
-    No draw is beyond 1.5 standard deviations, since nobody lacks a muscle.
+    Draws beyond 1.5 standard deviations are set to this limit, since nobody lacks a muscle. The
+    standard deviations are those before.
 
     Attributes:
       force: standard deviation of the logarithm of each muscle's maximal force.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
@@ -256,7 +256,7 @@ class Ground:
             ]
         )
 
-    def stance(self, model: mujoco.MjModel, data: mujoco.MjData) -> "Stance":
+    def stance(self, model: mujoco.MjModel, data: mujoco.MjData) -> Stance:
         """What must be known of an instant, after inverse dynamics without contacts."""
         jacobian = np.zeros((12 + 3 * len(self._contacts), model.nv))
         for k, site in enumerate(self._sites):
@@ -279,7 +279,7 @@ class Ground:
             forward=data.xmat[self._ankles].reshape(-1, 3, 3)[:, :, 0],
         )
 
-    def joint_torques(self, stances: Sequence["Stance"]) -> tuple[np.ndarray, np.ndarray]:
+    def joint_torques(self, stances: Sequence[Stance]) -> tuple[np.ndarray, np.ndarray]:
         """Joint torques [T, nv] without external forces, and the centre of pressure [T], m.
 
         The centre of pressure is that of the feet, in front of the ankles.
@@ -300,7 +300,7 @@ class Ground:
         torque = inverse - np.einsum("tkv,tk->tv", jacobian, force)
         return torque, np.einsum("tx,tx->t", centre, forward)
 
-    def forces(self, stances: Sequence["Stance"]) -> np.ndarray:
+    def forces(self, stances: Sequence[Stance]) -> np.ndarray:
         """Wrenches on both feet and forces on the c contacts [T, 12 + 3 c], N and N·m.
 
         Bench and floor can push but not pull. On a bench, the contact that would pull most gets a
@@ -314,17 +314,22 @@ class Ground:
         contact = np.searchsorted(starts, np.arange(cost.shape[1]), "right") - 1  # of each entry
         normals = np.array(starts) + 2
         distribute = self._least_cost(stances)
-        force, open_ = np.zeros_like(cost), np.arange(n)  # instants at which a contact may pull
+        force, unfinished = (
+            np.zeros_like(cost),
+            np.arange(n),
+        )  # instants at which a contact may pull
         for _ in starts:
-            force[open_] = distribute(cost[open_], open_)
+            force[unfinished] = distribute(cost[unfinished], unfinished)
             if not self._contacts:
                 break
-            push = np.where(cost[open_][:, normals] < _NO_CONTACT, force[open_][:, normals], 0.0)
+            push = np.where(
+                cost[unfinished][:, normals] < _NO_CONTACT, force[unfinished][:, normals], 0.0
+            )
             worst, pulls = push.argmin(1), push.min(1) < 0
-            open_, worst = open_[pulls], worst[pulls]
-            if not len(open_):
+            unfinished, worst = unfinished[pulls], worst[pulls]
+            if not len(unfinished):
                 break
-            cost[open_] *= np.where(contact == worst[:, None], _NO_CONTACT, 1.0)
+            cost[unfinished] *= np.where(contact == worst[:, None], _NO_CONTACT, 1.0)
         return force
 
     def by_body(self, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
@@ -346,7 +351,9 @@ class Ground:
             applied[body] += np.concatenate([wrench[:3], moment])
         return applied
 
-    def _least_cost(self, stances: Sequence["Stance"]):
+    def _least_cost(
+        self, stances: Sequence[Stance]
+    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """Returns a function of costs [t, K] and their instants: forces [t, K] of least cost.
 
         They balance the whole body: a linear system (Lagrange).
@@ -354,13 +361,13 @@ class Ground:
         inverse = np.array([stance.inverse for stance in stances])
         jacobian = np.array([stance.jacobian for stance in stances])
         root, joints = np.swapaxes(jacobian[:, :, :6], 1, 2), jacobian[:, :, self._joints]
-        n, of_torques = jacobian.shape[1], self._TORQUE_COST * joints @ np.swapaxes(joints, 1, 2)
-        pull = self._TORQUE_COST * np.einsum("tkj,tj->tk", joints, inverse[:, self._joints])
-        target = np.concatenate([pull, inverse[:, :6]], 1)
+        n, torque_cost = jacobian.shape[1], self._TORQUE_COST * joints @ np.swapaxes(joints, 1, 2)
+        gradient = self._TORQUE_COST * np.einsum("tkj,tj->tk", joints, inverse[:, self._joints])
+        target = np.concatenate([gradient, inverse[:, :6]], 1)
 
         def distribute(cost: np.ndarray, instants: np.ndarray) -> np.ndarray:
             system = np.zeros((len(cost), n + 6, n + 6))
-            system[:, :n, :n] = of_torques[instants]
+            system[:, :n, :n] = torque_cost[instants]
             system[:, range(n), range(n)] += cost
             system[:, :n, n:] = np.swapaxes(root[instants], 1, 2)
             system[:, n:, :n] = root[instants]

@@ -35,7 +35,7 @@ from video2emg.sim.trials import Trial
 
 # Direction of view, degrees; see `raster.Camera`.
 VIEWS = {"front": 180.0, "front_left": 225.0, "left": 270.0, "front_right": 135.0, "right": 90.0}
-MAX_ATTEMPTS = 12
+MAX_ATTEMPTS = 8
 MAX_RESIDUAL = 0.10  # RMS residual over RMS torque
 MARGIN = 0.5  # s at most, of the preparation before a repetition
 MAX_SATURATION = 0.08  # share of a channel's samples with the drive at its limit

@@ -221,7 +221,7 @@ def interference(
         # The sum of k pulses of random sign and exponential size has a Gamma(k) variance.
         expected = pulse_rate / rate
         white *= np.sqrt(rng.gamma(rng.poisson(expected)) / expected)
-    noise = fft.irfft(fft.rfft(white) * shape, n)
+    noise = np.asarray(fft.irfft(np.asarray(fft.rfft(white)) * shape, n))
     return noise / np.sqrt(np.mean(noise**2))
 
 

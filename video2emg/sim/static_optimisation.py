@@ -109,7 +109,7 @@ def bounded_least_squares(
 ) -> Float[np.ndarray, "T n"]:
     """Minimises |a|² + 0.5 |target − matrix a|² with lower ≤ a ≤ 1 at every instant.
 
-    Limbs and trunk share no muscles, so they are problems of their own, and six times as fast.
+    Limbs and trunk share no muscles, so each is a smaller problem of its own.
     """
     solution = np.empty_like(lower)
     for rows, columns in _independent(matrix):
@@ -123,7 +123,7 @@ def _independent(matrix: Float[np.ndarray, "T R n"]) -> list[tuple[np.ndarray, n
     size = np.abs(matrix).max(0)
     n_rows, n_columns = size.shape
     linked = np.zeros((n_rows + n_columns, n_rows + n_columns), bool)
-    linked[:n_rows, n_rows:] = size > 1e-12 * size.max()
+    linked[:n_rows, n_rows:] = ~(size <= 1e-12 * np.nanmax(size))  # NaN is a link
     n_parts, part = csgraph.connected_components(linked, directed=False)
     rows, columns = part[:n_rows], part[n_rows:]
     return [(np.flatnonzero(rows == k), np.flatnonzero(columns == k)) for k in range(n_parts)]

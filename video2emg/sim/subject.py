@@ -31,7 +31,7 @@ class ElectrodeRanges:
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """What people have in common; the default are the people of all but one configuration.
+    """What people have in common; the default are the people of most configurations.
 
     Attributes:
       anatomy: name of a table of `physics.anatomy`.
@@ -68,7 +68,7 @@ class Subject:
       asymmetry: relative strength of the right side over the left, minus one.
       skin, shirt, shorts, hair, wall: RGB in 0-1.
       heading: direction that the subject faces in the room, rad.
-      seed: of the properties of the electrodes.
+      seed: of the properties of the electrodes, and of the variation of the muscles.
       table: name of the anatomy.
       proportions: segments whose length is not that of the table, with a factor.
       pace: factor on the durations of repetitions.

@@ -83,10 +83,11 @@ def _in_parts(
 
     def split(x: jax.Array) -> jax.Array:
         # Part k has the k-th share of each device's examples, so no example moves between devices.
-        return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+        # No -1: windows of poses have videos of no camera.
+        return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
 
     def join(x: jax.Array) -> jax.Array:
-        return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+        return x.swapaxes(0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
     def forward_part(part: tuple[Batch, jax.Array]) -> Any:
         return forward(params, *part)

@@ -122,7 +122,8 @@ class Builder(ClipBuilder):
     """GymSim: sets of repetitions with electrodes on all superficial muscles of both sides.
 
     `tiny` is for tests. `default` has six standing exercises, `gym` twenty, with and without a
-    bench; `moves` has no pictures and also movements without labels and free movement. `crowd` and
+    bench; `moves` has no pictures and also movements without labels and free movement;
+    `gym_moves` is both, and so is `gym_people`, of people whose muscles differ. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
     people that no other configuration has, without EMG. `effort` also has errors that only muscles
     show. `full` is as large as FLEX. No network is trained on `loads` and `other`: `loads` has
