@@ -226,6 +226,12 @@ class Stance:
     forward: np.ndarray
 
 
+def _stacked(stances: Sequence[Stance]) -> Stance:
+    """T instants as one, with T as the first axis of every field."""
+    names = [field.name for field in dataclasses.fields(Stance)]
+    return Stance(**{name: np.array([getattr(s, name) for s in stances]) for name in names})
+
+
 class Ground:
     """Distributes the external wrench on the body between both feet and the bench contacts."""
 
@@ -284,20 +290,18 @@ class Ground:
 
         The centre of pressure is that of the feet, in front of the ankles.
         """
-        force = self.forces(stances)
-        forward = np.array([stance.forward.sum(0) for stance in stances])
+        stance = _stacked(stances)
+        force = self._forces(stance)
+        forward = stance.forward.sum(1)
         forward[:, 2] = 0
         forward /= np.linalg.norm(forward, axis=1, keepdims=True)
         wrench = force[:, :12].reshape(-1, 2, 6)
         vertical = np.maximum(wrench[..., 2:3], 1.0)
         # A vertical force beside the site of the sole is a force and a moment at the site.
         offset = np.stack([-wrench[..., 4], wrench[..., 3], 0 * wrench[..., 0]], -1) / vertical
-        soles = np.array([stance.soles for stance in stances])
-        centre = (vertical * (soles + offset)).sum(1) / vertical.sum(1)
-        centre -= np.array([stance.ankles.mean(0) for stance in stances])
-        inverse = np.array([stance.inverse for stance in stances])
-        jacobian = np.array([stance.jacobian for stance in stances])
-        torque = inverse - np.einsum("tkv,tk->tv", jacobian, force)
+        centre = (vertical * (stance.soles + offset)).sum(1) / vertical.sum(1)
+        centre -= stance.ankles.mean(1)
+        torque = stance.inverse - np.einsum("tkv,tk->tv", stance.jacobian, force)
         return torque, np.einsum("tx,tx->t", centre, forward)
 
     def forces(self, stances: Sequence[Stance]) -> np.ndarray:
@@ -306,14 +310,18 @@ class Ground:
         Bench and floor can push but not pull. On a bench, the contact that would pull most gets a
         high cost and the forces are distributed again, until no contact pulls.
         """
-        gaps = np.array([stance.gaps for stance in stances])
-        n, feet = len(stances), self._FOOT_COST * (self._BENCH_FOOT_FACTOR if self._contacts else 1)
+        return self._forces(_stacked(stances))
+
+    def _forces(self, stance: Stance) -> np.ndarray:
+        """`forces` of T instants in one `Stance`."""
+        gaps = stance.gaps
+        n, feet = len(gaps), self._FOOT_COST * (self._BENCH_FOOT_FACTOR if self._contacts else 1)
         pads = np.where(gaps > _CONTACT_DISTANCE, _NO_CONTACT, 1.0)[..., None] * self._PAD_COST
         cost = np.concatenate([np.tile(feet, (n, 1)), pads.reshape(n, -1)], 1)
         starts = [0, 6, *range(12, cost.shape[1], 3)]
         contact = np.searchsorted(starts, np.arange(cost.shape[1]), "right") - 1  # of each entry
         normals = np.array(starts) + 2
-        distribute = self._least_cost(stances)
+        distribute = self._least_cost(stance)
         force, unfinished = (
             np.zeros_like(cost),
             np.arange(n),
@@ -351,15 +359,12 @@ class Ground:
             applied[body] += np.concatenate([wrench[:3], moment])
         return applied
 
-    def _least_cost(
-        self, stances: Sequence[Stance]
-    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def _least_cost(self, stance: Stance) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """Returns a function of costs [t, K] and their instants: forces [t, K] of least cost.
 
         They balance the whole body: a linear system (Lagrange).
         """
-        inverse = np.array([stance.inverse for stance in stances])
-        jacobian = np.array([stance.jacobian for stance in stances])
+        inverse, jacobian = stance.inverse, stance.jacobian
         root, joints = np.swapaxes(jacobian[:, :, :6], 1, 2), jacobian[:, :, self._joints]
         n, torque_cost = jacobian.shape[1], self._TORQUE_COST * joints @ np.swapaxes(joints, 1, 2)
         gradient = self._TORQUE_COST * np.einsum("tkj,tj->tk", joints, inverse[:, self._joints])
