@@ -6,8 +6,9 @@ Predictions are multiplied, in hindsight, by the factor that fits the measured E
 person, per person and muscle, and so on, down to one per channel of each clip. The gain in skill is
 the error of the loudness. The rest is the course in time and noise. The noise is measured on
 simulated repetitions that are recorded twice: same movement, same electrodes, other noise. Half of
-their squared difference cannot be predicted. `--write` writes results/error_parts.json and the
-table in docs/results.md.
+their squared difference cannot be predicted. `--row physics` divides the error of a baseline of the
+run. `--write` writes results/error_parts.json and the table in docs/results.md, or those of
+`--name`.
 """
 
 import argparse
@@ -96,11 +97,16 @@ def skill(left: np.ndarray, reference: np.ndarray) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="a finished Video→EMG run")
+    parser.add_argument("--row", default="model", help="the model, or one of its baselines")
+    parser.add_argument("--name", default="error_parts", help="of the results and the table")
     parser.add_argument("--trials", type=int, default=300, help="recorded a second time")
     parser.add_argument("--write", action="store_true", help="into the published results")
     args = parser.parse_args()
     facts = results.read_results(args.run / "results.json")["provenance"]
-    table = comparison.load(args.run / SCORES)["model"]
+    tables = comparison.load(args.run / SCORES)
+    if args.row not in tables:
+        parser.error(f"--row {args.row}: the run has {', '.join(tables)}")
+    table = tables[args.row]
     number = np.unique(table.subject, return_inverse=True)[1]
     reference = np.bincount(number, np.nansum(table.template_sq_error, 1))
     rows = {"as predicted": skill(np.bincount(number, table.moments.sq_error.sum(1)), reference)}
@@ -109,15 +115,15 @@ def main() -> None:
     family, _, version = facts["dataset"].partition("/")
     if family == "gymsim":
         rows["all but noise"] = skill(*noise(table, version, args.trials))
-    found = {"provenance": facts, "trials": args.trials, "rows": rows}
+    found = {"provenance": facts, "row": args.row, "trials": args.trials, "rows": rows}
     lines = ["| | skill | 95 % |", "|---|---|---|"]
     for name, row in rows.items():
         low, high = row["skill_ci95"]
         lines.append(f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} |")
     print("\n".join(lines))
     if args.write:
-        results.write_results(ROOT / "results/error_parts.json", found)
-        put(ROOT / "docs/results.md", "\n".join(lines), "error_parts")
+        results.write_results(ROOT / f"results/{args.name}.json", found)
+        put(ROOT / "docs/results.md", "\n".join(lines), args.name)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ The table has every row that two cores can train, with three seeds if the seed m
   subject does not have; `tds`, a time-depth separable network as in emg2pose and PianoKPM, with a
   learned output scale; `temporal_cnn`; `ours_pose`, our model on the same input; the regressors
   `ridge_pose`, `svr_pose`, `retrieval_pose` (the baseline of MIA). They read the true joint
-  positions of the simulator, which no camera gives, so for Video→EMG they are an upper bound.
-  `mia_as_published` has the width and depth of the original.
+  positions of the simulator at 25 Hz, which no camera gives, so for Video→EMG they are an upper
+  bound. `mia_as_published` has the width and depth of the original.
+- pose and load → EMG: `ours_mechanics`, our model that starts from mechanics of the body.
 - Video→EMG: `ours`; the regressors `ridge_video` and `svr_video` (FLEX's best system, there on a
   ViT) on its frozen encoder; the pretrained encoders `i3d`, `vit`, `videomae`, `videoprism` in our
   model, of base size and at their own picture size. Without weights these start from random
@@ -47,7 +48,7 @@ REGRESSORS = {
     "ridge_video": dict(name="ridge", sees="encoder", encoder_of=""),
     "svr_video": dict(name="support_vector", sees="encoder", encoder_of=""),
 }
-OURS = ("ours", "ours_pose")
+OURS = ("ours", "ours_pose", "ours_mechanics")
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -68,14 +69,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         known = ", ".join([*OURS, *SYSTEMS, *REGRESSORS, *ENCODERS])
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
     config = v2emg.get_config("debug" if arg.endswith("_debug") else "six")
+    if name in SYSTEMS or name.endswith(("_pose", "_mechanics")):
+        config = _reads_pose(config)
     if name in REGRESSORS:
         config.job = "regressor"
         config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]
-    if name in SYSTEMS or name.endswith("_pose"):
-        config.model.encoder.name = "pose"  # what is read; no camera is
-        config.data.views = ()
+    if name == "ours_mechanics":
+        config.model.mechanics.anatomy = "simulated"
+        config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
     if name in ENCODERS:
         config.data.update(ENCODERS[name])
         config.model.encoder = ml_collections.ConfigDict(dict(name=name, remat="full"))
@@ -84,11 +87,21 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     return config
 
 
+def _reads_pose(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The same data and budget for a system that reads the pose, and no camera."""
+    config.data.update(frame_rate=25.0, views=())
+    config.augment.cameras = ()
+    config.model.encoder.name = "pose"
+    config.model.pose_network.rate = 12.5
+    return config
+
+
 def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collections.ConfigDict]]:
     """The rows of the table; the first is trained first, and others ask its encoder."""
     names = [*OURS, *(n for n in SYSTEMS if n != "mia_as_published"), *REGRESSORS]
     for name in names:
         system = get_config(f"{name}_debug" if config.debug else name)
+        system.eval.physics &= name == "ours"  # nothing is trained, so that one row has it for all
         if name.endswith("_video"):
             system.regressor.encoder_of = "ours"
         yield name, system

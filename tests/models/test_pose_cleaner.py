@@ -65,7 +65,7 @@ def test_mechanics_read_the_cleaned_pose():
 
 
 def test_the_network_reads_the_given_and_the_cleaned_pose():
-    config = settings(clean_pose=True, dropout=0.0).copy_and_resolve_references()
+    config = settings(clean_pose=True, dropout=0.0)
     config.mechanics.anatomy = ""
     model = build(config, **SHAPE)
     fields = batch()

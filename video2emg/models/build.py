@@ -170,7 +170,8 @@ def _build_cleaner(
             "config.model.clean_pose: only for models that read the pose "
             f"(config.model.encoder.name={POSE}) and may look ahead (config.model.causal=False)"
         )
-    return PoseCleaner(_build_pose_network(config, joints, frame_rate))
+    network = _build_pose_network(config, joints, frame_rate)
+    return PoseCleaner(network.clone(offset=0.0))  # what it corrects must not be hidden from it
 
 
 def _build_mechanics(
