@@ -103,7 +103,7 @@ def test_every_other_row_of_the_debug_table_runs_to_the_end(tiny_dir, run_dir, t
     """Beside the rows of the test above."""
     config, rows = table_config(tiny_dir, seeds=(0,), bootstrap=20)
     others = [name for name, _ in rows if name not in KINDS]
-    assert len(others) == 7 and others[0] == "ours"
+    assert len(others) == 8 and others[0] == "ours"
     config.only = ",".join(others)
     start(tmp_path, config, run_dir)
     found = run(config, rows, tmp_path)["test"]["rows"]
