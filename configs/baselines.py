@@ -12,8 +12,8 @@ The table has every row that two cores can train, with three seeds if the seed m
   subject does not have; `tds`, a time-depth separable network as in emg2pose and PianoKPM, with a
   learned output scale; `temporal_cnn`; `ours_pose`, our model on the same input; the regressors
   `ridge_pose`, `svr_pose`, `retrieval_pose` (the baseline of MIA). They read the true joint
-  positions of the simulator at 25 Hz, which no camera gives, so for Video→EMG they are an upper
-  bound. `mia_as_published` has the width and depth of the original.
+  positions of the simulator (25 Hz; regressors all), which no camera gives, so for Video→EMG they
+  are an upper bound. `mia_as_published` has the width and depth of the original.
 - pose and load → EMG: `ours_mechanics`, our model that starts from mechanics of the body.
 - Video→EMG: `ours`; the regressors `ridge_video` and `svr_video` (FLEX's best system, there on a
   ViT) on its frozen encoder; the pretrained encoders `i3d`, `vit`, `videomae`, `videoprism` in our
@@ -77,8 +77,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]
     if name == "ours_mechanics":
-        config.model.mechanics.anatomy = "simulated"
-        config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
+        v2emg.exact_mechanics(config)
     if name in ENCODERS:
         config.data.update(ENCODERS[name])
         config.model.encoder = ml_collections.ConfigDict(dict(name=name, remat="full"))

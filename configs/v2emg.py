@@ -9,7 +9,8 @@ Presets (after a colon):
 - `six`: six exercises, two thirds of the time;
 - `large`: twenty exercises of four times the people; an hour, after 15 minutes of building;
 - `pose`: reads the 3-D pose that an estimator finds in films; the model in the package;
-- `mechanics`: reads the pose of motion capture, and starts from what mechanics say;
+- `mechanics`: reads the true pose of the gym, and starts from what mechanics say; for people who
+  have not the simulator's muscles, set `model.mechanics.force_error` and `lever_error` back;
 - `causal`: for live video, 0.4 s late (docs/predict.md);
 - `base`: ViT-B size, for one large GPU;
 - `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
@@ -189,11 +190,17 @@ def _pose(config: ml_collections.ConfigDict) -> None:
     config.train.update(steps=3000, eval_every=600, save_every=600)
 
 
+def exact_mechanics(config: ml_collections.ConfigDict) -> None:
+    """Mechanics inside, for exact poses of people who have the simulator's muscles."""
+    config.model.mechanics.update(anatomy="simulated", force_error=0.0, lever_error=0.0)
+    # Exact poses show the proportions of each training person; the offset hides them.
+    config.model.pose_network.offset = 0.05
+    config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
+
+
 def _mechanics(config: ml_collections.ConfigDict) -> None:
     _reads_pose(config)
-    # Poses and muscles are exact here, so what remains to be learned by heart are the people.
-    config.model.mechanics.update(anatomy="simulated", force_error=0.0, lever_error=0.0)
-    config.model.pose_network.offset = 0.05
+    exact_mechanics(config)
 
 
 def _causal(config: ml_collections.ConfigDict) -> None:

@@ -15,11 +15,12 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder, write_json, write_text
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples, has_pose
 from video2emg.data.pose_noise import PoseNoise
 from video2emg.data.select import select
 from video2emg.data.store import Dataset, open_dataset
+from video2emg.data.train_stream import train_batches
 from video2emg.eval import baselines, comparison, forward, intervals, results, scores
 from video2emg.eval import evaluate as evaluate_lib
 from video2emg.eval.baselines import Template
@@ -481,13 +482,18 @@ def _systems(
         name: [scores.join([part["model"] for part in parts]) for parts in seeds.values()]
         for name, seeds in tables.items()
     }
-    parts = list(tables[baseline].values())[-1]
-    trivial = tuple(name for name in parts[0] if name != "model")
-    systems |= {name: [scores.join([part[name] for part in parts])] for name in trivial}
+    trivial: dict[str, list[scores.Table]] = {}
+    for row in (baseline, *tables):  # another row may have what the baseline was not scored with
+        parts = list(tables[row].values())[-1]
+        for name in parts[0]:
+            new = name != "model" and name not in trivial
+            if new and all(name in part for part in parts):
+                trivial[name] = [scores.join([part[name] for part in parts])]
+    systems |= trivial
     comparison.check_same_clips(systems, baseline)
     # One template for all: rows that learn from less data have a worse template of their own.
     template = systems[baseline][0].template_sq_error
     return {
         name: [dataclasses.replace(table, template_sq_error=template) for table in tables]
         for name, tables in systems.items()
-    }, trivial
+    }, tuple(trivial)
