@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from configs import v2emg
 from video2emg.core import vocabulary
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import train_batches
 from video2emg.data.store import open_dataset
+from video2emg.data.train_stream import train_batches
 from video2emg.models import pose_network
 from video2emg.models.video2emg import Video2EMG
 from video2emg.parallel import mesh as mesh_lib

@@ -8,7 +8,7 @@ import numpy as np
 
 from video2emg.data import store
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import train_batches
+from video2emg.data.train_stream import train_batches
 from video2emg.eval import evaluate, results
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup

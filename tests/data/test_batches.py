@@ -11,8 +11,9 @@ from video2emg.core.batch import split_pose_only, with_pose_only
 from video2emg.core.clip import Repetition, validate
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.batches import eval_batches
 from video2emg.data.examples import has_pose
+from video2emg.data.train_stream import train_batches
 
 
 def test_training_batches_can_start_at_any_step(clips):

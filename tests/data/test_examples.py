@@ -14,7 +14,7 @@ from video2emg.core.errors import UserError
 from video2emg.core.skeleton import COCO_17
 from video2emg.data import video
 from video2emg.data.augment import Augmentation, Mirror
-from video2emg.data.batches import train_batches
+from video2emg.data.train_stream import train_batches
 
 
 def test_the_nearest_frame_is_chosen_also_at_a_variable_rate():

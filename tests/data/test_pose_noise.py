@@ -15,9 +15,9 @@ from video2emg.core import skeleton, vocabulary
 from video2emg.core.body_frame import canonical_pose
 from video2emg.core.errors import UserError
 from video2emg.data import pose_noise
-from video2emg.data.batches import train_batches
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.data.store import open_dataset
+from video2emg.data.train_stream import train_batches
 from video2emg.run import setup
 
 FLEX = vocabulary.FLEX_21

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from video2emg.core.errors import UserError
-from video2emg.data.batches import stream
 from video2emg.data.same_action import SameActionBatches
+from video2emg.data.train_stream import stream
 
 ACTIONS = list("aaaabbbbbbccc")
 

@@ -136,6 +136,30 @@ def test_the_command_reads_a_pose(pose_dir, track, tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
 
 
+def test_the_model_is_compiled_while_a_film_is_watched(pose_dir, track, monkeypatch):
+    """Once, for the batches that follow, and not before the film could be read."""
+    predictor = video2emg.load(pose_dir)
+    compiled = predictor.run.forward._compiled
+    heard = []
+
+    def watch(paths, options, say):
+        assert not compiled._cache_size()
+        if not heard:
+            raise UserError("no such file")
+        say("seen")
+        return track_to_pose(track)
+
+    monkeypatch.setattr("video2emg.inference.predictor.film_to_pose", watch)
+    with pytest.raises(UserError, match="no such file"):
+        predictor.predict("squats.mp4")
+    assert not compiled._cache_size()
+    heard.append("the film is there")
+    found = predictor.predict("squats.mp4", action="barbell_squat", progress=heard.append)
+    assert "seen" in heard and compiled._cache_size() == 1
+    expected = predictor.predict_pose(track_to_pose(track), action="barbell_squat")
+    np.testing.assert_array_equal(found.emg, expected.emg)
+
+
 def test_mistakes_are_told(predictor, run_dir, track, tmp_path):
     pose = track_to_pose(track)
     with pytest.raises(UserError, match="equipment 'sofa'"):

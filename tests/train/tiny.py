@@ -20,8 +20,8 @@ from tests.conftest import make_clip
 from video2emg.core import emg, vocabulary
 from video2emg.core.batch import Window
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import train_batches
 from video2emg.data.examples import Examples
+from video2emg.data.train_stream import train_batches
 from video2emg.models.outputs import Outputs
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.train import loop

@@ -18,13 +18,14 @@ from video2emg.core.batch import muscle_queries
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import eval_batches, stream, train_batches
+from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.found_repetitions import FoundRepetitions, SeenClips
 from video2emg.data.labels import Labels
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
 from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import open_dataset
+from video2emg.data.train_stream import stream, train_batches
 from video2emg.eval.out_of_domain import OODDetector
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import head_rate

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ class Predictor:
         self.run = run
         muscles = [m for names in run.ood_detector.about["muscles"].values() for m in names]
         self._muscles = tuple(dict.fromkeys(muscles))  # of all actions, queried together
+        self._compiled = False
 
     @classmethod
     def load(cls, workdir: str | Path = PRETRAINED) -> "Predictor":
@@ -100,7 +102,7 @@ class Predictor:
             paths = [videos] if isinstance(videos, str | Path) else videos
             films = [split_view(path)[1] for path in paths]
             film = dataclasses.replace(film or FilmOptions(), folder_rate=rate)
-            pose = film_to_pose(films, film, progress)
+            pose = self._watch(films, film, progress)
             return self.predict_pose(
                 pose,
                 action=action,
@@ -230,6 +232,29 @@ class Predictor:
         shares = load_shares(action, equipment)
         if load is None and (shares is None or shares.any()):
             raise UserError("--corrections: needs the load: --load, or --equipment none")
+
+    def _watch(self, films: Sequence[Path], options: FilmOptions, progress: Progress) -> FilmPose:
+        """The pose that films show; the model is compiled meanwhile."""
+        with futures.ThreadPoolExecutor(1) as pool:
+            compiling: list[futures.Future[None]] = []
+
+            def heard(message: str) -> None:
+                # The first message comes when a film could be read. Before, a mistake is likelier,
+                # and nobody should wait for a compiler to hear of it.
+                if not compiling:
+                    compiling.append(pool.submit(self._compile))
+                progress(message)
+
+            pose = film_to_pose(films, options, heard)
+            for done in compiling:
+                done.result()
+        return pose
+
+    def _compile(self) -> None:
+        """Compiles the model for the batches of `_run_windows`, once."""
+        if not self._compiled:
+            self.run.forward(blank_batch(self.run.window, BATCH, self._muscles))
+            self._compiled = True
 
     def _check(self, action: str, load: float | None, equipment: str) -> None:
         check_equipment(equipment, "--equipment")

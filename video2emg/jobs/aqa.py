@@ -16,13 +16,8 @@ from video2emg.aqa import head as head_lib
 from video2emg.aqa import predictions as predictions_lib
 from video2emg.aqa import published, report
 from video2emg.aqa.baselines import predict_baselines
-from video2emg.aqa.build import (
-    AQA_HEAD_FILE,
-    build_head,
-    build_published_head,
-    head_metadata,
-    video2emg_workdir,
-)
+from video2emg.aqa.build import AQA_HEAD_FILE, build_head, head_metadata, video2emg_workdir
+from video2emg.aqa.build_published import build_published_head
 from video2emg.aqa.frozen_features import (
     EMG_SOURCES,
     FOUND,
@@ -39,7 +34,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import train_batches
+from video2emg.data.train_stream import train_batches
 from video2emg.eval import results
 from video2emg.eval.forward import ForwardFunction, fit_ood_detector
 from video2emg.fkg.feedback import feedback

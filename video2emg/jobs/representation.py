@@ -21,9 +21,10 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import folder
 from video2emg.data.augment import Augmentation
-from video2emg.data.batches import eval_batches, train_batches
+from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.store import open_dataset
+from video2emg.data.train_stream import train_batches
 from video2emg.eval import results
 from video2emg.fkg.load import load
 from video2emg.jobs import Options

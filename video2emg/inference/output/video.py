@@ -76,7 +76,7 @@ def downsampled(
       max_rate: frames that come faster are left out, Hz.
     """
     due = 0.0
-    for time, decode in film.read_frames(path, folder_rate):
+    for time, decode in film.read_frames(path, folder_rate, size):
         if time < due - 5e-4:
             continue
         due = max(due + 1 / max_rate, time + 0.5 / max_rate)
