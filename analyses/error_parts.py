@@ -102,6 +102,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300, help="recorded a second time")
     parser.add_argument("--write", action="store_true", help="into the published results")
     args = parser.parse_args()
+    if args.write and args.row != "model" and args.name == parser.get_default("name"):
+        parser.error(f"--row {args.row}: --name is that of the model's table; choose another")
     facts = results.read_results(args.run / "results.json")["provenance"]
     tables = comparison.load(args.run / SCORES)
     if args.row not in tables:
@@ -122,8 +124,8 @@ def main() -> None:
         lines.append(f"| {name} | {row['skill']:.3f} | {low:.3f} to {high:.3f} |")
     print("\n".join(lines))
     if args.write:
-        results.write_results(ROOT / f"results/{args.name}.json", found)
         put(ROOT / "docs/results.md", "\n".join(lines), args.name)
+        results.write_results(ROOT / f"results/{args.name}.json", found)
 
 
 if __name__ == "__main__":

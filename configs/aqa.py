@@ -1,7 +1,7 @@
 """Action quality assessment (AQA) from video and predicted EMG, on the simulated gym.
 
     python launch.py --config configs/aqa.py --workdir runs/aqa                # one head
-    python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep  # docs/aqa.md's table
+    python launch.py --config configs/aqa.py --workdir runs/aqa_table --sweep  # the table
 
     python launch.py --config configs/aqa.py:core --workdir runs/core          # a published system
 
@@ -17,7 +17,7 @@ the workdir of a finished one. Presets (after a colon):
 - `core_i3d`: FLEX's CoRe on I3D features, for a GPU; `--config.main.model.pretrained.weights=`
   names the file of the I3D weights.
 
-Expected results: docs/aqa.md.
+Expected results of `pose`: docs/aqa.md. The others are not measured on sets yet.
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
     python launch.py --config configs/aqa_systems.py --workdir runs/aqa_systems --sweep
 
 Three seeds each. Our head computes the score from the errors by the graph; its variants regress the
-score directly, as a distribution, or relative to an exemplar. Expected results: docs/aqa.md.
+score directly, as a distribution, or relative to an exemplar. Not measured on sets yet.
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
     python launch.py --config configs/personalise.py --config.run=runs/v2emg --workdir runs/personal
 
 `gain` fits a gain and an offset per channel; `head` trains the last layer; `lora` trains low-rank
-changes of all attention layers. Expected results: docs/personalise.md.
+changes of all attention layers. Not measured on sets yet.
 """
 
 import ml_collections

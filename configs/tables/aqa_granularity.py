@@ -1,9 +1,11 @@
-"""T3: the value of fine-grained annotation: scores only, plus errors, plus key steps.
+"""The value of fine-grained annotation: scores only, plus errors, plus key steps.
 
-    python launch.py --config configs/tables/aqa_granularity.py --workdir runs/t3 --sweep
+    python launch.py --config configs/tables/aqa_granularity.py --workdir runs/granularity --sweep
+    python launch.py publish --kind aqa --run runs/granularity --name aqa_granularity \
+      --page docs/results.md --minus score
 
 The first three rows regress the score and differ in their annotations only; `by the graph` computes
-the score from the errors. Expected results: docs/results.md.
+the score from the errors. Not measured on sets yet.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,11 @@
-"""T2: judging repetitions from more and more: one camera, pose, EMG, several cameras.
+"""Judging repetitions from more and more: one camera, pose, EMG, several cameras.
 
-    python launch.py --config configs/tables/aqa_modalities.py --workdir runs/t2 --sweep
+    python launch.py --config configs/tables/aqa_modalities.py --workdir runs/modalities --sweep
+    python launch.py publish --kind aqa --run runs/modalities --name aqa_modalities \
+      --page docs/results.md --minus RGB "RGB + pose" "RGB + pose + EMG predicted"
 
 One Video→EMG model, which learns to do without either camera, gives the video tokens and the
-predicted EMG of all rows; `pose` is where the joints really were. Expected result: docs/results.md.
+predicted EMG of all rows; `pose` is where the joints really were. Not measured on sets yet.
 """
 
 from collections.abc import Iterator

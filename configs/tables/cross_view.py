@@ -1,10 +1,12 @@
-"""T1, across cameras: trained on two cameras, tested on two others.
+"""Across cameras: trained on two cameras, tested on two others.
 
     python launch.py --config configs/tables/cross_view.py --workdir runs/cross_view
+    python launch.py publish --kind table --run runs/cross_view --name cross_view \
+      --page docs/results.md
 
 Every row is tested on the same clips of the same unseen people. In `other_cameras` the model knows
 which camera it sees: `front_right` is the mirror image of a training camera, `right` is new to it.
-In `other_cameras_untold` it has no view embedding. Expected results: docs/results.md.
+In `other_cameras_untold` it has no view embedding. Not measured on sets yet.
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,11 @@
 """Video→EMG by input: video, load, pose, heart and breath rate, height and mass.
 
     python launch.py --config configs/tables/inputs.py --workdir runs/inputs
+    python launch.py publish --kind table --run runs/inputs --name inputs --page docs/results.md
 
 One model per seed, trained with inputs hidden at random; each row hides all inputs but those it
 names. `large` (after the colon) is the larger preset of the main job, with and without load.
-Expected results: docs/results.md.
+`publish` names its table `inputs_large`. Not measured on sets yet.
 """
 
 import ml_collections

@@ -1,13 +1,13 @@
-"""T1: generalisation of Video→EMG to unseen people and exercises, and from fewer people.
+"""Generalisation of Video→EMG to unseen people and exercises, and from fewer people.
 
     python launch.py --config configs/tables/protocols.py --workdir runs/protocols
 
 Every row is tested on the same repetitions of the same unseen people: `cross_subject` as the main
 job; `leave_one_action_out`, each exercise by a model that was not trained on it; `people_<n>`,
 trained on fewer people. Skill is over the template of `cross_subject` in all rows. Presets (after
-the colon): `pose` reads joint positions, which is faster; `mechanics` also starts from the
-mechanics of the body and is told the load; `debug` takes minutes. Expected results:
-docs/results.md.
+the colon): `mechanics` reads true joint positions, starts from the mechanics of the body, and is
+told the load; `pose` is the same without mechanics and load; `debug` takes minutes. Expected
+results: docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         one = v2emg.get_config(PRESETS[str(config.preset)])
         if config.preset in ("pose", "mechanics"):
             one.data.name = "gymsim/default"
-            # Few people are soon known by heart, so the best of many checkpoints is kept.
+            # Few people are soon known by heart, so the best of four checkpoints is kept.
             one.train.update(steps=1000, batch_size=16, eval_every=250, save_every=250)
         if config.preset == "pose":
             one.model.mechanics.anatomy, one.model.extra_inputs = "", ()

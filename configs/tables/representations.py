@@ -1,4 +1,4 @@
-"""T4: what representations of video contain, by training objective.
+"""What representations of video contain, by training objective.
 
     python launch.py --config configs/tables/representations.py --workdir runs/representations
     python launch.py --config configs/tables/representations.py:contrastive --workdir runs/aligned
@@ -8,7 +8,7 @@
 The table resumes; `--config.only=none,emg` makes some rows. An objective is a mix of weights in
 `config.train.loss` (`OBJECTIVES`); all rows have the same data, encoder, steps and batches. `crowd`
 (after the colon) has fewer exercises and more people; `debug` takes minutes; `<objective>_debug` is
-one of its rows. Expected results: docs/representations.md.
+one of its rows. Not measured on sets yet.
 """
 
 from collections.abc import Iterator

@@ -8,8 +8,8 @@ Six exercises of ten people, from joint positions; every row has the same test p
 EMG and load only; `dynamics` also predicts the torques of the dataset (inverse dynamics); `statics`
 predicts those that hold the posture (`data.statics`); `… + moment arms` also explains them by the
 EMG (`models.moment_arms`), with a loss weight of 0.01 or 0.1. `video` (after the colon) reads
-pictures and also predicts the pose; `debug` takes minutes. Expected results:
-docs/representations.md.
+pictures and also predicts the pose; `debug` takes minutes. Not measured on
+sets yet.
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,10 @@
-"""T5: Video→EMG from one to five cameras.
+"""Video→EMG from one to five cameras.
 
-    python launch.py --config configs/tables/views.py --workdir runs/t5
-    python launch.py publish --kind table --run runs/t5 --name views --page docs/results.md
+    python launch.py --config configs/tables/views.py --workdir runs/views
+    python launch.py publish --kind table --run runs/views --name views --page docs/results.md
 
 One model per seed, trained with cameras hidden at random; each row hides all cameras but those it
-names. Expected results: docs/results.md.
+names. Not measured on sets yet.
 """
 
 import ml_collections

@@ -187,10 +187,16 @@ def test_output_that_nobody_reads_ends_quietly():
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_predict_draws_without_matplotlib():
-    """It is slow to import, and only figures need it."""
-    program = "import sys, video2emg.inference.run; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
+def test_predict_imports_nothing_of_figures_and_training():
+    """It would wait for them."""
+    program = (
+        "import sys, video2emg.inference.predictor\n"
+        "slow = {'grain', 'matplotlib', 'video2emg.data.train_stream'}\n"
+        "sys.exit(', '.join(slow & set(sys.modules)) or 0)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_and_mistakes_wait_for_no_library():

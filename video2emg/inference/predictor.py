@@ -239,8 +239,8 @@ class Predictor:
             compiling: list[futures.Future[None]] = []
 
             def heard(message: str) -> None:
-                # The first message comes when a film could be read. Before, a mistake is likelier,
-                # and nobody should wait for a compiler to hear of it.
+                # The first message comes when a film could be read. Most mistakes are told before,
+                # and need not wait for the compiler; later ones wait until it is done.
                 if not compiling:
                     compiling.append(pool.submit(self._compile))
                 progress(message)

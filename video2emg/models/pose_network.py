@@ -190,7 +190,7 @@ class PoseNetwork(nn.Module):
           constant: features of the whole window, e.g. of the load.
           prior: what mechanics expects.
           cleaned: the pose without errors, as far as they were found, and which joints it has.
-          train: whether dropout is active.
+          train: whether dropout and `offset` are active.
         """
         frames = pose.shape[1]
         instants = self.instants(frames)
