@@ -95,7 +95,8 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         "test": comparison.compare(tables, "nothing", config.bootstrap),
     }
     for name, row in outcome["test"]["rows"].items():
-        shown = [name for name in inputs if name not in config.hidden]
+        shown = [] if main.data.views else ["pose"]
+        shown += [name for name in inputs if name not in config.hidden]
         row["sees"] = ", ".join(shown + ([] if name == "nothing" else ["EMG"]))
     return write_table(outcome, workdir)
 

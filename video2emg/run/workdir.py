@@ -75,8 +75,14 @@ def provenance(config: Config, dataset: Dataset) -> dict[str, Any]:
         normalisation=config.data.normalisation,
         seed=config.train.seed,
         config_hash=hashlib.sha256(config.to_json(sort_keys=True).encode()).hexdigest()[:16],
-        sees="video" if config.data.views else "pose",
+        sees=_sees(config),
     )
+
+
+def _sees(config: Config) -> str:
+    """What a model is given in a test, e.g. `pose, load`."""
+    inputs = config.model.get("extra_inputs", ())
+    return ", ".join(dict.fromkeys(("video" if config.data.views else "pose", *inputs)))
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
