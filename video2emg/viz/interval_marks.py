@@ -14,7 +14,8 @@ Look = tuple[str, str]  # colour and marker
 
 def look(kind: int) -> Look:
     """The look of the kind of that number, told apart with any colour vision and in print."""
-    return PALETTE[kind % len(PALETTE)], MARKERS[kind % len(MARKERS)]
+    turn, colour = divmod(kind, len(PALETTE))
+    return PALETTE[colour], MARKERS[(kind + turn) % len(MARKERS)]
 
 
 def handle(of: Look) -> Line2D:

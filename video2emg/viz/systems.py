@@ -26,11 +26,14 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
     facts, part = results["provenance"], results["test"]
     rows = sorted(part["rows"].items(), key=lambda item: number(item[1]["skill"]))
     kinds = list(dict.fromkeys(row["sees"] for _, row in reversed(rows)))
-    width, height, left = 8.0, 1.2 + 0.24 * len(rows), 2.2
+    columns = 4
+    head = 0.45 + 0.18 * -(-len(kinds) // columns)  # title and legend
+    width, height, left = 8.0, head + 0.55 + 0.24 * len(rows), 2.2
     figure = style.new_figure(width, height)
     axes = figure.add_axes(
-        (left / width, 0.5 / height, 1 - (left + 0.2) / width, 1 - 1.15 / height)
+        (left / width, 0.5 / height, 1 - (left + 0.2) / width, 1 - (head + 0.5) / height)
     )
+    axes.margins(y=0.6 / len(rows))
     for y, (_, row) in enumerate(rows):
         kind = look(kinds.index(row["sees"]))
         mark(axes, y, row["skill"], row["skill_ci95"], kind, lowest=lowest)
@@ -44,7 +47,7 @@ def systems(results: Mapping[str, Any], path: Path, lowest: float = -1.0) -> Fig
         [handle(look(kind)) for kind in range(len(kinds))],
         [f"sees {kind}" for kind in kinds],
         loc="upper left",
-        ncols=6,
+        ncols=columns,
         borderpad=0,
         bbox_to_anchor=(0.1 / width, 1 - 0.36 / height),
         columnspacing=1.2,
