@@ -105,7 +105,6 @@ BASE = dict(
             context_s=1.0,  # they see so far to both sides
             contexts=6,  # filters on each side
             depth=2,
-            offset=0.0,  # m, error of each joint of a training window: hides whose body it is
         ),
         # Also predict the pose without the errors of augment.pose; network and mechanics read it.
         clean_pose=False,
@@ -193,8 +192,6 @@ def _pose(config: ml_collections.ConfigDict) -> None:
 def exact_mechanics(config: ml_collections.ConfigDict) -> None:
     """Mechanics inside, for exact poses of people who have the simulator's muscles."""
     config.model.mechanics.update(anatomy="simulated", force_error=0.0, lever_error=0.0)
-    # Exact poses show the proportions of each training person; the offset hides them.
-    config.model.pose_network.offset = 0.05
     config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
 
 

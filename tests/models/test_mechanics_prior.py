@@ -125,26 +125,6 @@ def test_a_hidden_pose_leaves_the_mechanics(train):
     assert changed < 1e-3 if train else changed > 5e-3
 
 
-def test_offsets_of_joints_are_of_training_and_of_the_network_only():
-    """They hide whose body it is from the network; the mechanics read the pose as it is."""
-    config = settings()
-    config.pose_network.offset = 0.05
-    config.dropout = 0.0
-    model = build(config, **SHAPE)
-    params = init(model, batch())["params"]
-
-    def emg(params, train, key):
-        key = {"dropout": jax.random.key(key)}
-        return model.apply({"params": params}, batch(), train=train, rngs=key)[0].emg
-
-    emg = jax.jit(emg, static_argnums=1)
-    first, second = (emg(params, True, key) for key in (1, 2))
-    assert np.abs(first - second).max() > 5e-3
-    np.testing.assert_array_equal(emg(params, False, 1), emg(params, False, 2))
-    params["decoder"]["samples"] = jax.tree.map(jnp.zeros_like, params["decoder"]["samples"])
-    np.testing.assert_allclose(emg(params, True, 1), emg(params, False, 1), atol=1e-6)
-
-
 def test_a_slow_pose_with_gaps_is_interpolated_between_what_is_known():
     slow = prior().clone(frame_rate=12.5)
     fields = batch()

@@ -80,14 +80,6 @@ def test_the_network_reads_the_given_and_the_cleaned_pose():
     assert np.abs(both.emg - first).max() > 1e-4
 
 
-def test_what_the_cleaner_corrects_is_not_hidden_from_it():
-    config = settings(clean_pose=True)
-    config.pose_network.offset = 0.05
-    model = build(config, **SHAPE)
-    assert model.pose_network.offset == 0.05
-    assert model.cleaner.network.offset == 0.0
-
-
 def test_the_emg_does_not_train_the_cleaner():
     model, params, _ = cleaning(batch(), scale=0.01)
 

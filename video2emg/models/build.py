@@ -170,8 +170,7 @@ def _build_cleaner(
             "config.model.clean_pose: only for models that read the pose "
             f"(config.model.encoder.name={POSE}) and may look ahead (config.model.causal=False)"
         )
-    network = _build_pose_network(config, joints, frame_rate)
-    return PoseCleaner(network.clone(offset=0.0))  # what it corrects must not be hidden from it
+    return PoseCleaner(_build_pose_network(config, joints, frame_rate))
 
 
 def _build_mechanics(

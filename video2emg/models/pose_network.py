@@ -146,9 +146,6 @@ class PoseNetwork(nn.Module):
       depth: number of residual layers after the context.
       dropout: rate.
       delay, ahead: see `interpolation` and `context_filters`; for causal models.
-      offset: standard deviation of errors of the joints in training, m. They are constant over a
-        window, so that the network does not learn the loudness of a person by the proportions of
-        the body.
     """
 
     joints: Sequence[str]
@@ -163,7 +160,6 @@ class PoseNetwork(nn.Module):
     dtype: Dtype
     delay: int = 0
     ahead: int | None = None
-    offset: float = 0.0
 
     def instants(self, frames: int) -> int:
         """I, in a window of so many frames."""
@@ -190,14 +186,13 @@ class PoseNetwork(nn.Module):
           constant: features of the whole window, e.g. of the load.
           prior: what mechanics expects.
           cleaned: the pose without errors, as far as they were found, and which joints it has.
-          train: whether dropout and `offset` are active.
+          train: whether dropout is active.
         """
         frames = pose.shape[1]
         instants = self.instants(frames)
-        offset = self._offset(pose.shape, train=train)
-        signals = [self._body(pose + offset, known, instants)] if self.joints else []
+        signals = [self._body(pose, known, instants)] if self.joints else []
         if cleaned is not None:
-            signals.append(self._body(cleaned[0] + offset, cleaned[1], instants))
+            signals.append(self._body(*cleaned, instants))
         if video is not None:
             stride = frames // video[0].shape[2]
             weight = interpolation(
@@ -225,14 +220,6 @@ class PoseNetwork(nn.Module):
             mlp = MLP(2, self.dropout, dtype=self.dtype, name=f"layer_{i}")
             x = x + mlp(normed, train=train)
         return nn.LayerNorm(dtype=self.dtype, name="norm")(x)
-
-    def _offset(self, shape: tuple[int, ...], *, train: bool) -> Float[Array, "#B 1 #J #3"]:
-        """Constant errors of the joints, m."""
-        if not (train and self.offset):
-            return jnp.zeros((1, 1, 1, 1))
-        batch, _, joints, _ = shape
-        draw = jax.random.normal(self.make_rng("dropout"), (batch, 1, joints, 3))
-        return self.offset * draw
 
     def _body(
         self, pose: Float[Array, "B T J 3"], known: Bool[Array, "B T J"], instants: int
