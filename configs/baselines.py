@@ -70,28 +70,20 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         raise ValueError(f"configs/baselines.py: unknown {arg!r}; choose one of {known}")
     config = v2emg.get_config("debug" if arg.endswith("_debug") else "six")
     if name in SYSTEMS or name.endswith(("_pose", "_mechanics")):
-        config = _reads_pose(config)
+        v2emg.reads_pose(config)
     if name in REGRESSORS:
         config.job = "regressor"
         config.regressor = REGRESSORS[name]
     if name in SYSTEMS:
         config.model.system = SYSTEMS[name]
     if name == "ours_mechanics":
+        v2emg.told_load(config)
         v2emg.exact_mechanics(config)
     if name in ENCODERS:
         config.data.update(ENCODERS[name])
         config.model.encoder = ml_collections.ConfigDict(dict(name=name, remat="full"))
         config.model.pretrained = dict(weights="", layout=name)
         config.train.finetune = dict(mode="full", rank=8, alpha=16.0, learning_rate=1.0)
-    return config
-
-
-def _reads_pose(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """The same data and budget for a system that reads the pose, and no camera."""
-    config.data.update(frame_rate=25.0, views=())
-    config.augment.cameras = ()
-    config.model.encoder.name = "pose"
-    config.model.pose_network.rate = 12.5
     return config
 
 

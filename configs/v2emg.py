@@ -170,34 +170,40 @@ def _large(config: ml_collections.ConfigDict) -> None:
     config.train.update(steps=8000, average_decay=0.995, eval_every=1000, save_every=500)
 
 
-def _reads_pose(config: ml_collections.ConfigDict) -> None:
-    config.data.frame_rate = 25.0
-    config.data.views, config.augment.cameras = (), ()
+def reads_pose(config: ml_collections.ConfigDict) -> None:
+    """The pose at 25 Hz takes the place of cameras."""
+    config.data.update(frame_rate=25.0, views=())
+    config.augment.cameras = ()
     config.model.encoder.name = "pose"
     config.model.pose_network.rate = 12.5
+
+
+def told_load(config: ml_collections.ConfigDict) -> None:
+    """The load is an input, and hidden in half of the training."""
     config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
-    config.train.update(steps=1500, batch_size=32)
-
-
-def _pose(config: ml_collections.ConfigDict) -> None:
-    _reads_pose(config)
-    config.data.name = "gymsim/gym_moves"  # also without a load, and free movement
-    config.augment.pose.update(ESTIMATOR)
-    config.eval.pose_noise = True
-    config.model.clean_pose = True
-    config.model.mechanics.update(anatomy="simulated", cutoff=1.5)  # cleaned poses still jitter
-    config.train.update(steps=3000, eval_every=600, save_every=600)
 
 
 def exact_mechanics(config: ml_collections.ConfigDict) -> None:
     """Mechanics inside, for exact poses of people who have the simulator's muscles."""
     config.model.mechanics.update(anatomy="simulated", force_error=0.0, lever_error=0.0)
-    config.model.extra_inputs, config.augment.hide.load = ("load",), 0.5
+
+
+def _pose(config: ml_collections.ConfigDict) -> None:
+    reads_pose(config)
+    told_load(config)
+    config.data.name = "gymsim/gym_moves"  # also without a load, and free movement
+    config.augment.pose.update(ESTIMATOR)
+    config.eval.pose_noise = True
+    config.model.clean_pose = True
+    config.model.mechanics.update(anatomy="simulated", cutoff=1.5)  # cleaned poses still jitter
+    config.train.update(steps=3000, batch_size=32, eval_every=600, save_every=600)
 
 
 def _mechanics(config: ml_collections.ConfigDict) -> None:
-    _reads_pose(config)
+    reads_pose(config)
+    told_load(config)
     exact_mechanics(config)
+    config.train.update(steps=1500, batch_size=32)
 
 
 def _causal(config: ml_collections.ConfigDict) -> None:

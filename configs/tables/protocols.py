@@ -58,7 +58,7 @@ def rows(config: ml_collections.ConfigDict) -> Iterator[tuple[str, ml_collection
         one = v2emg.get_config(PRESETS[str(config.preset)])
         if config.preset in ("pose", "mechanics"):
             one.data.name = "gymsim/default"
-            # Few people are soon known by heart, so the best of four checkpoints is kept.
+            # From few people the best model comes early: the best of four checkpoints is kept.
             one.train.update(steps=1000, batch_size=16, eval_every=250, save_every=250)
         if config.preset == "pose":
             one.model.mechanics.anatomy, one.model.extra_inputs = "", ()
