@@ -103,6 +103,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
       population: what the people have in common; None for the usual people.
       pose_noise: errors of every stored pose; another draw for each clip.
       for_testing: whether all people but two are in the split test.
+      only_train: further subjects, all of the split train; the others stay where they are.
       efforts: whether errors of effort occur too (`sim.effort`); labels are of `gymsim_effort`.
     """
 
@@ -115,6 +116,7 @@ class GymSimConfig(tfds.core.BuilderConfig):
     population: Population | None = None
     pose_noise: PoseNoise = PoseNoise()
     for_testing: bool = False
+    only_train: int = 0
     efforts: bool = False
 
 
@@ -125,10 +127,10 @@ class Builder(ClipBuilder):
     bench; `moves` has no pictures and also movements without labels and free movement;
     `gym_moves` is both, and so is `gym_people`, of people whose muscles differ. `crowd` and
     `gym_crowd` have more people, for action quality and for larger models. `gym_poses` has 200
-    people that no other configuration has, without EMG. `effort` also has errors that only muscles
-    show. `full` is as large as FLEX. No network is trained on `loads` and `other`: `loads` has
-    several loads of each person, to learn how models are calibrated; the people of `other` differ
-    from those of all others.
+    people that no other configuration has, without EMG; `crowd_poses` has these and 600 more for
+    training. `effort` also has errors that only muscles show. `full` is as large as FLEX. No
+    network is trained on `loads` and `other`: `loads` has several loads of each person, to learn
+    how models are calibrated; the people of `other` differ from those of all others.
     """
 
     keeps_clips: typing.ClassVar[bool] = True
@@ -219,6 +221,15 @@ class Builder(ClipBuilder):
             seed=41,
         ),
         GymSimConfig(
+            name="crowd_poses",
+            description="`gym_poses` and 600 more subjects for training: 16,000 sets.",
+            exercises=TWENTY,
+            subjects=200,
+            only_train=600,
+            studio=sim.Studio(views=(), montage=()),
+            seed=41,
+        ),
+        GymSimConfig(
             name="effort",
             description="Errors that only muscles show: 140 subjects, 840 sets, no pictures.",
             exercises=STANDING,
@@ -273,7 +284,7 @@ class Builder(ClipBuilder):
         """Trials by split; splits share no subject."""
         settings = cls.builder_configs[config]
         trials = plan_trials(
-            settings.subjects,
+            settings.subjects + settings.only_train,
             settings.sets,
             settings.seed,
             settings.exercises,
@@ -285,7 +296,8 @@ class Builder(ClipBuilder):
         if settings.for_testing:  # no split may be empty
             people = {"train": {names[0]}, "validation": {names[1]}, "test": set(names[2:])}
         else:
-            people = deal_subjects(names, settings.seed)
+            people = deal_subjects(names[: settings.subjects], settings.seed)
+            people["train"] |= set(names[settings.subjects :])
         return {split: [t for t in trials if t.subject.id in people[split]] for split in SPLITS}
 
     @classmethod
