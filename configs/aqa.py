@@ -136,6 +136,9 @@ def _base(main: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         log_every=25,
     )
     config.joint = dict(steps=300, batch_size=16, learning_rate=0.003, warmup_steps=20)
+    # Whether the repetitions of a set are judged together, with weights fitted on validation
+    # people (aqa/set_pooling.py); only where the score is made of errors.
+    config.pool_sets = True
     config.eval = dict(
         batch_size=16,
         bootstrap=1000,
@@ -148,7 +151,9 @@ def _base(main: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 def _pose(config: ml_collections.ConfigDict) -> None:
     """Estimated poses of twenty exercises."""
-    config.dataset = "gymsim/gym_poses"
+    config.dataset = "gymsim/crowd_poses"
+    config.main.data.cache_gib = 4.0  # all repetitions
+    config.copies = 2  # more people are worth more than more copies
     config.model.phase_samples = 8  # 50 Hz
     config.train.update(steps=3000, eval_every=300, save_every=600)
     config.eval.update(batch_size=32, pose_noise=True, found=True)

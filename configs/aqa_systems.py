@@ -22,8 +22,10 @@ OURS = {
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """As `configs/aqa.py`."""
-    return aqa.get_config(arg)
+    """As `configs/aqa.py`, but each repetition is judged alone, as published systems do."""
+    config = aqa.get_config(arg)
+    config.pool_sets = False
+    return config
 
 
 def sweep() -> Iterator[dict[str, Any]]:

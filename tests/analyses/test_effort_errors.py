@@ -26,6 +26,7 @@ def labels_and_predictions(known: np.ndarray) -> tuple[AQALabels, AQAPredictions
         pair_mask=np.ones(made.shape, bool),
         subject=np.array([f"s{i % 8}" for i in range(COUNT)]),
         clip_id=np.arange(COUNT).astype(str),
+        recording=np.arange(COUNT).astype(str),
         rubric=RUBRIC,
         score_ranges=[(0.0, 100.0)],
         mean_scores=np.array([50.0]),

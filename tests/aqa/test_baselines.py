@@ -31,6 +31,7 @@ def with_scoring_facts(annotations: AQAPredictions, train: AQAPredictions) -> AQ
         pair_mask=rubric().weight[annotations.action] > 0,
         subject=np.array([f"s{i % 4}" for i in range(count)]),
         clip_id=np.arange(count).astype(str),
+        recording=np.arange(count).astype(str),
         rubric=rubric(),
         score_ranges=[(float(s.min()), float(s.max())) for s in scores],
         mean_scores=np.array([s.mean() for s in scores]),

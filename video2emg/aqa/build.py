@@ -6,6 +6,7 @@ from typing import Any
 
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.predictions import AQALabels, AQAPredictions, choose_threshold
+from video2emg.aqa.set_pooling import SetPooling
 from video2emg.core.config import Config
 from video2emg.fkg.rubric import Rubric
 from video2emg.models.build import head_rate
@@ -35,7 +36,10 @@ def video2emg_workdir(config: Config, workdir: Path) -> Path:
 
 
 def head_metadata(
-    log_odds: Sequence[Sequence[float]], validation: AQALabels, predictions: AQAPredictions
+    log_odds: Sequence[Sequence[float]],
+    validation: AQALabels,
+    predictions: AQAPredictions,
+    pooling: SetPooling,
 ) -> dict[str, Any]:
     """The content of `aqa_head.json`, with which the head can be used without its data.
 
@@ -43,10 +47,12 @@ def head_metadata(
       log_odds: of the training split.
       validation: labels of validation.
       predictions: of validation.
+      pooling: how the repetitions of a set are judged together.
     """
     return {
         "graph": validation.rubric.version,
         "actions": validation.rubric.actions,
         "log_odds": log_odds,
         "threshold": choose_threshold(validation, predictions),
+        "set_pooling": pooling.to_json(),
     }

@@ -88,7 +88,8 @@ class FrozenFeatures:
         self._mesh, self._copies, self._batch = mesh, config.copies, config.eval.batch_size
         self._fields: dict[str, Fields] = {}
         self.main = read_config(workdir)
-        self.main.data.dir, self.main.data.threads = config.main.data.dir, config.main.data.threads
+        for name in ("dir", "threads", "cache_gib"):  # of this machine
+            self.main.data[name] = config.main.data[name]
         self.main.data.name = config.dataset or self.main.data.name
         self.main.eval.pose_noise = config.eval.pose_noise
         dataset = open_dataset(self.main.data.name, self.main.data.dir)

@@ -15,11 +15,13 @@ def load_aqa_labels(features: FrozenFeatures, split: str) -> AQALabels:
     ranges = [(float(s.min()), float(s.max())) if len(s) else (0.0, 100.0) for s in scores]
     means = [s.mean() if len(s) else train.score.mean() for s in scores]
     examples = features.splits[split]
+    clips = [examples.clip(i) for i in range(len(examples))]
     return AQALabels(
         annotations=labels,
         pair_mask=features.rubric.weight[labels.action] > 0,
         subject=features.subject[split],
-        clip_id=np.array([examples.clip(i).clip_id for i in range(len(examples))]),
+        clip_id=np.array([clip.clip_id for clip in clips]),
+        recording=np.array([clip.recording for clip in clips]),
         rubric=features.rubric,
         score_ranges=ranges,
         mean_scores=np.array(means),

@@ -71,6 +71,7 @@ class AQALabels:
       pair_mask: [K, E] pairs that the action has; the others are padding.
       subject: [K] text.
       clip_id: [K] text.
+      recording: [K] text, the set of each repetition.
       rubric: of the graph.
       score_ranges: [A] lowest and highest score of each action in training.
       mean_scores: [A] mean score of each action in training.
@@ -80,6 +81,7 @@ class AQALabels:
     pair_mask: Bool[np.ndarray, "K E"]
     subject: np.ndarray
     clip_id: np.ndarray
+    recording: np.ndarray
     rubric: Rubric
     score_ranges: Sequence[tuple[float, float]]
     mean_scores: Float[np.ndarray, " A"]

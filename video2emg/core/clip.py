@@ -128,6 +128,11 @@ class Clip:
         return self.provenance.get("emg_kind") == "envelope"
 
     @property
+    def recording(self) -> str:
+        """Id of the set that a repetition was cut out of (provenance `set`), or of the clip."""
+        return str(self.provenance.get("set", self.clip_id))
+
+    @property
     def end(self) -> float:
         """Time of the last sample of any signal, s; 0 without signals."""
         times = (np.sort(self.frame_time), self.emg_time, self.pose_time)

@@ -177,7 +177,8 @@ class Examples:
         """The same clips and cache, with a pose as an estimator would see it.
 
         Without a random generator in `read_window`, the errors depend on clip and window only; what
-        lasts (camera, size, knees) is the same in all windows of a clip.
+        lasts (camera, size, knees) is the same in all windows of a clip, and in all repetitions of
+        a set.
         """
         other = copy.copy(self)
         other.pose_noise = noise if noise.share else None
@@ -240,8 +241,9 @@ class Examples:
         if noise is None or len(times) < 2:
             return self._canonical(clip, times)
         rate = (len(times) - 1) / float(times[-1] - times[0])
+        film = zlib.crc32(clip.recording.encode())
+        lasting = rng or np.random.default_rng([film, 0])
         key = zlib.crc32(clip.clip_id.encode())
-        lasting = rng or np.random.default_rng([key, 0])
         varying = rng or np.random.default_rng([key, 1, round(1e3 * times[0]) % 2**32])
         return self._canonical(
             clip, times, lambda pose: noise(clip.joints, pose, rate, varying, lasting)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from video2emg.aqa.predictions import AQAPredictions
 from video2emg.core.batch import blank_batch, muscle_queries
 from video2emg.core.equipment import check_equipment, load_shares, name_of_shares
 from video2emg.core.errors import UserError
@@ -461,7 +462,8 @@ class Predictor:
           action: of the recording.
           columns: its muscles among all muscles.
         """
-        repetitions = []
+        repetitions: list[Repetition] = []
+        assessed: dict[int, tuple[float, AQAPredictions]] = {}
         head = self.run.aqa_head
         for span, stored in inputs:
             window_start, head_inputs, predicted_load = stored or (0.0, None, None)
@@ -481,66 +483,39 @@ class Predictor:
             elif action not in head.rubric.actions:
                 reason = f"{action!r} is not in graph {head.rubric.version}"
             else:
-                repetitions.append(
-                    self._score(repetition, head, window_start, head_inputs, action, columns)
-                )
-                continue
+                reason = ""
+                judged = self._judge(head, head_inputs, action, columns)
+                assessed[len(repetitions)] = window_start, judged
             repetitions.append(dataclasses.replace(repetition, no_score_reason=reason))
+        if head is not None and assessed:
+            judged = _as_one_set(head, [part for _, part in assessed.values()], action)
+            for number, (index, (start, _)) in enumerate(assessed.items()):
+                repetitions[index] = _scored(
+                    repetitions[index], head, start, judged, number, action
+                )
         return repetitions
 
-    def _score(
+    def _judge(
         self,
-        repetition: Repetition,
         head: TrainedAQAHead,
-        window_start: float,
         head_inputs: Mapping[str, np.ndarray],
         action: str,
         columns: Sequence[int],
-    ) -> Repetition:
-        """The repetition with score, errors, phases and feedback; its window starts earlier."""
-        rubric = head.rubric
-        action_index = rubric.actions.index(action)
+    ) -> AQAPredictions:
+        """What the head says of one repetition by itself."""
         muscle, side = muscle_queries([self._muscles[c] for c in columns])
         batch = dict(head_inputs)
         for field in ("activity", "activity_mask"):
             batch[field] = batch[field][..., list(columns)]
-        predictions = head(
+        return head(
             batch
             | {
                 "view": self.run.window.view_index[None],
                 "muscle": muscle[None],
                 "side": side[None],
-                "action": np.array([action_index], np.int32),
+                "action": np.array([head.rubric.actions.index(action)], np.int32),
                 "_mask": np.ones(1, bool),
             }
-        )
-        score, probability = float(predictions.score[0]), predictions.probability[0]
-        # The window of the head reaches beyond the repetition.
-        starts = np.minimum(window_start + predictions.boundary[0], repetition.end)
-        steps = rubric.steps[action_index]
-        edges = [*starts[: len(steps)], repetition.end]
-        return dataclasses.replace(
-            repetition,
-            score=score,
-            errors={
-                pair: float(p)
-                for pair, p in zip(rubric.pairs[action_index], probability, strict=False)
-            },
-            phases=tuple(
-                (step, float(start), float(end))
-                for step, start, end in zip(steps, edges[:-1], edges[1:], strict=True)
-            ),
-            feedback=feedback(
-                head.graph,
-                f"{repetition.start:.2f}-{repetition.end:.2f} s",
-                action,
-                score,
-                probability,
-                predictions.expected_severity[0],
-                starts,
-                repetition.end,
-                head.threshold,
-            ),
         )
 
     def _warnings(self, prediction: Prediction, video: Recording) -> Iterator[str]:
@@ -632,6 +607,64 @@ def _select_row(outputs: ModelOutputs, row: int) -> ModelOutputs:
         pose=select(outputs.pose),
         torque=select(outputs.torque),
         load=select(outputs.load),
+    )
+
+
+def _as_one_set(
+    head: TrainedAQAHead, alone: Sequence[AQAPredictions], action: str
+) -> AQAPredictions:
+    """Repetitions of one recording, judged together."""
+    fields = (field.name for field in dataclasses.fields(AQAPredictions))
+    joined = {name: np.concatenate([getattr(part, name) for part in alone]) for name in fields}
+    penalty = head.rubric.weight[[head.rubric.actions.index(action)] * len(alone)]
+    return head.pooling(AQAPredictions(**joined), np.zeros(len(alone), int), penalty)
+
+
+def _scored(
+    repetition: Repetition,
+    head: TrainedAQAHead,
+    window_start: float,
+    judged: AQAPredictions,
+    row: int,
+    action: str,
+) -> Repetition:
+    """The repetition with score, errors, phases and feedback.
+
+    Args:
+      repetition: without them.
+      head: of the run.
+      window_start: of what the head has seen, which reaches beyond the repetition, s.
+      judged: repetitions of the recording.
+      row: of this repetition.
+      action: of the recording.
+    """
+    rubric = head.rubric
+    action_index = rubric.actions.index(action)
+    score, probability = float(judged.score[row]), judged.probability[row]
+    starts = np.minimum(window_start + judged.boundary[row], repetition.end)
+    steps = rubric.steps[action_index]
+    edges = [*starts[: len(steps)], repetition.end]
+    return dataclasses.replace(
+        repetition,
+        score=score,
+        errors={
+            pair: float(p) for pair, p in zip(rubric.pairs[action_index], probability, strict=False)
+        },
+        phases=tuple(
+            (step, float(start), float(end))
+            for step, start, end in zip(steps, edges[:-1], edges[1:], strict=True)
+        ),
+        feedback=feedback(
+            head.graph,
+            f"{repetition.start:.2f}-{repetition.end:.2f} s",
+            action,
+            score,
+            probability,
+            judged.expected_severity[row],
+            starts,
+            repetition.end,
+            head.threshold,
+        ),
     )
 
 

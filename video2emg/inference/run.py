@@ -13,6 +13,7 @@ from jax.sharding import AxisType
 from video2emg.aqa import build
 from video2emg.aqa import head as head_lib
 from video2emg.aqa.predictions import AQAPredictions, predict
+from video2emg.aqa.set_pooling import SetPooling
 from video2emg.core.batch import Window, blank_batch
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
@@ -47,12 +48,14 @@ class TrainedAQAHead:
       graph: knowledge graph of the run.
       rubric: the same as tables, for the actions of the run.
       threshold: smallest probability at which an error is reported.
+      pooling: how the repetitions of a set are judged together.
       params: of the head.
     """
 
     graph: Graph
     rubric: Rubric
     threshold: float
+    pooling: SetPooling
     params: Any
     _predict: Any
     _rate: float
@@ -131,7 +134,9 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
         dofs=tuple(ood_detector.about["dofs"]),
     )
     model = setup.build_model(main, window)
-    head, threshold = _read_head(config, workdir, main) if is_aqa else (None, 0.0)
+    head, threshold, pooling = None, 0.0, SetPooling()
+    if is_aqa:
+        head, threshold, pooling = _read_head(config, workdir, main)
     params, head_params = _load_params(workdir, source, model, head, joint, window, mesh)
     aqa_head = None
     if head is not None:
@@ -139,6 +144,7 @@ def open_run(workdir: str | Path = PRETRAINED) -> Run:
             graph=load(config.graph),
             rubric=head.rubric,
             threshold=threshold,
+            pooling=pooling,
             params=head_params,
             _predict=jax.jit(predict_step(head)),
             _rate=head.rate * config.model.phase_samples,
@@ -180,14 +186,17 @@ def _check_finished(workdir: Path, *files: str) -> None:
             raise UserError(f"{workdir}: the run is not finished: {name} is missing")
 
 
-def _read_head(config: Config, workdir: Path, main: Config) -> tuple[head_lib.AQAHead, float]:
-    """The head without parameters, and its threshold, as `aqa_head.json` describes them."""
+def _read_head(
+    config: Config, workdir: Path, main: Config
+) -> tuple[head_lib.AQAHead, float, SetPooling]:
+    """The head without parameters, its threshold and how sets are judged, of `aqa_head.json`."""
     path = workdir / build.AQA_HEAD_FILE
     try:
         settings = json.loads(path.read_text())
         version, actions = settings["graph"], settings["actions"]
         log_odds, threshold = settings["log_odds"], settings["threshold"]
-    except (OSError, ValueError, KeyError) as error:
+        pooling = SetPooling(**settings["set_pooling"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error}); train the run again") from None
     rubric = Rubric.from_graph(load(config.graph))
     if version != rubric.version:
@@ -195,7 +204,7 @@ def _read_head(config: Config, workdir: Path, main: Config) -> tuple[head_lib.AQ
             f"{path}: the run was trained with graph {version!r}, which is now "
             f"{rubric.version!r}; train it again"
         )
-    return build.build_head(config, rubric.only(actions), log_odds, main), threshold
+    return build.build_head(config, rubric.only(actions), log_odds, main), threshold, pooling
 
 
 def _load_params(

@@ -29,6 +29,7 @@ from video2emg.aqa.frozen_features import (
 from video2emg.aqa.labels import error_log_odds, load_aqa_labels
 from video2emg.aqa.losses import aqa_losses
 from video2emg.aqa.predictions import AQALabels, AQAPredictions
+from video2emg.aqa.set_pooling import SetPooling
 from video2emg.core import vocabulary
 from video2emg.core.config import Config
 from video2emg.core.errors import UserError
@@ -92,7 +93,8 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
             "config.emg_source=predicted trains Video→EMG too, which must then be without "
             "pretrained weights and LoRA; use predicted_frozen"
         )
-    validation, test = load_aqa_labels(features, "validation"), load_aqa_labels(features, "test")
+    labels = {s: load_aqa_labels(features, s) for s in features.splits if s != "train"}
+    validation, test = labels["validation"], labels["test"]
     log_odds = error_log_odds(features)
     score_only = _score_only(config)
     head = (
@@ -108,11 +110,19 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         predict = _train_jointly(head, params, config, features, validation, mesh, workdir)
 
     log("predicting the test subjects with the head that was best on validation")
-    predictions = {split: predict(split) for split in features.splits if split != "train"}
+    alone = {split: predict(split) for split in labels}
+    pooling = SetPooling()
+    if config.pool_sets and not score_only and config.model.score == "errors":
+        pooling = SetPooling.fit(validation, alone["validation"])
+    predictions = {
+        split: pooling(alone[split], of.recording, of.rubric.weight[of.annotations.action])
+        for split, of in labels.items()
+    }
     report.save(workdir / "aqa_predictions.npz", predictions)
     if not score_only:
         write_json(
-            workdir / AQA_HEAD_FILE, head_metadata(log_odds, validation, predictions["validation"])
+            workdir / AQA_HEAD_FILE,
+            head_metadata(log_odds, validation, predictions["validation"], pooling),
         )
         write_json(
             workdir / "feedback.json", feedback_texts(graph, features, validation, predictions)
@@ -124,8 +134,10 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
             evaluator, predictions, predict_baselines(features), len(test.subject), score_only
         ),
     }
+    if pooling != SetPooling():
+        outcome["each_alone"] = evaluator.scores(alone).with_intervals()
     if features.found is not None:
-        outcome[FOUND] = _score_found(config, features, validation, predictions)
+        outcome[FOUND] = _score_found(config, features, labels, predictions)
     results.write_results(finished, outcome)
     print(report.format_table(outcome))
     log(f"results: {finished}")
@@ -133,16 +145,22 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
 
 
 def _score_found(
-    config: Config, features: FrozenFeatures, validation: AQALabels, predictions: Predictions
+    config: Config,
+    features: FrozenFeatures,
+    labels: Mapping[str, AQALabels],
+    predictions: Predictions,
 ) -> dict[str, Any]:
     """Scores the repetitions of the test subjects that were found, and how they were found."""
-    labels, how = load_aqa_labels(features, FOUND), features.found
+    how = features.found
     assert how is not None
-    evaluator = report.BootstrapEvaluator(validation, labels, config.eval.bootstrap)
+    evaluator = report.BootstrapEvaluator(
+        labels["validation"], labels[FOUND], config.eval.bootstrap
+    )
     of_found = {"validation": predictions["validation"], "test": predictions[FOUND]}
     error = np.abs(how.bound_errors)
     return {
-        "model": {"clips": len(labels.subject)} | evaluator.scores(of_found).with_intervals(),
+        "model": {"clips": len(labels[FOUND].subject)}
+        | evaluator.scores(of_found).with_intervals(),
         "baselines": {},
         "sets": how.sets,
         "counted_exactly": how.counted / how.sets,

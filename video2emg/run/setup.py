@@ -75,12 +75,12 @@ def load_splits(
     else:
         train = {sources["train"][i].subject for i in range(len(sources["train"]))}
         normalisation = emg_lib.Normalisation.fit(config.data.normalisation, envelopes(), train)
-    room = int(config.data.cache_gib * 2**30 / len(sources))
+    room = config.data.cache_gib * 2**30 / sum(map(len, sources.values()))
     windows = dict.fromkeys(sources, window)
     if test_views:
         windows["test"] = dataclasses.replace(window, views=test_views)
     splits = {
-        name: Examples(source, windows[name], chain, normalisation, room, labels)
+        name: Examples(source, windows[name], chain, normalisation, int(room * len(source)), labels)
         for name, source in sources.items()
     }
     if config.eval.get("pose_noise", False):

@@ -1,0 +1,136 @@
+"""The repetitions of a set are judged together.
+
+A person seldom makes an error once: errors come back in most repetitions of a set, with nearly the
+same severity. So what is seen in the others says much about a repetition that is seen badly. Few
+weights, fitted on validation people, say how much.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import scipy  # its parts are imported when they are used, and prediction uses none
+from jaxtyping import Float
+
+from video2emg.aqa.predictions import AQALabels, AQAPredictions
+
+_LEAST_PROBABILITY = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class SetPooling:
+    """Weights of a repetition's own prediction and of the mean over the others of its set.
+
+    The logit of an error becomes offset + own · logit + others · (mean logit of the others); the
+    severity, if the error is made, severity_own · severity + severity_others · (mean of the others,
+    weighted by their probability). Repetitions that are alone in their set stay as they are.
+    """
+
+    own: float = 1.0
+    others: float = 0.0
+    offset: float = 0.0
+    severity_own: float = 1.0
+    severity_others: float = 0.0
+
+    @classmethod
+    def fit(cls, labels: AQALabels, predictions: AQAPredictions) -> "SetPooling":
+        """Maximum likelihood of the errors, and least squares of the severities that are made.
+
+        Args:
+          labels: of validation people, who have no part in the training of the head.
+          predictions: of the same repetitions.
+        """
+        rows = _together(labels.recording)
+        asked = labels.pair_mask & rows[:, None]
+        made = labels.annotations.probability > 0
+        if not (asked & made).any() or not (asked & ~made).any():
+            return cls()
+        logit, severity = _logit(predictions.probability), _severity(predictions)
+        x = np.stack([logit, _mean_of_others(logit, labels.recording), np.ones_like(logit)], -1)
+        own, others, offset = _logistic_regression(x[asked], made[asked])
+        s = np.stack([severity, _severity_of_others(predictions, labels.recording)], -1)
+        seen = asked & made
+        weights, *_ = np.linalg.lstsq(
+            s[seen], labels.annotations.expected_severity[seen], rcond=None
+        )
+        return cls(own, others, offset, *(float(w) for w in weights))
+
+    def __call__(
+        self, predictions: AQAPredictions, recording: np.ndarray, penalty: Float[np.ndarray, "K E"]
+    ) -> AQAPredictions:
+        """Predictions of repetitions that know of each other, with the scores that follow.
+
+        Args:
+          predictions: of K repetitions, of a head whose score is made of the errors.
+          recording: [K] names of the sets.
+          penalty: of each error of the repetition's action in the knowledge graph; 0 is padding.
+        """
+        if self == SetPooling():
+            return predictions
+        logit, severity = _logit(predictions.probability), _severity(predictions)
+        pooled = self.own * logit + self.others * _mean_of_others(logit, recording) + self.offset
+        probability = 1 / (1 + np.exp(-pooled))
+        expected = self.severity_own * severity
+        expected += self.severity_others * _severity_of_others(predictions, recording)
+        expected = probability * np.clip(expected, 0.0, 1.0)
+        lost = (penalty * expected).sum(1) / np.maximum(penalty.sum(1), 1e-9)
+        together = _together(recording)
+        return dataclasses.replace(
+            predictions,
+            probability=np.where(together[:, None], probability, predictions.probability),
+            expected_severity=np.where(together[:, None], expected, predictions.expected_severity),
+            score=np.where(together, 100 * (1 - lost), predictions.score),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The weights by name."""
+        return dataclasses.asdict(self)
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    p = np.clip(probability, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    return np.log(p / (1 - p))
+
+
+def _logistic_regression(x: np.ndarray, y: np.ndarray) -> list[float]:
+    """Weights of the columns of x [K, D] for the probability that y [K] is true."""
+
+    def loss(weight: np.ndarray) -> tuple[float, np.ndarray]:
+        z = x @ weight
+        error = 1 / (1 + np.exp(-z)) - y
+        return float(np.mean(np.logaddexp(0, z) - y * z)), x.T @ error / len(y)
+
+    start = np.zeros(x.shape[1])
+    start[0] = 1.0
+    return scipy.optimize.minimize(loss, start, jac=True, method="BFGS").x.tolist()
+
+
+def _severity(predictions: AQAPredictions) -> np.ndarray:
+    """[K, E] severity of each error if it is made."""
+    return predictions.expected_severity / np.maximum(predictions.probability, 1e-12)
+
+
+def _together(recording: np.ndarray) -> np.ndarray:
+    """[K] whether the set has another repetition."""
+    _, group, count = np.unique(recording, return_inverse=True, return_counts=True)
+    return count[group] > 1
+
+
+def _mean_of_others(
+    values: np.ndarray, recording: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """[K, E] weighted mean over the other repetitions of the set; the own value without others."""
+    _, group = np.unique(recording, return_inverse=True)
+    weight = np.ones_like(values) if weight is None else weight
+
+    def of_others(x: np.ndarray) -> np.ndarray:
+        total = np.zeros((group.max() + 1, x.shape[1]))
+        np.add.at(total, group, x)
+        return total[group] - x
+
+    mass = of_others(weight)
+    return np.where(mass > 1e-12, of_others(weight * values) / np.maximum(mass, 1e-12), values)
+
+
+def _severity_of_others(predictions: AQAPredictions, recording: np.ndarray) -> np.ndarray:
+    return _mean_of_others(_severity(predictions), recording, predictions.probability)
