@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_each_group_gets_the_factor_that_least_squares_gives(of):
 def test_finer_groups_leave_less_and_the_right_loudness_alone_leaves_nothing():
     measured, predicted = signals()
     left = [error_parts.corrected(table(measured, predicted), of) for of in error_parts.OF.values()]
-    for coarse, fine in zip(left, left[1:], strict=False):
+    for coarse, fine in itertools.pairwise(left):
         assert (fine <= coarse + 1e-9).all()
     loud = measured * np.linspace(0.5, 2.0, measured[0].size).reshape(measured.shape[1:])
     finest = list(error_parts.OF.values())[-1]

@@ -1,15 +1,19 @@
 """The main job: the smallest run leaves everything, and can be evaluated again in other ways."""
 
+import dataclasses
 import json
+import types
 import zlib
 
+import numpy as np
 import pytest
 
 from configs import v2emg
+from tests.eval.test_scores import table as score_table
 from video2emg.core.errors import UserError
-from video2emg.eval import results
+from video2emg.eval import comparison, results, scores
 from video2emg.jobs import video2emg
-from video2emg.run.workdir import init_workdir, read_config
+from video2emg.run.workdir import SCORES, init_workdir, read_config
 
 
 def tiny_config(data_dir, **train):
@@ -150,3 +154,24 @@ def test_an_evaluation_needs_a_finished_run_and_another_folder(run_dir, aqa_dir,
         video2emg.evaluate(read_config(aqa_dir), aqa_dir, tmp_path)
     with pytest.raises(UserError, match="--split 'train'"):
         video2emg.evaluate(read_config(run_dir), run_dir, tmp_path, "train")
+
+
+def test_a_table_shows_the_baselines_that_any_of_its_rows_was_scored_with(tmp_path):
+    """`physics` needs a pose, so that only the second row has it; the template is the first's."""
+    model = scores.join([score_table()])  # in the order of its clips' ids
+    theirs = dataclasses.replace(model, template_sq_error=2 * model.template_sq_error)
+    parts = {
+        "video": {"model": model, "template": model},
+        "pose": {"model": theirs, "template": theirs, "physics": theirs},
+    }
+    runs = []
+    for row, tables in parts.items():
+        workdir = tmp_path / row
+        workdir.mkdir()
+        comparison.save(workdir / SCORES, tables)
+        runs.append(types.SimpleNamespace(row=row, seed=0, workdir=workdir))
+    systems, trivial = video2emg._systems(runs, "video")
+    assert trivial == ("template", "physics")
+    assert list(systems) == ["video", "pose", "template", "physics"]
+    for tables in systems.values():
+        np.testing.assert_array_equal(tables[0].template_sq_error, model.template_sq_error)
