@@ -14,6 +14,7 @@ from tests.conftest import make_clip, shared
 from tests.data.test_recordings import turn_clockwise
 from tests.inference.conftest import arrays_of, moving_square, write_audio_only, write_videos
 from video2emg.aqa import report
+from video2emg.aqa.set_pooling import SetPooling
 from video2emg.cli import predict
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
@@ -46,6 +47,18 @@ def predictor(run_dir):
 @pytest.fixture(scope="module")
 def aqa_predictor(aqa_dir):
     return video2emg.load(aqa_dir)
+
+
+@pytest.fixture(scope="module")
+def lenient_run(aqa_predictor):
+    """A run that gives a score; the thresholds of a handful of clips are too strict."""
+    run = aqa_predictor.run
+    lenient = dataclasses.replace(
+        run.ood_detector,
+        distance=np.full_like(run.ood_detector.distance, 1e3),
+        motion=np.full_like(run.ood_detector.motion, 1e-6),
+    )
+    return dataclasses.replace(run, ood_detector=lenient)
 
 
 @pytest.mark.parametrize("whole_sets", [False, True])
@@ -126,17 +139,9 @@ def test_a_long_video_is_segmented_and_its_emg_has_no_steps(predictor, test_spli
 
 
 def test_score_and_files_are_as_documented(
-    aqa_predictor, aqa_dir, test_sets, tmp_path, capsys, monkeypatch
+    lenient_run, aqa_dir, test_sets, tmp_path, capsys, monkeypatch
 ):
-    clip = cut(test_sets[0], 0, aqa_predictor.run.window.seconds)
-    # The thresholds of a handful of clips are too strict to give a score.
-    run = aqa_predictor.run
-    lenient = dataclasses.replace(
-        run.ood_detector,
-        distance=np.full_like(run.ood_detector.distance, 1e3),
-        motion=np.full_like(run.ood_detector.motion, 1e-6),
-    )
-    lenient_run = dataclasses.replace(run, ood_detector=lenient)
+    clip = cut(test_sets[0], 0, lenient_run.window.seconds)
     monkeypatch.setattr(predictor_lib, "open_run", lambda workdir: lenient_run)
     videos, out = write_videos(clip, tmp_path), tmp_path / "out"
     options = predict.Options(
@@ -168,6 +173,31 @@ def test_score_and_files_are_as_documented(
     # The score of the evaluation differs a little: the last samples are not in the video.
     expected = report.load(aqa_dir / "aqa_predictions.npz")["test"].score
     assert repetition["score"] == pytest.approx(expected[0], abs=2.0)
+
+
+def test_repetitions_of_a_film_are_judged_together(lenient_run, test_sets):
+    clip = test_sets[0]
+    frames = {view: np.tile(array, (2, 1, 1, 1)) for view, array in arrays_of(clip).items()}
+
+    def predicted(pooling):
+        head = dataclasses.replace(lenient_run.aqa_head, pooling=pooling)
+        run = dataclasses.replace(lenient_run, aqa_head=head)
+        return Predictor(run).predict(frames, rate=6.0, action=clip.action)
+
+    pooling = SetPooling(own=0.7, others=0.6, offset=0.2)
+    alone, together = predicted(SetPooling()), predicted(pooling)
+    judged = [r for r in alone.repetitions if r.score is not None]
+    assert len(judged) > 1
+    probability = np.array([list(r.errors.values()) for r in judged])
+    logit = np.log(probability / (1 - probability))
+    others = (logit.sum(0) - logit) / (len(judged) - 1)
+    expected = 1 / (1 + np.exp(-(0.7 * logit + 0.6 * others + 0.2)))
+    now = [r for r in together.repetitions if r.score is not None]
+    np.testing.assert_allclose([list(r.errors.values()) for r in now], expected, rtol=1e-4)
+    assert all(
+        a.score != b.score and a.phases == b.phases for a, b in zip(judged, now, strict=True)
+    )
+    assert [r.start for r in now] == [r.start for r in judged]
 
 
 def test_an_empty_room_has_no_score(aqa_predictor, empty_room):
