@@ -128,12 +128,13 @@ class FrozenFeatures:
     def fields(self, split: str) -> Fields:
         """Arrays over the clips of a split; in `train` each clip occurs `config.copies` times."""
         if split not in self._fields:
-            batches = (
-                self._augmented_batches()
-                if split == "train"
-                else whole_clip_batches(self.splits[split], self._batch)
-            )
-            self._fields[split] = self._compute(batches)
+            examples = self.splits[split]
+            if split == "train":
+                rows = self._copies * len(examples) // self._batch * self._batch
+                self._fields[split] = self._compute(self._augmented_batches(), rows)
+            else:
+                batches = whole_clip_batches(examples, self._batch)
+                self._fields[split] = self._compute(batches, len(examples))
         return self._fields[split]
 
     def _apply_model(self, params: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -157,9 +158,13 @@ class FrozenFeatures:
         progress = tqdm.tqdm(range(count), desc="features of training clips", unit="batch")
         return ({"_mask": np.ones(batch, bool)} | next(stream) for _ in progress)  # pyright: ignore
 
-    def _compute(self, batches: Iterator[Fields]) -> Fields:
-        """The model's outputs and the labels, without the padding of the batches."""
-        parts: dict[str, list[np.ndarray]] = {}
+    def _compute(self, batches: Iterator[Fields], rows: int) -> Fields:
+        """The model's outputs and the labels of so many rows, without the padding of the batches.
+
+        There may be many copies, so they are stored in place, and outputs in half precision.
+        """
+        stored: Fields = {}
+        done = 0
         for host in batches:
             if self._muscles:
                 host = host | _queries(self._muscles, host)
@@ -167,11 +172,16 @@ class FrozenFeatures:
                 self._forward(self.params, mesh_lib.put_batch(self._mesh, host))
             )
             measured = _MEASURED if self.has_emg else ()
-            fields = {name: host[name] for name in (*_BATCH_FIELDS, *measured)} | outputs
+            fields = {name: host[name] for name in (*_BATCH_FIELDS, *measured)}
+            fields |= {name: _halved(np.asarray(value)) for name, value in outputs.items()}
+            real = np.flatnonzero(host["_mask"])
             for name, value in fields.items():
-                parts.setdefault(name, []).append(np.asarray(value)[host["_mask"]])
-        # One field at a time, so that all of them are not in memory twice.
-        return {name: np.concatenate(parts.pop(name)) for name in list(parts)}
+                if name not in stored:
+                    stored[name] = np.empty((rows, *value.shape[1:]), value.dtype)
+                stored[name][done : done + len(real)] = value[real]
+            done += len(real)
+        assert done == rows
+        return stored
 
     def with_emg_source(self, split: str, source: str, seed: int) -> Fields:
         """The fields of a split with the EMG of `source`.
@@ -208,6 +218,16 @@ class FrozenFeatures:
                 )
             lender[row] = rng.choice(np.flatnonzero(allowed))
         return fields | {name: fields[name][lender] for name in _EMG_FIELDS}
+
+
+def _halved(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float16) if value.dtype == np.float32 else value
+
+
+def _full(value: np.ndarray | np.generic) -> np.ndarray:
+    """What is stored in half precision, in single precision."""
+    value = np.asarray(value)
+    return value.astype(np.float32) if value.dtype == np.float16 else value
 
 
 def _found(test: Examples, noise: bool) -> tuple[FoundRepetitions, Examples]:
@@ -315,16 +335,14 @@ class FeatureDataset:
         return self._with_exemplar(index, choose)
 
     def _with_exemplar(self, index: int, choose: Callable[[np.ndarray], int]) -> Fields:
-        example = {name: np.asarray(value[index]) for name, value in self.fields.items()}
+        example = {name: _full(value[index]) for name, value in self.fields.items()}
         if self.exemplars is None:
             return example
         allowed = self.exemplars["action"] == example["action"]
         if self.exemplars is self.fields:  # a repetition is no exemplar of itself
             allowed &= self.exemplars["index"] != example["index"]
         chosen = choose(np.flatnonzero(allowed))
-        exemplar = {
-            EXEMPLAR + name: np.asarray(value[chosen]) for name, value in self.exemplars.items()
-        }
+        exemplar = {EXEMPLAR + name: _full(value[chosen]) for name, value in self.exemplars.items()}
         return example | exemplar
 
     def train_batches(self, batch: int, seed: int, start: int = 0) -> grain.IterDataset:
