@@ -109,3 +109,18 @@ def test_a_track_of_few_instants_becomes_a_smooth_one():
     # Instants that are nearest to those without the joint stay unknown.
     gap = (dense.times > 3.6 / 12) & (dense.times < 6.4 / 12)
     assert not dense.seen[gap, 1].any() and dense.seen[~gap & (dense.times < 3.4 / 12), 1].all()
+
+
+def test_nothing_is_seen_in_a_gap_of_the_times():
+    times = np.concatenate([np.arange(0, 2, 0.1), np.arange(8, 10, 0.1)])
+    joints = np.random.default_rng(0).normal(size=(len(times), 2, 3))
+    track = PoseTrack(("left_hip", "right_hip"), times, joints, np.ones((len(times), 2)))
+    gapped = track.with_gaps_unseen(0.3)
+    wanted = np.arange(0, 9.9, 0.05)
+    known = gapped.seen_at(wanted)[:, 0]
+    inside = (wanted > 2.0) & (wanted < 7.9)
+    assert not known[inside].any() and known[~inside].mean() > 0.94
+    np.testing.assert_array_equal(gapped.joints[gapped.seen[:, 0]], joints)
+    assert track.seen_at(wanted).all()  # as it was
+    even = PoseTrack(track.names, np.arange(40) / 2, joints[:40], np.ones((40, 2)))
+    assert even.with_gaps_unseen(0.3) is even  # pictures that are seldom, but even

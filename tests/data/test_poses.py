@@ -13,7 +13,7 @@ from tests.pose.squats import NAMES, bends, filmed, to_skeleton
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, UPRIGHT
 from video2emg.core.skeleton import BLAZEPOSE_33, COCO_17, HALPE_26, OPENPOSE_25
-from video2emg.data.readers.pose_names import joint_of
+from video2emg.data.readers.pose_names import joint_of, joints_of
 from video2emg.data.readers.poses import read_pose
 from video2emg.pose.angles import LIMB_ANGLES, limb_angles
 from video2emg.pose.body import to_body
@@ -60,7 +60,7 @@ def numbers(values):
 
 def test_every_name_of_mediapipe_is_known():
     assert [joint_of(name) for name in MEDIAPIPE] == list(BLAZEPOSE_33)
-    assert [joint_of(f"landmark_{i}") for i in range(33)] == list(BLAZEPOSE_33)
+    assert joints_of([f"landmark_{i}" for i in range(33)]) == list(BLAZEPOSE_33)
     assert [joint_of(name) for name in BLAZEPOSE_33] == list(BLAZEPOSE_33)
     assert joint_of("RHip") == "right_hip" and joint_of("LBigToe") == "left_toe"
     assert joint_of("r_shoulder_study") == "right_shoulder" and joint_of("midHip") == "pelvis"
@@ -277,3 +277,186 @@ def test_any_text_is_refused_in_one_line(tmp_path_factory, text, suffix):
     path.write_text(text, encoding="utf-8", errors="replace")
     with pytest.raises(UserError):
         read_pose(path, RATE)
+
+
+HIPS = ("left_hip", "right_hip", "left_shoulder", "right_shoulder", "left_knee", "right_knee")
+COLUMNS = [f"{name}_{axis}" for name in HIPS for axis in "xyz"]
+
+
+def write_wide(path, header, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def body_rows(count, columns=HIPS):
+    """The cells of `COLUMNS` of some pictures."""
+    places = WORLD[:, [BLAZEPOSE_33.index(name) for name in columns]]
+    return [places[i % len(places)].ravel().tolist() for i in range(count)]
+
+
+def test_a_joint_that_is_lost_early_does_not_shorten_the_others(tmp_path):
+    rows = [[i / RATE, *cells] for i, cells in enumerate(body_rows(60))]
+    for row in rows[20:]:
+        row[1:4] = ["", "", ""]
+    track = read_pose(write_wide(tmp_path / "p.csv", ["time", *COLUMNS], rows))
+    assert len(track.times) == 60
+    seen = dict(zip(track.names, track.seen.sum(0), strict=True))
+    assert seen["left_hip"] == 20 and seen["right_hip"] == 60
+
+
+def test_uneven_times_are_kept(tmp_path):
+    times = np.delete(np.arange(60) / RATE, [7, 8, 9, 30])
+    rows = [[f"{t:.4f}", *cells] for t, cells in zip(times, body_rows(56), strict=True)]
+    path = write_wide(tmp_path / "p.csv", ["time", *COLUMNS], rows)
+    for rate in (np.nan, 25.0):  # the times of the file count, not the rate
+        np.testing.assert_allclose(read_pose(path, rate).times, times, atol=1e-4)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_missing_frames_leave_a_gap(tmp_path, place):
+    frames = [*range(5, 15), *range(40, 50)]
+    rows = body_rows(20)
+    header = ["frame", *COLUMNS] if place == "before" else [*COLUMNS, "frame"]
+    rows = [[f, *c] if place == "before" else [*c, f] for f, c in zip(frames, rows, strict=True)]
+    track = read_pose(write_wide(tmp_path / "p.csv", header, rows), RATE)
+    np.testing.assert_allclose(track.times, (np.array(frames) - 5) / RATE)
+
+
+@pytest.mark.parametrize("unit", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("kind", ["wide", "json", "long"])
+def test_steps_of_a_clock_without_unit_say_its_unit(tmp_path, unit, kind):
+    times = np.arange(20) / 240
+    clock = [round(unit * (1.7e9 * (unit == 1e3) + t)) for t in times]
+    if kind == "wide":
+        rows = [[t, *cells] for t, cells in zip(clock, body_rows(20), strict=True)]
+        path = write_wide(tmp_path / "p.csv", ["timestamp", *COLUMNS], rows)
+    elif kind == "json":
+        frames = [
+            {"timestamp": t, "landmarks": [[*numbers(joint), 0.9] for joint in WORLD[i]]}
+            for i, t in enumerate(clock)
+        ]
+        path = tmp_path / "p.json"
+        path.write_text(json.dumps(frames))
+    else:
+        rows = [
+            [t, name, *WORLD[i, BLAZEPOSE_33.index(name)]]
+            for i, t in enumerate(clock)
+            for name in HIPS
+        ]
+        path = write_wide(tmp_path / "p.csv", ["time", "joint", "x", "y", "z"], rows)
+    track = read_pose(path)
+    np.testing.assert_allclose(track.times - track.times[0], times, atol=1e-3)
+
+
+def test_times_of_days_are_refused(tmp_path):
+    rows = [[90 * 60 * i, *cells] for i, cells in enumerate(body_rows(60))]
+    path = write_wide(tmp_path / "p.csv", ["time [s]", *COLUMNS], rows)
+    with pytest.raises(UserError, match="cover 88"):
+        read_pose(path)
+
+
+def test_landmarks_may_be_counted_from_one(tmp_path):
+    header = ["time", *(f"{axis}{n}" for n in range(1, 34) for axis in "xyzv")]
+    rows = [
+        [i / RATE, *(x for joint in frame for x in (*numbers(joint), 0.9))]
+        for i, frame in enumerate(WORLD)
+    ]
+    track = read_pose(write_wide(tmp_path / "p.csv", header, rows))
+    assert track.names == BLAZEPOSE_33
+    same_movement(track)
+
+
+def test_numbers_beside_names_are_no_joints():
+    assert joints_of(["LShoulder", "*11", "12"]) == ["left_shoulder", "", ""]
+    assert joints_of(["*11", "*12"]) == ["", ""]
+
+
+def test_a_flat_pose_is_refused(tmp_path):
+    rows = [[i / RATE, *cells] for i, cells in enumerate(body_rows(60))]
+    for row in rows:
+        row[3::3] = [0.0] * len(HIPS)
+    with pytest.raises(UserError, match="one plane"):
+        read_pose(write_wide(tmp_path / "p.csv", ["time", *COLUMNS], rows))
+
+
+def test_two_people_are_refused_and_not_mixed(tmp_path):
+    rows = [
+        [i, person, name, *WORLD[i, BLAZEPOSE_33.index(name)]]
+        for i in range(20)
+        for person in (0, 1)
+        for name in HIPS
+    ]
+    path = write_wide(tmp_path / "p.csv", ["frame", "person", "joint", "x", "y", "z"], rows)
+    with pytest.raises(UserError, match="two rows of left_hip at frame 0"):
+        read_pose(path, RATE)
+    person = [dict(zip("xyz", numbers(joint), strict=True)) for joint in WORLD[0]]
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps([{"world_landmarks": [person, person]}] * 3))
+    with pytest.raises(UserError, match="2 people in picture 0"):
+        read_pose(path, RATE)
+
+
+@pytest.mark.parametrize("word", ["conf", "presence", "prob", "likelihood"])
+@pytest.mark.parametrize("percent", [1, 100])
+def test_confidences_of_some_joints_by_any_name(tmp_path, word, percent):
+    header = ["time", *COLUMNS, f"left_hip_{word}"]
+    rows = [[i / RATE, *cells, 0.03 * percent] for i, cells in enumerate(body_rows(30))]
+    rows[0][-1] = 0.99 * percent
+    track = read_pose(write_wide(tmp_path / "p.csv", header, rows))
+    confidence = dict(zip(track.names, track.confidence.T, strict=True))
+    np.testing.assert_allclose(confidence["left_hip"], [0.99, *[0.03] * 29])
+    assert (confidence["right_hip"] == 1).all()
+
+
+def test_somebody_who_comes_late_and_hands_beside_the_pose(tmp_path):
+    points = [dict(zip("xyz", numbers(joint), strict=True)) for joint in WORLD[0]]
+    empty = {"face_landmarks": [], "pose_landmarks": [], "left_hand_landmarks": []}
+    full = {
+        "face_landmarks": [[0, 0, 0]] * 468,
+        "left_hand_landmarks": [[0, 0, 0]] * 21,
+        "pose_landmarks": points,
+    }
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps([empty] * 700 + [full] * 3))
+    track = read_pose(path, RATE)
+    assert track.seen.any(1).sum() == 3 and track.seen.any(1)[700:].all()
+
+
+def test_a_byte_order_mark_before_rows_of_joints(tmp_path):
+    rows = [
+        ",".join([f"{i / RATE}", name, *map(str, WORLD[i, BLAZEPOSE_33.index(name)])])
+        for i in range(20)
+        for name in HIPS
+    ]
+    path = tmp_path / "p.csv"
+    path.write_text("\n".join(["time,joint,x,y,z", *rows]), encoding="utf-8-sig")
+    assert read_pose(path).names == HIPS
+
+
+def test_arrays_without_pictures_or_people(tmp_path):
+    for values, words in (
+        (np.zeros((0, 33, 3)), "expected"),
+        (np.full((4, 33, 3), np.nan), "never"),
+    ):
+        np.save(tmp_path / "p.npy", values)
+        with pytest.raises(UserError, match=words):
+            read_pose(tmp_path / "p.npy", RATE)
+
+
+def test_markers_beside_analog_channels_have_their_own_clock(tmp_path):
+    ezc3d = pytest.importorskip("ezc3d")
+    file = ezc3d.c3d()
+    names = ["LHip", "RHip", "LShoulder", "RShoulder", "LKnee", "RKnee", "LAnkle", "RAnkle"]
+    places = MARKERS[:, [BLAZEPOSE_33.index(joint_of(name)) for name in names]]
+    file["parameters"]["POINT"]["RATE"]["value"] = [RATE]
+    file["parameters"]["POINT"]["LABELS"]["value"] = names
+    file["parameters"]["ANALOG"]["RATE"]["value"] = [10 * RATE]
+    file["parameters"]["ANALOG"]["LABELS"]["value"] = ["EMG 1"]
+    file["data"]["points"] = np.moveaxis(
+        np.concatenate([1000 * places, np.ones((*places.shape[:2], 1))], 2), -1, 0
+    ).transpose(0, 2, 1)
+    file["data"]["analogs"] = np.zeros((1, 1, 10 * len(places)))
+    path = tmp_path / "p.c3d"
+    file.write(str(path))
+    np.testing.assert_allclose(np.diff(read_pose(path).times), 1 / RATE)

@@ -11,6 +11,7 @@ import pytest
 
 import video2emg
 from tests.physics import placed
+from tests.pose.squats import bends, filmed
 from video2emg.cli import main as cli
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
@@ -173,3 +174,24 @@ def test_mistakes_are_told(predictor, run_dir, track, tmp_path):
         predictor.predict({"front": np.zeros((9, 8, 8, 3), np.uint8)})
     with pytest.raises(UserError, match="reads pictures, not poses"):
         video2emg.load(run_dir).predict_pose(pose)
+
+
+@pytest.mark.parametrize("start", [-5.0, 1.7e9])
+def test_a_clock_that_does_not_begin_with_the_film_begins_at_zero(start):
+    track = filmed(bends(8, 15, 2))[0]
+    moved = track_to_pose(dataclasses.replace(track, times=track.times + start))
+    usual = track_to_pose(track)
+    assert any("begin at" in remark for remark in moved.remarks)
+    assert not any("begin at" in remark for remark in usual.remarks)
+    np.testing.assert_allclose(moved.track.times, usual.track.times, atol=1e-5)
+    spans = moved.gated.repeated.spans
+    np.testing.assert_allclose(spans, usual.gated.repeated.spans, atol=1e-4)
+
+
+def test_no_pose_is_invented_in_a_gap_of_the_times():
+    track = filmed(bends(16, 15, 4))[0]
+    later = np.where(track.times < 8, track.times, track.times + 20)
+    pose = track_to_pose(dataclasses.replace(track, times=later))
+    times = np.arange(8.5, 27.5, 0.5)
+    assert not pose.track.seen_at(times).any()
+    assert not any(8.2 < turn < 27.8 for turn in pose.gated.repeated.turns)

@@ -89,3 +89,10 @@ def test_a_turned_picture_gives_the_turned_body():
     world = a.world @ np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     assert np.median(np.linalg.norm(world - b.world, axis=1)) < 0.05
     assert b.presence == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("film, wanted", [(30.0, 15.0), (59.94, 15.0), (60.0, 10.0)])
+def test_pictures_that_are_left_out_leave_even_steps(film, wanted):
+    timed = [(i / film, i) for i in range(100)]
+    kept = [i for _, i in estimate.thinned(timed, wanted)]
+    assert set(np.diff(kept)) == {round(film / wanted)} and kept[0] == 0

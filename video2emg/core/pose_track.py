@@ -135,6 +135,29 @@ class PoseTrack:
             points_2d=None,
         )
 
+    def with_gaps_unseen(self, longest: float) -> "PoseTrack":
+        """The track with instants at which nothing is seen, in gaps of its times.
+
+        Args:
+          longest: gap that stays as it is, s; so do gaps of three steps.
+        """
+        step = np.diff(self.times)
+        if not len(step) or not (wide := step > max(longest, 3 / self.rate)).any():
+            return self
+        usual = 1 / self.rate
+        before = np.flatnonzero(wide)
+        place = np.repeat(before + 1, 2)
+        edges = np.stack([self.times[before] + usual, self.times[before + 1] - usual], 1)
+        return dataclasses.replace(
+            self,
+            times=np.insert(self.times, place, edges.ravel()),
+            joints=np.insert(self.joints, place, np.nan, 0),
+            confidence=np.insert(self.confidence, place, 0.0, 0),
+            points_2d=None
+            if self.points_2d is None
+            else np.insert(self.points_2d, place, np.nan, 0),
+        )
+
     def at(self, name: str) -> Float[np.ndarray, "T 3"]:
         """Positions of one joint, m; NaN if the track does not have it."""
         if name not in self.names:

@@ -17,9 +17,10 @@ from video2emg.pose.blazepose import BlazePose
 from video2emg.pose.body import BodyOptions
 from video2emg.pose.gravity import View
 
+_LATEST_START = 10.0  # s; files whose clock begins later do not begin with a film
 _ASSUMED = "the height of the person is unknown: 1.75 m is assumed (--height)"
 
-VERSION = 1  # of the whole way from pictures to poses; a change makes kept poses worthless
+VERSION = 2  # of the whole way from pictures to poses; a change makes kept poses worthless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,8 @@ def assemble(
     first = films[0].watched
     remarks, mended, kept = [], [], []
     for film_ in films:
-        track, exchanged = cleaning.undo_exchanges(film_.watched.track, film_.watched.cuts)
+        watched = film_.watched.track.with_gaps_unseen(cleaning.GAP_S)
+        track, exchanged = cleaning.undo_exchanges(watched, film_.watched.cuts)
         mended.append(track)
         kept.append(
             dataclasses.replace(film_, watched=dataclasses.replace(film_.watched, track=track))
@@ -163,10 +165,17 @@ def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmP
       UserError: the track has no depth.
     """
     options = options or BodyOptions()
+    remarks = [_ASSUMED] if math.isnan(options.height) else []
+    track = track.with_gaps_unseen(cleaning.GAP_S)
+    first = float(track.times[0]) if len(track.times) else 0.0
+    if not 0 <= first <= _LATEST_START:
+        track = dataclasses.replace(track, times=track.times - first)
+        remarks.append(
+            f"its times begin at {first:.10g} s: all times here count from its beginning"
+        )
     body = body_lib.to_body(track, None, (), options)
     gated = gates.apply(track, body)
-    remarks = (_ASSUMED,) if math.isnan(options.height) else ()
-    return FilmPose(gated.track, track, gated, body.view, (), remarks)
+    return FilmPose(gated.track, track, gated, body.view, (), tuple(remarks))
 
 
 def watch_film(

@@ -256,10 +256,11 @@ def thinned(
     timed: Iterable[tuple[float, _Item]], rate: float, seconds: float = math.inf
 ) -> Iterator[tuple[float, _Item]]:
     """What comes in the first seconds, at most `rate` Hz."""
-    due = -math.inf
+    due = math.nan  # the first picture is due when it comes
     for time, picture in timed:
         if time > seconds:
             return
+        due = time if math.isnan(due) else due
         if time >= due - 5e-4:
             due = max(due + 1 / rate, time + 0.5 / rate)
             yield time, picture
@@ -267,11 +268,12 @@ def thinned(
 
 def searched(timed: Iterable[tuple[float, _Item]]) -> Iterator[tuple[float, _Item]]:
     """What is searched for people: more at first, so that short films show enough."""
-    due = -math.inf
+    due = math.nan
     for time, item in timed:
         rate = next((rate for rate, until in SEARCH if time <= until), None)
         if rate is None:
             return
+        due = time if math.isnan(due) else due
         if time >= due - 5e-4:
             due = max(due + 1 / rate, time + 0.5 / rate)
             yield time, item

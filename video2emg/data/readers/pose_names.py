@@ -1,6 +1,7 @@
 """Joints by the names that other programs give them."""
 
 import re
+from collections.abc import Sequence
 
 from video2emg.core.skeleton import BLAZEPOSE_33
 from video2emg.core.vocabulary import SIDES
@@ -56,14 +57,21 @@ def squash(name: str) -> str:
 
 
 def joint_of(name: str) -> str:
-    """Our name of a joint; empty if the name is none.
+    """Our name of a joint; empty if the name is none."""
+    return _TABLE.get(squash(name), "")
 
-    Bare numbers are those of MediaPipe's 33 landmarks.
+
+def joints_of(names: Sequence[str]) -> list[str]:
+    """Our name of each point of a file; empty for points that are no joint.
+
+    If no point has the name of a joint, numbers are those of MediaPipe's 33 landmarks, from 0 or
+    from 1. Numbers with a star are markers that nobody has labelled.
     """
-    word = squash(name)
-    if word in _TABLE:
-        return _TABLE[word]
-    numbered = _NUMBERED.match(word)
-    if numbered and int(numbered[1]) < len(BLAZEPOSE_33):
-        return BLAZEPOSE_33[int(numbered[1])]
-    return ""
+    joints = [joint_of(name) for name in names]
+    if any(joints):
+        return joints
+    matches = [None if name.startswith("*") else _NUMBERED.match(squash(name)) for name in names]
+    numbers = [int(match[1]) if match else -1 for match in matches]
+    first = 1 if 0 not in numbers and len(BLAZEPOSE_33) in numbers else 0
+    within = range(first, first + len(BLAZEPOSE_33))
+    return [BLAZEPOSE_33[n - first] if n in within else "" for n in numbers]

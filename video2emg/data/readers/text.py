@@ -66,6 +66,11 @@ def parse(text: str, where: str, rate: float = math.nan) -> list[Channel]:
     ]
 
 
+def first_table(text: str, where: str) -> list[Column]:
+    """The columns of the first table of a text, clocks included."""
+    return next(_tables(text, where))
+
+
 def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
     """Columns of a log whose entries need not be evenly spaced, each with its times [N] s.
 

@@ -1,0 +1,255 @@
+"""Tables of points with a row per instant, or a row per instant and joint."""
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from video2emg.core.errors import UserError
+from video2emg.data import readers
+from video2emg.data.readers import columns, text
+from video2emg.data.readers.pose_names import squash
+
+# The first of these that a file has counts.
+_CONFIDENCE = (
+    *("visibility", "confidence", "likelihood", "score", "probability", "conf", "prob"),
+    *("presence", "v", "c"),
+)
+TIMES = ("time", "times", "timestamp", "timestamps", "t")
+FRAMES = ("frame", "frames", "framenumber", "frameindex", "frameidx", "frameid", "frameno")
+_NAMING = ("landmark", "joint", "keypoint", "name", "marker")
+_LONGEST = 24 * 3600.0  # s, of a recording
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Points by the names of the file.
+
+    Attributes:
+      names: N.
+      values: [T, N, 3], any unit and axes; NaN where lost.
+      confidence: [T, N], 1 for points without; None if the file has none.
+      times: s; None if the file has none.
+    """
+
+    names: tuple[str, ...]
+    values: Float[np.ndarray, "T N 3"]
+    confidence: Float[np.ndarray, "T N"] | None = None
+    times: Float[np.ndarray, " T"] | None = None
+
+
+def picture_times(
+    path: Path,
+    count: int,
+    rate: float,
+    clock: Float[np.ndarray, " T"] | None = None,
+    frame: Float[np.ndarray, " T"] | None = None,
+) -> Float[np.ndarray, " T"] | None:
+    """The times of the pictures, s; None if nothing says them.
+
+    Args:
+      path: for messages.
+      count: T.
+      rate: Hz, as the user says; NaN if it is not told.
+      clock: times in the file, s; they need not be even. They count before the rate.
+      frame: numbers of the pictures, of which some may be missing.
+
+    Raises:
+      UserError: times or numbers that do not increase, or that cover more than a day.
+    """
+    if clock is not None and _increases(clock):
+        times = clock
+    elif not rate > 0:
+        if clock is not None:
+            raise UserError(f"{path}: its times do not increase")
+        return None
+    elif frame is None:
+        times = np.arange(count) / rate
+    elif _increases(frame):
+        times = (frame - frame[0]) / rate
+    else:
+        raise UserError(f"{path}: its frame numbers do not increase")
+    if len(times) and times[-1] - times[0] > _LONGEST:
+        raise UserError(f"{path}: its times cover {(times[-1] - times[0]) / 3600:.3g} hours")
+    return times
+
+
+def _increases(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all() and (np.diff(values) > 0).all())
+
+
+def seconds(values: Float[np.ndarray, " T"], unit: str = "") -> Float[np.ndarray, " T"]:
+    """Times of pictures in s.
+
+    Without a unit they are in s, unless that would be less than a picture per second: then in ms,
+    µs or ns.
+    """
+    if unit:
+        return columns.seconds(columns.Column("time", unit, values))
+    step = float(np.nanmedian(np.diff(values))) if len(values) > 1 else 0.0
+    scale = next(
+        (scale for least, scale in ((1e6, 1e-9), (1e3, 1e-6), (1, 1e-3)) if step > least), 1
+    )
+    return values * scale
+
+
+def fractions(confidence: Float[np.ndarray, "T N"], path: Path) -> Float[np.ndarray, "T N"]:
+    """Confidences as fractions; they may be percentages.
+
+    Raises:
+      UserError: they are neither.
+    """
+    largest = np.nanmax(confidence, initial=0.0)
+    if largest > 100.5:
+        raise UserError(f"{path}: a confidence of {largest:g}; expected 0 to 1, or percent")
+    return confidence / 100 if largest > 1.5 else confidence
+
+
+def read_csv(path: Path, rate: float) -> Table:
+    """A wide table, or one with a row per instant and joint."""
+    content = text.decode(path.read_bytes(), path)
+    header = next(iter(content.splitlines()), "")
+    names = [cell.strip().strip('"').lower() for cell in header.split(",")]
+    naming = next((c for c in _NAMING if c in names), "")
+    if naming and {"x", "y", "z"} <= set(names):
+        return _long(path, content, names, naming, rate)
+    table = text.first_table(content, str(path))
+    clock = next((column for column in table if columns.is_clock(column)), None)
+    frame = next((column for column in table if squash(column.name) in FRAMES), None)
+    count = max(len(column.values) for column in table)
+    points = {column.name: column.values for column in table if column is not clock}
+    times = picture_times(
+        path,
+        count,
+        rate,
+        None if clock is None else seconds(_padded(clock.values, count), clock.unit),
+        None if frame is None else _padded(frame.values, count),
+    )
+    return _wide(path, points, count, times)
+
+
+def read_channels(path: Path, rate: float) -> Table:
+    """Channels `name_x`, `name_y`, `name_z` of a file whose points share an even clock."""
+    channels = readers.read(path, rate)
+    used = _of_points(channel.name for channel in channels)
+    chosen = [channel for channel in channels if channel.name in used]
+    if not chosen:
+        raise UserError(f"{path}: no points name_x, name_y, name_z")
+    first = chosen[0]
+    if any((c.rate, c.start) != (first.rate, first.start) for c in chosen):
+        raise UserError(f"{path}: its points have different rates or starts")
+    count = max(len(channel.values) for channel in chosen)
+    clock = first.start + np.arange(count) / first.rate
+    return _wide(path, {c.name: c.values for c in chosen}, count, clock)
+
+
+def _padded(values: np.ndarray, count: int) -> np.ndarray:
+    """The values, NaN after their end."""
+    return np.concatenate([values[:count], np.full(max(count - len(values), 0), np.nan)])
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Point and coordinate of `left_hip_x`, `left hip x` or `x23`."""
+    point, _, part = name.replace(" ", "_").rpartition("_")
+    if not point:
+        point, part = name[1:], name[:1]
+    return point, part.lower()
+
+
+def _of_points(names: Iterable[str]) -> set[str]:
+    """The columns of points that have three coordinates, with their confidences."""
+    parts: dict[str, dict[str, str]] = {}
+    for name in names:
+        point, part = _split(name)
+        if part and (part in ("x", "y", "z") or part in _CONFIDENCE):
+            parts.setdefault(point, {})[part] = name
+    whole = [columns_ for columns_ in parts.values() if {"x", "y", "z"} <= set(columns_)]
+    return {name for columns_ in whole for name in columns_.values()}
+
+
+def _wide(
+    path: Path, columns_: Mapping[str, np.ndarray], count: int, times: np.ndarray | None
+) -> Table:
+    """A table with columns `name_x`, `name_y`, `name_z`, perhaps `name_visibility`."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    used = _of_points(columns_)
+    for name in columns_:
+        if name in used:
+            point, part = _split(name)
+            parts.setdefault(point, {})[part] = _padded(columns_[name], count)
+    if not parts:
+        raise UserError(f"{path}: no columns name_x, name_y, name_z")
+    values = np.stack([np.stack([of[axis] for axis in "xyz"], 1) for of in parts.values()], 1)
+    sure = [next((of[c] for c in _CONFIDENCE if c in of), None) for of in parts.values()]
+    given = [n for n, of_point in enumerate(sure) if of_point is not None]
+    confidence = None
+    if given:
+        confidence = np.ones((count, len(parts)))
+        confidence[:, given] = fractions(np.stack([c for c in sure if c is not None], 1), path)
+    return Table(tuple(parts), values, confidence, times)
+
+
+def _long(path: Path, content: str, names: Sequence[str], naming: str, rate: float) -> Table:
+    """A table with a row per instant and joint, of one person."""
+    timed = next((c for c in names if squash(c).removesuffix("ms") in TIMES), "")
+    framed = next((c for c in names if squash(c) in FRAMES), "")
+    counting = timed or framed
+    if not counting:
+        raise UserError(f"{path}: rows of joints need a column frame or time")
+    sure = next((c for c in _CONFIDENCE if c in names), "")
+    numbers = [c for c in ("x", "y", "z", sure, timed, framed) if c]
+    rows = _rows(path, content, names, numbers)
+    instants = sorted({row[counting] for row in rows})
+    points = tuple(dict.fromkeys(str(row[naming]) for row in rows))
+    values = np.full((len(instants), len(points), 3), np.nan)
+    confidence = np.full((len(instants), len(points)), np.nan)
+    frame = np.full(len(instants), np.nan)
+    place = {instant: i for i, instant in enumerate(instants)}
+    number = {point: n for n, point in enumerate(points)}
+    met: set[tuple[int, int]] = set()
+    for row in rows:
+        i, n = place[row[counting]], number[str(row[naming])]
+        if (i, n) in met:
+            raise UserError(
+                f"{path}: two rows of {row[naming]} at {counting} {row[counting]:g}; keep the rows "
+                "of one person"
+            )
+        met.add((i, n))
+        values[i, n] = [row["x"], row["y"], row["z"]]
+        confidence[i, n] = row[sure] if sure else 1.0
+        frame[i] = row[framed] if framed else np.nan
+    clock = seconds(np.array(instants, float), "ms" if squash(timed).endswith("ms") else "")
+    times = picture_times(
+        path, len(instants), rate, clock if timed else None, frame if framed else None
+    )
+    return Table(points, values, fractions(confidence, path), times)
+
+
+def _rows(
+    path: Path, content: str, names: Sequence[str], numbers: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The cells of each line, numbers where they are numbers."""
+    rows = []
+    for line, cells in enumerate(csv.reader(io.StringIO(content)), 1):
+        if line == 1 or not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(names):
+            raise UserError(f"{path}, line {line}: {len(cells)} cells for {len(names)} columns")
+        row: dict[str, Any] = {n: cell.strip() for n, cell in zip(names, cells, strict=True)}
+        for column in numbers:
+            try:
+                row[column] = float(row[column]) if row[column] else math.nan
+            except ValueError:
+                raise UserError(
+                    f"{path}, line {line}, {column}: {row[column][:40]!r} is not a number"
+                ) from None
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path}: no rows")
+    return rows
