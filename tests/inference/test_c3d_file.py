@@ -79,3 +79,11 @@ def test_a_film_that_begins_later_keeps_its_times(tmp_path):
     )
     assert 2.013 <= knee.start < 2.013 + 1 / 15
     np.testing.assert_allclose(knee.values, expected, atol=1e-4)
+
+
+def test_what_is_too_long_for_the_format_is_told_and_not_cut(tmp_path, capfd):
+    time = np.arange(65536) / 50
+    signals = Signals(("right_soleus",), "mvc", time, np.zeros((len(time), 1)))
+    c3d_file.write(tmp_path / "a.c3d", masked_track(), signals)
+    assert not (tmp_path / "a.c3d").exists()
+    assert "65536 frames" in capfd.readouterr().err

@@ -67,3 +67,10 @@ def test_too_little_is_nothing():
     track, _ = filmed(np.full(3, 5.0))
     assert not repeated(track).is_exercise
     assert not repeated(track.masked(np.zeros_like(track.confidence, bool))).is_exercise
+
+
+def test_a_set_in_half_an_hour_of_standing_is_found():
+    knee = np.concatenate([np.full(30 * 60 * 5, 5.0), bends(22, 5, 8), np.full(30 * 60 * 5, 5.0)])
+    found = repeated(filmed(knee, 5)[0])
+    assert found.is_exercise and len(found.turns) == 8
+    assert found.range == pytest.approx(100, abs=20)

@@ -115,6 +115,8 @@ def run(options: Options) -> int:
         raise UserError(f"--measured {measured}: no such file")
     told = {"action": options.action, "load": load, "equipment": options.equipment}
     told["progress"] = log
+    if options.overlay and options.pose:
+        raise UserError("--overlay: is drawn over a film; use --video")
     predictor = Predictor.load(options.run or PRETRAINED)
     if options.corrections:
         predictor.check_corrections(options.action, load, options.equipment)

@@ -114,10 +114,7 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     pooling = SetPooling()
     if config.pool_sets and not score_only and config.model.score == "errors":
         pooling = SetPooling.fit(validation, alone["validation"])
-    predictions = {
-        split: pooling(alone[split], of.recording, of.rubric.weight[of.annotations.action])
-        for split, of in labels.items()
-    }
+    predictions = {split: _as_sets(pooling, labels[split], alone[split]) for split in labels}
     report.save(workdir / "aqa_predictions.npz", predictions)
     if not score_only:
         write_json(
@@ -128,12 +125,10 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
             workdir / "feedback.json", feedback_texts(graph, features, validation, predictions)
         )
     evaluator = report.BootstrapEvaluator(validation, test, config.eval.bootstrap)
-    outcome = {
-        "provenance": _provenance(config, features),
-        "test": report.evaluate(
-            evaluator, predictions, predict_baselines(features), len(test.subject), score_only
-        ),
-    }
+    tested = report.evaluate(
+        evaluator, predictions, predict_baselines(features), len(test.subject), score_only
+    )
+    outcome = {"provenance": _provenance(config, features), "test": tested}
     if pooling != SetPooling():
         outcome["each_alone"] = evaluator.scores(alone).with_intervals()
     if features.found is not None:
@@ -142,6 +137,12 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     print(report.format_table(outcome))
     log(f"results: {finished}")
     return outcome
+
+
+def _as_sets(pooling: SetPooling, labels: AQALabels, predictions: AQAPredictions) -> AQAPredictions:
+    """Predictions of repetitions that know of the others of their set."""
+    penalty = labels.rubric.weight[labels.annotations.action]
+    return pooling(predictions, labels.recording, penalty)
 
 
 def _score_found(

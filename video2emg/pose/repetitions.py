@@ -16,6 +16,8 @@ _SMOOTH_S = 0.15  # standard deviation of the Gaussian filter
 _SHORTEST_S = 0.6  # between two turning points
 _PROMINENCE = 0.3  # of a turning point, as a share of the range
 _SEEN = 0.7  # share of the time that an angle must be known
+_EXTREME = 2.0  # percentiles of the range from each end, at most;
+_EXTREME_S = 1.0  # in long films so much time, because a set may be a small part of them
 _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
 _MOVING = 0.7  # of the largest range, from which the other angles are compared
@@ -68,7 +70,8 @@ def repeated(track: PoseTrack) -> Repeated:
     if not known.any() or len(times) < 5:
         return nothing
     smooth = np.stack([_filled(column, rate) for column in courses[:, known].T], 1)
-    low, high = np.percentile(smooth, [2, 98], axis=0)
+    beyond = min(_EXTREME, 100 * _EXTREME_S * rate / len(smooth))
+    low, high = np.percentile(smooth, [beyond, 100 - beyond], axis=0)
     leading = int((high - low).argmax())
     extent = float((high - low)[leading])
     depth = _from_rest(smooth[:, leading], low[leading], high[leading], rate)

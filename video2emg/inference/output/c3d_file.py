@@ -16,8 +16,10 @@ from jaxtyping import Float
 
 from video2emg.core.files import write_atomically
 from video2emg.core.pose_track import PoseTrack
+from video2emg.parallel.hosts import log
 
 _MOST_CHANNELS = 255  # names in one list of labels
+_MOST_FRAMES = 65535  # that programs read: their numbers have 16 bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,8 @@ def is_available() -> bool:
 def write(path: Path, track: PoseTrack, *signals: Signals) -> None:
     """Writes the joints on the clock of the signals; on their own rate without signals.
 
+    A recording that is too long for a C3D file is not written, and a line says so.
+
     Args:
       path: of the file.
       track: z up. Positions between its instants are interpolated, see `PoseTrack.sampled`.
@@ -53,6 +57,9 @@ def write(path: Path, track: PoseTrack, *signals: Signals) -> None:
     import ezc3d
 
     time, rate = _clock(track, signals)
+    if len(time) > _MOST_FRAMES:
+        log(f"{path.name}: not written: {len(time)} frames, a C3D file has {_MOST_FRAMES} at most")
+        return
     joints, known = track.sampled(time)
     file = ezc3d.c3d()
     points = np.full((4, len(track.names), len(time)), np.nan)
