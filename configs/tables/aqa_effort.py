@@ -26,7 +26,8 @@ ROWS = {
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The preset `pose` of `configs/aqa.py` on `gymsim/effort`, without the pose itself."""
     config = aqa.get_config(arg or "pose")
-    config.dataset, config.copies, config.extra_inputs = "gymsim/effort", 8, ()
+    config.dataset, config.extra_inputs = "gymsim/effort", ()
+    config.copies = config.copies if arg else 8
     config.graph = "gymsim_effort"
     config.video2emg = "video2emg/pretrained/video2emg"
     config.train.update(steps=min(config.train.steps, 2000))

@@ -24,7 +24,9 @@ ROWS = {
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     """The preset `pose` of `configs/aqa.py`, of fewer people and steps, without the pose itself."""
     config = aqa.get_config(arg or "pose")
-    config.dataset, config.copies, config.extra_inputs = "gymsim/gym_poses", 8, ()
+    config.extra_inputs = ()
+    if config.dataset:
+        config.dataset, config.copies = "gymsim/gym_poses", 8
     config.train.update(steps=min(config.train.steps, 2000))
     return config
 
