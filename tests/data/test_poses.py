@@ -460,3 +460,83 @@ def test_markers_beside_analog_channels_have_their_own_clock(tmp_path):
     path = tmp_path / "p.c3d"
     file.write(str(path))
     np.testing.assert_allclose(np.diff(read_pose(path).times), 1 / RATE)
+
+
+@pytest.mark.parametrize("score", [2.0, 1.6])
+def test_scores_above_one_are_no_percentages(tmp_path, score):
+    rows = [[i / RATE, *cells, 0.9] for i, cells in enumerate(body_rows(30))]
+    rows[3][-1] = score
+    track = read_pose(write_wide(tmp_path / "p.csv", ["time", *COLUMNS, "left_hip_score"], rows))
+    confidence = track.confidence[:, track.names.index("left_hip")]
+    np.testing.assert_allclose(confidence, [1.0 if i == 3 else 0.9 for i in range(30)])
+
+
+@pytest.mark.parametrize("stamp", ["", "0", "coarse"])
+def test_frames_count_where_a_time_says_nothing(tmp_path, stamp):
+    rows = [
+        [
+            i,
+            f"{i / 240:.2f}" if stamp == "coarse" else stamp,
+            name,
+            *list(WORLD[i, BLAZEPOSE_33.index(name)]),
+        ]
+        for i in range(60)
+        for name in HIPS
+    ]
+    header = ["frame", "timestamp", "keypoint", "x", "y", "z"]
+    track = read_pose(write_wide(tmp_path / "p.csv", header, rows), 240.0)
+    assert len(track.times) == 60
+    np.testing.assert_allclose(np.diff(track.times), 1 / 240, rtol=0.02)
+
+
+@pytest.mark.parametrize("rate, decimals", [(120.0, 2), (60.0, 2), (30.0, 1)])
+def test_times_with_few_decimals_become_even(tmp_path, rate, decimals):
+    rows = [[f"{5 + i / rate:.{decimals}f}", *c] for i, c in enumerate(body_rows(200))]
+    track = read_pose(write_wide(tmp_path / "p.csv", ["time", *COLUMNS], rows))
+    np.testing.assert_allclose(np.diff(track.times), 1 / rate, rtol=0.02)
+    assert track.times[0] == pytest.approx(5, abs=10**-decimals)
+
+
+@pytest.mark.parametrize(
+    "names", [("pose_landmarks", "world_landmarks"), ("poseLandmarks", "worldLandmarks")]
+)
+def test_world_landmarks_are_preferred(tmp_path, names):
+    normal = [{"x": 0.5, "y": 0.5, "z": 0.0}] * 33
+    frames = [
+        {names[0]: normal, names[1]: [dict(zip("xyz", numbers(p), strict=True)) for p in frame]}
+        for frame in WORLD
+    ]
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(frames))
+    same_movement(read_pose(path, RATE))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b\n1,2\nx,y\nx,z\nx,q",
+        "1\nx\ny\nz",
+        "time,joint,x,y,z\r1,left_hip,1,2,3\r",
+        "time,joint,x,y,z\n1," + "a" * 200_000 + ",1,2,3\n",
+    ],
+)
+def test_odd_tables_are_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "p.csv"
+    path.write_text(content, newline="")
+    with pytest.raises(UserError):
+        read_pose(path, RATE)
+
+
+def test_points_in_the_second_table_and_rows_without_a_time(tmp_path):
+    rows = body_rows(30)
+    lines = ["time,emg", *(f"{i / 100},{i}" for i in range(40)), "", ",".join(["time", *COLUMNS])]
+    for i, cells in enumerate(rows):
+        lines.append(",".join([f"{i / RATE:.5f}" if i < 28 else "", *map(str, cells)]))
+    path = tmp_path / "p.csv"
+    path.write_text("\n".join(lines))
+    track = read_pose(path)
+    assert len(track.times) == 28 and track.rate == pytest.approx(RATE, rel=1e-3)
+
+
+def test_numbers_count_beside_a_name_that_is_no_hip_or_shoulder():
+    assert joints_of(["pelvis", *map(str, range(33))])[1:] == list(BLAZEPOSE_33)

@@ -194,4 +194,5 @@ def test_no_pose_is_invented_in_a_gap_of_the_times():
     pose = track_to_pose(dataclasses.replace(track, times=later))
     times = np.arange(8.5, 27.5, 0.5)
     assert not pose.track.seen_at(times).any()
-    assert not any(8.2 < turn < 27.8 for turn in pose.gated.repeated.turns)
+    turns = pose.gated.repeated.turns
+    assert len(turns) == 4 and not any(8.2 < turn < 27.8 for turn in turns)

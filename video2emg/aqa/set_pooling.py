@@ -14,27 +14,32 @@ from jaxtyping import Float
 
 from video2emg.aqa.predictions import AQALabels, AQAPredictions
 
-_LEAST_PROBABILITY = 1e-9
+_LEAST_PROBABILITY = 1e-4  # of an error that was not looked for, too
+_PENALTY = 1e-3  # on the squared distance of the weights from those of a repetition alone
+_ALIKE = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # tried for `alike`
 
 
 @dataclasses.dataclass(frozen=True)
 class SetPooling:
     """Weights of a repetition's own prediction and of the mean over the others of its set.
 
-    The logit of an error becomes offset + own · logit + others · (mean logit of the others); the
-    severity, if the error is made, severity_own · severity + severity_others · (mean of the others,
-    weighted by their probability). Repetitions that are alone in their set stay as they are.
+    With n others, the logit of an error becomes own · logit + s · (others · (mean logit of the
+    others) + offset), where s = n / (n + alike): more repetitions say more, but what they have in
+    common, such as the errors of an estimator, limits it. The severity, if the error is made,
+    becomes severity_own · severity + severity_others · (mean of the others, weighted by their
+    probability). Repetitions that are alone in their set stay as they are.
     """
 
     own: float = 1.0
     others: float = 0.0
     offset: float = 0.0
+    alike: float = 0.0
     severity_own: float = 1.0
     severity_others: float = 0.0
 
     @classmethod
     def fit(cls, labels: AQALabels, predictions: AQAPredictions) -> "SetPooling":
-        """Maximum likelihood of the errors, and least squares of the severities that are made.
+        """Fits the errors by logistic regression, and severities that are made by least squares.
 
         Args:
           labels: of validation people, who have no part in the training of the head.
@@ -46,14 +51,19 @@ class SetPooling:
         if not (asked & made).any() or not (asked & ~made).any():
             return cls()
         logit, severity = _logit(predictions.probability), _severity(predictions)
-        x = np.stack([logit, _mean_of_others(logit, labels.recording), np.ones_like(logit)], -1)
-        own, others, offset = _logistic_regression(x[asked], made[asked])
+        mean = _mean_of_others(logit, labels.recording)
+        fits = []
+        for alike in _ALIKE:
+            share = _share(labels.recording, alike)[:, None]
+            x = np.stack([logit, share * mean, share * np.ones_like(logit)], -1)
+            fits.append((*_logistic_regression(x[asked], made[asked]), alike))
+        _, (own, others, offset), alike = min(fits)
         s = np.stack([severity, _severity_of_others(predictions, labels.recording)], -1)
         seen = asked & made
         weights, *_ = np.linalg.lstsq(
             s[seen], labels.annotations.expected_severity[seen], rcond=None
         )
-        return cls(own, others, offset, *(float(w) for w in weights))
+        return cls(own, others, offset, alike, *(float(w) for w in weights))
 
     def __call__(
         self, predictions: AQAPredictions, recording: np.ndarray, penalty: Float[np.ndarray, "K E"]
@@ -68,7 +78,9 @@ class SetPooling:
         if self == SetPooling():
             return predictions
         logit, severity = _logit(predictions.probability), _severity(predictions)
-        pooled = self.own * logit + self.others * _mean_of_others(logit, recording) + self.offset
+        share = _share(recording, self.alike)[:, None]
+        mean = _mean_of_others(logit, recording)
+        pooled = self.own * logit + share * (self.others * mean + self.offset)
         probability = 1 / (1 + np.exp(-pooled))
         expected = self.severity_own * severity
         expected += self.severity_others * _severity_of_others(predictions, recording)
@@ -92,17 +104,26 @@ def _logit(probability: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
-def _logistic_regression(x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Weights of the columns of x [K, D] for the probability that y [K] is true."""
+def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float, list[float]]:
+    """Loss, and weights of the columns of x [K, D] for the probability that y [K] is true."""
+    alone = np.zeros(x.shape[1])
+    alone[0] = 1.0
 
     def loss(weight: np.ndarray) -> tuple[float, np.ndarray]:
-        z = x @ weight
-        error = 1 / (1 + np.exp(-z)) - y
-        return float(np.mean(np.logaddexp(0, z) - y * z)), x.T @ error / len(y)
+        z, away = x @ weight, weight - alone
+        error = scipy.special.expit(z) - y
+        value = np.mean(np.logaddexp(0, z) - y * z) + _PENALTY * away @ away
+        return float(value), x.T @ error / len(y) + 2 * _PENALTY * away
 
-    start = np.zeros(x.shape[1])
-    start[0] = 1.0
-    return scipy.optimize.minimize(loss, start, jac=True, method="BFGS").x.tolist()
+    found = scipy.optimize.minimize(loss, alone, jac=True, method="BFGS")
+    return float(found.fun), found.x.tolist()
+
+
+def _share(recording: np.ndarray, alike: float) -> np.ndarray:
+    """[K] weight of the other repetitions of the set by their number."""
+    _, group, count = np.unique(recording, return_inverse=True, return_counts=True)
+    others = (count[group] - 1).astype(float)
+    return others / np.maximum(others + alike, 1e-9)
 
 
 def _severity(predictions: AQAPredictions) -> np.ndarray:

@@ -17,7 +17,7 @@ from video2emg.pose.blazepose import BlazePose
 from video2emg.pose.body import BodyOptions
 from video2emg.pose.gravity import View
 
-_LATEST_START = 10.0  # s; files whose clock begins later do not begin with a film
+_LATEST_START = 24 * 3600.0  # s; a clock that begins later is that of the day or of 1970
 _ASSUMED = "the height of the person is unknown: 1.75 m is assumed (--height)"
 
 VERSION = 2  # of the whole way from pictures to poses; a change makes kept poses worthless

@@ -63,10 +63,12 @@ def repeated(track: PoseTrack) -> Repeated:
         return nothing
     rate = track.rate
     times = np.arange(track.times[0], track.times[-1], 1 / rate)
-    angles = _even(moving_angles(track.joints, track.names), track.times, times)
+    nearest = _nearest(track.times, times)
+    covered = np.abs(track.times[nearest] - times) < 1.5 / rate  # else in a gap of the clock
+    angles = moving_angles(track.joints, track.names)[nearest]
     kinds = len(MOVING_KINDS)
     courses = np.stack([_mean(angles[:, k::kinds]) for k in range(kinds)], 1)
-    known = np.isfinite(courses).mean(0) >= _SEEN
+    known = np.isfinite(courses[covered]).mean(0) >= _SEEN
     if not known.any() or len(times) < 5:
         return nothing
     smooth = np.stack([_filled(column, rate) for column in courses[:, known].T], 1)
@@ -134,11 +136,10 @@ def _last_above(values: Float[np.ndarray, " n"], level: float) -> float:
     return k - 1 + (values[k - 1] - level) / (values[k - 1] - values[k])
 
 
-def _even(values: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The value at the nearest instant, NaN if it is unknown there."""
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The place of the nearest of the times, for each of those that are wanted."""
     right = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
-    nearest = np.where(wanted - times[right - 1] <= times[right] - wanted, right - 1, right)
-    return values[nearest]
+    return np.where(wanted - times[right - 1] <= times[right] - wanted, right - 1, right)
 
 
 def _mean(sides: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, " T"]:

@@ -64,14 +64,17 @@ def joint_of(name: str) -> str:
 def joints_of(names: Sequence[str]) -> list[str]:
     """Our name of each point of a file; empty for points that are no joint.
 
-    If no point has the name of a joint, numbers are those of MediaPipe's 33 landmarks, from 0 or
-    from 1. Numbers with a star are markers that nobody has labelled.
+    If no shoulder or hip has a name, numbers are those of MediaPipe's 33 landmarks, from 0 or from
+    1. Numbers with a star are markers that nobody has labelled.
     """
     joints = [joint_of(name) for name in names]
-    if any(joints):
+    if any(joint.endswith(("_shoulder", "_hip")) for joint in joints):
         return joints
     matches = [None if name.startswith("*") else _NUMBERED.match(squash(name)) for name in names]
     numbers = [int(match[1]) if match else -1 for match in matches]
     first = 1 if 0 not in numbers and len(BLAZEPOSE_33) in numbers else 0
     within = range(first, first + len(BLAZEPOSE_33))
-    return [BLAZEPOSE_33[n - first] if n in within else "" for n in numbers]
+    return [
+        joint or (BLAZEPOSE_33[n - first] if n in within else "")
+        for joint, n in zip(joints, numbers, strict=True)
+    ]

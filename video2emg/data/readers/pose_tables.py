@@ -14,6 +14,7 @@ from jaxtyping import Float
 from video2emg.core.errors import UserError
 from video2emg.data import readers
 from video2emg.data.readers import columns, text
+from video2emg.data.readers.channel import rate_of
 from video2emg.data.readers.pose_names import squash
 
 # The first of these that a file has counts.
@@ -24,6 +25,7 @@ _CONFIDENCE = (
 TIMES = ("time", "times", "timestamp", "timestamps", "t")
 FRAMES = ("frame", "frames", "framenumber", "frameindex", "frameidx", "frameid", "frameno")
 _NAMING = ("landmark", "joint", "keypoint", "name", "marker")
+_PERCENT = 10.0  # largest confidence above which they are percentages; scores may exceed 1
 _LONGEST = 24 * 3600.0  # s, of a recording
 
 
@@ -57,13 +59,17 @@ def picture_times(
       path: for messages.
       count: T.
       rate: Hz, as the user says; NaN if it is not told.
-      clock: times in the file, s; they need not be even. They count before the rate.
+      clock: times in the file, s. If they are even but for their decimals, they become even; if
+        they are not even, they stay as they are; if they do not increase, the rate counts.
       frame: numbers of the pictures, of which some may be missing.
 
     Raises:
       UserError: times or numbers that do not increase, or that cover more than a day.
     """
-    if clock is not None and _increases(clock):
+    even = None if clock is None else _even_clock(path, clock, rate)
+    if even is not None:
+        times = even
+    elif clock is not None and _increases(clock):
         times = clock
     elif not rate > 0:
         if clock is not None:
@@ -78,6 +84,15 @@ def picture_times(
     if len(times) and times[-1] - times[0] > _LONGEST:
         raise UserError(f"{path}: its times cover {(times[-1] - times[0]) / 3600:.3g} hours")
     return times
+
+
+def _even_clock(path: Path, clock: np.ndarray, rate: float) -> np.ndarray | None:
+    """An even clock through times with few decimals; None if they are not even."""
+    try:
+        step = 1 / rate_of(clock, str(path), rate)
+    except UserError:
+        return None
+    return clock[0] + np.arange(len(clock)) * step
 
 
 def _increases(values: np.ndarray) -> bool:
@@ -99,16 +114,9 @@ def seconds(values: Float[np.ndarray, " T"], unit: str = "") -> Float[np.ndarray
     return values * scale
 
 
-def fractions(confidence: Float[np.ndarray, "T N"], path: Path) -> Float[np.ndarray, "T N"]:
-    """Confidences as fractions; they may be percentages.
-
-    Raises:
-      UserError: they are neither.
-    """
-    largest = np.nanmax(confidence, initial=0.0)
-    if largest > 100.5:
-        raise UserError(f"{path}: a confidence of {largest:g}; expected 0 to 1, or percent")
-    return confidence / 100 if largest > 1.5 else confidence
+def fractions(confidence: Float[np.ndarray, "T N"]) -> Float[np.ndarray, "T N"]:
+    """Confidences as fractions; percentages are recognised by the largest of them."""
+    return confidence / 100 if np.nanmax(confidence, initial=0.0) > _PERCENT else confidence
 
 
 def read_csv(path: Path, rate: float) -> Table:
@@ -119,10 +127,15 @@ def read_csv(path: Path, rate: float) -> Table:
     naming = next((c for c in _NAMING if c in names), "")
     if naming and {"x", "y", "z"} <= set(names):
         return _long(path, content, names, naming, rate)
-    table = text.first_table(content, str(path))
+    tables = text.tables(content, str(path))
+    found = (table for table in tables if _of_points(column.name for column in table))
+    table = next(found, None)
+    if table is None:
+        raise UserError(f"{path}: no columns name_x, name_y, name_z")
     clock = next((column for column in table if columns.is_clock(column)), None)
     frame = next((column for column in table if squash(column.name) in FRAMES), None)
-    count = max(len(column.values) for column in table)
+    # Rows after the last time belong to no instant.
+    count = len(clock.values) if clock else max(len(column.values) for column in table)
     points = {column.name: column.values for column in table if column is not clock}
     times = picture_times(
         path,
@@ -191,7 +204,7 @@ def _wide(
     confidence = None
     if given:
         confidence = np.ones((count, len(parts)))
-        confidence[:, given] = fractions(np.stack([c for c in sure if c is not None], 1), path)
+        confidence[:, given] = fractions(np.stack([c for c in sure if c is not None], 1))
     return Table(tuple(parts), values, confidence, times)
 
 
@@ -199,7 +212,7 @@ def _long(path: Path, content: str, names: Sequence[str], naming: str, rate: flo
     """A table with a row per instant and joint, of one person."""
     timed = next((c for c in names if squash(c).removesuffix("ms") in TIMES), "")
     framed = next((c for c in names if squash(c) in FRAMES), "")
-    counting = timed or framed
+    counting = framed or timed
     if not counting:
         raise UserError(f"{path}: rows of joints need a column frame or time")
     sure = next((c for c in _CONFIDENCE if c in names), "")
@@ -209,7 +222,7 @@ def _long(path: Path, content: str, names: Sequence[str], naming: str, rate: flo
     points = tuple(dict.fromkeys(str(row[naming]) for row in rows))
     values = np.full((len(instants), len(points), 3), np.nan)
     confidence = np.full((len(instants), len(points)), np.nan)
-    frame = np.full(len(instants), np.nan)
+    time = np.full(len(instants), np.nan)
     place = {instant: i for i, instant in enumerate(instants)}
     number = {point: n for n, point in enumerate(points)}
     met: set[tuple[int, int]] = set()
@@ -223,12 +236,13 @@ def _long(path: Path, content: str, names: Sequence[str], naming: str, rate: flo
         met.add((i, n))
         values[i, n] = [row["x"], row["y"], row["z"]]
         confidence[i, n] = row[sure] if sure else 1.0
-        frame[i] = row[framed] if framed else np.nan
-    clock = seconds(np.array(instants, float), "ms" if squash(timed).endswith("ms") else "")
-    times = picture_times(
-        path, len(instants), rate, clock if timed else None, frame if framed else None
-    )
-    return Table(points, values, fractions(confidence, path), times)
+        time[i] = row[timed] if timed else np.nan
+    # Some programs write an empty or constant time beside the number of the picture.
+    told = timed and len(set(time)) > 1 and np.isfinite(time).all()
+    clock = seconds(time, "ms" if squash(timed).endswith("ms") else "") if told else None
+    frame = np.array(instants, float) if framed else None
+    times = picture_times(path, len(instants), rate, clock, frame)
+    return Table(points, values, fractions(confidence), times)
 
 
 def _rows(
@@ -236,7 +250,11 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """The cells of each line, numbers where they are numbers."""
     rows = []
-    for line, cells in enumerate(csv.reader(io.StringIO(content)), 1):
+    try:
+        lines = list(csv.reader(io.StringIO(content, newline="")))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table ({error})") from None
+    for line, cells in enumerate(lines, 1):
         if line == 1 or not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):

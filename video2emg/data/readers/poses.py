@@ -163,7 +163,11 @@ def _trunk(track: PoseTrack) -> Float[np.ndarray, " 3"]:
 
 
 def _is_normalised(track: PoseTrack) -> bool:
-    """Whether the points are fractions of a picture: y down, and the hips at z = 0 only."""
+    """Whether the points are fractions of a picture.
+
+    Then y is down, z is relative to the hips, and x and y are not: the hips are somewhere in the
+    picture.
+    """
     trunk = _trunk(track)
     if not np.isfinite(trunk).all():
         return False
@@ -172,11 +176,12 @@ def _is_normalised(track: PoseTrack) -> bool:
     within = all(low < x < high for x in (*hips[:2], *shoulders[:2]))
     centred = np.nanmedian(np.linalg.norm(_middle(track, "hip"), axis=1)) < _CENTRED
     down = trunk[1] < 0 and np.abs(trunk).argmax() == 1
-    return bool(within and not centred and down and abs(hips[2]) < _NO_DEPTH)
+    inside = np.nanpercentile(track.joints[..., :2], 2) > low
+    return bool(within and inside and not centred and down and abs(hips[2]) < _NO_DEPTH)
 
 
 def _is_flat(track: PoseTrack, height: float) -> bool:
-    """Whether the body has hardly any extent along one of the axes."""
+    """Whether all points of the body have nearly the same x, y or z."""
     joints = track.joints[np.isfinite(track.joints).all(2).sum(1) > 3]
     extent = np.nanmax(joints, axis=1) - np.nanmin(joints, axis=1)
     return bool((np.median(extent, axis=0) < _FLAT * height).any())
@@ -220,8 +225,8 @@ def _people(frame: Any, nested: int = 2) -> list[list[Any]]:
     if isinstance(frame, dict):
         lists = {squash(k): v for k, v in frame.items() if isinstance(v, list)}
         keys = sorted(
-            (k for k in lists if "landmark" in k),
-            key=lambda key: ("pose" not in key, "world" not in key, key),
+            (k for k in lists if "landmark" in k and "face" not in k and "hand" not in k),
+            key=lambda key: ("world" not in key, key),
         )
         frame = lists[keys[0]] if keys else []
     if not isinstance(frame, list) or not frame:
@@ -255,7 +260,7 @@ def _landmarks(path: Path, rate: float) -> Table:
         None if clock is None else seconds(*clock),
         None if frame is None else frame[0],
     )
-    return Table(BLAZEPOSE_33, values, fractions(confidence, path), times)
+    return Table(BLAZEPOSE_33, values, fractions(confidence), times)
 
 
 def _numbers_of(

@@ -66,9 +66,13 @@ def parse(text: str, where: str, rate: float = math.nan) -> list[Channel]:
     ]
 
 
-def first_table(text: str, where: str) -> list[Column]:
-    """The columns of the first table of a text, clocks included."""
-    return next(_tables(text, where))
+def tables(text: str, where: str) -> Iterator[list[Column]]:
+    """The tables of a text, each as its columns of numbers, clocks included.
+
+    Raises:
+      UserError: there is no table.
+    """
+    yield from _tables(text, where)
 
 
 def events(path: Path) -> list[tuple[Channel, np.ndarray]]:
