@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from video2emg.aqa import frozen_features
 from video2emg.aqa.frozen_features import FeatureDataset, FrozenFeatures
 from video2emg.aqa.head import EXEMPLAR
 from video2emg.core.errors import UserError
+from video2emg.parallel import mesh as mesh_lib
 
 
 def fields(n=12):
@@ -83,3 +85,32 @@ def test_every_row_occurs_once():
     assert [len(b["index"]) for b in batches] == [5, 5, 5]
     index = np.concatenate([b["index"][b["_mask"]] for b in batches])
     np.testing.assert_array_equal(index, np.arange(12))
+
+
+def test_copies_are_stored_in_place_and_come_back_in_single_precision():
+    class Frozen(FakeFeatures):
+        def __init__(self):
+            super().__init__()
+            self._muscles, self.has_emg, self._mesh, self.params = (
+                (),
+                False,
+                mesh_lib.make_mesh(),
+                {},
+            )
+            self._forward = lambda params, batch: {
+                "tokens": batch["view"] / 3.0,
+                "token_mask": batch["view"] > 0,
+            }
+
+    def batches():
+        for first in (0, 8):
+            rows = np.arange(first, first + 8)
+            batch = {name: rows for name in frozen_features._BATCH_FIELDS}
+            yield batch | {"view": rows.astype(np.float32), "_mask": rows < 13}
+
+    stored = Frozen()._compute(batches(), 13)
+    assert stored["tokens"].dtype == np.float16 and stored["token_mask"].dtype == bool
+    np.testing.assert_array_equal(stored["index"], np.arange(13))
+    row = FeatureDataset(stored).row(11, np.random.default_rng(0))
+    assert row["tokens"].dtype == np.float32
+    assert row["tokens"] == pytest.approx(11 / 3, rel=1e-3)

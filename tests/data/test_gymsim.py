@@ -82,3 +82,16 @@ def test_effort_has_no_pictures_and_labels_of_its_graph(tmp_path, monkeypatch):
         assert not clip.views and not clip.frames and clip.emg_rate == 500
         assert clip.emg.shape[1] == 46 and len(clip.repetitions) == 3
         assert clip.provenance["graph"] == effort.graph().label
+
+
+def test_more_people_for_training_leave_validation_and_test_as_they_are():
+    few, many = (Builder.plan(None, name) for name in ("gym_poses", "crowd_poses"))
+
+    def trials(plan, split):
+        return {(t.subject.id, t.exercise): (t.seed, t.load) for t in plan[split]}
+
+    for split in ("validation", "test"):
+        assert trials(few, split) == trials(many, split)
+    assert trials(few, "train").items() < trials(many, "train").items()
+    people = [{t.subject.id for t in many[split]} for split in many]
+    assert sum(map(len, people)) == len(set.union(*people)) == 800

@@ -366,3 +366,23 @@ def test_a_model_that_is_given_no_pose_cannot_be_given_a_noisy_one(name):
         setup.check_pose_noise(config)
     config.model.extra_inputs = ("pose",)
     setup.check_pose_noise(config)
+
+
+def test_repetitions_of_a_set_have_the_same_lasting_errors_and_their_own_jitter():
+    clips = [
+        dataclasses.replace(
+            body_clip(), clip_id=f"{name}_r{n}", provenance={"set": name, "repetition": n}
+        )
+        for name, n in (("a", 1), ("a", 2), ("b", 1))
+    ]
+
+    def poses(**ranges):
+        noise = PoseNoise.from_config(dict(share=1.0, **ranges))
+        split = examples(clips, POSE_WINDOW).with_pose_noise(noise)
+        return [split.read_window(i, 0.2)["pose"] for i in range(3)]
+
+    first, second, of_another = poses(offset=0.05, pitch=10.0)
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - of_another).max() > 0.01
+    first, second, _ = poses(jitter=0.02)
+    assert np.abs(first - second).max() > 0.005
