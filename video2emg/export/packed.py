@@ -102,9 +102,10 @@ def _small(params: Any, workdir: Path) -> Any:
 
 
 def _write_results(workdir: Path, out: Path, parts: Sequence[str]) -> None:
-    """The scores of the model, and other parts of the results on test subjects."""
+    """The scores of the model, without those of each muscle or action, and other parts."""
     whole = results.read_results(workdir / RESULTS)
-    test = {"model": whole["test"]["model"]} | {name: whole["test"].get(name) for name in parts}
+    model = {k: v for k, v in whole["test"]["model"].items() if not isinstance(v, dict)}
+    test = {"model": model} | {name: whole["test"].get(name) for name in parts}
     results.write_results(out / RESULTS, {"provenance": whole["provenance"], "test": test})
 
 
