@@ -24,9 +24,9 @@ ROWS = {
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """The preset `pose` of `configs/aqa.py` on `gymsim/effort`, without the pose itself."""
+    """The preset `pose` of `configs/aqa.py` on the repetitions of `gymsim/effort`."""
     config = aqa.get_config(arg or "pose")
-    config.dataset, config.extra_inputs = "gymsim/effort", ()
+    config.dataset = "gymsim/effort"
     config.copies = config.copies if arg else 8
     config.graph = "gymsim_effort"
     config.video2emg = "video2emg/pretrained/video2emg"

@@ -22,9 +22,8 @@ ROWS = {
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-    """The preset `pose` of `configs/aqa.py`, of fewer people and steps, without the pose itself."""
+    """The preset `pose` of `configs/aqa.py`, of fewer people and steps."""
     config = aqa.get_config(arg or "pose")
-    config.extra_inputs = ()
     if config.dataset:
         config.dataset, config.copies = "gymsim/gym_poses", 8
     config.train.update(steps=min(config.train.steps, 2000))
