@@ -24,6 +24,7 @@ from video2emg.run.workdir import read_config
 from video2emg.train.checkpoint import save_params
 
 CARD = "README.md"
+_DETAILS = ("by_action", "by_subject", "by_error")  # that a packed run does not keep
 _FOLDERS = ("dir", "manual_dir")  # of config.data, on the machine that trained
 
 
@@ -102,9 +103,9 @@ def _small(params: Any, workdir: Path) -> Any:
 
 
 def _write_results(workdir: Path, out: Path, parts: Sequence[str]) -> None:
-    """The scores of the model, without those of each muscle or action, and other parts."""
+    """The scores of the model, of all and by muscle, and other parts."""
     whole = results.read_results(workdir / RESULTS)
-    model = {k: v for k, v in whole["test"]["model"].items() if not isinstance(v, dict)}
+    model = {k: v for k, v in whole["test"]["model"].items() if k not in _DETAILS}
     test = {"model": model} | {name: whole["test"].get(name) for name in parts}
     results.write_results(out / RESULTS, {"provenance": whole["provenance"], "test": test})
 
