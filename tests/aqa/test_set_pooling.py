@@ -18,7 +18,7 @@ WEIGHTS = SetPooling(0.8, 0.5, 0.1, 1.0, 0.6, 0.3)
 
 
 def sets(seed: int, sizes: Sequence[int] = (2, 3, 4, 5)) -> tuple[AQALabels, AQAPredictions]:
-    """Errors that a set has or lacks as a whole, and calibrated but weak evidence of each."""
+    """Errors that a set has or lacks as a whole, and calibrated but weak predictions of each."""
     rng = np.random.default_rng(seed)
     size = np.resize(sizes, SETS)
     labels = with_scoring_facts(annotations(int(size.sum()), seed), TRAIN)
@@ -26,8 +26,8 @@ def sets(seed: int, sizes: Sequence[int] = (2, 3, 4, 5)) -> tuple[AQALabels, AQA
     pair_mask = rubric().weight[action] > 0
     made = np.repeat(rng.random((SETS, pair_mask.shape[1])) < 0.3, size, 0) & pair_mask
     severity = np.where(made, np.repeat(rng.uniform(0.3, 1, (SETS, 1)), size, 0), 0.0)
-    evidence = np.where(made, 1.0, -1.0) + rng.normal(size=made.shape)  # logit: 2 x
-    probability = 1 / (1 + np.exp(-(2 * evidence + PRIOR)))
+    seen_as = np.where(made, 1.0, -1.0) + rng.normal(size=made.shape)  # logit: 2 x
+    probability = 1 / (1 + np.exp(-(2 * seen_as + PRIOR)))
     seen = np.clip(severity + rng.normal(0, 0.3, severity.shape), 0, 1)
     score = 100 * rng.random(len(action))
     boundary = labels.annotations.boundary
@@ -52,12 +52,12 @@ def penalty(labels: AQALabels) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [2, 4, 6])
 def test_other_repetitions_of_a_set_help_nearly_as_bayes_says(size):
-    """Independent evidence adds up: the evidence of a set is the sum over its repetitions."""
+    """Log likelihood ratios of independent repetitions add up."""
     pooling = SetPooling.fit(*sets(0))
     labels, alone = sets(1, (size,))
     together = pooling(alone, labels.recording, penalty(labels))
-    evidence = np.log(alone.probability / (1 - alone.probability)) - PRIOR
-    total = PRIOR + evidence.reshape(SETS, size, -1).sum(1).repeat(size, 0)
+    ratio = np.log(alone.probability / (1 - alone.probability)) - PRIOR
+    total = PRIOR + ratio.reshape(SETS, size, -1).sum(1).repeat(size, 0)
     best = dataclasses.replace(alone, probability=1 / (1 + np.exp(-total)))
     assert log_loss(labels, together) < 0.7 * log_loss(labels, alone)
     assert log_loss(labels, together) < log_loss(labels, best) + 0.02

@@ -1,5 +1,6 @@
 """Our AQA head, as a configuration asks for it; published ones: `build_published`."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,5 @@ def head_metadata(
         "actions": validation.rubric.actions,
         "log_odds": log_odds,
         "threshold": choose_threshold(validation, predictions),
-        "set_pooling": pooling.to_json(),
+        "set_pooling": dataclasses.asdict(pooling),
     }

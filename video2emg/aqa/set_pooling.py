@@ -6,13 +6,14 @@ weights, fitted on validation people, say how much.
 """
 
 import dataclasses
-from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import scipy  # its parts are imported when they are used, and prediction uses none
 from jaxtyping import Float
 
 from video2emg.aqa.predictions import AQALabels, AQAPredictions
+from video2emg.fkg.scoring import compositional_score
 
 _LEAST_PROBABILITY = 1e-4  # of an error that was not looked for, too
 _PENALTY = 1e-3  # on the squared distance of the weights from those of a repetition alone
@@ -45,7 +46,8 @@ class SetPooling:
           labels: of validation people, who have no part in the training of the head.
           predictions: of the same repetitions.
         """
-        rows = _together(labels.recording)
+        others = _number_of_others(labels.recording)
+        rows = others > 0
         asked = labels.pair_mask & rows[:, None]
         made = labels.annotations.probability > 0
         if not (asked & made).any() or not (asked & ~made).any():
@@ -54,16 +56,16 @@ class SetPooling:
         mean = _mean_of_others(logit, labels.recording)
         fits = []
         for alike in _ALIKE:
-            share = _share(labels.recording, alike)[:, None]
+            share = _share(others, alike)
             x = np.stack([logit, share * mean, share * np.ones_like(logit)], -1)
             fits.append((*_logistic_regression(x[asked], made[asked]), alike))
-        _, (own, others, offset), alike = min(fits)
+        _, weights, alike = min(fits)
         s = np.stack([severity, _severity_of_others(predictions, labels.recording)], -1)
         seen = asked & made
-        weights, *_ = np.linalg.lstsq(
+        of_severity, *_ = np.linalg.lstsq(
             s[seen], labels.annotations.expected_severity[seen], rcond=None
         )
-        return cls(own, others, offset, alike, *(float(w) for w in weights))
+        return cls(*weights, alike, *(float(w) for w in of_severity))
 
     def __call__(
         self, predictions: AQAPredictions, recording: np.ndarray, penalty: Float[np.ndarray, "K E"]
@@ -78,25 +80,22 @@ class SetPooling:
         if self == SetPooling():
             return predictions
         logit, severity = _logit(predictions.probability), _severity(predictions)
-        share = _share(recording, self.alike)[:, None]
+        others = _number_of_others(recording)
+        share = _share(others, self.alike)
         mean = _mean_of_others(logit, recording)
         pooled = self.own * logit + share * (self.others * mean + self.offset)
         probability = 1 / (1 + np.exp(-pooled))
         expected = self.severity_own * severity
         expected += self.severity_others * _severity_of_others(predictions, recording)
         expected = probability * np.clip(expected, 0.0, 1.0)
-        lost = (penalty * expected).sum(1) / np.maximum(penalty.sum(1), 1e-9)
-        together = _together(recording)
+        score = compositional_score(jnp.asarray(expected), jnp.asarray(penalty))
+        together = others > 0
         return dataclasses.replace(
             predictions,
             probability=np.where(together[:, None], probability, predictions.probability),
             expected_severity=np.where(together[:, None], expected, predictions.expected_severity),
-            score=np.where(together, 100 * (1 - lost), predictions.score),
+            score=np.where(together, np.asarray(score, np.float64), predictions.score),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The weights by name."""
-        return dataclasses.asdict(self)
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:
@@ -115,26 +114,24 @@ def _logistic_regression(x: np.ndarray, y: np.ndarray) -> tuple[float, list[floa
         value = np.mean(np.logaddexp(0, z) - y * z) + _PENALTY * away @ away
         return float(value), x.T @ error / len(y) + 2 * _PENALTY * away
 
-    found = scipy.optimize.minimize(loss, alone, jac=True, method="BFGS")
-    return float(found.fun), found.x.tolist()
+    minimum = scipy.optimize.minimize(loss, alone, jac=True, method="BFGS")
+    return float(minimum.fun), minimum.x.tolist()
 
 
-def _share(recording: np.ndarray, alike: float) -> np.ndarray:
-    """[K] weight of the other repetitions of the set by their number."""
+def _number_of_others(recording: np.ndarray) -> np.ndarray:
+    """[K] how many other repetitions the set has."""
     _, group, count = np.unique(recording, return_inverse=True, return_counts=True)
-    others = (count[group] - 1).astype(float)
-    return others / np.maximum(others + alike, 1e-9)
+    return count[group] - 1
+
+
+def _share(others: np.ndarray, alike: float) -> np.ndarray:
+    """[K, 1] weight of the other repetitions of the set by their number."""
+    return (others / np.maximum(others + alike, 1e-9))[:, None]
 
 
 def _severity(predictions: AQAPredictions) -> np.ndarray:
     """[K, E] severity of each error if it is made."""
     return predictions.expected_severity / np.maximum(predictions.probability, 1e-12)
-
-
-def _together(recording: np.ndarray) -> np.ndarray:
-    """[K] whether the set has another repetition."""
-    _, group, count = np.unique(recording, return_inverse=True, return_counts=True)
-    return count[group] > 1
 
 
 def _mean_of_others(

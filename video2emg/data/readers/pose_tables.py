@@ -128,8 +128,8 @@ def read_csv(path: Path, rate: float) -> Table:
     if naming and {"x", "y", "z"} <= set(names):
         return _long(path, content, names, naming, rate)
     tables = text.tables(content, str(path))
-    found = (table for table in tables if _of_points(column.name for column in table))
-    table = next(found, None)
+    with_points = (table for table in tables if _of_points(column.name for column in table))
+    table = next(with_points, None)
     if table is None:
         raise UserError(f"{path}: no columns name_x, name_y, name_z")
     clock = next((column for column in table if columns.is_clock(column)), None)

@@ -268,14 +268,14 @@ def _numbers_of(
 ) -> tuple[Float[np.ndarray, " T"], str] | None:
     """A number that every picture has under one of the names, and the unit of the name."""
     for name, unit in units.items():
-        found = [
+        given = [
             [float(v) for k, v in frame.items() if squash(k) == name and isinstance(v, int | float)]
             if isinstance(frame, dict)
             else []
             for frame in frames
         ]
-        if found and all(found):
-            return np.array([numbers[0] for numbers in found]), unit
+        if given and all(given):
+            return np.array([numbers[0] for numbers in given]), unit
     return None
 
 
