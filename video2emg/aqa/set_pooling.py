@@ -59,13 +59,13 @@ class SetPooling:
             share = _share(others, alike)
             x = np.stack([logit, share * mean, share * np.ones_like(logit)], -1)
             fits.append((*_logistic_regression(x[asked], made[asked]), alike))
-        _, weights, alike = min(fits)
+        _, (own, weight_of_others, offset), alike = min(fits)
         s = np.stack([severity, _severity_of_others(predictions, labels.recording)], -1)
         seen = asked & made
         of_severity, *_ = np.linalg.lstsq(
             s[seen], labels.annotations.expected_severity[seen], rcond=None
         )
-        return cls(*weights, alike, *(float(w) for w in of_severity))
+        return cls(own, weight_of_others, offset, alike, *(float(w) for w in of_severity))
 
     def __call__(
         self, predictions: AQAPredictions, recording: np.ndarray, penalty: Float[np.ndarray, "K E"]
