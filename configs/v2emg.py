@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 import ml_collections
 
 from video2emg.data.pose_noise import ESTIMATOR
+from video2emg.physics.constants import COMMON_DRIVE
 
 # The values without a preset.
 BASE = dict(
@@ -115,6 +116,7 @@ BASE = dict(
             force_error=0.3,  # relative errors of forces and moment arms, drawn in training
             lever_error=0.2,
             balanced=False,  # correct the vertical of a pose that is estimated
+            common_drive=0.0,  # share of the vasti's drive that rectus femoris has at least
             hide_pose=0.0,  # share of training examples in which only the mechanics see the pose
         ),
         dropout=0.1,
@@ -196,6 +198,7 @@ def _pose(config: ml_collections.ConfigDict) -> None:
     config.eval.pose_noise = True
     config.model.clean_pose = True
     config.model.mechanics.update(anatomy="simulated", cutoff=1.5)  # cleaned poses still jitter
+    config.model.mechanics.common_drive = COMMON_DRIVE
     config.train.update(steps=3000, batch_size=32, eval_every=600, save_every=600)
 
 

@@ -39,7 +39,11 @@ _KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def with_mechanics(
-    series: Sequence[ClipSeries], examples: Examples, batch: int, mesh: jax.sharding.Mesh
+    series: Sequence[ClipSeries],
+    examples: Examples,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    common_drive: float = 0.0,
 ) -> list[ClipSeries]:
     """The series with what mechanics predict from the pose of each clip.
 
@@ -48,6 +52,7 @@ def with_mechanics(
       examples: the split; without a pose that makes a body the series stay as they are.
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
+      common_drive: of the heads of a muscle, see `physics.anatomy.common_drive`.
     """
     window = examples.window
     if missing_joints(window.joints) or not any(
@@ -56,7 +61,7 @@ def with_mechanics(
         return list(series)
     posed = examples.with_pose_only(LEAST_RATE)
     predictions = {
-        name: _predict(posed, anatomy, told, batch, mesh)
+        name: _predict(posed, anatomy, told, batch, mesh, common_drive)
         for name, (anatomy, told) in _KINDS.items()
     }
     return [
@@ -71,6 +76,7 @@ def predict_mechanics(
     batch: int,
     mesh: jax.sharding.Mesh,
     cleaner: Cleaner | None = None,
+    common_drive: float = 0.0,
 ) -> list[np.ndarray] | None:
     """What mechanics predict of any channels, as the baseline `physics`.
 
@@ -80,6 +86,7 @@ def predict_mechanics(
       batch: windows at a time; a multiple of the number of devices.
       mesh: the devices.
       cleaner: cleans the poses first.
+      common_drive: of the heads of a muscle, see `physics.anatomy.common_drive`.
 
     Returns:
       [N, Q] for each clip, NaN where mechanics know nothing; None if the joints make no body.
@@ -88,9 +95,12 @@ def predict_mechanics(
         return None
     kind = _KINDS[baselines.Physics.name]
     if cleaner is None:
-        return _predict(examples.with_pose_only(LEAST_RATE), *kind, batch, mesh, channels)
+        posed = examples.with_pose_only(LEAST_RATE)
+        return _predict(posed, *kind, batch, mesh, common_drive, channels)
     posed = examples.with_pose_only(examples.window.frame_rate)  # as the model reads it
-    step = mechanics_step(posed.window, *kind, mesh, cutoff=CLEANED_HZ)
+    step = mechanics_step(
+        posed.window, *kind, mesh, cutoff=CLEANED_HZ, common_drive=common_drive
+    )
     step = on_cleaned_poses(step, cleaner.model)
     return predict(step, cleaner.params, posed, batch, mesh, channels=channels)
 
@@ -112,9 +122,10 @@ def _predict(
     told: tuple[str, ...],
     batch: int,
     mesh: jax.sharding.Mesh,
+    common_drive: float,
     channels: Sequence[str] = (),
 ) -> list[np.ndarray]:
-    step = mechanics_step(examples.window, anatomy, told, mesh)
+    step = mechanics_step(examples.window, anatomy, told, mesh, common_drive=common_drive)
     return predict(step, {}, examples, batch, mesh, channels=channels)
 
 
@@ -126,6 +137,7 @@ def mechanics_step(
     *,
     cutoff: float = 0.0,
     balanced: bool = False,
+    common_drive: float = 0.0,
 ) -> Step:
     """Mechanics alone as a compiled function of parameters, which are not read, and a batch.
 
@@ -136,6 +148,7 @@ def mechanics_step(
       mesh: the devices; each is given the whole output.
       cutoff: low-pass of the joints, Hz; 0 for none.
       balanced: whether the vertical is corrected so that the body does not fall.
+      common_drive: of the heads of a muscle, see `physics.anatomy.common_drive`.
     """
     model = MechanicsOnly(
         MechanicsPrior(
@@ -147,6 +160,7 @@ def mechanics_step(
             anatomy=anatomy,
             cutoff=cutoff,
             balanced=balanced,
+            common_drive=common_drive,
             force_error=0.0,
             lever_error=0.0,
         )

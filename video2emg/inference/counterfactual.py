@@ -27,6 +27,7 @@ from video2emg.fkg.graph import Action, Graph
 from video2emg.fkg.signatures import Signature
 from video2emg.inference import mechanics
 from video2emg.inference.mechanics import Settings
+from video2emg.physics.constants import COMMON_DRIVE
 from video2emg.physics.mechanics import Mechanics
 
 MARGIN = 0.3  # s that are computed before and after a repetition
@@ -300,6 +301,7 @@ def _body(
             cutoff=mechanics.told_cutoff(settings, estimated, rate),
             anatomy=settings.anatomy,
             balanced=estimated,
+            common_drive=COMMON_DRIVE,
         ),
         height=height,
         mass=mechanics.told_mass(settings, height),

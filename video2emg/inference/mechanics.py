@@ -20,6 +20,7 @@ from video2emg.core.pose_track import CAMERA, PoseTrack
 from video2emg.core.skeleton import arrange
 from video2emg.physics import anatomy as anatomies
 from video2emg.physics import dynamics, skeleton
+from video2emg.physics.constants import COMMON_DRIVE
 from video2emg.physics.mechanics import LEAST_RATE, Mechanics, missing_joints, usual_mass
 
 WINDOW_S, STRIDE_S = 8.0, 4.0
@@ -136,6 +137,7 @@ def analyse(track: PoseTrack, settings: Settings, estimated: bool = False) -> Me
         absolute=settings.absolute,
         least_lift=_ESTIMATED_LIFT if estimated else 0.05,
         balanced=estimated,
+        common_drive=COMMON_DRIVE,
     )
     moving = pose * (height / measured) if settings.absolute else placed
     arguments = np.float32(height), np.float32(mass), (settings.load * shares).astype(np.float32)

@@ -333,7 +333,10 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
         if config.model.clean_pose:
             ways[CLEANED] = Cleaner(model, params)
         predicted = {
-            name: predict_mechanics(examples, known, batch, mesh, way) for name, way in ways.items()
+            name: predict_mechanics(
+                examples, known, batch, mesh, way, config.model.mechanics.common_drive
+            )
+            for name, way in ways.items()
         }
         mechanics = {name: curves for name, curves in predicted.items() if curves is not None}
     recordings = []

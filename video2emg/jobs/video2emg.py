@@ -373,7 +373,9 @@ def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluat
     """Predicts the clips of a split and scores them beside the baselines."""
     series = evaluate_lib.series_of(examples, descriptors=True, angles=True)
     if task.config.eval.get("physics", False):
-        series = with_mechanics(series, examples, task.config.eval.batch_size, task.mesh)
+        common_drive = task.config.model.mechanics.common_drive
+        batch = task.config.eval.batch_size
+        series = with_mechanics(series, examples, batch, task.mesh, common_drive)
     predictions = task.predict(params, examples)
     tables = results.tables(task.train_series, series, predictions[0])
     part = results.evaluate(tables, {train.subject for train in task.train_series})

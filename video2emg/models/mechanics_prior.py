@@ -56,6 +56,7 @@ class MechanicsPrior(nn.Module):
       cutoff: low-pass of the positions, Hz; 0 for none.
       force_error, lever_error: relative errors of forces and moment arms in training.
       balanced: whether the vertical of the pose is corrected, see `Mechanics`.
+      common_drive: of the heads of a muscle, see `Mechanics`.
     """
 
     joints: Sequence[str]
@@ -68,6 +69,7 @@ class MechanicsPrior(nn.Module):
     force_error: float
     lever_error: float
     balanced: bool = False
+    common_drive: float = 0.0
 
     def __call__(
         self,
@@ -101,6 +103,7 @@ class MechanicsPrior(nn.Module):
             force_error=self.force_error,
             lever_error=self.lever_error,
             balanced=self.balanced,
+            common_drive=self.common_drive,
         )
         batch = _with_masks(batch, len(pose), self.inputs)
         height, mass, held = body_and_load(batch)

@@ -10,11 +10,12 @@ import itertools
 import math
 import pathlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
-from video2emg.core import strict_yaml
+from video2emg.core import strict_yaml, vocabulary
 from video2emg.core.errors import UserError
 
 HEIGHT = 1.75  # m, of the body to which the points of a table belong
@@ -104,6 +105,7 @@ class Anatomy:
       surfaces: by name.
       muscles: of one side, by name.
       electrodes: by muscle of `core.vocabulary`, the share of each muscle in the signal.
+      common_drive: heads that are driven together with others, see `common_drive`.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Anatomy:
     surfaces: Mapping[str, Surface]
     muscles: Mapping[str, Muscle]
     electrodes: Mapping[str, Mapping[str, float]]
+    common_drive: Mapping[str, tuple[str, ...]]
 
     def group(self, name: Group) -> tuple[str, ...]:
         """Names of the muscles of a group, in the order of the table."""
@@ -231,6 +234,29 @@ def varied(anatomy: Anatomy, variation: Variation) -> Anatomy:
     )
 
 
+def common_drive(
+    anatomy: Anatomy, muscles: Sequence[str], share: float
+) -> Float[np.ndarray, "n n"]:
+    """Activation of each muscle (rows) for one unit of each muscle's own drive (columns).
+
+    Heads of one muscle share much of their drive (De Luca & Erim, Trends Neurosci. 17, 1994). Static
+    optimisation alone would spare rectus femoris whenever the hip extends, since it also bends the
+    hip. Here a head has `share` of the mean activation of the others, and its own drive on top.
+
+    Args:
+      anatomy: its `common_drive` names the heads.
+      muscles: names, with or without a side at the end.
+      share: 0 for none.
+    """
+    matrix, place = np.eye(len(muscles)), {name: i for i, name in enumerate(muscles)}
+    for suffix in ("", *(f"_{side}" for side in vocabulary.SIDES)):
+        for head, others in anatomy.common_drive.items():
+            if head + suffix in place:
+                columns = [place[other + suffix] for other in others]
+                matrix[place[head + suffix], columns] = share / len(columns)
+    return matrix
+
+
 def _anatomy(table: Mapping) -> Anatomy:
     surfaces = {
         name: Surface(s["segment"], s["shape"], _point(s["centre"]), float(s["radius"]))
@@ -257,6 +283,9 @@ def _anatomy(table: Mapping) -> Anatomy:
         surfaces=surfaces,
         muscles=muscles,
         electrodes=electrodes,
+        common_drive={
+            head: tuple(others) for head, others in table.get("common_drive", {}).items()
+        },
     )
 
 
@@ -292,3 +321,15 @@ def _check(anatomy: Anatomy, where: str) -> None:
             raise UserError(f"{where}, electrodes.{name}: no muscle {', '.join(missing)}")
         if abs(sum(shares.values()) - 1) > 1e-6:
             raise UserError(f"{where}, electrodes.{name}: the shares do not add up to 1")
+    for head, others in anatomy.common_drive.items():
+        missing = [muscle for muscle in (head, *others) if muscle not in anatomy.muscles]
+        if missing or not others:
+            named = f"no muscle {', '.join(missing)}" if missing else "names no other head"
+            raise UserError(f"{where}, common_drive.{head}: {named}")
+        if {head, *anatomy.common_drive} & set(others) or len(
+            {anatomy.muscles[muscle].group for muscle in (head, *others)}
+        ) > 1:
+            raise UserError(
+                f"{where}, common_drive.{head}: expected other muscles of its group of segments, "
+                "which follow none themselves"
+            )

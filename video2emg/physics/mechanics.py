@@ -91,6 +91,8 @@ class Mechanics:
         with a random key draws, for training.
       balanced: turn a body that stands until its centre of mass is above its feet; for estimated
         poses, whose vertical is uncertain.
+      common_drive: share of the drive of heads of one muscle that they have in common, see
+        `anatomy.common_drive`.
     """
 
     joints: Sequence[str]
@@ -103,6 +105,7 @@ class Mechanics:
     force_error: float = 0.3
     lever_error: float = 0.2
     balanced: bool = False
+    common_drive: float = 0.0
 
     def __post_init__(self):
         if self.rate < LEAST_RATE:
@@ -223,7 +226,12 @@ class Mechanics:
         if group == "trunk":  # one problem of the muscles of both sides
             moment = _both_sides(moment)[None]
         lower = statics.cocontraction(moment, torque, SKILL)
-        activation = statics.least_activation(moment, torque, tolerance, lower)
+        common = anatomies.common_drive(anatomy, anatomy.group(group), self.common_drive)
+        if group == "trunk":
+            common = np.kron(np.eye(2), common)
+        activation = statics.least_activation(
+            moment, torque, tolerance, lower, common.astype(np.float32)
+        )
         if group == "trunk":
             activation = jnp.stack(jnp.split(activation[0], 2, -1))
         drive = statics.excitation(activation, self.muscle_rate)

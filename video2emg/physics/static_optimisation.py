@@ -6,6 +6,7 @@ problem. Axes of arrays: R degrees of freedom, n muscles of a group, T instants 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from video2emg.physics.constants import FALL, RESIDUAL_COST, RISE
@@ -79,6 +80,7 @@ def least_activation(
     torque: Float[AnyArray, "*A R"],
     tolerance: Float[AnyArray, " R"],
     lower: Float[AnyArray, "*A n"],
+    common: Float[np.ndarray, "n n"] | None = None,
 ) -> Float[Array, "*A n"]:
     """Minimises Σ a² + 0.5 Σ ((τ − M a) / tolerance)² with lower ≤ a ≤ 1 at every instant.
 
@@ -93,7 +95,13 @@ def least_activation(
       torque: of the joints, N·m.
       tolerance: of each torque, N·m.
       lower: bound of the activation.
+      common: activation for one unit of each muscle's own drive, see `anatomy.common_drive`; then
+        a is the own drive in the cost. The identity by default.
     """
+    if common is not None and (common != np.eye(len(common))).any():
+        shared = lower @ (common.T - np.eye(len(common), dtype=common.dtype))
+        own = least_activation(moment @ common, torque, tolerance, jnp.maximum(lower - shared, 0))
+        return jnp.minimum(own @ common.T, 1.0)
     shape = jnp.broadcast_shapes(jnp.shape(moment)[:-2], jnp.shape(lower)[:-1])
     matrix = _instants_last(moment / jnp.asarray(tolerance)[:, None], shape, 2)
     target = _instants_last(torque / jnp.asarray(tolerance), shape, 1)

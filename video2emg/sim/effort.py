@@ -203,7 +203,7 @@ def solve(
     remaining = fatigue.remaining_capacity(rested, time, time_in_set + earlier)
     solution = static_optimisation.solve(lifter, motion, subject, remaining, least)
     if exertion and exertion.tension.any():
-        raised = np.where(exertion.tension > 0, solution.activation + exertion.tension, 0.0)
+        raised = np.where(exertion.tension > 0, solution.own + exertion.tension, 0.0)
         least = np.maximum(exertion.bracing, raised)
         solution = static_optimisation.solve(lifter, motion, subject, remaining, least)
     return rested, remaining, solution

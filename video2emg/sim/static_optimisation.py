@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csgraph
 
+from video2emg.physics import anatomy
 from video2emg.physics.constants import (
     BALL_RANGE,
     DELAY,
@@ -33,11 +34,13 @@ class Solution:
 
     Attributes:
       activation: [T, n] 0-1.
+      own: [T, n] 0-1, activation without the part that follows other heads.
       residual: [T, R] N·m, torque that the muscles do not produce.
       relative_residual: RMS of the residual over the RMS of the torque, without axial rotations.
     """
 
     activation: np.ndarray
+    own: np.ndarray
     residual: np.ndarray
     relative_residual: float
 
@@ -53,26 +56,30 @@ def solve(
 
     Minimises Σ a² + 0.5 Σ ((τ − M a) / tolerance)² with lower ≤ a ≤ 1. M is the moment arm times
     the force at the current length and velocity (Crowninshield & Brand, 1981, with squares). The
-    lower bound is the co-contraction.
+    lower bound is the co-contraction. A person whose heads have a common drive minimises the own
+    drives instead, see `anatomy.common_drive`.
 
     Args:
       lifter: the model.
       motion: its torques, moment arms and muscle lengths.
       subject: who.
       remaining: share of each muscle's force that is not lost to fatigue; all by default.
-      least: activation that each muscle has at least, besides the co-contraction; 0-1.
+      least: own activation that each muscle has at least, besides the co-contraction; 0-1.
     """
     capacity = muscle_capacity(lifter, motion, subject, remaining)
     moment = motion.moment_arm * capacity[:, None, :]
     lower = cocontraction(moment, motion.torque, subject)
+    common = anatomy.common_drive(subject.anatomy, lifter.muscles, subject.common_drive)
+    lower = np.maximum(lower - lower @ (common.T - np.eye(len(common))), 0.0)
     if least is not None:
         lower = np.clip(least, lower, 1.0)
-    scaled = moment / motion.tolerance[:, None]
-    activation = bounded_least_squares(scaled, motion.torque / motion.tolerance, lower)
+    scaled = moment @ common / motion.tolerance[:, None]
+    own = bounded_least_squares(scaled, motion.torque / motion.tolerance, lower)
+    activation = np.minimum(own @ common.T, 1.0)
     residual = motion.torque - np.einsum("trn,tn->tr", moment, activation)
     keep = ~motion.axial
     ratio = np.sqrt(np.mean(residual[:, keep] ** 2) / np.mean(motion.torque[:, keep] ** 2))
-    return Solution(activation, residual, float(ratio))
+    return Solution(activation, own, residual, float(ratio))
 
 
 def muscle_capacity(

@@ -42,6 +42,7 @@ class Population:
       emg_lag: largest lag of the EMG's clock behind that of the video, s; each person has one.
       electrodes: their properties.
       variation: how much the muscles of the people differ; None if they do not.
+      common_drive: limits of `Subject.common_drive`.
     """
 
     anatomy: str = "simulated"
@@ -51,6 +52,7 @@ class Population:
     emg_lag: float = 0.0
     electrodes: ElectrodeRanges = ElectrodeRanges()
     variation: Variation | None = None
+    common_drive: Range = (0.0, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Subject:
       emg_lag: lag of the EMG's clock behind that of the video, s.
       electrodes: ranges of their properties.
       variation: how the muscles differ from those of the table; None if they do not.
+      common_drive: share of the drive of heads of one muscle that they have in common, see
+        `physics.anatomy.common_drive`.
     """
 
     id: str
@@ -98,6 +102,7 @@ class Subject:
     emg_lag: float = 0.0
     electrodes: ElectrodeRanges = ElectrodeRanges()
     variation: Variation | None = None
+    common_drive: float = 0.0
 
     @property
     def anatomy(self) -> Anatomy:
@@ -200,4 +205,5 @@ def _of(population: Population, person: Subject, rng: np.random.Generator) -> Su
         electrodes=population.electrodes,
         variation=population.variation
         and dataclasses.replace(population.variation, seed=person.seed),
+        common_drive=float(rng.uniform(*population.common_drive)),
     )
