@@ -236,3 +236,9 @@ def test_a_dataset_is_prepared_and_exported(tiny_dir, tmp_path, capsys):
     assert launch("export-data", *flags, "--layout", "mia", "--out", tmp_path / "mia") == 0
     assert capsys.readouterr().out.endswith(f"clips in {tmp_path / 'mia'}\n")
     assert list((tmp_path / "mia").rglob("*.npy"))
+    chosen = ("--action", "barbell_squat", "--muscles", "rectus_femoris,semitendinosus")
+    out = tmp_path / "squats"
+    assert launch("export-data", *flags, "--layout", "mia", *chosen, "--out", out) == 0
+    assert {path.parent.parent.name for path in out.rglob("emgvalues.npy")} == {"barbell_squat"}
+    facts = (out / "mia.yaml").read_text()
+    assert "left_rectus_femoris" in facts and "vastus" not in facts

@@ -28,6 +28,13 @@ GOOD = (anatomy.FOLDER / "simulated.yaml").read_text(encoding="utf-8")
         ("anterior_deltoid: 1}", "anterior_deltoid: 0.5}", "do not add up to 1"),
         ("{biceps_long: 0.5", "{biceps_wide: 0.5", "no muscle biceps_wide"),
         ("segment: shank", "segment: hand", "not within one of the groups"),
+        (
+            "rectus_femoris: [vastus_lateralis,",
+            "rectus_femoris: [moon,",
+            "rectus_femoris: no muscle moon",
+        ),
+        ("[vastus_lateralis, vastus_medialis]", "[]", "names no other head"),
+        ("[vastus_lateralis, vastus_medialis]", "[triceps_long]", "other muscles of its group"),
         ("young_adult: 1.5", "young_adult: many", "expected the fields"),
     ],
 )
@@ -70,3 +77,21 @@ def test_longer_segments_carry_their_muscles_along():
         heights.append({name: data.body(f"{name}_left").xpos for name in ("thigh", "shank")})
     lengths = [np.linalg.norm(at["thigh"] - at["shank"]) for at in heights]
     assert lengths[1] / lengths[0] == pytest.approx(1.1, rel=1e-4)
+
+
+def test_a_head_has_a_share_of_the_mean_of_the_others_on_its_side():
+    names = [
+        "vastus_lateralis_left",
+        "rectus_femoris_right",
+        "vastus_medialis_right",
+        "soleus_left",
+    ]
+    names += ["vastus_medialis_left", "vastus_lateralis_right", "rectus_femoris_left"]
+    matrix = anatomy.common_drive(anatomy.load(), names, 0.6)
+    drive = np.zeros(7)
+    drive[names.index("vastus_lateralis_left")] = 0.5
+    drive[names.index("rectus_femoris_left")] = 0.1
+    expected = drive.copy()
+    expected[names.index("rectus_femoris_left")] = 0.1 + 0.6 * 0.5 / 2
+    np.testing.assert_allclose(matrix @ drive, expected)
+    np.testing.assert_array_equal(anatomy.common_drive(anatomy.load(), names, 0.0), np.eye(7))

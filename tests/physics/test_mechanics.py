@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,8 @@ from tests.physics import placed
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
 from video2emg.physics.mechanics import Mechanics, filled, second_derivative, smoothing
+from video2emg.sim import record
+from video2emg.sim.exercises import EXERCISES
 
 LAYERS, solve = placed.LAYERS, placed.solve
 
@@ -47,6 +51,24 @@ def test_excitation_follows_the_drive_of_the_simulator(exercise, muscles):
         assert np.corrcoef(got[:, s, m], drive)[0, 1] > 0.95
         assert float(got[:, s, m].max()) == pytest.approx(drive.max(), rel=0.35)
     assert bool(solution.known[0, :, :, column("left", muscles[0])[1]].all())
+
+
+def test_rectus_femoris_follows_the_vasti_as_in_the_simulator():
+    """People whose heads have a common drive; without it the layers miss the muscle."""
+    low, high, step = EXERCISES["barbell_squat"].loads
+    load = low + step * round((high - low) / 2 / step)
+    person = dataclasses.replace(placed.PERSON, common_drive=0.6)
+    played = record.perform(person, EXERCISES["barbell_squat"], load, [{}], 7, standard_tempo=True)
+    together = jax.jit(Mechanics(placed.JOINTS, common_drive=0.6))
+    got = [
+        LAYERS.sample(layers(*placed.window("barbell_squat", 60)).excitation, 120, 50.0)[0]
+        for layers in (together, solve)
+    ]
+    s, m = column("left", "rectus_femoris")
+    drive = played.drive[:120, played.channels.index("left_rectus_femoris")]
+    assert np.corrcoef(got[0][:, s, m], drive)[0, 1] > 0.95
+    assert float(got[0][:, s, m].max()) == pytest.approx(drive.max(), rel=0.35)
+    assert float(got[1][:, s, m].max()) < 0.7 * drive.max()
 
 
 def test_left_and_right_are_one_function():

@@ -47,6 +47,26 @@ def test_the_least_activation_is_exact(seed, strength):
     assert (np.asarray(got) >= lower - 1e-6).all() and (np.asarray(got) <= 1).all()
 
 
+@pytest.mark.parametrize("strength", [1.0, 8.0])
+def test_a_common_drive_is_the_exact_solution_in_own_drives(strength):
+    """The torques are met by heads that follow others, and no muscle is below its bound."""
+    moment, torque, lower = problem(4, strength)
+    common = np.eye(12, dtype=np.float32)
+    common[2, [5, 7]] = 0.3
+    got = np.asarray(statics.least_activation(moment, torque, TOLERANCE, lower, common))
+    assert (got >= lower - 1e-6).all() and (got <= 1).all()
+    own_lower = lower.copy()
+    own_lower[:, 2] = np.maximum(lower[:, 2] - 0.3 * (lower[:, 5] + lower[:, 7]), 0)
+    for t in range(len(moment)):
+        matrix = (moment[t] / TOLERANCE[:, None]).astype(float) @ common
+        own = exact(matrix, torque[t] / TOLERANCE, own_lower[t])
+        np.testing.assert_allclose(got[t], np.minimum(common @ own, 1), atol=0.02)
+    with_none = statics.least_activation(moment, torque, TOLERANCE, lower, np.eye(12))
+    np.testing.assert_array_equal(
+        with_none, statics.least_activation(moment, torque, TOLERANCE, lower)
+    )
+
+
 def test_gradients_are_those_of_the_exact_solution():
     moment, torque, lower = problem(3, 8.0, count=4)
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import optimize
@@ -58,6 +60,35 @@ def test_limbs_and_trunk_are_solved_by_themselves():
     assert np.isnan(
         so.bounded_least_squares(broken, done.motion.torque, np.zeros(done.motion.length.shape))
     ).any()
+
+
+def test_heads_of_the_quadriceps_can_share_their_drive():
+    """Rectus femoris then works with the vasti, the torques are met, and arms stay as they are."""
+    squat = EXERCISES["barbell_squat"]
+    sharing = dataclasses.replace(PERSON, common_drive=0.6)
+    alone, together = (
+        record.perform(person, squat, 30.0, [{}], 0, standard_tempo=True)
+        for person in (PERSON, sharing)
+    )
+    names = alone.lifter.muscles
+    rectus, arm = names.index("rectus_femoris_left"), names.index("biceps_long_left")
+    vasti = [names.index(f"vastus_{side}_left") for side in ("lateralis", "medialis")]
+    for done, least in ((alone, 0.0), (together, 0.6)):
+        activation = done.solution.activation
+        assert (activation[:, rectus] >= least * activation[:, vasti].mean(1) - 1e-9).all()
+        assert done.solution.relative_residual < record.MAX_RESIDUAL
+    np.testing.assert_array_equal(alone.solution.own, alone.solution.activation)
+    followed = 0.6 * together.solution.activation[:, vasti].mean(1)
+    total = np.minimum(together.solution.own[:, rectus] + followed, 1)
+    np.testing.assert_allclose(together.solution.activation[:, rectus], total)
+    ratios = [
+        done.solution.activation[:, rectus].sum() / done.solution.activation[:, vasti].mean(1).sum()
+        for done in (alone, together)
+    ]
+    assert ratios[1] > ratios[0] + 0.3
+    np.testing.assert_allclose(
+        together.solution.activation[:, arm], alone.solution.activation[:, arm], atol=1e-3
+    )
 
 
 def test_neural_drive_leads_and_reproduces_the_activation():

@@ -13,9 +13,21 @@ from video2emg.sim.subject import Population, sample
 from video2emg.sim.tempo import POSE_RATE, draw
 
 OTHERS = Population(
-    anatomy="literature", strength=2.0, proportions=0.1, pace=(1.5, 1.5), emg_lag=1.0
+    anatomy="literature",
+    strength=2.0,
+    proportions=0.1,
+    pace=(1.5, 1.5),
+    emg_lag=1.0,
+    common_drive=(0.2, 0.4),
 )
-OWN = ("strength", "table", "proportions", "pace", "emg_lag")  # what a population changes
+OWN = (
+    "strength",
+    "table",
+    "proportions",
+    "pace",
+    "emg_lag",
+    "common_drive",
+)  # what a population changes
 
 
 def test_the_usual_people_do_not_change():
@@ -39,6 +51,8 @@ def test_a_population_has_its_ranges():
     assert (factors > 1).mean() == pytest.approx(0.5, abs=0.1)
     lags = [person.emg_lag for person in people]
     assert min(lags) < 0.1 and 0.9 < max(lags) <= 1.0 and len(set(lags)) == 40
+    shares = [person.common_drive for person in people]
+    assert 0.2 <= min(shares) < 0.22 and 0.38 < max(shares) <= 0.4
 
 
 def test_the_body_has_the_muscles_of_its_table():

@@ -8,6 +8,7 @@ What a layout cannot hold is lost; docs/datasets.md says what.
 import dataclasses
 from typing import Literal
 
+from video2emg.cli.flags import Words
 from video2emg.core.errors import UserError
 
 
@@ -20,12 +21,17 @@ class Options:
       layout: whose folders and files are written.
       out: folder that receives them.
       data_dir: where built datasets live; prepare-data builds one.
+      action: exercises, separated by commas; all if empty.
+      muscles: muscles, separated by commas, of which the channels of both sides are written; if
+        empty, the two prime muscles of each exercise, where the dataset names them.
     """
 
     dataset: str = ""
     layout: Literal["flex", "mia"] = "flex"
     out: str = "runs/export-data"
     data_dir: str = "data"
+    action: Words = ()
+    muscles: Words = ()
 
 
 def run(options: Options) -> int:
@@ -35,5 +41,6 @@ def run(options: Options) -> int:
     from video2emg.data import export, store
 
     dataset = store.open_dataset(options.dataset, options.data_dir, build_missing=False)
-    print(f"{export.write(dataset, options.layout, options.out)} clips in {options.out}")
+    count = export.write(dataset, options.layout, options.out, options.action, options.muscles)
+    print(f"{count} clips in {options.out}")
     return 0

@@ -3,7 +3,7 @@
 The modules `flex.write` and `mia.write` say what each layout cannot hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tqdm
@@ -13,42 +13,52 @@ from video2emg.core.errors import UserError
 from video2emg.data.datasets.flex.write import to_flex
 from video2emg.data.datasets.mia.write import to_mia
 from video2emg.data.repetitions import cut
-from video2emg.data.select import Montage
+from video2emg.data.select import Montage, Subset
 from video2emg.data.store import Dataset
 
 LAYOUTS = {"flex": to_flex, "mia": to_mia}
 
 
-def write(dataset: Dataset, layout: str, out: str | Path) -> int:
+def write(
+    dataset: Dataset,
+    layout: str,
+    out: str | Path,
+    actions: Sequence[str] = (),
+    muscles: Sequence[str] = (),
+) -> int:
     """Writes all splits of a dataset.
 
     Args:
       dataset: opened, see `data.store`.
       layout: one of `LAYOUTS`.
       out: folder that receives the files.
+      actions: exercises to write; all by default.
+      muscles: whose channels to write, of both sides; by default the prime muscles of each
+        exercise, where the clips name them.
 
     Returns:
       How many clips were written.
 
     Raises:
-      UserError: there is no test split, or a clip without what the layout needs; for scores and
-        splits before anything is written.
+      UserError: there is no test split, no clip of an action, or a clip without what the layout
+        needs; for all but muscles before anything is written.
     """
+    splits: Mapping[str, Clips] = _only(dataset.splits, actions) if actions else dataset.splits
     for split in ("train", "test"):
-        if not len(dataset.splits[split]):
+        if not len(splits[split]):
             raise UserError(f"no clip in {split}: code for {layout.upper()} needs both lists")
     if layout == "flex":
-        _check_scores(dataset)
-    splits = {
-        split: _with_progress(_CLIPS[layout](clips), split)
-        for split, clips in dataset.splits.items()
+        _check_scores(splits)
+    written = {
+        split: _with_progress(_CLIPS[layout](clips, muscles), split)
+        for split, clips in splits.items()
     }
-    return LAYOUTS[layout](splits, Path(out).expanduser())
+    return LAYOUTS[layout](written, Path(out).expanduser())
 
 
-def _check_scores(dataset: Dataset) -> None:
-    for clips in dataset.splits.values():
-        for clip in clips:
+def _check_scores(splits: Mapping[str, Clips]) -> None:
+    for clips in splits.values():
+        for clip in (clips[i] for i in range(len(clips))):
             parts = [clip] if clip.repetitions is None else clip.repetitions
             unknown = [i for i, part in enumerate(parts) if not 0 <= part.score <= 100]
             if unknown:
@@ -63,17 +73,31 @@ def _with_progress(clips: Iterator[Clip], split: str) -> Iterator[Clip]:
     yield from tqdm.tqdm(clips, desc=split, unit="clip")
 
 
-def _prime_muscles(clips: Clips) -> Iterator[Clip]:
-    """Clips with two muscles on each side; those that name no prime muscles as they are."""
+def _only(splits: Mapping[str, Clips], actions: Sequence[str]) -> dict[str, Clips]:
+    """The clips of some actions."""
+    found = {split: [clips[i].action for i in range(len(clips))] for split, clips in splits.items()}
+    every = sorted({action for names in found.values() for action in names})
+    if missing := [action for action in actions if action not in every]:
+        raise UserError(f"--action {missing[0]}: not in the dataset: {', '.join(every)}")
+    return {
+        split: Subset(clips, [i for i, name in enumerate(found[split]) if name in actions])
+        for split, clips in splits.items()
+    }
+
+
+def _with_muscles(clips: Clips, muscles: Sequence[str]) -> Iterator[Clip]:
+    """Clips with some muscles, else the two prime ones, else, without names of these, all."""
+    if muscles:
+        return iter(Montage(clips, muscles, "--muscles"))
     named = len(clips) and clips[0].provenance.get("prime_muscles")
     return iter(Montage(clips, "flex") if named else (clips[i] for i in range(len(clips))))
 
 
-def _single_repetitions(clips: Clips) -> Iterator[Clip]:
-    for clip in _prime_muscles(clips):
+def _single_repetitions(clips: Clips, muscles: Sequence[str]) -> Iterator[Clip]:
+    for clip in _with_muscles(clips, muscles):
         count = 1 if clip.repetitions is None else len(clip.repetitions)
         yield from (cut(clip, number) for number in range(count))
 
 
 # FLEX has single repetitions, MIA windows of longer recordings.
-_CLIPS = {"flex": _single_repetitions, "mia": _prime_muscles}
+_CLIPS = {"flex": _single_repetitions, "mia": _with_muscles}

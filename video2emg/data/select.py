@@ -59,15 +59,18 @@ def with_channels(clip: Clip, kept: Sequence[int]) -> Clip:
 class Montage:
     """The clips of a source with some of their EMG channels."""
 
-    def __init__(self, source: Clips, montage: str | Sequence[str]) -> None:
+    def __init__(
+        self, source: Clips, montage: str | Sequence[str], field: str = "config.data.montage"
+    ) -> None:
         """Chooses the channels.
 
         Args:
           source: the clips.
           montage: names of muscles, of which the channels of both sides stay; or `flex` for the
             prime muscles of each exercise, as in FLEX.
+          field: where the montage was asked for, for errors.
         """
-        self._source, self._montage = source, montage
+        self._source, self._montage, self._field = source, montage, field
 
     def __len__(self) -> int:
         return len(self._source)
@@ -84,7 +87,7 @@ class Montage:
         missing = [name for name in muscles if name not in of_channel]
         if missing or not muscles:
             raise UserError(
-                f"config.data.montage={self._montage!r}: clip {clip.clip_id!r} has no electrode on "
+                f"{self._field}={self._montage!r}: clip {clip.clip_id!r} has no electrode on "
                 f"{', '.join(missing) or 'named prime muscles'}; it has {', '.join(clip.muscles)}"
             )
         return with_channels(clip, [c for c, name in enumerate(of_channel) if name in muscles])

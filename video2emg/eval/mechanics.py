@@ -98,9 +98,7 @@ def predict_mechanics(
         posed = examples.with_pose_only(LEAST_RATE)
         return _predict(posed, *kind, batch, mesh, common_drive, channels)
     posed = examples.with_pose_only(examples.window.frame_rate)  # as the model reads it
-    step = mechanics_step(
-        posed.window, *kind, mesh, cutoff=CLEANED_HZ, common_drive=common_drive
-    )
+    step = mechanics_step(posed.window, *kind, mesh, cutoff=CLEANED_HZ, common_drive=common_drive)
     step = on_cleaned_poses(step, cleaner.model)
     return predict(step, cleaner.params, posed, batch, mesh, channels=channels)
 

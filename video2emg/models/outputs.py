@@ -57,7 +57,7 @@ def aqa_inputs(
         sums = (tokens.reshape(len(known), count, stride, -1) * parts).sum(2)
         tokens, known = sums / jnp.maximum(parts.sum(2), 1.0), parts.any((2, 3))
         if outputs.pose is not None:
-            pose, pose_known = outputs.pose, complete(pose_known)
+            pose, pose_known = outputs.pose, mostly_seen(pose_known)
     return {
         "tokens": tokens,
         "token_mask": known,
@@ -71,6 +71,16 @@ def aqa_inputs(
 def complete(known: Bool[Array, "B T J"]) -> Bool[Array, "B T J"]:
     """What is known of a cleaned pose: all joints of frames with a known joint."""
     return jnp.broadcast_to(known.any(-1, keepdims=True), known.shape)
+
+
+def mostly_seen(known: Bool[Array, "B T J"]) -> Bool[Array, "B T J"]:
+    """What a head may read of a cleaned pose: joints that were seen in most frames of the window.
+
+    A cleaned pose has a usual place for a limb that was hidden, which is no evidence of an error.
+    """
+    frames = known.any(-1, keepdims=True)
+    seen = 2 * known.sum(1, keepdims=True) >= frames.sum(1, keepdims=True)
+    return frames & seen
 
 
 def pose_stride(frames: int) -> int:

@@ -239,9 +239,9 @@ def common_drive(
 ) -> Float[np.ndarray, "n n"]:
     """Activation of each muscle (rows) for one unit of each muscle's own drive (columns).
 
-    Heads of one muscle share much of their drive (De Luca & Erim, Trends Neurosci. 17, 1994). Static
-    optimisation alone would spare rectus femoris whenever the hip extends, since it also bends the
-    hip. Here a head has `share` of the mean activation of the others, and its own drive on top.
+    Heads of one muscle have a drive in common (De Luca & Erim, Trends Neurosci. 17, 1994). Static
+    optimisation alone spares rectus femoris whenever the hip extends, since it also bends the hip.
+    Here a head has `share` of the mean activation of the others, and its own drive on top.
 
     Args:
       anatomy: its `common_drive` names the heads.
