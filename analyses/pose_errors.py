@@ -30,6 +30,7 @@ from video2emg.eval.baselines import Template
 from video2emg.eval.mechanics import Cleaner, mechanics_step, on_cleaned_poses
 from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.physics.constants import COMMON_DRIVE
 from video2emg.physics.mechanics import LEAST_RATE
 from video2emg.run import setup
 from video2emg.run.workdir import read_config
@@ -92,6 +93,7 @@ def measure(
             mesh,
             cutoff=options.cutoff,
             balanced=way == "balanced",
+            common_drive=COMMON_DRIVE,  # as the people of `gymsim/gym_moves` have
         )
         params, cleans = {}, None
         if way == "cleaned":
