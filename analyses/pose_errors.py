@@ -93,7 +93,7 @@ def measure(
             mesh,
             cutoff=options.cutoff,
             balanced=way == "balanced",
-            common_drive=COMMON_DRIVE,  # as the people of `gymsim/gym_moves` have
+            common_drive=options.common_drive,
         )
         params, cleans = {}, None
         if way == "cleaned":
@@ -165,6 +165,7 @@ def run(options: argparse.Namespace) -> dict:
         "clips": options.clips,
         "run": Path(options.run).name,
         "cutoff_hz": options.cutoff,
+        "common_drive": options.common_drive,
         "rows": rows,
     }
     text = table(rows)
@@ -178,6 +179,7 @@ def run(options: argparse.Namespace) -> dict:
 def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--name", default="gymsim/gym_moves")
+    flags.add_argument("--common_drive", type=float, default=COMMON_DRIVE, help="of the people")
     flags.add_argument(
         "--run", default=str(PRETRAINED_VIDEO2EMG), help="whose model cleans poses; the packed one"
     )

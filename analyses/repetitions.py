@@ -27,13 +27,14 @@ from video2emg.sim import record
 from video2emg.sim.exercises import EXERCISES, GRAPH
 from video2emg.sim.trials import plan_trials
 
-SEED = 77  # not that of the datasets
+SEED = 80  # of no dataset, and not of the sets on which the finder was tuned (77 to 79)
 RATE = 25.0  # Hz, of the poses
 POSES = record.Studio(views=(), montage=())
 WINDOW = Window(4.0, RATE, 50.0, 64, (), 46)
 # Key of the results → heading, and how it is printed.
 COLUMNS = {
     "counted": ("sets counted exactly", "{:.0%}"),
+    "refused": ("sets refused, with a reason", "{:.0%}"),
     "matched": ("repetitions found", "{:.0%}"),
     "bounds_s": ("bounds, median error, s", "{:.2f}"),
     "within_0.15_s": ("bounds within 0.15 s", "{:.0%}"),
@@ -46,12 +47,13 @@ COLUMNS = {
 
 def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
     """Errors of what is found and measured in `seen` against the true clips."""
-    counted, total, matched, rows = [], 0, 0, []
+    counted, refused, total, matched, rows = [], [], 0, 0, []
     for number, clip in enumerate(true):
         recording = PoseInput(track_to_pose(thinned_track(seen[number], RATE)), WINDOW)
         spans, repetitions = recording.spans, clip.repetitions or ()
         pairs = match(spans, [(r.start, r.end) for r in repetitions])
         counted.append(len(spans) == len(repetitions))
+        refused.append(bool(recording.pose.gated.refused))
         total, matched = total + len(repetitions), matched + len(pairs)
         rows += _errors(recording, clip, pairs)
     start, end, left, right, turn = np.array(rows).T
@@ -59,6 +61,7 @@ def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
     return {
         "sets": len(true),
         "counted": float(np.mean(counted)),
+        "refused": float(np.mean(refused)),
         "matched": matched / total,
         "bounds_s": float(np.median(bounds)),
         "within_0.15_s": float(np.mean(bounds <= 0.15)),
@@ -105,7 +108,7 @@ def markdown(rows: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--people", type=int, default=16)
     parser.add_argument("--write", action="store_true", help="results/ and docs/")
     options = parser.parse_args()
     names = tuple(n for n, e in EXERCISES.items() if n in GRAPH.actions and e.bench is None)

@@ -116,7 +116,7 @@ BASE = dict(
             force_error=0.3,  # relative errors of forces and moment arms, drawn in training
             lever_error=0.2,
             balanced=False,  # correct the vertical of a pose that is estimated
-            common_drive=0.0,  # share of the vasti's drive that rectus femoris has at least
+            common_drive=0.0,  # of the heads of a muscle, as the people have it (docs/mechanics.md)
             hide_pose=0.0,  # share of training examples in which only the mechanics see the pose
         ),
         dropout=0.1,

@@ -32,7 +32,10 @@ def test_nearly_everybody_of_other_is_in_the_test_split():
 
 def test_the_people_of_the_other_configurations_are_the_usual_ones():
     for name, settings in Builder.builder_configs.items():
-        assert (settings.population is None) == (name not in ("gym_people", "other"))
+        shares = settings.population is not None and settings.population.common_drive != (0, 0)
+        assert shares == (name in ("gym_moves", "gym_people", "loads", "other"))
+        assert (settings.population is None) == (not shares)
+        assert str(settings.version or Builder.VERSION) == ("2.1.0" if shares else "2.0.0")
         assert bool(settings.pose_noise.share) == (name in ("loads", "other"))
     subjects = {t.subject for split in Builder.plan(None, "tiny").values() for t in split}
     assert {(s.table, s.proportions, s.pace, s.emg_lag) for s in subjects} == {

@@ -33,7 +33,9 @@ GOOD = (anatomy.FOLDER / "simulated.yaml").read_text(encoding="utf-8")
             "rectus_femoris: [moon,",
             "rectus_femoris: no muscle moon",
         ),
-        ("[vastus_lateralis, vastus_medialis]", "[]", "names no other head"),
+        ("[vastus_lateralis, vastus_medialis]", "[]", "expected other heads, once"),
+        ("[vastus_lateralis, vastus_medialis]", "[soleus, soleus]", "expected other heads, once"),
+        ("[vastus_lateralis, vastus_medialis]", "soleus", "is no list"),
         ("[vastus_lateralis, vastus_medialis]", "[triceps_long]", "other muscles of its group"),
         ("young_adult: 1.5", "young_adult: many", "expected the fields"),
     ],
@@ -95,3 +97,9 @@ def test_a_head_has_a_share_of_the_mean_of_the_others_on_its_side():
     expected[names.index("rectus_femoris_left")] = 0.1 + 0.6 * 0.5 / 2
     np.testing.assert_allclose(matrix @ drive, expected)
     np.testing.assert_array_equal(anatomy.common_drive(anatomy.load(), names, 0.0), np.eye(7))
+
+
+@pytest.mark.parametrize("share", [-0.1, 50.0])
+def test_a_share_that_makes_no_sense_is_refused(share):
+    with pytest.raises(UserError, match="from 0 to 1"):
+        anatomy.common_drive(anatomy.load(), ["rectus_femoris"], share)

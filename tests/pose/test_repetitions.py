@@ -63,6 +63,22 @@ def test_a_missing_side_is_enough():
     assert len(repeated(track.masked(seen)).turns) == 3
 
 
+def test_a_side_that_is_lost_during_a_repetition_is_taken_from_the_other():
+    track, _ = filmed(bends(10, 15, 4))
+    seen = np.ones_like(track.confidence, bool)
+    left = [i for i, name in enumerate(NAMES) if name.startswith("left")]
+    seen[np.ix_((track.times > 2.8) & (track.times < 5.2), left)] = False
+    found = repeated(track.masked(seen))
+    assert found.is_exercise and len(found.turns) == 4
+    assert found.range == pytest.approx(100, abs=15)
+
+
+def test_repetitions_that_are_broken_off_count():
+    knee = np.r_[bends(4.5, 15, 1), bends(4.5, 15, 1, 40), bends(4.5, 15, 1), bends(4.5, 15, 1, 45)]
+    found = repeated(filmed(knee)[0])
+    assert found.is_exercise and len(found.turns) == 4
+
+
 def test_too_little_is_nothing():
     track, _ = filmed(np.full(3, 5.0))
     assert not repeated(track).is_exercise

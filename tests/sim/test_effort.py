@@ -52,6 +52,21 @@ def test_an_error_of_effort_changes_the_muscles_and_not_the_movement(name, error
         assert abs(np.log(after[0] / after[1])) > abs(np.log(before[0] / before[1])) + 0.15
 
 
+def test_tension_adds_to_the_own_drive_of_a_head_that_follows_others():
+    """Rectus femoris in a squat: the common drive is not counted twice."""
+    person, squat = dataclasses.replace(PERSON, common_drive=0.6), EXERCISES["barbell_squat"]
+    done = record.perform(person, squat, squat.loads[0], [{}], 2, standard_tempo=True)
+    column = done.lifter.muscles.index("rectus_femoris_left")
+    tension = np.zeros_like(done.solution.activation)
+    tension[:, column] = 0.1
+    nothing = np.zeros(len(tension))
+    tense = effort.Exertion(np.zeros_like(tension), tension, nothing, 0.0)
+    arguments = done.lifter, done.motion, person, done.time, 0.0
+    (_, _, relaxed), (_, _, raised) = effort.solve(*arguments), effort.solve(*arguments, tense)
+    rise = (raised.activation - relaxed.activation)[:, column]
+    assert rise.mean() == pytest.approx(0.1, abs=0.03) and rise.max() < 0.2
+
+
 @pytest.mark.parametrize("name", effort.EFFORTS)
 def test_agonists_overcome_the_antagonists(name):
     prime = effort.EFFORTS[name].effects[effort.EXHAUSTED].muscle

@@ -41,7 +41,7 @@ def write(
 
     Raises:
       UserError: there is no test split, no clip of an action, or a clip without what the layout
-        needs; for all but muscles before anything is written.
+        needs; all but the muscles are checked before anything is written.
     """
     splits: Mapping[str, Clips] = _only(dataset.splits, actions) if actions else dataset.splits
     for split in ("train", "test"):
@@ -78,7 +78,7 @@ def _only(splits: Mapping[str, Clips], actions: Sequence[str]) -> dict[str, Clip
     found = {split: [clips[i].action for i in range(len(clips))] for split, clips in splits.items()}
     every = sorted({action for names in found.values() for action in names})
     if missing := [action for action in actions if action not in every]:
-        raise UserError(f"--action {missing[0]}: not in the dataset: {', '.join(every)}")
+        raise UserError(f"--action {missing[0]}: not in the dataset, which has {', '.join(every)}")
     return {
         split: Subset(clips, [i for i, name in enumerate(found[split]) if name in actions])
         for split, clips in splits.items()

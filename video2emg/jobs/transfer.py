@@ -334,7 +334,7 @@ def _predict(config: Config, workdir: Path, source: Clips, known: Sequence[str])
             ways[CLEANED] = Cleaner(model, params)
         predicted = {
             name: predict_mechanics(
-                examples, known, batch, mesh, way, config.model.mechanics.common_drive
+                examples, known, batch, mesh, way, config.model.mechanics.get("common_drive", 0.0)
             )
             for name, way in ways.items()
         }

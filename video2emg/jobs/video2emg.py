@@ -373,7 +373,7 @@ def _score(task: _Task, params: Any, split: str, examples: Examples) -> _Evaluat
     """Predicts the clips of a split and scores them beside the baselines."""
     series = evaluate_lib.series_of(examples, descriptors=True, angles=True)
     if task.config.eval.get("physics", False):
-        common_drive = task.config.model.mechanics.common_drive
+        common_drive = task.config.model.mechanics.get("common_drive", 0.0)
         batch = task.config.eval.batch_size
         series = with_mechanics(series, examples, batch, task.mesh, common_drive)
     predictions = task.predict(params, examples)

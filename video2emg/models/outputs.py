@@ -74,9 +74,10 @@ def complete(known: Bool[Array, "B T J"]) -> Bool[Array, "B T J"]:
 
 
 def mostly_seen(known: Bool[Array, "B T J"]) -> Bool[Array, "B T J"]:
-    """What a head may read of a cleaned pose: joints that were seen in most frames of the window.
+    """What a head may read of a cleaned pose.
 
-    A cleaned pose has a usual place for a limb that was hidden, which is no evidence of an error.
+    Joints that were seen in at least half of the frames in which any joint was seen. A cleaned
+    pose has a usual place for a limb that was hidden, which is no evidence of an error.
     """
     frames = known.any(-1, keepdims=True)
     seen = 2 * known.sum(1, keepdims=True) >= frames.sum(1, keepdims=True)

@@ -239,15 +239,20 @@ def common_drive(
 ) -> Float[np.ndarray, "n n"]:
     """Activation of each muscle (rows) for one unit of each muscle's own drive (columns).
 
-    Heads of one muscle have a drive in common (De Luca & Erim, Trends Neurosci. 17, 1994). Static
-    optimisation alone spares rectus femoris whenever the hip extends, since it also bends the hip.
-    Here a head has `share` of the mean activation of the others, and its own drive on top.
+    Static optimisation alone spares rectus femoris whenever the hip extends, since it also bends
+    the hip; surface EMG shows it working with the vasti. Here a head has `share` of the mean
+    activation of the others, and its own drive on top. It is an assumption, see docs/gymsim.md.
 
     Args:
       anatomy: its `common_drive` names the heads.
       muscles: names, with or without a side at the end.
-      share: 0 for none.
+      share: 0 for none, at most 1.
+
+    Raises:
+      UserError: another share.
     """
+    if not 0 <= share <= 1:
+        raise UserError(f"common_drive {share:g}: expected a share from 0 to 1")
     matrix, place = np.eye(len(muscles)), {name: i for i, name in enumerate(muscles)}
     for suffix in ("", *(f"_{side}" for side in vocabulary.SIDES)):
         for head, others in anatomy.common_drive.items():
@@ -284,9 +289,15 @@ def _anatomy(table: Mapping) -> Anatomy:
         muscles=muscles,
         electrodes=electrodes,
         common_drive={
-            head: tuple(others) for head, others in table.get("common_drive", {}).items()
+            head: _names(others) for head, others in table.get("common_drive", {}).items()
         },
     )
+
+
+def _names(values) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"{values!r} is no list")
+    return tuple(map(str, values))
 
 
 def _point(values) -> Point:
@@ -323,8 +334,8 @@ def _check(anatomy: Anatomy, where: str) -> None:
             raise UserError(f"{where}, electrodes.{name}: the shares do not add up to 1")
     for head, others in anatomy.common_drive.items():
         missing = [muscle for muscle in (head, *others) if muscle not in anatomy.muscles]
-        if missing or not others:
-            named = f"no muscle {', '.join(missing)}" if missing else "names no other head"
+        if missing or not others or len(set(others)) < len(others):
+            named = f"no muscle {', '.join(missing)}" if missing else "expected other heads, once"
             raise UserError(f"{where}, common_drive.{head}: {named}")
         if {head, *anatomy.common_drive} & set(others) or len(
             {anatomy.muscles[muscle].group for muscle in (head, *others)}

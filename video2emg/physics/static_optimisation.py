@@ -4,6 +4,8 @@ The torques of arms, legs and trunk depend on separate muscles, so that each gro
 problem. Axes of arrays: R degrees of freedom, n muscles of a group, T instants of all windows.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,9 +101,11 @@ def least_activation(
         a is the own drive in the cost. The identity by default.
     """
     if common is not None and (common != np.eye(len(common))).any():
-        shared = lower @ (common.T - np.eye(len(common), dtype=common.dtype))
-        own = least_activation(moment @ common, torque, tolerance, jnp.maximum(lower - shared, 0))
-        return jnp.minimum(own @ common.T, 1.0)
+        product = functools.partial(jnp.matmul, precision="highest")  # accelerators round more
+        shared = product(lower, common.T - np.eye(len(common), dtype=common.dtype))
+        least = jnp.maximum(lower - shared, 0)
+        own = least_activation(product(moment, common), torque, tolerance, least)
+        return jnp.minimum(product(own, common.T), 1.0)
     shape = jnp.broadcast_shapes(jnp.shape(moment)[:-2], jnp.shape(lower)[:-1])
     matrix = _instants_last(moment / jnp.asarray(tolerance)[:, None], shape, 2)
     target = _instants_last(torque / jnp.asarray(tolerance), shape, 1)

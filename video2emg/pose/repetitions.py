@@ -15,13 +15,15 @@ LEAST_RANGE = 25.0  # degrees of a movement that counts
 _SMOOTH_S = 0.15  # standard deviation of the Gaussian filter
 _SHORTEST_S = 0.6  # between two turning points
 _PROMINENCE = 0.3  # of a turning point, as a share of the range
-_SEEN = 0.7  # share of the time that an angle must be known
+_SEEN = 0.6  # share of the time that an angle must be known
+_TOGETHER = 0.4  # the same, on both sides at once, for the mean of both
 _EXTREME = 2.0  # percentiles of the range from each end, at most;
 _EXTREME_S = 1.0  # in long films so much time, because a set may be a small part of them
 _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
 _MOVING = 0.7  # of the largest range, from which the other angles are compared
 _ALIKE = 0.65  # least likeness of repetitions, see `_alike`
+_SIZE = 0.25  # weight of the squared differences in how far repetitions go: some are broken off
 _LOW, _HIGH = 0.1, 0.5  # shares of a rise whose times give its beginning
 # A minimum-jerk movement that lasts 1 s passes `_LOW` at 0.247 s and `_HIGH` at 0.5 s, so it begins
 # 1.98 times their distance before `_HIGH`. Smoothing makes the distance longer, hence less.
@@ -143,11 +145,17 @@ def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _mean(sides: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, " T"]:
-    """Mean of both sides; of the one that is seen more often if both are seldom seen together."""
-    both = np.isfinite(sides).all(1)
-    if both.mean() >= _SEEN:
-        return sides.mean(1)
-    return sides[:, int(np.isfinite(sides).sum(0).argmax())]
+    """Mean of both sides; of the one that is seen more often if both are seldom seen together.
+
+    Where only one side is seen, the other is taken to move as it usually does beside it.
+    """
+    seen = np.isfinite(sides)
+    both = seen.all(1)
+    if both.mean() < _TOGETHER:
+        return sides[:, int(seen.sum(0).argmax())]
+    mean, spread = sides[both].mean(0), np.maximum(sides[both].std(0), 1e-9)
+    other = mean + (sides[:, ::-1] - mean[::-1]) * np.clip(spread / spread[::-1], 0.5, 2.0)
+    return np.where(seen, sides, other).mean(1)
 
 
 def _filled(values: Float[np.ndarray, " T"], rate: float) -> Float[np.ndarray, " T"]:
@@ -170,7 +178,8 @@ def _from_rest(values: np.ndarray, low: float, high: float, rate: float) -> np.n
 def _alike(courses: Float[np.ndarray, "T K"], turns: np.ndarray, depth: np.ndarray) -> float:
     """1 less the deviation of the repetitions from their mean, by the mean: 1 if all are the same.
 
-    Compared is by how much all angles change from rest to the turning point and back to rest.
+    Compared is by how much all angles change from rest to the turning point and back to rest. A
+    repetition that goes less far in the same way differs less than one that goes another way.
     """
     if len(turns) < 2:
         return float(len(turns))
@@ -182,5 +191,8 @@ def _alike(courses: Float[np.ndarray, "T K"], turns: np.ndarray, depth: np.ndarr
         for turn, (before, after) in zip(turns, itertools.pairwise(bounds), strict=True)
     ]
     mean = np.mean(ways, axis=0)
-    deviation = np.sqrt(np.mean(np.sum((np.stack(ways) - mean) ** 2, axis=1)))
-    return float(max(1 - deviation / max(np.linalg.norm(mean), 1e-9), 0))
+    length = max(float(np.linalg.norm(mean)), 1e-9)
+    along = (np.stack(ways) - mean) @ mean / length
+    across = np.stack(ways) - mean - np.outer(along, mean / length)
+    deviation = np.sqrt(np.mean(_SIZE * along**2 + np.sum(across**2, axis=1)))
+    return float(max(1 - deviation / length, 0))

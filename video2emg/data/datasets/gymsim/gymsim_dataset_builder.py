@@ -57,8 +57,8 @@ GYM_STUDIO = sim.Studio(views=FIVE_VIEWS, size=64, varied_cameras=True, motor_un
 # In a whole clip, a single joint would be lost for longer than a window.
 WHOLE_CLIP_NOISE = PoseNoise(**ESTIMATOR | {"share": 1.0, "drop_joint": 0.0})
 
-# Limits of the drive that rectus femoris shares with the vasti, about what was measured in people,
-# see `physics.constants.COMMON_DRIVE`.
+# Limits of the part of the vasti's drive that rectus femoris has besides its own, see
+# `physics.constants.COMMON_DRIVE`.
 HEADS = (0.3, 0.7)
 USUAL = Population(common_drive=HEADS)
 
@@ -145,7 +145,8 @@ class Builder(ClipBuilder):
     keeps_clips: typing.ClassVar[bool] = True
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES: typing.ClassVar = {
-        "2.1.0": "Of some configurations: rectus femoris shares the drive of the vasti.",
+        "2.1.0": "gym_moves, gym_people, loads and other: rectus femoris has a part of the drive "
+        "of the vasti.",
         "2.0.0": "Sets instead of repetitions; electrodes on all muscles; five cameras.",
     }
     BUILDER_CONFIGS: typing.ClassVar = [
