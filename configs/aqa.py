@@ -144,6 +144,7 @@ def _base(main: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         bootstrap=1000,
         pose_noise=False,  # whether poses are tested as an estimator sees them
         found=False,  # also score repetitions of poses as they are found, not as they are given
+        clean=False,  # also score poses without errors
         hide=(),  # inputs that validation and test do not tell: pose, load, vitals, traits
     )
     return config
@@ -156,7 +157,7 @@ def _pose(config: ml_collections.ConfigDict) -> None:
     config.copies = 2  # the people are many
     config.model.phase_samples = 8  # 50 Hz
     config.train.update(steps=3000, eval_every=300, save_every=600)
-    config.eval.update(batch_size=32, pose_noise=True, found=True)
+    config.eval.update(batch_size=32, pose_noise=True, found=True, clean=True)
     config.eval.hide = ("load",)
 
 

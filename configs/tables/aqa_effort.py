@@ -31,7 +31,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.graph = "gymsim_effort"
     config.video2emg = "video2emg/pretrained/video2emg"
     config.train.update(steps=min(config.train.steps, 2000))
-    config.eval.found = False
+    config.eval.update(found=False, clean=False)
     return config
 
 

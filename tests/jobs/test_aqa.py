@@ -193,7 +193,7 @@ def pose_head_dir(tiny_dir, pose_dir, tmp_path_factory):
     """A head on the poses of people whom its Video→EMG model has not seen; they have no EMG."""
     config = tiny_config(tiny_dir, pose_dir, "pose")
     config.dataset = "gymsim/tiny_poses"
-    config.eval.update(pose_noise=True, found=True, hide=("load",))
+    config.eval.update(pose_noise=True, found=True, clean=True, hide=("load",))
     workdir = tmp_path_factory.mktemp("pose_head")
     aqa_job.run(config, workdir)
     return workdir
@@ -203,6 +203,9 @@ def test_a_head_on_poses_scores_given_and_found_repetitions(pose_head_dir):
     written = json.loads((pose_head_dir / "results.json").read_text())
     assert written["provenance"]["dataset"] == "gymsim/tiny_poses"
     assert written["test"]["model"]["mae"] > 0 and "emg_only" not in written["test"]["baselines"]
+    assert written["clean"]["model"]["clips"] == written["test"]["model"]["clips"]
+    assert written["clean"]["model"]["srcc"] != written["test"]["model"]["srcc"]
+    assert set(written["each_alone"]) >= {"srcc", "mae", "map"}
     found = written["found"]
     assert found["sets"] == 6 and found["repetitions"] == 12
     assert found["model"]["clips"] == round(found["found"] * 12) > 6

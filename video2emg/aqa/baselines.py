@@ -11,7 +11,7 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-from video2emg.aqa.frozen_features import FOUND, FrozenFeatures
+from video2emg.aqa.frozen_features import CLEAN, FOUND, FrozenFeatures
 from video2emg.aqa.labels import annotations
 from video2emg.aqa.metrics import ratio
 from video2emg.aqa.predictions import AQAPredictions
@@ -33,7 +33,7 @@ def predict_baselines(features: FrozenFeatures) -> dict[str, dict[str, AQAPredic
     series = {
         split: evaluate.series_of(examples, descriptors=True)
         for split, examples in features.splits.items()
-        if split != FOUND
+        if split not in (FOUND, CLEAN)
     }
     pictures = {
         split: np.concatenate([np.asarray(clip.descriptor) for clip in clips])

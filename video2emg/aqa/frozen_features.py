@@ -45,6 +45,7 @@ EMG_SOURCES = (
     "from_other_subject",
 )
 FOUND = "found"  # the test sets, with repetitions that are found instead of given
+CLEAN = "clean"  # the test clips, with poses that have no errors
 _FOUND_BYTES = 2**30  # memory for the clips of `FOUND`
 _EMG_FIELDS = ("activity", "activity_mask", "muscle", "side")
 _BATCH_FIELDS = (
@@ -106,6 +107,8 @@ class FrozenFeatures:
         self.found: FoundRepetitions | None = None
         if config.eval.found:
             self.found, splits[FOUND] = _found(splits["test"], config.eval.pose_noise)
+        if config.eval.clean:
+            splits[CLEAN] = splits["test"].with_pose_noise(PoseNoise())
         self.splits = {
             name: examples.drop_inputs([*hidden, *(() if name == "train" else config.eval.hide)])
             for name, examples in splits.items()
@@ -281,7 +284,8 @@ def cache_key(config: Config) -> str:
     """What the configurations of runs must have in common to share `FrozenFeatures`."""
     parts = (config.video2emg, config.graph, config.copies, config.model.phase_samples)
     parts += (tuple(config.get("views", ())), config.dataset)
-    parts += (config.eval.pose_noise, tuple(config.eval.hide), config.eval.found)
+    parts += (config.eval.pose_noise, config.eval.clean, config.eval.found)
+    parts += (tuple(config.eval.hide),)
     return repr((*parts, config.eval.batch_size, config.main.to_json(sort_keys=True)))
 
 

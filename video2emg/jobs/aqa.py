@@ -19,6 +19,7 @@ from video2emg.aqa.baselines import predict_baselines
 from video2emg.aqa.build import AQA_HEAD_FILE, build_head, head_metadata, video2emg_workdir
 from video2emg.aqa.build_published import build_published_head
 from video2emg.aqa.frozen_features import (
+    CLEAN,
     EMG_SOURCES,
     FOUND,
     FeatureDataset,
@@ -133,6 +134,8 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         outcome["each_alone"] = evaluator.scores(alone).with_intervals()
     if features.found is not None:
         outcome[FOUND] = _score_found(config, features, labels, predictions)
+    if CLEAN in labels:
+        outcome[CLEAN] = {"model": _score(config, labels, predictions, CLEAN), "baselines": {}}
     results.write_results(finished, outcome)
     print(report.format_table(outcome))
     log(f"results: {finished}")
@@ -154,14 +157,9 @@ def _score_found(
     """Scores the repetitions of the test subjects that were found, and how they were found."""
     how = features.found
     assert how is not None
-    evaluator = report.BootstrapEvaluator(
-        labels["validation"], labels[FOUND], config.eval.bootstrap
-    )
-    of_found = {"validation": predictions["validation"], "test": predictions[FOUND]}
     error = np.abs(how.bound_errors)
     return {
-        "model": {"clips": len(labels[FOUND].subject)}
-        | evaluator.scores(of_found).with_intervals(),
+        "model": _score(config, labels, predictions, FOUND),
         "baselines": {},
         "sets": how.sets,
         "counted_exactly": how.counted / how.sets,
@@ -171,6 +169,17 @@ def _score_found(
         "bound_error_median_s": float(np.median(error)),
         "bounds_within_0.15_s": float((error <= 0.15).mean()),
     }
+
+
+def _score(
+    config: Config, labels: Mapping[str, AQALabels], predictions: Predictions, split: str
+) -> dict[str, Any]:
+    """Scores of a split of the test subjects, by the threshold of validation."""
+    evaluator = report.BootstrapEvaluator(
+        labels["validation"], labels[split], config.eval.bootstrap
+    )
+    shown = {"validation": predictions["validation"], "test": predictions[split]}
+    return {"clips": len(labels[split].subject)} | evaluator.scores(shown).with_intervals()
 
 
 def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
@@ -192,7 +201,7 @@ def summarise(runs: Sequence[Any], config: Config, workdir: Path) -> dict[str, A
     for run in runs:
         groups.setdefault(run.row, []).append(report.load(run.workdir / "aqa_predictions.npz"))
     last = runs[-1].config.copy_and_resolve_references()
-    last.eval.found = False  # tables have given repetitions only
+    last.eval.update(found=False, clean=False)  # tables have given repetitions only
     mesh = mesh_lib.make_mesh(**last.main.parallel)
     features = FrozenFeatures(last, Rubric.from_graph(load(last.graph)), Path(last.video2emg), mesh)
     evaluator = report.BootstrapEvaluator(
