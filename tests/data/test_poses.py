@@ -13,6 +13,7 @@ from tests.pose.squats import NAMES, bends, filmed, to_skeleton
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, UPRIGHT
 from video2emg.core.skeleton import BLAZEPOSE_33, COCO_17, HALPE_26, OPENPOSE_25
+from video2emg.core.vocabulary import mirror
 from video2emg.data.readers.pose_names import joint_of, joints_of
 from video2emg.data.readers.poses import read_pose
 from video2emg.pose.angles import LIMB_ANGLES, limb_angles
@@ -156,6 +157,21 @@ def test_opensim_markers(tmp_path, up, unit):
     track = read_pose(path)
     assert track.axes == UPRIGHT
     same_movement(track)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, None])
+def test_mirrored_bodies_are_refused(tmp_path, axis):
+    """Left-handed axes, whichever of the three is turned, and exchanged names (None)."""
+    path = tmp_path / "mirrored.npy"
+    joints = MARKERS.copy()
+    if axis is None:
+        other = [BLAZEPOSE_33.index(mirror(name)) for name in BLAZEPOSE_33]
+        joints = joints[:, other]
+    else:
+        joints[..., axis] *= -1
+    np.save(path, joints)
+    with pytest.raises(UserError, match="feet point backwards"):
+        read_pose(path, RATE)
 
 
 def test_freemocap(tmp_path):

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, UPRIGHT, PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
+from video2emg.core.vocabulary import SIDES
 from video2emg.data import readers
 from video2emg.data.readers import c3d, keypoints
 from video2emg.data.readers.pose_names import joints_of, squash
@@ -46,6 +47,7 @@ _HEIGHTS = {1.0: (0.8, 3.0), 0.01: (80.0, 300.0), 0.001: (800.0, 3000.0)}  # by 
 _CENTRED = 0.06  # m by which the middle of the hips may be off the origin of world landmarks
 _PICTURE = (-0.5, 1.5)  # fractions of a picture, where hips and shoulders usually are
 _NO_DEPTH = 0.2  # of the hips, in landmarks that are fractions of a picture
+_BACKWARDS = -0.5  # median cosine between a foot and where the body faces, in mirrored poses
 _FLAT = 0.01  # of the height; less is no extent of a body
 _MOST_BYTES = 1 << 30
 # Names of times in JSON files, and their units; without one, the size of the steps says it.
@@ -112,8 +114,9 @@ def _track(table: Table, path: Path, rate: float, size: tuple[int, int] | None) 
             )
         pixels = joints * [size[0], size[1], size[0]]
         own = lengths.net_height(dataclasses.replace(track, joints=pixels))
-        return dataclasses.replace(
-            track, joints=pixels * (lengths.HEIGHT / own), points_2d=pixels[..., :2]
+        scaled = pixels * (lengths.HEIGHT / own)
+        return _not_mirrored(
+            dataclasses.replace(track, joints=scaled, points_2d=pixels[..., :2]), path
         )
     if not np.isfinite(_trunk(track)).all():
         raise UserError(f"{path}: hips and shoulders are never known at once")
@@ -123,7 +126,7 @@ def _track(table: Table, path: Path, rate: float, size: tuple[int, int] | None) 
     factor = next((f for f, (low, high) in _HEIGHTS.items() if low <= height <= high), None)
     if factor is None:
         raise UserError(f"{path}: a body of {height:.3g} units is neither m, cm nor mm")
-    return _upright(dataclasses.replace(track, joints=joints * factor))
+    return _upright(_not_mirrored(dataclasses.replace(track, joints=joints * factor), path))
 
 
 def _joints(
@@ -198,6 +201,30 @@ def _upright(track: PoseTrack) -> PoseTrack:
     first = np.eye(3)[(axis + 1) % 3]
     turned = track.joints @ np.stack([first, np.cross(up, first), up], 1)
     return dataclasses.replace(track, joints=turned, axes=UPRIGHT)
+
+
+def _not_mirrored(track: PoseTrack, path: Path) -> PoseTrack:
+    """The track, unless both feet point backwards: then left and right are on the wrong sides.
+
+    Raises:
+      UserError: they do. Left-handed axes, as those of game engines, mirror the body.
+    """
+    left = sum(track.at(f"left_{part}") - track.at(f"right_{part}") for part in ("hip", "shoulder"))
+    forward = np.cross(left, _middle(track, "shoulder") - _middle(track, "hip"))
+    pointing = []
+    for side in SIDES:
+        heel = track.at(f"{side}_heel")
+        heel = np.where(np.isfinite(heel), heel, track.at(f"{side}_ankle"))
+        foot = track.at(f"{side}_toe") - heel
+        length = np.linalg.norm(foot, axis=1) * np.linalg.norm(forward, axis=1)
+        along = np.sum(foot * forward, 1) / np.where(length > 0, length, np.nan)
+        pointing.append(np.median(along[np.isfinite(along)]) if np.isfinite(along).any() else 0.0)
+    if max(pointing) < _BACKWARDS:
+        raise UserError(
+            f"{path}: both feet point backwards, so left and right are on the wrong sides; the "
+            "axes are left-handed (turn the sign of one of them), or the names are exchanged"
+        )
+    return track
 
 
 def _load_json(path: Path) -> Any:
