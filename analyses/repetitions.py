@@ -4,7 +4,8 @@
 
 Every exercise without a bench is recorded as poses, in sets with partial, slow and paused
 repetitions (`predict` refuses films of lying people). The steps are those of `predict`: the pose is
-cleaned, repetitions are found, and the joint that moves most is measured. Columns: true poses, and
+cleaned, repetitions are found, and the joint that moves most is measured. Free movement of the same
+people should be refused. Columns: true poses, and
 poses with the errors of an estimator. The reference is the simulator's true pose and bounds. Writes
 results/repetitions.json and the table in docs/film.md.
 """
@@ -18,6 +19,7 @@ from video2emg.cli.publish import ROOT, put
 from video2emg.core.batch import Window
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.files import write_json
+from video2emg.data.datasets.gymsim.gymsim_dataset_builder import FREE
 from video2emg.data.film_pose import track_to_pose
 from video2emg.data.found_repetitions import SeenClips, match, thinned_track
 from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
@@ -35,6 +37,7 @@ WINDOW = Window(4.0, RATE, 50.0, 64, (), 46)
 COLUMNS = {
     "counted": ("sets counted exactly", "{:.0%}"),
     "refused": ("sets refused, with a reason", "{:.0%}"),
+    "free_accepted": ("free movement taken for an exercise", "{:.0%}"),
     "matched": ("repetitions found", "{:.0%}"),
     "bounds_s": ("bounds, median error, s", "{:.2f}"),
     "within_0.15_s": ("bounds within 0.15 s", "{:.0%}"),
@@ -45,11 +48,21 @@ COLUMNS = {
 }
 
 
+def recording_of(clip: Clip) -> PoseInput:
+    """What `predict` makes of the pose of a clip."""
+    return PoseInput(track_to_pose(thinned_track(clip, RATE)), WINDOW)
+
+
+def accepted(seen: Clips) -> float:
+    """Share of clips that count as an exercise."""
+    return float(np.mean([bool(recording_of(seen[i]).spans) for i in range(len(seen))]))
+
+
 def score(seen: Clips, true: Sequence[Clip]) -> dict[str, float]:
     """Errors of what is found and measured in `seen` against the true clips."""
     counted, refused, total, matched, rows = [], [], 0, 0, []
     for number, clip in enumerate(true):
-        recording = PoseInput(track_to_pose(thinned_track(seen[number], RATE)), WINDOW)
+        recording = recording_of(seen[number])
         spans, repetitions = recording.spans, clip.repetitions or ()
         pairs = match(spans, [(r.start, r.end) for r in repetitions])
         counted.append(len(spans) == len(repetitions))
@@ -112,12 +125,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="results/ and docs/")
     options = parser.parse_args()
     names = tuple(n for n, e in EXERCISES.items() if n in GRAPH.actions and e.bench is None)
-    trials = plan_trials(options.people, 1, SEED, names, (3, 6))
-    true = [record.record(trial, POSES) for trial in trials]
+    true, free = (
+        [record.record(t, POSES) for t in plan_trials(options.people, 1, SEED, some, (3, 6))]
+        for some in (names, FREE)
+    )
     noise = PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
     rows = {
-        "true poses": score(true, true),
-        "poses with an estimator's errors": score(SeenClips(true, noise), true),
+        "true poses": score(true, true) | {"free_accepted": accepted(free)},
+        "poses with an estimator's errors": score(SeenClips(true, noise), true)
+        | {"free_accepted": accepted(SeenClips(free, noise))},
     }
     text = markdown(rows)
     print(text)

@@ -144,7 +144,7 @@ def _base(main: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         bootstrap=1000,
         pose_noise=False,  # whether poses are tested as an estimator sees them
         found=False,  # also score repetitions of poses as they are found, not as they are given
-        clean=False,  # also score poses without errors
+        clean=False,  # also score without the errors of pose_noise
         hide=(),  # inputs that validation and test do not tell: pose, load, vitals, traits
     )
     return config

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from video2emg.core.pose_track import CAMERA, UPRIGHT
 from video2emg.core.skeleton import BLAZEPOSE_33, COCO_17, HALPE_26, OPENPOSE_25
 from video2emg.core.vocabulary import mirror
 from video2emg.data.readers.pose_names import joint_of, joints_of
-from video2emg.data.readers.poses import read_pose
+from video2emg.data.readers.poses import _not_mirrored, read_pose
 from video2emg.pose.angles import LIMB_ANGLES, limb_angles
 from video2emg.pose.body import to_body
 from video2emg.pose.opensim_angles import joints_from_angles
@@ -172,6 +173,31 @@ def test_mirrored_bodies_are_refused(tmp_path, axis):
     np.save(path, joints)
     with pytest.raises(UserError, match="feet point backwards"):
         read_pose(path, RATE)
+
+
+def test_kneeling_and_unseen_feet_are_no_mirror_image(tmp_path):
+    """The feet of someone who kneels point backwards; those out of the picture are a guess."""
+    kneeling = MARKERS.copy()
+    place = {name: i for i, name in enumerate(BLAZEPOSE_33)}
+    for side in ("left", "right"):
+        knee = kneeling[:, place[f"{side}_knee"]]
+        kneeling[:, place[f"{side}_ankle"]] = knee - [0.42, 0, 0]
+        kneeling[:, place[f"{side}_heel"]] = knee - [0.45, 0, 0]
+        kneeling[:, place[f"{side}_toe"]] = knee - [0.60, 0, 0]
+    np.save(tmp_path / "kneeling.npy", kneeling)
+    assert len(read_pose(tmp_path / "kneeling.npy", RATE).times) == len(kneeling)
+    track = read_pose(_saved(tmp_path, MARKERS), RATE)
+    feet = [track.names.index(f"{s}_{p}") for s in ("left", "right") for p in ("toe", "heel")]
+    guessed = replace(track, confidence=track.confidence.copy(), joints=track.joints * [1, -1, 1])
+    with pytest.raises(UserError, match="feet point backwards"):
+        _not_mirrored(guessed, tmp_path)
+    guessed.confidence[:, feet] = 0.02
+    assert _not_mirrored(guessed, tmp_path) is guessed
+
+
+def _saved(folder, joints):
+    np.save(folder / "pose.npy", joints)
+    return folder / "pose.npy"
 
 
 def test_freemocap(tmp_path):

@@ -2,6 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from tests.pose.squats import NAMES, bends, filmed
 from video2emg.pose.repetitions import repeated
@@ -71,6 +73,50 @@ def test_a_side_that_is_lost_during_a_repetition_is_taken_from_the_other():
     found = repeated(track.masked(seen))
     assert found.is_exercise and len(found.turns) == 4
     assert found.range == pytest.approx(100, abs=15)
+
+
+def curls(left: np.ndarray, right: np.ndarray, knee: np.ndarray | None = None):
+    """A body whose elbows are bent by so many degrees, at 15 Hz; it stands, or bends its knees."""
+    track, _ = filmed(np.full(len(left), 5.0) if knee is None else knee)
+    joints = track.joints.copy()
+    for side, bend in (("left", left), ("right", right)):
+        shoulder, elbow, wrist = (
+            track.at(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist")
+        )
+        arm, axis = elbow - shoulder, np.array([1.0, 0.0, 0.0])
+        turn = Rotation.from_rotvec(np.radians(bend)[:, None] * axis)
+        length = np.linalg.norm(wrist - elbow, axis=1, keepdims=True)
+        moved = elbow + turn.apply(arm / np.linalg.norm(arm, axis=1, keepdims=True)) * length
+        for part in ("wrist", "pinky", "index", "thumb"):
+            joints[:, NAMES.index(f"{side}_{part}")] = moved
+    return dataclasses.replace(track, joints=joints)
+
+
+def test_bending_knees_and_elbows_at_random_is_seldom_an_exercise():
+    """Half a minute each, by depths and at times that have nothing to do with each other."""
+    accepted = 0
+    for seed in range(20):
+        slow = ndimage.gaussian_filter1d(np.random.default_rng(seed).normal(size=(450, 2)), 15, 0)
+        elbow, knee = np.clip(55 + 45 * slow / slow.std(0), 5, 120).T
+        accepted += repeated(curls(elbow, elbow, knee)).is_exercise
+    assert accepted <= 4
+
+
+@pytest.mark.parametrize("alternating", [False, True])
+def test_a_side_that_does_not_move_with_the_other_is_not_made_of_it(alternating):
+    """One arm curls, or both in turn; the one that moves is lost for a time in which it rests."""
+    bend, rest = bends(20, 15, 8, 110), np.full(300, 5.0)
+    even = (np.arange(300) - 15) * 8 // 270 % 2 == 0  # every second curl
+    left, right = (np.where(turn, bend, rest) for turn in (even, ~even))
+    track = curls(left, right if alternating else rest)
+    whole = repeated(track)
+    seen = np.ones_like(track.confidence, bool)
+    lost = [i for i, name in enumerate(NAMES) if name.startswith("left")]
+    seen[np.ix_(track.times > 19.0, lost)] = False
+    found = repeated(track.masked(seen))
+    assert whole.angle == found.angle == "elbow"
+    assert len(found.turns) == len(whole.turns)
+    assert found.range == pytest.approx(whole.range, abs=3)
 
 
 def test_repetitions_that_are_broken_off_count():

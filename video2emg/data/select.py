@@ -88,7 +88,8 @@ class Montage:
         if missing or not muscles:
             raise UserError(
                 f"{self._field}={self._montage!r}: clip {clip.clip_id!r} has no electrode on "
-                f"{', '.join(missing) or 'named prime muscles'}; it has {', '.join(clip.muscles)}"
+                f"{', '.join(missing) or 'named prime muscles'}; it has "
+                f"{', '.join(dict.fromkeys(of_channel))}"
             )
         return with_channels(clip, [c for c, name in enumerate(of_channel) if name in muscles])
 

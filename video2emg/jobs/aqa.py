@@ -36,6 +36,7 @@ from video2emg.core.config import Config
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_json
 from video2emg.data.augment import Augmentation
+from video2emg.data.found_repetitions import FoundRepetitions
 from video2emg.data.train_stream import train_batches
 from video2emg.eval import results
 from video2emg.eval.forward import ForwardFunction, fit_ood_detector
@@ -133,9 +134,11 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     if pooling != SetPooling():
         outcome["each_alone"] = evaluator.scores(alone).with_intervals()
     if features.found is not None:
-        outcome[FOUND] = _score_found(config, features, labels, predictions)
+        found = _score(labels, predictions, FOUND, config.eval.bootstrap, score_only)
+        outcome[FOUND] = {"model": found, "baselines": {}, **_how_found(features.found)}
     if CLEAN in labels:
-        outcome[CLEAN] = {"model": _score(config, labels, predictions, CLEAN), "baselines": {}}
+        clean = _score(labels, predictions, CLEAN, config.eval.bootstrap, score_only)
+        outcome[CLEAN] = {"model": clean, "baselines": {}}
     results.write_results(finished, outcome)
     print(report.format_table(outcome))
     log(f"results: {finished}")
@@ -148,19 +151,10 @@ def _as_sets(pooling: SetPooling, labels: AQALabels, predictions: AQAPredictions
     return pooling(predictions, labels.recording, penalty)
 
 
-def _score_found(
-    config: Config,
-    features: FrozenFeatures,
-    labels: Mapping[str, AQALabels],
-    predictions: Predictions,
-) -> dict[str, Any]:
-    """Scores the repetitions of the test subjects that were found, and how they were found."""
-    how = features.found
-    assert how is not None
+def _how_found(how: FoundRepetitions) -> dict[str, Any]:
+    """How well the repetitions of the test subjects were found."""
     error = np.abs(how.bound_errors)
     return {
-        "model": _score(config, labels, predictions, FOUND),
-        "baselines": {},
         "sets": how.sets,
         "counted_exactly": how.counted / how.sets,
         "repetitions": how.true,
@@ -172,14 +166,17 @@ def _score_found(
 
 
 def _score(
-    config: Config, labels: Mapping[str, AQALabels], predictions: Predictions, split: str
+    labels: Mapping[str, AQALabels],
+    predictions: Predictions,
+    split: str,
+    draws: int,
+    score_only: bool,
 ) -> dict[str, Any]:
-    """Scores of a split of the test subjects, by the threshold of validation."""
-    evaluator = report.BootstrapEvaluator(
-        labels["validation"], labels[split], config.eval.bootstrap
-    )
+    """Scores of a split of the test subjects, with the threshold of validation."""
+    evaluator = report.BootstrapEvaluator(labels["validation"], labels[split], draws)
     shown = {"validation": predictions["validation"], "test": predictions[split]}
-    return {"clips": len(labels[split].subject)} | evaluator.scores(shown).with_intervals()
+    scored = evaluator.scores(shown, score_only).with_intervals()
+    return {"clips": len(labels[split].subject)} | scored
 
 
 def prepare(rows: Sequence[Row], workdir: Path) -> list[Row]:
@@ -385,6 +382,8 @@ def _check(config: Config, mesh: jax.sharding.Mesh) -> tuple[Graph, Rubric]:
             f"config.published.system={config.published.system} needs a frozen "
             "Video→EMG model, so not config.emg_source=predicted"
         )
+    if config.eval.clean and not config.eval.pose_noise:
+        raise UserError("config.eval.clean repeats the test unless config.eval.pose_noise is True")
     for name in config.extra_inputs:
         choose("extra_inputs", name, vocabulary.INPUTS)
     for view in config.views:

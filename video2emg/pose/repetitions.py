@@ -17,12 +17,13 @@ _SHORTEST_S = 0.6  # between two turning points
 _PROMINENCE = 0.3  # of a turning point, as a share of the range
 _SEEN = 0.6  # share of the time that an angle must be known
 _TOGETHER = 0.4  # the same, on both sides at once, for the mean of both
+_IN_PHASE = 0.7  # correlation of sides that move together
 _EXTREME = 2.0  # percentiles of the range from each end, at most;
 _EXTREME_S = 1.0  # in long films so much time, because a set may be a small part of them
 _ENDS_S = 0.5  # at both ends, which show the rest
 _REST = 0.4  # share of the range within which a single repetition begins and ends
 _MOVING = 0.7  # of the largest range, from which the other angles are compared
-_ALIKE = 0.65  # least likeness of repetitions, see `_alike`
+_ALIKE = 0.7  # least likeness of repetitions, see `_alike`
 _SIZE = 0.25  # weight of the squared differences in how far repetitions go: some are broken off
 _LOW, _HIGH = 0.1, 0.5  # shares of a rise whose times give its beginning
 # A minimum-jerk movement that lasts 1 s passes `_LOW` at 0.247 s and `_HIGH` at 0.5 s, so it begins
@@ -147,14 +148,18 @@ def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _mean(sides: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, " T"]:
     """Mean of both sides; of the one that is seen more often if both are seldom seen together.
 
-    Where only one side is seen, the other is taken to move as it usually does beside it.
+    Where only one side is seen and both usually move together, the other is taken to do so there.
     """
     seen = np.isfinite(sides)
     both = seen.all(1)
     if both.mean() < _TOGETHER:
         return sides[:, int(seen.sum(0).argmax())]
-    mean, spread = sides[both].mean(0), np.maximum(sides[both].std(0), 1e-9)
-    other = mean + (sides[:, ::-1] - mean[::-1]) * np.clip(spread / spread[::-1], 0.5, 2.0)
+    mean = sides[both].mean(0)
+    about = sides[both] - mean
+    variance, product = (about**2).mean(0) + 1e-9, about.prod(1).mean()
+    if product < _IN_PHASE * np.sqrt(variance.prod()):  # one side rests, or they alternate
+        return sides.mean(1)
+    other = mean + (sides - mean)[:, ::-1] * np.clip(product / variance[::-1], 0.0, 2.0)
     return np.where(seen, sides, other).mean(1)
 
 

@@ -47,7 +47,13 @@ _HEIGHTS = {1.0: (0.8, 3.0), 0.01: (80.0, 300.0), 0.001: (800.0, 3000.0)}  # by 
 _CENTRED = 0.06  # m by which the middle of the hips may be off the origin of world landmarks
 _PICTURE = (-0.5, 1.5)  # fractions of a picture, where hips and shoulders usually are
 _NO_DEPTH = 0.2  # of the hips, in landmarks that are fractions of a picture
-_BACKWARDS = -0.5  # median cosine between a foot and where the body faces, in mirrored poses
+# A mirrored body, see `_not_mirrored`.
+_BACKWARDS = -0.5  # cosine between a foot and where the body faces
+_MOSTLY = 0.8  # share of the instants that are judged
+_JUDGED = 0.1  # share of all instants that must be judged, and 1 s
+_IN_LINE = 0.7  # cosine between shank and trunk
+_APART = 0.3  # distance of left and right, over the length of the trunk
+_SEEN_WELL = 0.5  # confidence
 _FLAT = 0.01  # of the height; less is no extent of a body
 _MOST_BYTES = 1 << 30
 # Names of times in JSON files, and their units; without one, the size of the steps says it.
@@ -206,25 +212,41 @@ def _upright(track: PoseTrack) -> PoseTrack:
 def _not_mirrored(track: PoseTrack, path: Path) -> PoseTrack:
     """The track, unless both feet point backwards: then left and right are on the wrong sides.
 
+    Judged are instants at which feet, hips and shoulders are seen well, the shanks are in line with
+    the trunk (else the person kneels, or bends over), and left and right are well apart.
+
     Raises:
       UserError: they do. Left-handed axes, as those of game engines, mirror the body.
     """
-    left = sum(track.at(f"left_{part}") - track.at(f"right_{part}") for part in ("hip", "shoulder"))
-    forward = np.cross(left, _middle(track, "shoulder") - _middle(track, "hip"))
-    pointing = []
+    seen = track.masked(track.confidence >= _SEEN_WELL)
+    left = sum(seen.at(f"left_{part}") - seen.at(f"right_{part}") for part in ("hip", "shoulder"))
+    trunk = _middle(seen, "shoulder") - _middle(seen, "hip")
+    forward = np.cross(left, trunk)
+    trusted = _length(forward) > _APART * _length(trunk) ** 2
+    backwards = trusted.copy()
     for side in SIDES:
-        heel = track.at(f"{side}_heel")
-        heel = np.where(np.isfinite(heel), heel, track.at(f"{side}_ankle"))
-        foot = track.at(f"{side}_toe") - heel
-        length = np.linalg.norm(foot, axis=1) * np.linalg.norm(forward, axis=1)
-        along = np.sum(foot * forward, 1) / np.where(length > 0, length, np.nan)
-        pointing.append(np.median(along[np.isfinite(along)]) if np.isfinite(along).any() else 0.0)
-    if max(pointing) < _BACKWARDS:
+        heel, ankle, knee = (seen.at(f"{side}_{part}") for part in ("heel", "ankle", "knee"))
+        foot = seen.at(f"{side}_toe") - np.where(np.isfinite(heel), heel, ankle)
+        trusted &= np.isfinite(foot).all(1) & (_cosine(knee - ankle, trunk) > _IN_LINE)
+        backwards &= _cosine(foot, forward) < _BACKWARDS
+    enough = max(_JUDGED * len(trusted), track.rate)
+    if trusted.sum() >= enough and backwards[trusted].mean() > _MOSTLY:
         raise UserError(
             f"{path}: both feet point backwards, so left and right are on the wrong sides; the "
-            "axes are left-handed (turn the sign of one of them), or the names are exchanged"
+            "axes are left-handed (turn the sign of one of them), the names are exchanged, or the "
+            "side from which the film was taken was set wrongly (visible_side of Sports2D)"
         )
     return track
+
+
+def _length(vectors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, " T"]:
+    return np.linalg.norm(vectors, axis=1)
+
+
+def _cosine(a: Float[np.ndarray, "T 3"], b: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, " T"]:
+    """Of the angle between two vectors at each instant; NaN if one is unknown."""
+    length = _length(a) * _length(b)
+    return np.sum(a * b, 1) / np.where(length > 0, length, np.nan)
 
 
 def _load_json(path: Path) -> Any:
