@@ -84,17 +84,8 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
         print(report.format_table(outcome))
         log(f"finished before; results are in {finished}. To run again, choose another --workdir")
         return outcome
-    shared = (options or Options()).shared
-    key = cache_key(config)
-    if key not in shared:
-        shared[key] = FrozenFeatures(config, rubric, _video2emg(config, workdir), mesh)
-    features = shared[key]
+    features = _features(config, rubric, workdir, mesh, options or Options())
     joint = config.emg_source == "predicted"
-    if joint and not isinstance(features.model, nn.Module):
-        raise UserError(
-            "config.emg_source=predicted trains Video→EMG too, which must then be without "
-            "pretrained weights and LoRA; use predicted_frozen"
-        )
     labels = {s: load_aqa_labels(features, s) for s in features.splits if s != "train"}
     validation, test = labels["validation"], labels["test"]
     log_odds = error_log_odds(features)
@@ -133,16 +124,33 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
     outcome = {"provenance": _provenance(config, features), "test": tested}
     if pooling != SetPooling():
         outcome["each_alone"] = evaluator.scores(alone).with_intervals()
+    for split in (FOUND, CLEAN):
+        if split in labels:
+            scored = _score(labels, predictions, split, config.eval.bootstrap, score_only)
+            outcome[split] = {"model": scored, "baselines": {}}
     if features.found is not None:
-        found = _score(labels, predictions, FOUND, config.eval.bootstrap, score_only)
-        outcome[FOUND] = {"model": found, "baselines": {}, **_how_found(features.found)}
-    if CLEAN in labels:
-        clean = _score(labels, predictions, CLEAN, config.eval.bootstrap, score_only)
-        outcome[CLEAN] = {"model": clean, "baselines": {}}
+        outcome[FOUND] |= _how_found(features.found)
     results.write_results(finished, outcome)
     print(report.format_table(outcome))
     log(f"results: {finished}")
     return outcome
+
+
+def _features(
+    config: Config, rubric: Rubric, workdir: Path, mesh: jax.sharding.Mesh, options: Options
+) -> FrozenFeatures:
+    """The frozen features, of an earlier run of the same comparison if there is one."""
+    key = cache_key(config)
+    if key not in options.shared:
+        source = _video2emg(config, workdir)
+        options.shared[key] = FrozenFeatures(config, rubric, source, mesh)
+    features = options.shared[key]
+    if config.emg_source == "predicted" and not isinstance(features.model, nn.Module):
+        raise UserError(
+            "config.emg_source=predicted trains Video→EMG too, which must then be without "
+            "pretrained weights and LoRA; use predicted_frozen"
+        )
+    return features
 
 
 def _as_sets(pooling: SetPooling, labels: AQALabels, predictions: AQAPredictions) -> AQAPredictions:
