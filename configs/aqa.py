@@ -154,7 +154,7 @@ def _pose(config: ml_collections.ConfigDict) -> None:
     """Estimated poses of twenty exercises."""
     config.dataset = "gymsim/crowd_poses"
     config.main.data.cache_gib = 4.0  # all repetitions
-    config.copies = 2  # the people are many
+    config.copies = 1  # the people are many
     config.model.phase_samples = 8  # 50 Hz
     config.train.update(steps=3000, eval_every=300, save_every=600)
     config.eval.update(batch_size=32, pose_noise=True, found=True, clean=True)
