@@ -155,6 +155,7 @@ def _pose(config: ml_collections.ConfigDict) -> None:
     config.dataset = "gymsim/crowd_poses"
     config.main.data.cache_gib = 4.0  # all repetitions
     config.copies = 1  # the people are many
+    config.extra_inputs = ("pose",)  # as the Video→EMG model cleans it
     config.model.phase_samples = 8  # 50 Hz
     config.train.update(steps=3000, eval_every=300, save_every=600)
     config.eval.update(batch_size=32, pose_noise=True, found=True, clean=True)

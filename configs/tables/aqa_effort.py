@@ -32,6 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.video2emg = "video2emg/pretrained/video2emg"
     config.train.update(steps=min(config.train.steps, 2000))
     config.eval.update(found=False, clean=False)
+    config.extra_inputs = ()
     return config
 
 

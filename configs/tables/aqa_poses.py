@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         config.dataset, config.copies = "gymsim/gym_poses", 8
     config.train.update(steps=min(config.train.steps, 2000))
     config.eval.update(found=False, clean=False)
+    config.extra_inputs = ()
     return config
 
 
