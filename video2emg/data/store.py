@@ -163,6 +163,8 @@ def open_dataset(
                 f"config.data.manual_dir: {name!r} is made of your own files; say where they are. "
                 f"{instructions}"
             )
+        if source is not None and instructions and not source.is_dir():
+            raise UserError(f"config.data.manual_dir: {source} is no folder. {instructions}")
         folder = build.build(builder_class, config, data_dir, source, beam, estimate_pose)
     dataset = _open(folder)
     _check_source(builder_class, folder, source)
