@@ -83,6 +83,6 @@ def test_a_dataset_without_the_list_of_sizes_is_refused(copy):
 
 
 def test_a_missing_folder_of_own_files_is_told_before_anything_is_built(tmp_path):
-    with pytest.raises(UserError, match="manual_dir: .*nowhere is no folder"):
+    with pytest.raises(UserError, match=r"manual_dir: .*nowhere is no folder"):
         store.open_dataset("mia/cross_subject", tmp_path, tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())
