@@ -75,12 +75,12 @@ def _with_progress(clips: Iterator[Clip], split: str) -> Iterator[Clip]:
 
 def _only(splits: Mapping[str, Clips], actions: Sequence[str]) -> dict[str, Clips]:
     """The clips of some actions."""
-    found = {split: [clips[i].action for i in range(len(clips))] for split, clips in splits.items()}
-    every = sorted({action for names in found.values() for action in names})
+    names = {split: [clips[i].action for i in range(len(clips))] for split, clips in splits.items()}
+    every = sorted({name for of_split in names.values() for name in of_split})
     if missing := [action for action in actions if action not in every]:
         raise UserError(f"--action {missing[0]}: not in the dataset, which has {', '.join(every)}")
     return {
-        split: Subset(clips, [i for i, name in enumerate(found[split]) if name in actions])
+        split: Subset(clips, [i for i, name in enumerate(names[split]) if name in actions])
         for split, clips in splits.items()
     }
 

@@ -191,13 +191,14 @@ def _alike(courses: Float[np.ndarray, "T K"], turns: np.ndarray, depth: np.ndarr
     rests = [a + int(depth[a:b].argmin()) for a, b in itertools.pairwise(turns)]
     first, last = int(depth[: turns[0] + 1].argmin()), turns[-1] + int(depth[turns[-1] :].argmin())
     bounds = [first, *rests, last]
-    ways = [
+    changes = [
         np.r_[courses[turn] - courses[before], courses[turn] - courses[after]]
         for turn, (before, after) in zip(turns, itertools.pairwise(bounds), strict=True)
     ]
-    mean = np.mean(ways, axis=0)
+    ways = np.stack(changes)
+    mean = ways.mean(0)
     length = max(float(np.linalg.norm(mean)), 1e-9)
-    along = (np.stack(ways) - mean) @ mean / length
-    across = np.stack(ways) - mean - np.outer(along, mean / length)
+    along = (ways - mean) @ mean / length
+    across = ways - mean - np.outer(along, mean / length)
     deviation = np.sqrt(np.mean(_SIZE * along**2 + np.sum(across**2, axis=1)))
     return float(max(1 - deviation / length, 0))
