@@ -51,6 +51,25 @@ def test_a_clip_has_the_values_of_its_files(tree):
     # It is an envelope already, and is not filtered again.
     np.testing.assert_array_equal(emg.clip_envelope(clip), clip.emg)
     assert clip.provenance["simulated"] is False
+    assert clip.load == 0 and clip.provenance["equipment"] == "none"
+
+
+def test_joints_at_the_origin_are_unknown_but_for_the_pelvis(tree):
+    path = tree / "MIADatasetOfficial/val/Subject1/Squat/10/joints3d.npy"
+    joints = np.load(path)
+    knee, eye, pelvis = (skeleton.OPENPOSE_25.index(n) for n in ("left_knee", "left_eye", "pelvis"))
+    joints[5:9, knee], joints[:, eye], joints[:, pelvis] = 0, 0, 0
+    np.save(path, joints)
+    [clip] = [c for c in clips_of(tree) if c.clip_id == "val/Subject1/Squat/10"]
+    unknown = np.isnan(clip.pose).all(2)
+    assert unknown[5:9, knee].all() and unknown[:, eye].all() and unknown.sum() == 4 + 30
+
+
+def test_the_equipment_of_an_exercise_can_be_told(tree):
+    (tree / "mia.yaml").write_text("equipment: {Squat: barbell_back}")
+    loads = {c.action: (c.load, c.provenance["equipment"]) for c in clips_of(tree)}
+    assert np.isnan(loads["Squat"][0]) and loads["Squat"][1] == "barbell_back"
+    assert loads["Running"] == (0.0, "none")
 
 
 def test_subjects_of_both_trees_are_held_out_by_default(tree):
@@ -220,7 +239,7 @@ def test_any_array_file_gives_its_numbers_or_one_error_line(tmp_path, data):
                             "simulated",
                             "subjects",
                             "muscles",
-                            "missing_joints",
+                            "equipment",
                             "Squat",
                         ),
                     ]
@@ -310,7 +329,7 @@ def test_folders_with_other_names_are_refused(tree):
         (f"muscles: {{Squat: [{'left_soleus,' * 8}]}}", "a name occurs twice"),
         ("muscles: {Squat: 3}", r"muscles: \{'Squat': 3\} is not a dict"),
         ("subjects: {Subject0: [a]}", "subjects: .* is not a dict"),
-        ("missing_joints: [tail]", "'tail' is not a joint of BODY_25"),
+        ("equipment: {Squat: sofa}", "equipment, Squat: equipment 'sofa' is not one of none"),
     ],
 )
 def test_wrong_facts_are_named(tree, content, message):
@@ -331,8 +350,14 @@ def test_missing_files_and_subjects_are_named(tree, tmp_path_factory):
         keys(tree, "exercise_LegCross")
     shutil.rmtree(tree / "MIADatasetOfficial/train/Subject0")
     shutil.rmtree(tree / "MIADatasetOfficial/val/Subject0")
-    with pytest.raises(UserError, match="2 subjects; three are needed"):
-        keys(tree, "cross_subject")
+    assert list(map(len, keys(tree, "cross_subject").values())) == [0, 0, 36]
+    with pytest.raises(UserError, match="no clip in train and validation"):
+        store.open_dataset("mia/cross_subject", empty, tree)
+    assert not (empty / "mia").exists()
+    few = store.open_dataset("mia/cross_subject", empty, tree, needed=("test",))
+    assert len(few.splits["test"]) == 36 and not few.splits["train"]
+    with pytest.raises(UserError, match="no clip in train and validation"):
+        store.open_dataset("mia/cross_subject", empty, tree)
 
 
 def test_every_published_split_has_a_config():

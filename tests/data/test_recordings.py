@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2emg.core import emg
+from video2emg.core import emg, vocabulary
 from video2emg.core.batch import Window
+from video2emg.core.equipment import load_shares
 from video2emg.core.errors import UserError
 from video2emg.data import person, store
 from video2emg.data.datasets.recordings.load import load_clip
@@ -278,3 +279,88 @@ def test_implausible_traits_are_refused(tmp_path, column, cell, message):
     root = folder(tmp_path, 1, header=f",{column}", cells=f",{cell}")
     with pytest.raises(UserError, match=f"{column}: .*{message}"):
         list(read_table(root))
+
+
+def angles_file(path, seconds=6.0, rate=60.0):
+    """Three squats of 2 s as joint angles of OpenSim; returns the times of the lowest points."""
+    time = np.arange(round(seconds * rate)) / rate
+    depth = 50 - 50 * np.cos(np.pi * time)
+    columns = {"time": time, "pelvis_tilt": -0.3 * depth, "pelvis_ty": 0.9 + 0 * time}
+    for side in "rl":
+        columns |= {f"hip_flexion_{side}": 0.9 * depth, f"knee_angle_{side}": depth}
+        columns |= {f"ankle_angle_{side}": 0.2 * depth}
+    header = f"coordinates\nnRows={len(time)}\nnColumns={len(columns)}\ninDegrees=yes\nendheader\n"
+    rows = ["\t".join(columns)]
+    rows += ["\t".join(f"{x:.6f}" for x in row) for row in zip(*columns.values(), strict=True)]
+    path.write_text(header + "\n".join(rows) + "\n")
+    return np.array([1.0, 3.0, 5.0])
+
+
+def lifter(root, repetitions="find", extra="", cells=""):
+    """One person: joint angles and EMG, no film."""
+    root.mkdir()
+    lowest = angles_file(root / "ik.mot")
+    emg = np.random.default_rng(0).normal(size=6000)
+    write_emg(root / "emg.csv", emg, 1000.0)
+    (root / "clips.csv").write_text(
+        f"subject,action,emg,emg_channels,pose,repetitions,equipment,load,height{extra}\n"
+        f"me,my_squat,emg.csv,{CHANNELS},ik.mot,{repetitions},barbell_back,80,1.90{cells}\n"
+    )
+    return lowest
+
+
+def test_one_person_with_joint_angles_is_a_dataset(tmp_path):
+    lowest = lifter(tmp_path / "root")
+    dataset = store.open_dataset(
+        "recordings/default", tmp_path / "data", tmp_path / "root", needed=("test",)
+    )
+    [clip] = dataset.splits["test"]
+    assert not dataset.splits["train"] and clip.joints == vocabulary.FLEX_21
+    assert clip.repetitions is not None and len(clip.repetitions) == 3
+    for found, middle in zip(clip.repetitions, lowest, strict=True):
+        assert abs((found.start + found.end) / 2 - middle) < 0.1
+    fields = person.body_fields(clip, 1.9)
+    np.testing.assert_array_equal(fields["held"], load_shares("", "barbell_back"))
+    hip, knee = (clip.pose[0, clip.joints.index(f"left_{part}")] for part in ("hip", "knee"))
+    thigh = np.linalg.norm(hip - knee)
+    assert thigh == pytest.approx(0.245 * 1.9, rel=0.02)
+    with pytest.raises(UserError, match="no clip in train and validation"):
+        store.open_dataset("recordings/default", tmp_path / "data", tmp_path / "root")
+
+
+def test_repetitions_of_a_set_are_given_or_there_are_none(tmp_path):
+    lifter(tmp_path / "a", "0.2:1.8; 2.1:3.9")
+    [clip] = (load_clip(row) for row in read_table(tmp_path / "a"))
+    assert clip.repetitions is not None
+    assert [(r.start, r.end) for r in clip.repetitions] == [(0.2, 1.8), (2.1, 3.9)]
+    lifter(tmp_path / "b", "none")
+    assert next(load_clip(row) for row in read_table(tmp_path / "b")).repetitions == ()
+    lifter(tmp_path / "c", "")
+    assert next(load_clip(row) for row in read_table(tmp_path / "c")).repetitions is None
+    lifter(tmp_path / "d", "1.2:1.8; 2.1:3.9", ",start", ",1")
+    [moved] = (load_clip(row) for row in read_table(tmp_path / "d"))
+    assert moved.repetitions is not None and moved.repetitions[0].start == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "repetitions, extra, cells, message",
+    [
+        ("1:0.5", "", "", "repetitions: '1:0.5': expected start:end"),
+        ("1:2; 1.5:3", "", "", "expected start:end; start:end; … in order"),
+        ("often", "", "", "'often'"),
+        ("0:1; 2:9", ",end", ",5", "2 to 9 s is not within 0-5 s"),
+        ("find", ",score", ",80", "score: belongs to a single repetition"),
+    ],
+)
+def test_mistakes_about_sets_are_named(tmp_path, repetitions, extra, cells, message):
+    lifter(tmp_path / "root", repetitions, extra, cells)
+    with pytest.raises(UserError, match=message):
+        read_table(tmp_path / "root")
+
+
+def test_equipment_that_nobody_holds_is_refused(tmp_path):
+    lifter(tmp_path / "root")
+    table = tmp_path / "root" / "clips.csv"
+    table.write_text(table.read_text().replace("barbell_back", "sofa"))
+    with pytest.raises(UserError, match="line 2, equipment: equipment 'sofa' is not one of none"):
+        read_table(tmp_path / "root")

@@ -39,6 +39,38 @@ def test_a_periodic_movement_is_ambiguous():
     assert "+0.90 s" in found.remark or "-0.90 s" in found.remark
 
 
+def test_of_delays_that_fit_alike_the_one_is_taken_that_recording_can_cause():
+    """A wave of 1.3 s that is 1 s late is as well 0.3 s early."""
+    time = np.arange(150) / 25
+    late = 1 + np.sin(2 * np.pi * (time - 1.0) / 1.3)[:, None] * np.ones(3)
+    wave = 1 + np.sin(2 * np.pi * time / 1.3)[:, None] * np.ones(3)
+    one = clip("a", 0, GAINS)
+    changed = {"time": time, "phase": (time / 6).astype(np.float32), "angles": None}
+    changed |= {"target": late.astype(np.float32), "mask": np.ones(late.shape, bool)}
+    series = dataclasses.replace(one, **changed)
+    found = delay.estimate([series, series], [wave, wave])
+    assert found.seconds == pytest.approx(1.0, abs=0.05)
+    assert found.low <= found.seconds <= found.high
+    assert "-0.30 s fits nearly as well" in found.remark
+
+
+def test_muscles_that_hardly_work_do_not_hide_the_delay():
+    rng = np.random.default_rng(0)
+    series, predictions = [], []
+    for number in range(3):
+        one = clip("a", number, GAINS, 0.6)
+        noise = np.abs(rng.normal(size=(len(one.time), 9))).astype(np.float32)
+        names = (*one.muscles, *(f"left_{n}" for n in "abcdefghi"))
+        target = np.concatenate([one.target, noise], 1)
+        series.append(
+            dataclasses.replace(one, muscles=names, target=target, mask=np.ones(target.shape, bool))
+        )
+        idle = 0.01 * rng.normal(size=noise.shape)
+        predictions.append(np.concatenate([curves_of(one), idle], 1))
+    found = delay.estimate(series, predictions)
+    assert found.seconds == pytest.approx(0.6, abs=0.05) and found.r > 0.8
+
+
 def test_what_does_not_fit_or_is_too_short_has_no_delay():
     series = [clip("a", number, GAINS) for number in range(4)]
     rng = np.random.default_rng(0)

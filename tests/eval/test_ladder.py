@@ -138,6 +138,39 @@ def test_a_delay_is_reported_and_applied_only_on_demand():
     assert error(moved, "a") < 1e-3 and error(as_recorded, "a") < 1e-3
 
 
+def test_rows_are_scored_with_the_emg_that_they_were_fitted_to():
+    found = recordings(5, late=True)
+    for apply_lag in (False, True):
+        own = Ladder(found, 3, apply_lag=apply_lag)
+        for late, series in zip(own.rung(3).late, own.rung(3).series, strict=True):
+            np.testing.assert_array_equal(late.target, series.target)
+        zero = own.rung(0)
+        for late, series in zip(zero.late, zero.series, strict=True):
+            assert (np.corrcoef(late.target[:, 0], series.target[:, 0])[0, 1] > 0.95) == (
+                series.subject == "a"
+            )
+
+
+def test_other_people_are_aligned_before_ridge_regression_learns_from_them():
+    """The person who is not late is predicted by the one who is late by 0.6 s."""
+    rung = Ladder(recordings(6, late=True), 3).rung(0)
+    for late, predicted in zip(rung.late, rung.rows["ridge of other people"], strict=True):
+        known = late.mask[:, 0]
+        assert np.corrcoef(predicted[known, 0], late.target[known, 0])[0, 1] > 0.9
+
+
+def test_a_row_that_some_exercises_lack_is_named():
+    one, other = recordings(4), recordings(4)
+    moved = [
+        dataclasses.replace(x, series=dataclasses.replace(x.series, action="lunge"))
+        for x in other
+        if x.series.subject == "a"
+    ]
+    rung = Ladder([*one, *moved], 2).rung(1)
+    assert rung.dropped == ("ridge of other people",)
+    assert "ridge of other people" not in rung.rows
+
+
 def test_without_a_pose_there_is_only_the_model():
     blind = [
         dataclasses.replace(one, physics={}, series=dataclasses.replace(one.series, angles=None))

@@ -43,8 +43,10 @@ def run(options: Options) -> int:
         options.manual_dir or None,
         options.beam,
         estimate_pose=net,
+        needed=(),
     )
-    if net and not dataset.splits["train"][0].joints:
+    some = next(clips for clips in dataset.splits.values() if len(clips))
+    if net and not some[0].joints:
         raise UserError(
             f"{options.dataset} was built before without poses; delete it from {options.data_dir} "
             "to build it again"

@@ -22,6 +22,19 @@ OF_SIDE = (
 OF_TRUNK = ("trunk_lean",)
 ANGLES = (*(f"{side}_{name}" for side in vocabulary.SIDES for name in OF_SIDE), *OF_TRUNK)
 
+# The joint that a muscle moves most.
+_OF_MUSCLE = {
+    "elbow_flexion": "biceps_brachii triceps_brachii brachioradialis",
+    "shoulder_flexion": "anterior_deltoid posterior_deltoid latissimus_dorsi pectoralis_major",
+    "shoulder_abduction": "medial_deltoid upper_trapezius middle_trapezius serratus_anterior",
+    "hip_flexion": "gluteus_maximus gluteus_medius adductor_magnus",
+    "knee_flexion": "rectus_femoris vastus_lateralis vastus_medialis quadriceps biceps_femoris "
+    "semitendinosus hamstrings",
+    "ankle_dorsiflexion": "tibialis_anterior gastrocnemius soleus",
+    "trunk_lean": "rectus_abdominis external_oblique erector_spinae",
+}
+_ANGLE = {muscle: angle for angle, muscles in _OF_MUSCLE.items() for muscle in muscles.split()}
+
 _PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "toe")
 
 
@@ -101,3 +114,27 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     """NaN for a vector without length."""
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
     return vector / np.where(length > 0, length, np.nan)
+
+
+def angles_of_muscles(
+    angles: Float[np.ndarray, "P A"], channels: Sequence[str]
+) -> Float[np.ndarray, "P C"]:
+    """The angle of the joint that each muscle moves most.
+
+    Args:
+      angles: all of `ANGLES`.
+      channels: C names, `side_muscle`.
+
+    Returns:
+      NaN for a muscle that has no such joint.
+    """
+    columns = []
+    for name in channels:
+        side, muscle = vocabulary.split_channel(name)
+        angle = _ANGLE.get(muscle)
+        if angle is None:
+            columns.append(np.full(len(angles), np.nan))
+        else:
+            full = angle if angle in OF_TRUNK else f"{side}_{angle}"
+            columns.append(angles[:, ANGLES.index(full)])
+    return np.stack(columns, 1) if columns else np.zeros((len(angles), 0))

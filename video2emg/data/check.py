@@ -304,7 +304,7 @@ def check_dataset(
     courses = collections.defaultdict(list)
     sizes: list[check_between.Size] = []
     lengths: list[check_between.Length] = []
-    lags = collections.defaultdict(list)  # by subject
+    movements = collections.defaultdict(list)  # by subject
     for split, source in splits.items():
         for clip in source:
             clips[split] += 1
@@ -324,8 +324,9 @@ def check_dataset(
                 )
             if clip.muscles and not any(finding.severity == "error" for finding in notes):
                 sizes.append(check_between.size_of(clip))
-                if len(lags[clip.subject]) < check_lag.MOST and (lag := check_lag.lag_of(clip)):
-                    lags[clip.subject].append(lag)
+                own = movements[clip.subject]
+                if len(own) < check_lag.MOST and (sample := check_lag.sample_of(clip)):
+                    own.append(sample)
                 if clip.repetitions is None:  # sets have no common time course
                     for name, course in zip(
                         clip.muscles, check_between.time_courses(clip), strict=True
@@ -333,11 +334,11 @@ def check_dataset(
                         courses[clip.action, name].append((clip.subject, clip.clip_id, course))
     findings += check_between.in_two_splits(subjects, same_people)
     findings += check_between.odd_lengths(lengths)
-    findings += check_lag.late_people(list(itertools.chain(*lags.values())))
-    return Report(
-        clips,
-        [*findings, *check_between.other_units(sizes), *check_between.swapped_channels(courses)],
-    )
+    lags = check_lag.person_lags(list(itertools.chain(*movements.values())))
+    findings += check_lag.late_people(lags)
+    findings += check_between.other_units(sizes)
+    findings += check_between.swapped_channels(courses)
+    return Report(clips, findings, {name: lag.to_json() for name, lag in lags.items()})
 
 
 def _takes_length_of_emg(clip: Clip) -> bool:

@@ -4,6 +4,8 @@ import collections
 import dataclasses
 from typing import Any, Literal
 
+from video2emg.data.delay import lines_about
+
 Severity = Literal["error", "warning"]
 
 
@@ -33,10 +35,13 @@ class Report:
     Attributes:
       clips: number per split.
       findings: in the order of the clips.
+      lags: by person, how late the EMG is against the movement: `seconds`, `low`, `high` (95 %),
+        `r`, `remark`, `clips`, `by_action`.
     """
 
     clips: dict[str, int]
     findings: list[Finding]
+    lags: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -51,6 +56,7 @@ class Report:
             "errors": self.errors,
             "warnings": len(self.findings) - self.errors,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "delay_of_emg": self.lags,
         }
 
     def table(self) -> str:
@@ -66,5 +72,6 @@ class Report:
                 f"{severity:8s}{code:22s}{len(findings):5d}   e.g. {first.clip_id} {first.field}: "
                 f"{first.message}"
             )
+        lines += lines_about(self.lags)
         lines.append(f"{self.errors} errors, {len(self.findings) - self.errors} warnings")
         return "\n".join(lines)

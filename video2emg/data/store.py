@@ -5,7 +5,7 @@ import functools
 import importlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,7 @@ def open_dataset(
     *,
     build_missing: bool = True,
     estimate_pose: str = "",
+    needed: Sequence[str] = tuple(SPLITS),
 ) -> Dataset:
     """Opens the dataset `builder/config`, and builds it first if it does not exist.
 
@@ -135,10 +136,11 @@ def open_dataset(
       build_missing: false for a command that only reads; a missing dataset is then an error.
       estimate_pose: net that estimates the poses of films that have none, while the dataset is
         built; if empty, none.
+      needed: splits that must have clips. With few people all clips are in `test`.
 
     Raises:
-      UserError: unknown name, no such dataset, damaged files, no room to build, or original files
-        that changed.
+      UserError: unknown name, no such dataset, damaged files, no room to build, original files that
+        changed, or no clip in a split that is needed.
     """
     builder_class, config = _builder(name)
     if estimate_pose and not builder_class.estimates_poses:
@@ -165,10 +167,24 @@ def open_dataset(
             )
         if source is not None and instructions and not source.is_dir():
             raise UserError(f"config.data.manual_dir: {source} is no folder. {instructions}")
+        if instructions:
+            _check_splits(name, builder_class.plan(source, config), needed)
         folder = build.build(builder_class, config, data_dir, source, beam, estimate_pose)
     dataset = _open(folder)
+    _check_splits(name, dataset.splits, needed)
     _check_source(builder_class, folder, source)
     return dataset
+
+
+def _check_splits(name: str, splits: Mapping[str, Sequence[Any] | Clips], needed: Sequence[str]):
+    """Refuses splits without clips."""
+    empty = [split for split in needed if not len(splits[split])]
+    if empty:
+        raise UserError(
+            f"{name}: no clip in {' and '.join(empty)}. Training needs clips in every split, and "
+            "three people to hold some of them out; clips of the same people are held out by "
+            "recordings/within_subject. `launch.py transfer` needs neither"
+        )
 
 
 def _fetch(name: str, address: str, builder: type, config: str) -> Path:
@@ -190,13 +206,17 @@ def _open(folder: Path) -> Dataset:
     # The features are those on disk, not those of today's builder.
     builder = tfds.builder_from_directory(folder)
     splits = {
-        split: ClipSource(builder.as_data_source(split=split), str(folder))  # pyright: ignore[reportCallIssue]
+        split: ClipSource(
+            builder.as_data_source(split=split) if builder.info.splits[split].num_examples else [],  # pyright: ignore
+            str(folder),
+        )
         for split in SPLITS
     }
+    some = next(clips for clips in splits.values() if len(clips))
     return Dataset(
         version=str(builder.version),
         splits=splits,
-        simulated=bool(splits["train"][0].provenance.get("simulated", False)),
+        simulated=bool(some[0].provenance.get("simulated", False)),
         fingerprint=f"{folder.parent.parent.name}/{folder.parent.name} {builder.version}, "
         f"{zlib.crc32((folder / build.SIZES).read_bytes()):08x}",
     )

@@ -47,7 +47,7 @@ class Offset:
       seconds: to add to the EMG's times.
       low, high: 95 % bootstrap interval, s.
       correlation: of the two signals after the shift.
-      rivals: other shifts, s, that fit nearly as well; a periodic movement has some.
+      rivals: other shifts, s, that fit nearly as well, best first; a periodic movement has some.
     """
 
     seconds: float
@@ -121,16 +121,21 @@ Recording = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def pooled_offset(
-    recordings: Sequence[Recording], largest: float = 1.5, samples: int = 500, seed: int = 0
+    recordings: Sequence[Recording],
+    weights: Sequence[Float[np.ndarray, " C"]] | None = None,
+    largest: float = 1.5,
+    samples: int = 500,
+    seed: int = 0,
 ) -> Offset:
     """One shift of the EMG for several short recordings of several muscles.
 
-    As `estimate_offset`, but with the correlation over all recordings and columns together. Every
-    column of every recording counts the same, whatever its level and size. The bootstrap draws
-    whole recordings, and blocks if there are few.
+    As `estimate_offset`, but with the correlation over all recordings and columns together.
+    Columns count whatever their level and size. The bootstrap draws whole recordings, and blocks
+    if there are few.
 
     Args:
       recordings: what the movement says of each muscle, e.g. a prediction, and its EMG.
+      weights: how much each column of each recording counts; by default all the same.
       largest: shifts within ± this many seconds are tried.
       samples: number of bootstrap samples.
       seed: of the bootstrap.
@@ -139,15 +144,21 @@ def pooled_offset(
       UserError: no column varies in both, or the recordings are too short for such a shift.
     """
     lags = np.arange(-largest, largest + 0.5 / _RATE, 1 / _RATE)
+    if weights is None:
+        weights = [np.ones(motion.shape[1]) for motion, *_ in recordings]
+    largest_weight = max((np.nanmax(w, initial=0.0) for w in weights), default=0.0) or 1.0
     parts = []
-    for motion, motion_time, envelope, envelope_time in recordings:
+    for weight, (motion, motion_time, envelope, envelope_time) in zip(
+        weights, recordings, strict=True
+    ):
         grid = np.arange(motion_time[0], motion_time[-1], 1 / _RATE)
         total = 0.0
-        for x, e in zip(motion.T, envelope.T, strict=True):
+        for w, x, e in zip(weight / largest_weight, motion.T, envelope.T, strict=True):
             if np.isfinite(x).all() and np.isfinite(e).all() and x.std() > 0 and e.std() > 0:
                 x = _standardise(np.interp(grid, motion_time, x), "movement")
                 e = _standardise(e, "EMG envelope")
-                total = total + _block_sums(x, e, grid, envelope_time, lags, 0.5 * _BLOCK)
+                sums = _block_sums(x, e, grid, envelope_time, lags, 0.5 * _BLOCK)
+                total = total + w * sums
         if np.ndim(total) and len(grid) > largest * _RATE:
             parts.append(total)
     if not parts:
@@ -168,6 +179,7 @@ def _offset(sums: np.ndarray, lags: np.ndarray, samples: int, seed: int) -> Offs
     resampled, _ = _peak(_correlations(np.einsum("slb,wb->swl", sums, weights), least), lags)
     low, high = np.percentile(resampled, [2.5, 97.5])
     tops = signal.find_peaks(r[0])[0]
+    tops = tops[np.argsort(-r[0, tops])]
     near = (r[0, tops] > correlation[0] - _NEARLY) & (np.abs(lags[tops] - lag[0]) > _APART)
     rivals = tuple(round(float(shift), 2) for shift in lags[tops[near]])
     return Offset(float(lag[0]), float(low), float(high), float(correlation[0]), rivals)

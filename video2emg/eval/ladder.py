@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from video2emg.core import vocabulary
-from video2emg.core.joint_angles import ANGLES, OF_TRUNK
+from video2emg.core.joint_angles import ANGLES, angles_of_muscles
+from video2emg.data.delay import Delay
 from video2emg.eval import delay as delay_lib
 from video2emg.eval.baselines import Kinematic, Template
 from video2emg.eval.constant_baselines import ActionMean, Baseline
-from video2emg.eval.delay import Delay
 from video2emg.eval.person_calibration import (
     CANDIDATES,
     Part,
@@ -63,19 +62,6 @@ ROWS = {
     OTHERS: "the same of other people; from k = 1 on with gain and offset",
     CURVE: "mean curve of the k repetitions by place in the repetition (or clip), which it is told",
 }
-
-# The joint that a muscle moves most, for `ANGLE`.
-_JOINTS = {
-    "elbow_flexion": "biceps_brachii triceps_brachii brachioradialis",
-    "shoulder_flexion": "anterior_deltoid posterior_deltoid latissimus_dorsi pectoralis_major",
-    "shoulder_abduction": "medial_deltoid upper_trapezius middle_trapezius serratus_anterior",
-    "hip_flexion": "gluteus_maximus gluteus_medius adductor_magnus",
-    "knee_flexion": "rectus_femoris vastus_lateralis vastus_medialis quadriceps biceps_femoris "
-    "semitendinosus hamstrings",
-    "ankle_dorsiflexion": "tibialis_anterior gastrocnemius soleus",
-    "trunk_lean": "rectus_abdominis external_oblique erector_spinae",
-}
-_JOINT = {muscle: joint for joint, names in _JOINTS.items() for muscle in names.split()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +125,8 @@ class Rung:
       k: revealed repetitions of each exercise of each person.
       delays: by person, from the k repetitions; for k = 0 from all that may be revealed.
       series: [R] what was measured, as a fraction of the person's p99.
-      late: [R] the same, with the EMG earlier by the person's delay.
+      late: [R] the EMG that the rows follow: for k = 0 the same, earlier by the person's delay;
+        else `series`, because the rows are fitted to it.
       prime: [R] which channels [C] are prime movers of the exercise.
       rows: name → [R] predictions [N, C], in the same unit.
       reference: [R] the mean of the k repetitions; none for k = 0.
@@ -147,6 +134,7 @@ class Rung:
       weights: of the candidates of the calibration, a mean over channels for each exercise of each
         person; none for k = 0.
       has_unit: whether MVCs give the predictions of k = 0 a size.
+      dropped: rows that are left out because they are not there for all exercises of all people.
     """
 
     k: int
@@ -159,6 +147,7 @@ class Rung:
     bands: list[np.ndarray] = dataclasses.field(default_factory=list)
     weights: list[dict[str, float]] = dataclasses.field(default_factory=list)
     has_unit: bool = True
+    dropped: tuple[str, ...] = ()
 
     def add(self, name: str, predictions: Sequence[np.ndarray]) -> None:
         """Adds predictions of further repetitions to a row."""
@@ -257,18 +246,20 @@ class Ladder:
                 continue
             seconds = delays[group.subject].seconds
             applied = seconds if self._apply_lag and k else 0.0
+            followed = applied if k else seconds
             p99 = self._data.p99[group.subject, group.action]
             for piece in group.asked:
                 rung.series.append(self._data.series(piece, p99, applied))
-                rung.late.append(self._data.series(piece, p99, seconds))
+                rung.late.append(self._data.series(piece, p99, followed))
                 rung.prime.append(self._data.prime(piece))
             if k:
                 _calibrate(self._data, self._others, group, applied, rung, self._prior)
             else:
                 _zero_shot(self._data, self._others, group, rung)
         count = len(rung.series)
-        for name in [name for name, values in rung.rows.items() if len(values) < count]:
-            del rung.rows[name]  # it is not there for all exercises
+        rung.dropped = tuple(name for name, values in rung.rows.items() if len(values) < count)
+        for name in rung.dropped:
+            del rung.rows[name]
         return rung
 
     def samples(self) -> list[Samples]:
@@ -311,8 +302,11 @@ class Ladder:
         return curves
 
     def _features(self, group: Group) -> list[ClipFeatures]:
-        """Joint angles and EMG of all repetitions of a group, as other people's."""
-        moved = self._pool_delays[group.subject].seconds if self._apply_lag else 0.0
+        """Joint angles and EMG of all repetitions of a group, as other people's.
+
+        All of their EMG is known, so it is always moved by their delay.
+        """
+        moved = self._pool_delays[group.subject].seconds
         p99 = self._data.p99[group.subject, group.action]
         features = []
         for piece in (*group.pool, *group.asked):
@@ -360,7 +354,7 @@ class _Data:
             angles, a = self._angles[piece.recording][rows], len(ANGLES)
             now = angles[:, 2 * a : 3 * a]
             if what == "joint":
-                return _of_joints(now, recording.series.muscles)
+                return np.nan_to_num(angles_of_muscles(now, recording.series.muscles))
             return angles if what == "angles" else now
         return np.nan_to_num(getattr(recording, what)[rows])
 
@@ -472,19 +466,3 @@ def _angles(series: ClipSeries) -> Float[np.ndarray, "N E"]:
     if series.angles is None:
         return np.zeros((len(series.time), 0))
     return with_context(series.angles, series.time, _OFFSETS)
-
-
-def _of_joints(
-    angles: Float[np.ndarray, "N A"], muscles: Sequence[str]
-) -> Float[np.ndarray, "N C"]:
-    """The angle of the joint that each muscle moves; zero for a muscle that is not named."""
-    columns = []
-    for name in muscles:
-        side, muscle = vocabulary.split_channel(name)
-        joint = _JOINT.get(muscle)
-        if joint is None:
-            columns.append(np.zeros(len(angles)))
-        else:
-            column = joint if joint in OF_TRUNK else f"{side}_{joint}"
-            columns.append(angles[:, ANGLES.index(column)])
-    return np.stack(columns, 1)

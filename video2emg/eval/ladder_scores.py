@@ -21,6 +21,7 @@ from video2emg.core.text_table import (
     underline,
     with_interval,
 )
+from video2emg.data.delay import lines_about
 from video2emg.eval import antagonists, metrics, scores
 from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
@@ -34,15 +35,16 @@ Results = dict[str, Any]
 # name -> what it is; the order of tables.
 METRICS = {
     "r": "mean over repetitions and channels of Pearson's r over time; no normalisation of the EMG",
-    "r_lag": "the same with the person's EMG earlier by the delay found in the revealed "
-    "repetitions; at k = 0 the delay is the only thing that is known of the EMG",
+    "r_lag": "k = 0: the same with the person's EMG earlier by the delay found in repetitions that "
+    "may be revealed, which is the only thing that is known of the EMG; from k = 1 on as r: moved "
+    "only if the rows were fitted to moved EMG",
     "skill": "1 - SSE / SSE(mean of the k repetitions of each channel); channels are weighted by "
     "the person's p99 over all repetitions, which no row knows",
     "rmse": "root mean squared error as a fraction of the person's p99 over all repetitions, which "
     "no row knows",
     "loudness": "mean over people, exercises and channels of Spearman's r between predicted and "
-    "measured mean level of a repetition, with the EMG earlier by the person's delay; no "
-    "normalisation of the EMG",
+    "measured mean level of a repetition, with the EMG moved as in r_lag; no normalisation of the "
+    "EMG",
     "prime_r_lag": "r_lag of the prime movers of each exercise, if the dataset names them",
     "prime_loudness": "loudness of the prime movers of each exercise, if the dataset names them",
     "specificity": scores.METRICS["specificity"],
@@ -305,7 +307,7 @@ def format_table(results: Results) -> str:
         lines += _about_rung(k, part["rungs"][k])
     if "0" in part["rungs"]:
         lines += _about_muscles(part["rungs"]["0"]["rows"])
-    return "\n".join([*lines, *_about_delays(part["delays"])])
+    return "\n".join([*lines, "", *lines_about(part["delays"])])
 
 
 def _about_muscles(rows: Mapping[str, Results]) -> list[str]:
@@ -342,15 +344,3 @@ def _about_rung(k: str, rung: Results) -> list[str]:
         for muscle, pair in rung.get("antagonists", {}).items()
     ]
     return [words, *gaps, *pairs]
-
-
-def _about_delays(delays: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = ["", "delay of the EMG after the model's prediction, s (95 %):"]
-    for person, delay in delays.items():
-        ends = [delay["low"], delay["high"]]
-        remark = f"  {delay['remark']}" if delay["remark"] else ""
-        lines.append(
-            f"  {person}: {with_interval(delay['seconds'], ends, '{:+.2f}')}, "
-            f"r {cell(delay['r'], '{:.2f}')}{remark}"
-        )
-    return lines

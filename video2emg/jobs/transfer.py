@@ -106,6 +106,8 @@ def run(settings: Settings) -> dict[str, Any]:
         if not rung.series:
             log(f"k = {k}: nobody has so many repetitions; left out")
             continue
+        for row in rung.dropped:
+            log(f"k = {k}: row {row!r} left out: not all exercises of all people have it")
         log(f"k = {k}: scoring {len(rung.series)} repetitions")
         rungs[str(k)] = ladder_scores.evaluate(rung, settings.bootstrap, settings.seed)
         delays = {person: dataclasses.asdict(delay) for person, delay in rung.delays.items()}
@@ -156,7 +158,10 @@ def _predicted(
     settings: Settings, workdir: Path, config: Config, known: Sequence[str]
 ) -> tuple[Dataset, dict[str, Any], list[Recording]]:
     """The dataset, what is left out of it, and what the run and mechanics predict for the rest."""
-    dataset = open_dataset(settings.dataset, settings.data_dir, settings.manual_dir or None)
+    needed = ("test",) if settings.split == "test" else ()
+    dataset = open_dataset(
+        settings.dataset, settings.data_dir, settings.manual_dir or None, needed=needed
+    )
     if settings.split == "all" and settings.dataset == config.data.name:
         log(f"the run was trained on people of {settings.dataset}; only --split test is honest")
     source, facts = _clips(settings, dataset, known, bool(config.data.views))

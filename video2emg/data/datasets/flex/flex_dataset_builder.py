@@ -105,8 +105,5 @@ def _by_subject(
         first = unknown[0]
         raise UserError(f"{path}: {len(unknown)} samples have no row, first {first.folder}")
     subject_of = {s: people[s.action, s.number].subject for s in samples}
-    subjects = sorted(set(subject_of.values()))
-    if len(subjects) < 3:
-        raise UserError(f"{path}: {len(subjects)} subjects; three are needed")
-    members = deal_subjects(subjects)
+    members = deal_subjects(sorted(set(subject_of.values())))
     return {split: [s for s in samples if subject_of[s] in members[split]] for split in SPLITS}

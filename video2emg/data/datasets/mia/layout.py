@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from video2emg.core import skeleton as pose_lib
 from video2emg.core import vocabulary
+from video2emg.core.equipment import check_equipment
 from video2emg.core.errors import UserError
 from video2emg.data.datasets import facts as facts_lib
 from video2emg.data.readers.text import decode
@@ -63,14 +63,15 @@ class Facts:
       subjects: names of people by folder, if they differ from the folder's.
       muscles: names of the eight columns by exercise, if they are not `MUSCLES`; null for a column
         that was not recorded.
-      missing_joints: joints of BODY_25 that joints3d.npy does not contain (they are zero there).
+      equipment: where the load is, by exercise (`core.equipment.EQUIPMENT`). By default there is
+        none in MIA's own exercises; names of other exercises may say it.
     """
 
     emg_unit: str = "unknown"
     simulated: bool = False
     subjects: dict[str, str] = dataclasses.field(default_factory=dict)
     muscles: dict[str, list[str | None]] = dataclasses.field(default_factory=dict)
-    missing_joints: list[str] = dataclasses.field(default_factory=list)
+    equipment: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -110,9 +111,8 @@ def read_facts(root: Path) -> Facts:
     for folder, name in facts.subjects.items():
         if not name:
             raise UserError(f"{path}, subjects, {folder}: the name is empty")
-    unknown = [j for j in facts.missing_joints if j not in pose_lib.OPENPOSE_25]
-    if unknown:
-        raise UserError(f"{path}, missing_joints: {unknown[0]!r} is not a joint of BODY_25")
+    for exercise, name in facts.equipment.items():
+        check_equipment(name, f"{path}, equipment, {exercise}")
     return facts
 
 

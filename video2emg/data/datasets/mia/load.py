@@ -6,6 +6,7 @@ import numpy as np
 
 from video2emg.core import skeleton as pose_lib
 from video2emg.core.clip import Clip, validate
+from video2emg.core.equipment import load_shares
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.mia import layout
 from video2emg.data.datasets.mia.layout import Facts, Sample
@@ -36,7 +37,13 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
             f"{layout.JOINTS} of VIBE"
         )
     pose = joints[:, : len(names)] @ layout.AXES.T
-    pose[:, [names.index(joint) for joint in facts.missing_joints]] = np.nan
+    lost = (pose == 0).all(2)
+    lost[:, names.index("pelvis")] = False  # the origin of poses without translation
+    pose[lost] = np.nan
+    equipment = facts.equipment.get(
+        sample.exercise, "none" if sample.exercise in layout.EXERCISES else ""
+    )
+    held = load_shares(sample.exercise, equipment)
     columns = facts.muscles.get(sample.exercise, list(layout.MUSCLES))
     muscles = {name: c for c, name in enumerate(columns) if name is not None}
     return validate(
@@ -53,8 +60,10 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
             joints=names,
             pose=pose,
             pose_time=np.arange(layout.FRAMES) / layout.RATE,
+            load=0.0 if held is not None and not held.any() else np.nan,
             provenance={
                 "simulated": facts.simulated,
+                "equipment": equipment,
                 # Rectified and smoothed by the authors, in an unpublished way.
                 "emg_kind": "envelope",
                 "pose": "estimated from video by VIBE; without translation"

@@ -84,13 +84,11 @@ def split(root: Path, samples: list[Sample], protocol: Protocol) -> Parts:
       protocol: what is held out.
 
     Raises:
-      UserError: too few subjects, a split without clips, or lists that contradict the protocol.
+      UserError: a split without clips, unless too few people are to be held out, or lists that
+        contradict the protocol.
     """
     if protocol.by == "people":
-        people = sorted({s.subject for s in samples})
-        if len(people) < len(SPLITS):
-            raise UserError(f"{root}: {len(people)} subjects; three are needed to hold people out")
-        members = deal_subjects(people)
+        members = deal_subjects(sorted({s.subject for s in samples}))
         return {part: [s for s in samples if s.subject in members[part]] for part in SPLITS}
     train, test = _from_lists(root, samples, protocol) or _from_trees(samples, protocol)
     train, validation = _hold_out(train, protocol)

@@ -53,8 +53,8 @@ _UNKNOWN = {
 _README = f"""Written by video2emg in the layout of Muscles in Action (arXiv 2212.02978).
 
 emgvalues.npy and joints3d.npy hold data. Zero, because it is not known: {", ".join(_UNKNOWN)}, the
-joints from 25 on, the joints that mia.yaml lists as missing_joints, and the columns of
-emgvalues.npy that are null in its muscles. verts.npy is a hole in the file system, without size.
+joints from 25 on, other joints while they are not known, and the columns of emgvalues.npy that are
+null in the muscles of mia.yaml. verts.npy is a hole in the file system, without size.
 EMG is an envelope at 10 Hz in mia.yaml's emg_unit, not rounded to whole numbers.
 """
 
@@ -82,6 +82,7 @@ class _Writer:
         self._people: dict[str, str] = {}
         self._muscles: dict[str, list[str | None]] = {}
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._equipment: dict[str, str] = {}  # by exercise, where its name does not say it
         self._common: dict[str, Any] = {}  # what the layout holds once, by key of mia.yaml
 
     def write(self, splits: Mapping[str, Iterable[Clip]]) -> int:
@@ -107,7 +108,7 @@ class _Writer:
             "simulated": self._common["simulated"],
             "subjects": {folder: name for name, folder in self._people.items() if folder != name},
             "muscles": {a: m for a, m in self._muscles.items() if m != list(layout.MUSCLES)},
-            "missing_joints": list(self._common["missing_joints"]),
+            "equipment": self._equipment,
         }
         write_text(self._root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
         write_text(self._root / "README.txt", _README)
@@ -123,15 +124,18 @@ class _Writer:
             raise UserError(
                 f"{where}, field muscles: differ from those of other clips of {clip.action}"
             )
+        equipment = clip.provenance.get("equipment")
+        if equipment and self._equipment.setdefault(clip.action, equipment) != equipment:
+            raise UserError(
+                f"{where}: its equipment is {equipment}, that of other clips of {clip.action} "
+                f"{self._equipment[clip.action]}; the layout holds one for all"
+            )
         name = pose_lib.name_of(clip.joints, f"{where}, field joints")
         pose, _ = pose_lib.convert(clip.pose, name, "openpose_25")
         hips = [pose_lib.OPENPOSE_25.index(f"{side}_hip") for side in vocabulary.SIDES]
         pose = (pose - pose[:, hips].mean(1, keepdims=True)) @ layout.AXES
-        names = pose_lib.OPENPOSE_25
-        missing = np.isnan(pose).any((0, 2))
         scale = 1e6 * (units.volts(clip.emg_unit) or 1e-6)
         for key, value in (
-            ("missing_joints", tuple(names[j] for j in np.flatnonzero(missing))),
             ("emg_unit", "uV" if units.volts(clip.emg_unit) else clip.emg_unit),
             ("simulated", bool(clip.provenance.get("simulated", False))),
         ):
@@ -147,7 +151,7 @@ class _Writer:
             emg[:, recorded], _ = emg_lib.resample(envelope, clip.emg_time, times)
             joints = np.zeros((layout.FRAMES, layout.JOINTS, 3), np.float32)
             flat, _ = emg_lib.resample(pose.reshape(len(pose), -1), clip.pose_time, times)
-            joints[:, : len(names)] = np.nan_to_num(flat.reshape(layout.FRAMES, -1, 3))
+            joints[:, : pose.shape[1]] = np.nan_to_num(flat.reshape(layout.FRAMES, -1, 3))
             yield self._write_window(clip, tree, emg, joints)
 
     def _write_window(self, clip: Clip, tree: str, emg: np.ndarray, joints: np.ndarray) -> str:

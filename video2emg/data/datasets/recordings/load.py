@@ -8,15 +8,18 @@ import numpy as np
 
 from video2emg.core import skeleton as pose_lib
 from video2emg.core import units
-from video2emg.core.clip import Clip, validate
+from video2emg.core.clip import Clip, Repetition, validate
 from video2emg.core.errors import UserError
 from video2emg.data import film_pose, pose_cache, readers, sync
 from video2emg.data.datasets import poses
 from video2emg.data.datasets.recordings.table import Rate, Row
 from video2emg.data.film_pose import FilmOptions
+from video2emg.data.found_repetitions import found_spans
 from video2emg.data.readers import film, keypoints
 from video2emg.data.readers.channel import SAME_RATE, Channel
+from video2emg.data.readers.poses import read_pose
 from video2emg.pose.body import BodyOptions
+from video2emg.pose.lengths import HEIGHT
 
 FPS = 10.0  # most frames per second that are kept
 SIZE = 112  # of the square frames, px
@@ -25,7 +28,7 @@ _STALE = 30.0  # s before or after the clip, beyond which a reading of a heart r
 
 
 def load_clip(row: Row, fps: float = FPS, size: int = SIZE, estimate_pose: str = "") -> Clip:
-    """Reads the files of a row and cuts out the repetition.
+    """Reads the files of a row and cuts out the repetition or set.
 
     Args:
       row: from `table.read_table`.
@@ -69,12 +72,27 @@ def load_clip(row: Row, fps: float = FPS, size: int = SIZE, estimate_pose: str =
             "licence": row.licence,
         }
         | ({"graph": row.graph} if row.graph else {})
+        | ({"equipment": row.equipment} if row.equipment else {})
         | facts
         | _subject(row),
         **fields,
     )
     rates = _rate(row, "heart", row.heart, clip.end) | _rate(row, "breath", row.breath, clip.end)
-    return validate(dataclasses.replace(clip, **rates))
+    return validate(dataclasses.replace(clip, repetitions=_repetitions(row, clip), **rates))
+
+
+def _repetitions(row: Row, clip: Clip) -> tuple[Repetition, ...] | None:
+    """Those of a set on the clip's clock; None if the row is a single repetition."""
+    spans = row.repetitions
+    if row.find_repetitions:
+        if not len(clip.pose_time):
+            raise UserError(f"{row.where}, repetitions: to find them, a pose is needed")
+        spans = [(row.start + a, row.start + b) for a, b in found_spans(clip)]
+        if not spans:
+            raise UserError(f"{row.where}, repetitions: none is found in the pose; give them")
+    if spans is None:
+        return None
+    return tuple(Repetition(start=a - row.start, end=b - row.start) for a, b in spans)
 
 
 def _subject(row: Row) -> dict:
@@ -194,6 +212,8 @@ def _relative(start: float, offset: float) -> float:
 
 def _pose(row: Row, path: Path) -> dict:
     where = f"{row.where}: {path.name}"
+    if path.suffix.lower() in (".mot", ".sto"):
+        return _pose_of_angles(row, path)
     if path.is_dir() or path.suffix.lower() == ".json":
         raise UserError(
             f"{row.where}, pose: {path.name}: keypoints of one picture have no depth and no "
@@ -230,6 +250,28 @@ def _pose(row: Row, path: Path) -> dict:
     if missing:
         raise UserError(f"{where} has nothing for {', '.join(missing)}")
     return {"joints": target, "pose": values, "pose_time": time[inside] - row.start}
+
+
+def _pose_of_angles(row: Row, path: Path) -> dict:
+    """The joints of a body of the row's height with the joint angles of an OpenSim file."""
+    try:
+        track = read_pose(path, row.pose_rate)
+    except UserError as error:
+        raise UserError(f"{row.where}, pose: {error}") from None
+    size = 1.0 if math.isnan(row.height) else row.height / HEIGHT
+    target = pose_lib.skeleton("flex_21")
+    values = pose_lib.arrange(size * track.joints, track.names, target)
+    time = row.pose_offset + track.times
+    inside = (time >= row.start) & (time <= row.end) & np.isfinite(values).any((1, 2))
+    if not inside.any():
+        raise UserError(
+            f"{row.where}: {path.name} has no pose between {row.start:g} and {row.end:g} s"
+        )
+    return {
+        "joints": target,
+        "pose": values[inside].astype(np.float32),
+        "pose_time": time[inside] - row.start,
+    }
 
 
 def _estimated_pose(row: Row, net: str) -> tuple[dict, dict]:

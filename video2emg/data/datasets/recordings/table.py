@@ -1,4 +1,4 @@
-"""`clips.csv` (or `clips.yaml`): one row per repetition, read strictly.
+"""`clips.csv` (or `clips.yaml`): one row per repetition or set, read strictly.
 
 docs/bring_your_data.md explains the columns. They have the names of the fields of `Row`, except
 video_<view>; keypoints_<view> and keypoints_person; heart_rate, heart_channel, heart_offset, and
@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from video2emg.core import strict_yaml, units, vocabulary
+from video2emg.core.equipment import check_equipment
 from video2emg.core.errors import UserError
 from video2emg.data.datasets.splits import SPLITS
 from video2emg.data.readers.text import decode
 
 ESTIMATE = "estimate"  # in the column `pose`
+FIND, FREE = "find", "none"  # in the column `repetitions`
 TABLES = ("clips.csv", "clips.yaml", "clips.yml")
 
 
@@ -42,7 +44,7 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One repetition as its owner describes it; times in seconds, rates in Hz.
+    """One repetition or set as its owner describes it; times in seconds, rates in Hz.
 
     Attributes:
       where: table and line, for messages.
@@ -70,7 +72,12 @@ class Row:
       keypoints_first: number that the files give to the first frame of the video.
       keypoints_largest: if there are several people in a frame, take the largest.
       heart, breath: rates, or None.
-      start, end: of the repetition on the video's clock (without video: on the EMG's).
+      start, end: of the row on the video's clock (without video: on the EMG's).
+      repetitions: (start, end) of each in a set, on the same clock as `start`; none in a free
+        movement; None if the row is a single repetition.
+      find_repetitions: whether the repetitions of the set are found in its pose.
+      equipment: of `core.equipment.EQUIPMENT`, with which the load is held; empty if the name of
+        the action says it.
       height, mass: of the subject, m and kg; NaN if unknown.
       sex: `female`, `male` or empty.
       load: kg.
@@ -116,6 +123,9 @@ class Row:
     pose_estimate: bool = False
     start: float = 0.0
     end: float = math.inf
+    repetitions: tuple[tuple[float, float], ...] | None = None
+    find_repetitions: bool = False
+    equipment: str = ""
     height: float = math.nan
     mass: float = math.nan
     sex: str = ""
@@ -210,11 +220,14 @@ _CHOICES = {
 }
 # Columns whose cell, if it is not empty, is the field of `Row` of the same name.
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Row) if field.type is float)
-_TEXTS = ("emg_kind", "emg_unit", "graph", "licence", "pose_axes", "pose_skeleton", "sex", "split")
+_TEXTS = (
+    *("emg_kind", "emg_unit", "equipment", "graph", "licence"),
+    *("pose_axes", "pose_skeleton", "sex", "split"),
+)
 _COLUMNS = {
     *(*_NUMBERS, *_TEXTS, *_CHOICES),
     *("clip_id", "subject", "action", "emg", "emg_channels", "emg_max", "errors", "phases"),
-    *("pose", "pose_joints", "keypoints_first"),
+    *("pose", "pose_joints", "keypoints_first", "repetitions"),
     *(f"{kind}_{part}" for kind in ("heart", "breath") for part in ("rate", "channel", "offset")),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -334,6 +347,8 @@ def _row(record: _Record) -> Row:
         pose=None if estimate else record.path("pose"),
         pose_estimate=estimate,
         pose_joints=_pose_joints(record),
+        repetitions=_repetitions(record),
+        find_repetitions=record.text("repetitions") == FIND,
         errors=tuple(
             (step, error, record.positive("errors", severity or 1))
             for step, error, severity in record.triples("errors")
@@ -403,6 +418,25 @@ def _pose_joints(record: _Record) -> dict[str, tuple[str, ...]]:
     return joints
 
 
+def _repetitions(record: _Record) -> tuple[tuple[float, float], ...] | None:
+    """The repetitions of a set; None if the row is one, or if they are to be found."""
+    text = record.text("repetitions")
+    if text in ("", FIND):
+        return None
+    if text == FREE:
+        return ()
+    spans = [
+        (record.number("repetitions", start), record.number("repetitions", end))
+        for start, end, _ in record.triples("repetitions")
+    ]
+    ends = [time for span in spans for time in span]
+    if not all(a < b for a, b in spans) or ends != sorted(ends) or not math.isfinite(sum(ends)):
+        raise record.error(
+            "repetitions", f"{text!r}: expected start:end; start:end; … in order, {FIND} or {FREE}"
+        )
+    return tuple(spans)
+
+
 def _rate(record: _Record, kind: str) -> Rate | None:
     """Heart or breath rate: a number is the rate itself, anything else the name of its log."""
     column = f"{kind}_rate"
@@ -425,6 +459,18 @@ def _check(record: _Record, row: Row) -> None:
         raise record.error("pose", "to estimate it, a video is needed")
     if not row.end > row.start:
         raise record.error("end", f"{row.end:g} s is not after start {row.start:g} s")
+    if row.repetitions is not None or row.find_repetitions:
+        for column in ("errors", "phases", "score"):
+            if record.text(column):
+                raise record.error(column, "belongs to a single repetition, and the row is a set")
+    for start, end in row.repetitions or ():
+        if not row.start <= start < end <= row.end:
+            raise record.error(
+                "repetitions", f"{start:g} to {end:g} s is not within {row.start:g}-{row.end:g} s"
+            )
+    if row.find_repetitions and row.pose is None and not row.videos:
+        raise record.error("repetitions", "to find them, a pose is needed")
+    check_equipment(row.equipment, f"{row.where}, equipment")
     if not (math.isnan(row.score) or 0 <= row.score <= 100):
         raise record.error("score", f"{row.score:g} is not within 0-100")
     if row.emg_unit and units.find(row.emg_unit) is None:
