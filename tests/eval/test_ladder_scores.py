@@ -43,7 +43,6 @@ def test_prime_movers_are_scored_alone(found):
         for name in ("r_lag", "loudness"):
             alone = model["by_muscle"]["vastus_lateralis"][name]
             assert model[f"prime_{name}"] == pytest.approx(alone, abs=1e-6)
-        assert np.isnan(model["by_muscle"]["biceps_femoris"]["prime_loudness"])
 
 
 def test_levels_are_of_the_emg_at_the_delay():
@@ -56,6 +55,19 @@ def test_levels_are_of_the_emg_at_the_delay():
         for column in range(len(one.muscles)):
             expected = one.target[one.mask[:, column], column].mean()
             assert at_lag.measured[row, column] == pytest.approx(expected, rel=1e-5)
+
+
+def test_muscles_have_intervals_and_paired_differences(found):
+    model, ridge = (found[5]["rows"][name]["by_muscle"] for name in ("model", "ridge"))
+    gaps = found[5]["model_minus"]["ridge"]["by_muscle"]
+    for muscle in ("vastus_lateralis", "biceps_femoris"):
+        gap = gaps[muscle]
+        assert gap["skill"] == pytest.approx(model[muscle]["skill"] - ridge[muscle]["skill"])
+        low, high = model[muscle]["skill_ci95"]
+        assert low <= model[muscle]["skill"] <= high
+    of_person = found[5]["rows"]["model"]["by_subject"]["a"]["by_muscle"]
+    assert set(of_person) == set(model) and of_person["vastus_lateralis"]["r_lag"] > 0.9
+    assert "by_muscle" not in found[5]["rows"]["ridge"]["by_subject"]["a"]
 
 
 def test_differences_are_paired(found):

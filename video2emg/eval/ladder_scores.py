@@ -25,7 +25,7 @@ from video2emg.data.delay import lines_about
 from video2emg.eval import antagonists, metrics, scores
 from video2emg.eval.antagonists import course_r
 from video2emg.eval.bootstrap import BootstrapScores, interval, subject_weights
-from video2emg.eval.ladder import CLEANED, LEVEL, MODEL, PHYSICS, ROWS, Rung
+from video2emg.eval.ladder import ANGLE, CLEANED, LEVEL, MODEL, PHYSICS, RIDGE, ROWS, Rung
 from video2emg.eval.person_calibration import CANDIDATES
 from video2emg.eval.scores import Table
 from video2emg.eval.series import ClipSeries
@@ -52,6 +52,7 @@ METRICS = {
 }
 _NEED_UNIT = ("skill", "rmse", "symmetry_error")  # skill needs the k repetitions, too
 _OWN = ("r_lag", "loudness", "prime_r_lag", "prime_loudness")
+OF_MUSCLES = ("r_lag", "skill", "loudness")  # what is scored of each muscle alone
 _LEAST_REPETITIONS = 5  # of a person, for the loudness
 
 _COLUMNS = (
@@ -76,26 +77,36 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
       seed: of the draws.
 
     Returns:
-      `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`, and the same
-      without intervals in `by_muscle` and `by_subject`; `model_minus[name]`: paired differences;
-      mean `weights` of the calibration; `antagonists`: of the model's row, with the EMG at the
-      person's lag (`eval.antagonists`); with k > 0 `coverage` of the bands of the calibrated model.
+      `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`; in
+      `by_muscle` those of `OF_MUSCLES` with intervals; in `by_subject` all without, and of the
+      model those of each muscle; `model_minus[name]`: paired differences, also `by_muscle`; mean
+      `weights` of the calibration; `antagonists`: of the model's row, with the EMG at the person's
+      lag (`eval.antagonists`); with k > 0 `coverage` of the bands of the calibrated model.
     """
-    scored, described = {}, {}
+    scored, muscles, described = {}, {}, {}
     for name in rung.rows:
         has_unit = rung.k > 0 or (rung.has_unit and name in (MODEL, PHYSICS, CLEANED))
         row = _Row.of(rung, name, has_unit)
         scored[name] = row.bootstrap(samples, seed)
+        muscles[name] = row.by_muscle(samples, seed)
         described[name] = scored[name].with_intervals() | {
-            "by_muscle": row.by("muscles"),
-            "by_subject": row.by("subject"),
+            "by_muscle": {muscle: own.with_intervals() for muscle, own in muscles[name].items()},
+            "by_subject": row.by_subject(with_muscles=name == MODEL),
         }
     results: Results = {
         "repetitions": len(rung.series),
         "people": len({series.subject for series in rung.series}),
         "rows": described,
         "model_minus": {
-            name: scored[MODEL].minus(other) for name, other in scored.items() if name != MODEL
+            name: scored[MODEL].minus(other)
+            | {
+                "by_muscle": {
+                    muscle: muscles[MODEL][muscle].minus(own)
+                    for muscle, own in muscles[name].items()
+                }
+            }
+            for name, other in scored.items()
+            if name != MODEL
         },
         "weights": {
             name: float(np.mean([weights.get(name, 0.0) for weights in rung.weights]))
@@ -163,19 +174,28 @@ class _Row:
         part = self._table.select(clips, channels)
         return _Row(part, self._at_lag.select(clips, channels), self._sized)
 
-    def by(self, what: str) -> dict[str, dict[str, float]]:
-        """The metrics of each muscle or person."""
-        labels = getattr(self._table, what)
-        by_label = {}
-        for label in np.unique(labels):
-            every = (
-                np.ones(len(self._table.clip_id), bool),
-                np.ones(len(self._table.channels), bool),
-            )
-            own = labels == label
-            clips, channels = (own, every[1]) if what == "subject" else (every[0], own)
-            by_label[str(label)] = dict(self._select(clips, channels).bootstrap(0, 0).values)
-        return by_label
+    def by_muscle(self, samples: int, seed: int) -> dict[str, BootstrapScores]:
+        """The metrics of `OF_MUSCLES`."""
+        every = np.ones(len(self._table.clip_id), bool)
+        scored = {}
+        for muscle in np.unique(self._table.muscles):
+            own = self._select(every, self._table.muscles == muscle).bootstrap(samples, seed)
+            draws = own.draws and {name: own.draws[name] for name in OF_MUSCLES}
+            values = {name: own.values[name] for name in OF_MUSCLES}
+            scored[str(muscle)] = BootstrapScores(values, draws)
+        return scored
+
+    def by_subject(self, with_muscles: bool) -> dict[str, dict[str, Any]]:
+        """The metrics of each person, and those of `OF_MUSCLES` of each muscle of the person."""
+        every = np.ones(len(self._table.channels), bool)
+        scored: dict[str, dict[str, Any]] = {}
+        for subject in np.unique(self._table.subject):
+            own = self._select(self._table.subject == subject, every)
+            scored[str(subject)] = dict(own.bootstrap(0, 0).values)
+            if with_muscles:
+                muscles = own.by_muscle(0, 0)
+                scored[str(subject)]["by_muscle"] = {m: dict(x.values) for m, x in muscles.items()}
+        return scored
 
     def bootstrap(self, samples: int, seed: int) -> BootstrapScores:
         """All metrics; without draws if no samples are wanted or there is one person."""
@@ -291,7 +311,7 @@ def ordered(part: Results) -> list[tuple[str, str, Results]]:
 
 
 def format_table(results: Results) -> str:
-    """All rungs as one table, then differences to the model, bands, muscles at k = 0, delays."""
+    """All rungs as one table, then of each the differences to the model, bands, muscles; delays."""
     facts, part = results["provenance"], results["test"]
     about = (
         facts["dataset"],
@@ -304,20 +324,32 @@ def format_table(results: Results) -> str:
         rows.append([k, name, *cells(row, _COLUMNS, {"r": "{:+.2f}", "skill": "{:+.2f}"})])
     lines = [*titled(about, rows, left=2), ""]
     for k in sorted(part["rungs"], key=int):
-        lines += _about_rung(k, part["rungs"][k])
-    if "0" in part["rungs"]:
-        lines += _about_muscles(part["rungs"]["0"]["rows"])
+        lines += [*_about_rung(k, part["rungs"][k]), *_about_muscles(k, part["rungs"][k]), ""]
     return "\n".join([*lines, "", *lines_about(part["delays"])])
 
 
-def _about_muscles(rows: Mapping[str, Results]) -> list[str]:
-    """Pearson's r at the lag by muscle before anything is revealed, best of the model first."""
-    names = [name for name in ROWS if name in rows]
-    values = {name: rows[name]["by_muscle"] for name in names}
-    muscles = sorted(values[MODEL], key=lambda m: descending(values[MODEL][m]["r_lag"]))
-    table = [["k = 0, r at lag", *names]]
-    table += [[m, *(cell(values[n][m]["r_lag"], "{:+.2f}") for n in names)] for m in muscles]
+def _about_muscles(k: str, rung: Results) -> list[str]:
+    """The metrics of each muscle, best of the model first, and its difference to a simple row."""
+    names = [name for name in ROWS if name in rung["rows"]]
+    values = {name: rung["rows"][name]["by_muscle"] for name in names}
+    rival, metric = (ANGLE, "r_lag") if k == "0" else (RIDGE, "skill")
+    heading = "r at lag, loudness" if k == "0" else "r at lag (skill), loudness"
+    gaps = rung["model_minus"].get(rival, {}).get("by_muscle", {})
+    table = [[f"k = {k}: {heading}", *names]]
+    if gaps:
+        table[0].append(f"model minus {rival}: {'r at lag' if k == '0' else 'skill'}")
+    for muscle in sorted(values[MODEL], key=lambda m: descending(values[MODEL][m]["r_lag"])):
+        row = [muscle, *(_of_muscle(values[name][muscle], k) for name in names)]
+        if gaps:
+            gap = gaps[muscle]
+            row.append(with_interval(gap[metric], gap[f"{metric}_ci95"], "{:+.2f}"))
+        table.append(row)
     return ["", *underline(align(table))]
+
+
+def _of_muscle(scored: Results, k: str) -> str:
+    r, skill, loudness = (cell(scored[name], "{:+.2f}") for name in OF_MUSCLES)
+    return f"{r}, {loudness}" if k == "0" else f"{r} ({skill}), {loudness}"
 
 
 def _about_rung(k: str, rung: Results) -> list[str]:
