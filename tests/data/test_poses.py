@@ -138,6 +138,17 @@ def test_landmarks_as_fractions_need_the_size(tmp_path):
     assert np.abs(found - ANGLES).max() < 25  # of a weak perspective
 
 
+def write_trc(path, names, values, times=None, unit="m"):
+    """Markers [T, M, 3], at `RATE` or at these times."""
+    times = np.arange(len(values)) / RATE if times is None else times
+    lines = ["PathFileType\t4\t(X/Y/Z)\tx.trc", "DataRate\tNumMarkers\tUnits"]
+    lines += [f"{RATE:g}\t{len(names)}\t{unit}", "Frame#\tTime\t" + "\t\t\t".join(names), ""]
+    for i, (time, frame) in enumerate(zip(times, values, strict=True)):
+        lines.append("\t".join([str(i + 1), f"{time:.6f}", *(f"{x:.6f}" for x in frame.ravel())]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 @pytest.mark.parametrize("up", ["y", "z"])
 @pytest.mark.parametrize("unit", ["m", "mm"])
 def test_opensim_markers(tmp_path, up, unit):
@@ -147,14 +158,7 @@ def test_opensim_markers(tmp_path, up, unit):
     if up == "y":
         values = values[..., [0, 2, 1]] * [1, 1, -1]
     values = values * (1000 if unit == "mm" else 1)
-    lines = ["PathFileType\t4\t(X/Y/Z)\tx.trc", "DataRate\tNumMarkers\tUnits"]
-    lines += [f"{RATE:g}\t{len(names)}\t{unit}", "Frame#\tTime\t" + "\t\t\t".join(names), ""]
-    for i, frame in enumerate(values):
-        lines.append(
-            "\t".join([str(i + 1), f"{i / RATE:.6f}", *(f"{x:.6f}" for x in frame.ravel())])
-        )
-    path = tmp_path / "x.trc"
-    path.write_text("\n".join(lines) + "\n")
+    path = write_trc(tmp_path / "x.trc", names, values, unit=unit)
     track = read_pose(path)
     assert track.axes == UPRIGHT
     same_movement(track)
@@ -209,7 +213,8 @@ def test_freemocap(tmp_path):
         read_pose(tmp_path / "mediapipe_body_3d_xyz.npy")
 
 
-def test_theia_segments(tmp_path):
+def write_theia(path, first=0):
+    """Segments of `MARKERS` as Theia3D writes them; the trial begins `first` frames after 0 s."""
     ezc3d = pytest.importorskip("ezc3d")
     segments = {
         "hip": "thigh",
@@ -229,15 +234,24 @@ def test_theia_segments(tmp_path):
     file["parameters"]["POINT"]["RATE"]["value"] = [RATE]
     file["parameters"]["POINT"]["LABELS"]["value"] = ["none"]
     file["data"]["points"] = np.zeros((4, 1, len(MARKERS)))
+    file["header"]["points"]["first_frame"] = first
     file.add_parameter("ROTATION", "LABELS", labels)
     file.add_parameter("ROTATION", "RATE", [RATE])
     file["data"]["rotations"] = poses
-    path = tmp_path / "theia.c3d"
     file.write(str(path))
-    track = read_pose(path)
+    return path
+
+
+def test_theia_segments(tmp_path):
+    track = read_pose(write_theia(tmp_path / "theia.c3d"))
     found = limb_angles(track.joints, track.names)
     np.testing.assert_allclose(found, ANGLES, atol=0.5)
     assert track.rate == pytest.approx(RATE) and track.axes == UPRIGHT
+    assert track.times[0] == 0
+
+
+def test_segments_of_a_trial_that_was_cut_out_keep_their_times(tmp_path):
+    assert read_pose(write_theia(tmp_path / "late.c3d", first=60)).times[0] == pytest.approx(2.0)
 
 
 def test_joint_angles_of_opensim():
@@ -301,7 +315,7 @@ def test_files_that_are_none(tmp_path):
         ("a.csv", "time,a_x,a_y,a_z\n" + "0.1,1,2,3\n0.2,1,2,3\n" * 9, "times|left shoulder"),
         ("g.csv", "q_x,q_y,q_z\n" + "".join(f"{i},2,3\n" for i in range(30)), "no left shoulder"),
         ("b.csv", "frame,landmark,x,y,z\n0,NOSE,1,2\n", "5 columns"),
-        ("c.npy", "no", "not an array"),
+        ("c.npy", "no", "not a .npy file"),
         ("d.json", "[]", "nobody"),
         ("e.json", "{", "not JSON"),
         ("f.txt", "x", "cannot read"),

@@ -211,6 +211,21 @@ def test_files_of_other_writers_are_read(tmp_path, ending, prefix, rate, unit, p
         assert np.isnan(channel.rate) if rate is None else channel.rate == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(
+    "header, names",
+    [
+        ("time\tright ankle\tleft ankle", ["right ankle", "left ankle"]),
+        ("time\tE0\t  E1\t", ["E0", "E1"]),
+        ("time  E0\tE1", ["E0", "E1"]),
+        ("time E0 E1", ["E0", "E1"]),
+    ],
+)
+def test_names_in_storage_files_may_have_blanks_between_tabs(tmp_path, header, names):
+    rows = "\n".join(f"{i / 100} \t{i}  {i}" for i in range(9))
+    (tmp_path / "a.mot").write_text(f"x\nendheader\n{header}\n\n{rows}\n")
+    assert [channel.name for channel in readers.read(tmp_path / "a.mot")] == names
+
+
 def test_objects_in_mat_files_are_not_unpickled(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"cell": np.array([{"a": 1}, "b"], dtype=object)})
     with pytest.raises(UserError, match="'cell' is a structure or a cell"):

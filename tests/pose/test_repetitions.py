@@ -18,6 +18,18 @@ def test_squats_are_counted(count):
     np.testing.assert_allclose(found.turns, 1 + 2.5 * (np.arange(count) + 0.5), atol=0.15)
 
 
+def test_one_late_time_does_not_fill_the_memory():
+    """Evenly, at the rate of the track, there would be 5 · 10⁷ instants or more."""
+    track, _ = filmed(bends(10, 15, 3))
+    for late in (50.0, 24 * 3600.0):
+        times = np.append(track.times[:-1] * 1e-5, late)
+        assert not repeated(dataclasses.replace(track, times=times)).is_exercise
+
+
+def test_fast_films_are_counted():
+    assert len(repeated(filmed(bends(7, 1000, 2))[0]).turns) == 2
+
+
 def test_a_start_and_end_in_the_middle_are_allowed():
     knee = 55 - 50 * np.cos(2 * np.pi * np.arange(0, 10, 1 / 15) / 2.5)
     assert len(repeated(filmed(knee)[0]).turns) == 4

@@ -67,6 +67,18 @@ def use_compilation_cache(folder: str) -> None:
         jax.config.update("jax_compilation_cache_dir", folder)
 
 
+# Least, most and unit of the numbers of `FilmFlags`. In the picture of a camera that looks straight
+# down, no direction is up.
+_RANGES = {
+    "pose_rate": (0.1, 1000.0, "Hz"),
+    "height": (0.5, 2.5, "m"),
+    "pitch": (-89.0, 89.0, "degrees"),
+    "roll": (-89.0, 89.0, "degrees"),
+    "facing": (-360.0, 360.0, "degrees"),
+    "rate": (0.1, 1000.0, "Hz"),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class FilmFlags:
     """How the pose of a person is estimated in a film.
@@ -75,7 +87,8 @@ class FilmFlags:
       net: of the pose estimator: lite, full or heavy.
       pose_weights: folder of its weights; else where fetch-pose put them.
       pose_rate: pictures per second that it looks at, at most.
-      person: whom to follow, from the left, from 1; else the one who exercises.
+      person: whom to follow, from the left, from 1; one number for all cameras or one per camera;
+        0 or nothing for the one who exercises.
       height: of the person, m.
       pitch: by which the camera looks down, degrees; else estimated.
       roll: by which the vertical leans to the right of the picture, degrees; else estimated.
@@ -87,7 +100,7 @@ class FilmFlags:
     net: str = "full"
     pose_weights: str = ""
     pose_rate: float = 15.0
-    person: int = 0
+    person: Integers = ()
     height: float = math.nan
     pitch: float = math.nan
     roll: float = math.nan
@@ -95,14 +108,34 @@ class FilmFlags:
     calibration: str = ""
     rate: float = math.nan
 
-    def check_height(self) -> None:
-        """Refuses a height in another unit.
+    def check(self) -> None:
+        """Refuses numbers that cannot be meant, as a height in cm; NaN is what is not told.
 
         Raises:
-          UserError: it is not in metres.
+          UserError: a number is infinite or out of its range.
         """
-        if not (math.isnan(self.height) or 0.5 <= self.height <= 2.5):
-            raise UserError(f"--height {self.height:g}: expected 0.5 to 2.5 m")
+        for name, (least, most, unit) in _RANGES.items():
+            value = getattr(self, name)
+            told = not math.isnan(value) or name == "pose_rate"
+            if told and not least <= value <= most:
+                raise UserError(f"--{name} {value:g}: expected {least:g} to {most:g} {unit}")
+
+    def check_unused(self, *names: str, flag: str) -> None:
+        """Refuses what is told of pictures where there are none.
+
+        Args:
+          names: of flags that have no effect; all that are about pictures by default.
+          flag: by which a pose is given.
+
+        Raises:
+          UserError: one of them is told.
+        """
+        plain = {field.name: field.default for field in dataclasses.fields(FilmFlags)}
+        for name in names or ("net", "pose_weights", "pose_rate", "person", "calibration"):
+            if getattr(self, name) != plain[name]:
+                raise UserError(
+                    f"--{name} has no effect with {flag}: another program looked at the pictures"
+                )
 
     def body(self) -> "BodyOptions":
         """What is told of the body and the camera."""

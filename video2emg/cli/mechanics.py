@@ -48,6 +48,7 @@ def run(options: Options) -> int:
     """Computes and writes; returns the exit status."""
     if bool(options.pose) == bool(options.video):
         raise UserError("say of what, e.g. --pose squat.trc or --video squat.mp4; see --help")
+    options.film.check()
     from video2emg.core.files import folder
     from video2emg.inference import mechanics
     from video2emg.inference.output import mechanics_files

@@ -95,7 +95,7 @@ def run(options: Options) -> int:
         raise UserError(
             "say on what, e.g. --video squat.mp4, --camera 0 or --pose squat.trc, and only one"
         )
-    options.film.check_height()
+    options.film.check()
     load = None if math.isnan(options.load) else options.load
     if load is not None and not (math.isfinite(load) and load >= 0):
         raise UserError(f"--load {load}: must be a mass in kg")
@@ -143,6 +143,7 @@ def _of_pose(predictor: "Predictor", options: Options, told: dict[str, Any]) -> 
     from video2emg.data.film_pose import track_to_pose
     from video2emg.data.readers.poses import read_pose
 
+    options.film.check_unused(flag="--pose")
     (path,) = existing([options.pose], "--pose")
     pose = track_to_pose(read_pose(path, options.film.rate), options.film.body())
     return predictor.predict_pose(pose, height=options.film.height, **told)
@@ -201,7 +202,7 @@ def _write(
     measured: Path | None = None,
 ) -> int:
     """Writes tables, report and overlay of one recording."""
-    from video2emg.inference.output import overlay, report, tables
+    from video2emg.inference.output import overlay, pose_overlay, report, tables
     from video2emg.parallel.hosts import log
 
     if options.corrections and prediction.repetitions:
@@ -210,6 +211,8 @@ def _write(
     envelopes = report.measured_envelopes(prediction, measured) if measured else {}
     log(f"{prediction.name}: writing")
     tables.write(prediction, folder)
+    if prediction.pose is not None:
+        pose_overlay.write_people(prediction.pose, folder, options.film.rate, fewest=2)
     head = predictor.run.aqa_head
     graph = None if head is None else head.graph
     report.write(

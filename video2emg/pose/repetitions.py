@@ -12,6 +12,8 @@ from video2emg.pose.angles import MOVING_KINDS, moving_angles
 
 LEAST_RANGE = 25.0  # degrees of a movement that counts
 
+# Limits of the even clock on which turning points are looked for, whatever the times of the track.
+_MOST_HZ, _MOST_SAMPLES = 250.0, 2_000_000
 _SMOOTH_S = 0.15  # standard deviation of the Gaussian filter
 _SHORTEST_S = 0.6  # between two turning points
 _PROMINENCE = 0.3  # of a turning point, as a share of the range
@@ -64,7 +66,8 @@ def repeated(track: PoseTrack) -> Repeated:
     nothing = Repeated("", 0.0, (), (), 0.0, False)
     if len(track.times) < 5:
         return nothing
-    rate = track.rate
+    covered_s = float(track.times[-1] - track.times[0])
+    rate = min(track.rate, _MOST_HZ, _MOST_SAMPLES / covered_s)
     times = np.arange(track.times[0], track.times[-1], 1 / rate)
     nearest = _nearest(track.times, times)
     covered = np.abs(track.times[nearest] - times) < 1.5 / rate  # else in a gap of the clock

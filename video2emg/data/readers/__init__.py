@@ -1,11 +1,13 @@
 """Files of laboratory devices → `Channel`s with their own clock and unit.
 
 `read(path)` chooses the reader by the file's ending. Libraries other than NumPy and SciPy are
-imported when they are needed: `pip install "video2emg[recordings]"`.
+imported when they are needed: `pip install ".[recordings]"`.
 """
 
+import contextlib
 import importlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -53,16 +55,27 @@ def read(path: str | Path, rate: float = math.nan) -> list[Channel]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     module = importlib.import_module(f"{__name__}.{_MODULES[path.suffix.lower()]}")
-    try:
+    with refused_if_damaged(path):
         channels = module.read(path, rate)
+    if not channels:
+        raise UserError(f"{path}: no numeric channel in it")
+    return channels
+
+
+@contextlib.contextmanager
+def refused_if_damaged(path: Path) -> Iterator[None]:
+    """Makes one sentence of the errors of a parser.
+
+    Raises:
+      UserError: instead of any other exception.
+    """
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # parsers raise all kinds of errors on damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: damaged, or not a {path.suffix} file ({text[:200]})") from error
-    if not channels:
-        raise UserError(f"{path}: no numeric channel in it")
-    return channels
 
 
 def readings(path: str | Path) -> list[tuple[Channel, np.ndarray]]:
@@ -92,8 +105,8 @@ def library(name: str, path: Path) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise UserError(
-            f'{path}: reading it needs the package {name!r}: pip install "video2emg[recordings]"'
+            f'{path}: reading it needs the package {name!r}: pip install ".[recordings]"'
         ) from None
 
 
-__all__ = ["KNOWN", "Channel", "library", "read", "readings", "select"]
+__all__ = ["KNOWN", "Channel", "library", "read", "readings", "refused_if_damaged", "select"]

@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ def read_segments(
 def _call(function: Callable[[Path], Any], path: Path) -> Any:
     """The result of a function that reads the file in another process."""
     readers.library("ezc3d", path)
-    try:
-        return workers.call(function, path, timeout=_TIMEOUT_S)
-    except workers.WorkerError:
-        raise UserError(f"{path}: damaged C3D file (its reader crashed)") from None
-    except TimeoutError:
-        raise UserError(f"{path}: damaged C3D file (not read within {_TIMEOUT_S:g} s)") from None
+    with readers.refused_if_damaged(path):
+        try:
+            return workers.call(function, path, timeout=_TIMEOUT_S)
+        except workers.WorkerError:
+            raise UserError(f"{path}: damaged C3D file (its reader crashed)") from None
+        except TimeoutError:
+            late = f"not read within {_TIMEOUT_S:g} s"
+            raise UserError(f"{path}: damaged C3D file ({late})") from None
 
 
 def _read(path: Path) -> list[Channel]:
@@ -53,13 +55,10 @@ def _read(path: Path) -> list[Channel]:
     values = np.asarray(file["data"]["analogs"], np.float64)[0]
     rate = float(analog["RATE"]["value"][0]) if len(values) else 0.0
     points = np.asarray(file["data"]["points"], np.float64)
-    first = _first_frame(path, points.shape[-1])
+    start = _start(path, point, points.shape[-1])
     point_rate = float(point["RATE"]["value"][0]) if points.shape[1] else 0.0
     if (len(values) and rate <= 0) or (points.shape[1] and point_rate <= 0):
         raise UserError(f"{path}: rates of {rate:g} Hz (analog) and {point_rate:g} Hz (markers)")
-    # Frame 1 is at 0 s; a trial that was cut out of a longer one begins at a later frame.
-    frame_rate = float(point["RATE"]["value"][0])
-    start = first / frame_rate if frame_rate > 0 else 0.0
     if max(values.shape[-1] if len(values) else 0, points.shape[-1]) == 0:
         raise UserError(f"{path}: the file has no samples")
     channels = [
@@ -88,7 +87,22 @@ def _read_segments(path: Path) -> Any:
     rate = float(np.ravel(rotation["RATE"]["value"])[0])
     if not rate > 0:
         raise UserError(f"{path}: a rate of {rate:g} Hz of its segments")
-    return names, np.moveaxis(poses[:3, 3], -1, 0).transpose(0, 2, 1)[:, : len(names)], rate, 0.0
+    places = np.moveaxis(poses[:3, 3], -1, 0).transpose(0, 2, 1)[:, : len(names)]
+    frames = np.shape(file["data"]["points"])[-1]  # also of a file without markers
+    return names, places, rate, _start(path, file["parameters"]["POINT"], frames)
+
+
+def _start(path: Path, point: Mapping[str, Any], frames: int) -> float:
+    """Of the first frame, s: frame 1 is at 0; trials cut out of longer ones begin at a later one.
+
+    Args:
+      path: see `_first_frame`.
+      point: the parameters of the markers, whose rate is that of the frames.
+      frames: see `_first_frame`.
+    """
+    first = _first_frame(path, frames)
+    rate = float(point["RATE"]["value"][0])
+    return first / rate if rate > 0 else 0.0
 
 
 def _first_frame(path: Path, frames: int) -> int:

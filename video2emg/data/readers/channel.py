@@ -103,7 +103,7 @@ def rate_of(time: Float[np.ndarray, " N"], where: str, nominal: float = float("n
     ):
         raise UserError(f"{where}: times must be finite and increase")
     digit = _last_digit(time)
-    if repeated and time[-1] - time[0] < 10 * digit:
+    if repeated and (time[-1] - time[0] < 10 * digit or time[-1] == time[0]):
         raise UserError(
             f"{where}: {len(time)} times from {time[0]:.10g} to {time[-1]:.10g} s have lost their "
             "digits; export them with more decimals"

@@ -7,7 +7,7 @@
 | `.json` or a folder of them | COCO, AlphaPose (Halpe), OpenPose, RTMPose: 2-D |
 | `.npy` [T, 33 or more, 3] | FreeMoCap |
 | `.trc` | Sports2D, Pose2Sim, OpenCap, any markers with the names of joints |
-| `.mot`, `.sto` | joint angles of OpenSim, OpenCap, Sports2D |
+| `.mot`, `.sto` | joint angles of OpenSim's models: OpenSim, OpenCap, Pose2Sim |
 | `.c3d` | Theia3D (poses of segments), or markers with the names of joints |
 """
 
@@ -22,21 +22,25 @@ import numpy as np
 from jaxtyping import Float
 
 from video2emg.core.errors import UserError
-from video2emg.core.pose_track import CAMERA, UPRIGHT, PoseTrack
+from video2emg.core.pose_track import CAMERA, FASTEST_HZ, UPRIGHT, PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
 from video2emg.core.vocabulary import SIDES
 from video2emg.data import readers
-from video2emg.data.readers import c3d, keypoints
+from video2emg.data.readers import c3d, keypoints, opensim
 from video2emg.data.readers.pose_names import joints_of, squash
 from video2emg.data.readers.pose_tables import (
     FRAMES,
+    MOST_STEPS,
     TIMES,
     Table,
+    checked,
     fractions,
     picture_times,
     read_channels,
     read_csv,
+    read_trc,
     seconds,
+    with_times,
 )
 from video2emg.pose import lengths
 from video2emg.pose.opensim_angles import NAMES as ANGLE_NAMES
@@ -56,6 +60,8 @@ _APART = 0.3  # distance of left and right, over the length of the trunk
 _SEEN_WELL = 0.5  # confidence
 _FLAT = 0.01  # of the height; less is no extent of a body
 _MOST_BYTES = 1 << 30
+# Columns of Sports2D's angles, as `right knee`; OpenSim's are called `knee_angle_r`.
+_IN_PICTURE = {f"{side}{part}" for side in SIDES for part in ("hip", "knee")}
 # Names of times in JSON files, and their units; without one, the size of the steps says it.
 _UNITS = {name: "" for name in TIMES} | {
     f"{name}{unit}": unit for name in TIMES for unit in ("ms", "us")
@@ -84,8 +90,19 @@ def read_pose(
       UserError: not such a file, joints that are missing, or a rate or size that is needed.
     """
     path = Path(path)
+    if not (math.isnan(rate) or 0 < rate <= FASTEST_HZ):
+        raise UserError(f"{path}: a rate of {rate:g} Hz; expected up to {FASTEST_HZ:g} Hz")
+    try:
+        return _read(path, rate, size, largest)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _read(path: Path, rate: float, size: tuple[int, int] | None, largest: bool) -> PoseTrack:
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    if not (path.is_file() or path.is_dir()):  # one that waits for a writer, or never ends
+        raise UserError(f"{path}: neither a file nor a folder")
     suffix = path.suffix.lower()
     if path.is_dir() or (suffix == ".json" and not _is_landmarks(path)):
         return _points_2d(path, rate, largest)
@@ -96,7 +113,7 @@ def read_pose(
         ".npy": _array,
         ".c3d": _c3d,
         ".csv": read_csv,
-        ".trc": read_channels,
+        ".trc": read_trc,
     }
     if suffix not in read:
         raise UserError(
@@ -107,12 +124,7 @@ def read_pose(
 
 def _track(table: Table, path: Path, rate: float, size: tuple[int, int] | None) -> PoseTrack:
     names, joints, confidence = _joints(table, path)
-    times = table.times
-    if times is None:
-        times = picture_times(path, len(joints), rate)
-    if times is None:
-        raise UserError(f"{path}: has no times; say its rate (Hz)")
-    track = PoseTrack(names, times, joints, confidence, None, path.name, CAMERA)
+    track = PoseTrack(names, _times(table, path, rate), joints, confidence, None, path.name, CAMERA)
     if _is_normalised(track):
         if size is None:
             raise UserError(
@@ -133,6 +145,16 @@ def _track(table: Table, path: Path, rate: float, size: tuple[int, int] | None) 
     if factor is None:
         raise UserError(f"{path}: a body of {height:.3g} units is neither m, cm nor mm")
     return _upright(_not_mirrored(dataclasses.replace(track, joints=joints * factor), path))
+
+
+def _times(table: Table, path: Path, rate: float) -> Float[np.ndarray, " T"]:
+    """The times of a table; else those of its pictures at the rate."""
+    times = table.times
+    if times is None:
+        times = picture_times(path, len(table.values), rate)
+    if times is None:
+        raise UserError(f"{path}: has no times; say its rate (Hz)")
+    return times
 
 
 def _joints(
@@ -302,14 +324,13 @@ def _landmarks(path: Path, rate: float) -> Table:
         for j, point in enumerate(people[0] if people else ()):
             values[i, j], confidence[i, j] = _landmark(point, f"{path}, picture {i}")
     clock, frame = _numbers_of(frames, _UNITS), _numbers_of(frames, dict.fromkeys(FRAMES, ""))
-    times = picture_times(
+    return with_times(
         path,
-        len(frames),
+        Table(BLAZEPOSE_33, values, fractions(confidence)),
         rate,
         None if clock is None else seconds(*clock),
         None if frame is None else frame[0],
     )
-    return Table(BLAZEPOSE_33, values, fractions(confidence), times)
 
 
 def _numbers_of(
@@ -318,7 +339,11 @@ def _numbers_of(
     """A number that every picture has under one of the names, and the unit of the name."""
     for name, unit in units.items():
         given = [
-            [float(v) for k, v in frame.items() if squash(k) == name and isinstance(v, int | float)]
+            [
+                _float(v)
+                for k, v in frame.items()
+                if squash(k) == name and isinstance(v, int | float)
+            ]
             if isinstance(frame, dict)
             else []
             for frame in frames
@@ -328,25 +353,36 @@ def _numbers_of(
     return None
 
 
+def _float(number: int | float) -> float:
+    """NaN for a whole number that is too large."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.nan
+
+
 def _landmark(point: Any, where: str) -> tuple[list[float], float]:
     try:
         if isinstance(point, dict):
             return [float(point[axis]) for axis in "xyz"], float(point.get("visibility", 1.0))
         x, y, z, *rest = point
         return [float(x), float(y), float(z)], float(rest[0]) if rest else 1.0
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):
         raise UserError(f"{where}: a landmark needs x, y, z (and visibility)") from None
 
 
 def _array(path: Path, rate: float) -> Table:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path}: not an array of numbers ({str(error)[:80]})") from None
+    with readers.refused_if_damaged(path):
+        # Mapped, not loaded: a damaged header may promise more than fits into memory.
+        values = np.lib.format.open_memmap(path, mode="r")
+    if values.dtype.kind not in "iuf":
+        raise UserError(f"{path}: an array of {values.dtype}; expected numbers")
     shape = values.shape
     if len(shape) != 3 or not shape[0] or shape[1] < len(BLAZEPOSE_33) or shape[2] != 3:
-        raise UserError(f"{path}: {list(values.shape)}; expected [pictures, 33 or more, 3]")
-    return Table(BLAZEPOSE_33, values[:, : len(BLAZEPOSE_33)].astype(float))
+        raise UserError(f"{path}: {list(shape)}; expected [pictures, 33 or more, 3]")
+    if shape[0] > MOST_STEPS:
+        raise UserError(f"{path}: {shape[0]} pictures; expected up to {MOST_STEPS}")
+    return Table(BLAZEPOSE_33, np.array(values[:, : len(BLAZEPOSE_33)], np.float64))
 
 
 def _c3d(path: Path, rate: float) -> Table:
@@ -355,21 +391,27 @@ def _c3d(path: Path, rate: float) -> Table:
     if segments is None:
         return read_channels(path, rate)
     names, places, segment_rate, start = segments
-    return Table(names, places, None, start + np.arange(len(places)) / segment_rate)
+    clock = start + np.arange(len(places)) / segment_rate
+    return Table(names, places, None, checked(path, clock))
 
 
 def _angles(path: Path, rate: float) -> PoseTrack:
-    channels = readers.read(path, rate)
-    first = channels[0]
-    degrees = {"deg": 1.0}.get(first.unit, math.degrees(1.0))
+    motion = opensim.read_motion(path)
+    if _IN_PICTURE.intersection(map(squash, motion.names)):
+        raise UserError(
+            f"{path}: 2-D angles, as of Sports2D, which make no body; give its .trc (in m) instead"
+        )
+    degrees = 1.0 if motion.unit == "deg" else math.degrees(1.0)
     angles = {
-        channel.name: channel.values * degrees
-        for channel in channels
-        if not channel.name.endswith(("_tx", "_ty", "_tz"))
+        name: values * degrees
+        for name, values in zip(motion.names, motion.values.T, strict=True)
+        if not name.endswith(("_tx", "_ty", "_tz"))
     }
     joints = joints_from_angles(angles, str(path))
-    known = np.isfinite(joints).all(2).astype(float)
-    return PoseTrack(ANGLE_NAMES, first.time, joints, known, None, path.name, UPRIGHT)
+    table = with_times(path, Table(ANGLE_NAMES, joints), rate, motion.times, nominal=motion.rate)
+    known = np.isfinite(table.values).all(2).astype(float)
+    times = _times(table, path, rate)
+    return PoseTrack(ANGLE_NAMES, times, table.values, known, None, path.name, UPRIGHT)
 
 
 def _points_2d(path: Path, rate: float, largest: bool) -> PoseTrack:
@@ -379,7 +421,7 @@ def _points_2d(path: Path, rate: float, largest: bool) -> PoseTrack:
     shape = detected.points.shape[:2]
     return PoseTrack(
         names=detected.joints,
-        times=detected.frame / rate,
+        times=checked(path, detected.frame / rate),
         joints=np.full((*shape, 3), np.nan),
         confidence=np.nan_to_num(detected.points[..., 2]),
         points_2d=detected.points[..., :2],
