@@ -9,6 +9,7 @@ import io
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -302,3 +303,18 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"real recordings are not here: {path}")
     return path
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Fails where a name is looked up or a socket connected; event loops have pairs of sockets."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the network was used")
+
+    class Socket(socket.socket):
+        connect = connect_ex = sendto = bind = refuse
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)

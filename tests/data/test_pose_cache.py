@@ -64,7 +64,7 @@ def test_a_film_is_looked_at_once(looked, tmp_path):
     np.testing.assert_allclose(again.watched.track.joints, first.watched.track.joints, atol=1e-6)
     assert again.watched.cuts == (2.0,) and again.warnings == ("dark",) and again.who == first.who
     pose_cache.seen_film(path, FilmOptions(net="lite"), tmp_path)
-    pose_cache.seen_film(path, FilmOptions(person=2), tmp_path)
+    pose_cache.seen_film(path, FilmOptions(person=(2,)), tmp_path)
     path.write_bytes(b"another film")
     pose_cache.seen_film(path, FilmOptions(), tmp_path)
     assert len(looked) == 4

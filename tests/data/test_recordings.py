@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.data.lifter import CHANNELS, lifter, write_emg
 from video2emg.core import emg, vocabulary
 from video2emg.core.batch import Window
 from video2emg.core.equipment import load_shares
@@ -42,7 +43,6 @@ PIECES = [
     "- ",
     "\ufeff",
 ]
-CHANNELS = "A=left_vastus_lateralis; B=right_vastus_lateralis"
 
 
 def write_video(path, pictures, times, codec="mpeg4"):
@@ -62,12 +62,6 @@ def write_video(path, pictures, times, codec="mpeg4"):
 
 def grey(levels, size=(32, 32)):
     return [np.full((*size, 3), level, np.uint8) for level in levels]
-
-
-def write_emg(path, values, rate):
-    rows = ["time [s],A [mV],B [mV]"]
-    rows += [f"{i / rate:.9f},{v:.6g},{v:.6g}" for i, v in enumerate(values)]
-    path.write_text("\n".join(rows) + "\n")
 
 
 def folder(tmp_path, subjects=4, header="", cells="", **more):
@@ -279,34 +273,6 @@ def test_implausible_traits_are_refused(tmp_path, column, cell, message):
     root = folder(tmp_path, 1, header=f",{column}", cells=f",{cell}")
     with pytest.raises(UserError, match=f"{column}: .*{message}"):
         list(read_table(root))
-
-
-def angles_file(path, seconds=6.0, rate=60.0):
-    """Three squats of 2 s as joint angles of OpenSim; returns the times of the lowest points."""
-    time = np.arange(round(seconds * rate)) / rate
-    depth = 50 - 50 * np.cos(np.pi * time)
-    columns = {"time": time, "pelvis_tilt": -0.3 * depth, "pelvis_ty": 0.9 + 0 * time}
-    for side in "rl":
-        columns |= {f"hip_flexion_{side}": 0.9 * depth, f"knee_angle_{side}": depth}
-        columns |= {f"ankle_angle_{side}": 0.2 * depth}
-    header = f"coordinates\nnRows={len(time)}\nnColumns={len(columns)}\ninDegrees=yes\nendheader\n"
-    rows = ["\t".join(columns)]
-    rows += ["\t".join(f"{x:.6f}" for x in row) for row in zip(*columns.values(), strict=True)]
-    path.write_text(header + "\n".join(rows) + "\n")
-    return np.array([1.0, 3.0, 5.0])
-
-
-def lifter(root, repetitions="find", extra="", cells=""):
-    """One person: joint angles and EMG, no film."""
-    root.mkdir()
-    lowest = angles_file(root / "ik.mot")
-    emg = np.random.default_rng(0).normal(size=6000)
-    write_emg(root / "emg.csv", emg, 1000.0)
-    (root / "clips.csv").write_text(
-        f"subject,action,emg,emg_channels,pose,repetitions,equipment,load,height{extra}\n"
-        f"me,my_squat,emg.csv,{CHANNELS},ik.mot,{repetitions},barbell_back,80,1.90{cells}\n"
-    )
-    return lowest
 
 
 def test_one_person_with_joint_angles_is_a_dataset(tmp_path):

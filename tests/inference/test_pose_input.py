@@ -64,7 +64,9 @@ def test_squats_are_found_and_measured(predictor, track):
         assert 60 < movement.left < 140 and movement.left == pytest.approx(movement.right, abs=8)
         assert 0.5 < movement.first_half < 3 and 0.5 < movement.second_half < 3
     written = json.loads(json.dumps(prediction.to_json()))
-    assert written["repetitions"][0]["movement"]["joint"] == movement.joint
+    written = written["repetitions"][-1]["movement"]
+    assert written["joint"] == movement.joint
+    assert written["range_left_minus_right_deg"] == pytest.approx(movement.left - movement.right)
 
 
 def test_the_emg_is_that_of_the_evaluation(predictor, pose_dir, tiny_dir):
@@ -135,7 +137,10 @@ def test_the_command_reads_a_pose(pose_dir, track, tmp_path, capsys):
     assert str(tmp_path / "out") in out.out
     found = json.loads((tmp_path / "out" / "prediction.json").read_text())
     assert len(found["repetitions"]) == 3 and found["load_kg"] == 60
-    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+    assert found["followed"] == [] and not (tmp_path / "out" / "people.png").exists()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "a pose file has no film" in report and "the pose of another program" in report
+    assert "left \\u2212 right" in report
 
 
 def test_the_model_is_compiled_while_a_film_is_watched(pose_dir, track, monkeypatch):

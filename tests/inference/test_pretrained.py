@@ -140,7 +140,7 @@ def test_a_run_is_packed_and_predicts_the_same(pose_dir, tmp_path):
         pack(pose_dir, folder)
 
 
-def test_two_commands_and_a_film(tmp_path, capfd):
+def test_two_commands_and_a_film(tmp_path, capfd, no_network):
     """A man squats without a load; his thighs work when he is low and rises."""
     model()
     path = cut_out("squat/squat_side.mp4", tmp_path, 7.0, 19.5)
@@ -159,7 +159,9 @@ def test_two_commands_and_a_film(tmp_path, capfd):
         assert 80 < repetition["movement"]["range_left_deg"] < 130
     standing = np.nanmean(thigh[(time > 5.2) & (time < 6.5)])
     assert np.nanmax(thigh) > 5 * standing
-    assert (out / "report.html").stat().st_size > 100_000
+    assert written["followed"] == ["part.mp4: one person was seen"]
+    report = (out / "report.html").read_text()
+    assert len(report) > 100_000 and "Followed in part.mp4: one person was seen" in report
     assert {"pose.trc", "emg.sto"} <= {file.name for file in out.iterdir()}
     assert "the far arm and leg are hidden" in capfd.readouterr().err
 

@@ -18,6 +18,7 @@ from video2emg.fkg.feedback import feedback
 from video2emg.fkg.load import load
 from video2emg.inference.output import bodymap, overlay, report, video
 from video2emg.inference.prediction import Prediction, Repetition
+from video2emg.inference.recognition import Recognition
 
 GRAPH = load("gymsim")
 MUSCLES = tuple(
@@ -85,7 +86,7 @@ def prediction(tmp_path_factory):
         videos={"front": str(path)},
         duration=COUNT * LENGTH,
         action="barbell_squat",
-        action_votes=1.0,
+        recognition=Recognition({"barbell_squat": 1.0}),
         load=60.0,
         normalisation="mvc",
         simulated=True,

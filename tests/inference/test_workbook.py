@@ -32,7 +32,7 @@ def prediction() -> Prediction:
         videos={},
         duration=4.0,
         action="barbell_squat",
-        action_votes=None,
+        recognition=None,
         load=60.0,
         normalisation="mvc",
         simulated=True,
@@ -64,6 +64,7 @@ def test_every_sheet_holds_what_was_predicted(path):
     first, second = (dict(zip(repetitions[0], row, strict=True)) for row in repetitions[1:])
     assert first["predicted load [kg]"] == 61.5 and first["moving joint"] == "knee"
     assert first["range, left [deg]"] == 95 and first["range, right [deg]"] is None
+    assert first["range, left - right [deg]"] is None
     assert first["score"] is None and first["no score because"] == "no head"
     assert second["score"] == 80 and second["moving joint"] is None
     left = dict(zip(activations[0], activations[1], strict=True))

@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import fast_jobs, make_clip
+from tests.data.lifter import lifter
 from tests.data.mia_tree import grow
 from video2emg.core import vocabulary
 from video2emg.core.errors import UserError
+from video2emg.data.datasets.flex.write import to_flex
+from video2emg.data.repetitions import Repetitions
+from video2emg.data.select import Montage
+from video2emg.data.store import open_dataset
 from video2emg.eval.shrinkage import FILE
 from video2emg.export.packed import pack
 from video2emg.jobs import transfer
@@ -49,6 +54,55 @@ def test_the_same_command_runs_on_windows_of_three_seconds(pose_dir, tmp_path, c
     assert found["provenance"]["trained_on"] == "gymsim/tiny"
     assert not found["provenance"]["simulated"]
     assert (tmp_path / "out" / "table.png").exists()
+
+
+def test_one_lifter_with_joint_angles(pose_dir, tmp_path, capsys):
+    """No film, no MVC, no other people; the sets are cut by their pose."""
+    lifter(tmp_path / "mine", seconds=16.0)
+    settings = transfer.Settings(
+        run=str(pose_dir),
+        dataset="recordings/default",
+        data_dir=str(tmp_path / "data"),
+        manual_dir=str(tmp_path / "mine"),
+        out=str(tmp_path / "out"),
+        k=(0, 1, 2),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        found = transfer.run(settings)
+    printed = capsys.readouterr()
+    rungs = found["test"]["rungs"]
+    assert [rungs[k]["repetitions"] for k in "012"] == [6, 6, 6] and rungs["0"]["people"] == 1
+    for k in "12":
+        rows = rungs[k]["rows"]
+        assert "ridge of other people" not in rows
+        assert rows["kinematic"]["r"] > 0.8 and rows["kinematic"]["skill"] > 0.4
+        assert rows["kinematic"]["r"] == pytest.approx(rows["kinematic"]["r_lag"])
+    assert rungs["0"]["rows"]["model"]["skill"] is None
+    assert "k = 2: r at lag (skill), loudness" in printed.out
+    assert "delay of the EMG after the movement" in printed.out
+
+
+def test_files_in_the_layout_of_flex(pose_dir, tiny_dir, tmp_path):
+    splits = open_dataset("gymsim/tiny", tiny_dir).splits
+    to_flex(
+        {name: Repetitions(Montage(clips, "flex")) for name, clips in splits.items()},
+        tmp_path / "flex",
+    )
+    settings = transfer.Settings(
+        run=str(pose_dir),
+        dataset="flex/cross_subject",
+        data_dir=str(tmp_path / "data"),
+        manual_dir=str(tmp_path / "flex"),
+        out=str(tmp_path / "out"),
+        k=(0, 1),
+        bootstrap=20,
+    )
+    with fast_jobs():
+        found = transfer.run(settings)
+    assert set(found["test"]["rungs"]) == {"0", "1"}
+    assert found["provenance"]["simulated"]
+    assert np.isfinite(found["test"]["rungs"]["1"]["rows"]["ridge"]["skill"])
 
 
 def test_a_model_that_sees_films_is_shown_its_views(run_dir, tiny_dir, tmp_path, capsys):

@@ -22,7 +22,7 @@ def video(name: str) -> Path:
 
 def model(net: str = "full") -> BlazePose:
     """The estimator with real weights."""
-    pytest.importorskip("ai_edge_litert", reason='needs pip install "video2emg[pose]"')
+    pytest.importorskip("ai_edge_litert", reason='needs pip install ".[pose]"')
     try:
         weights.find(net)
     except UserError as error:

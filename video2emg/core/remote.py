@@ -245,9 +245,7 @@ def _store(address: str) -> Any:
         with _one_line_errors(address):
             return fsspec.filesystem("gs", use_listings_cache=False)
     except ImportError:
-        raise UserError(
-            f'{address}: buckets need a package: pip install "video2emg[gcs]"'
-        ) from None
+        raise UserError(f'{address}: buckets need a package: pip install ".[gcs]"') from None
 
 
 @contextlib.contextmanager

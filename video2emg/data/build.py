@@ -100,7 +100,7 @@ def _run(builder: Any, source: Path | None, beam: str) -> None:
             )
         except ImportError:
             raise UserError(
-                'building with Apache Beam needs its package: pip install "video2emg[beam]"'
+                'building with Apache Beam needs its package: pip install ".[beam]"'
             ) from None
         options = pipeline_options.PipelineOptions(shlex.split(beam))
         runner = options.view_as(pipeline_options.StandardOptions).runner or "DirectRunner"

@@ -11,13 +11,17 @@ from PIL import Image
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import PoseTrack
 from video2emg.data.readers import film
+from video2emg.pose import agreement, cameras, cleaning, estimate, gates, gravity, people
 from video2emg.pose import body as body_lib
-from video2emg.pose import cameras, cleaning, estimate, gates, people
 from video2emg.pose.blazepose import BlazePose
-from video2emg.pose.body import BodyOptions
+from video2emg.pose.body import Body, BodyOptions
 from video2emg.pose.gravity import View
 
 _LATEST_START = 24 * 3600.0  # s; a clock that begins later is that of the day or of 1970
+_SAY_WHO = (
+    "say whom to follow in each camera: --person with one number per camera, from the left of its "
+    "picture"
+)
 _ASSUMED = "the height of the person is unknown: 1.75 m is assumed (--height)"
 
 VERSION = 2  # of the whole way from pictures to poses; a change makes kept poses worthless
@@ -31,7 +35,8 @@ class FilmOptions:
       net: `lite`, `full` or `heavy`.
       weights: folder of the weights; else the usual places, see `pose.weights.find`.
       rate: pictures per second that are looked at, at most.
-      person: whom to follow, from the left, from 1; 0 to choose by movement.
+      person: whom to follow in each film, from the left, from 1; 0 to choose by movement. One
+        number is for all films; empty to choose in all.
       body: what the user knows of the body and the camera.
       calibration: of several cameras; None without.
       folder_rate: of a folder of pictures, Hz.
@@ -40,10 +45,25 @@ class FilmOptions:
     net: str = "full"
     weights: str = ""
     rate: float = 15.0
-    person: int = 0
+    person: tuple[int, ...] = ()
     body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
     calibration: Path | None = None
     folder_rate: float = math.nan
+
+    def of_each(self, films: int) -> "list[FilmOptions]":
+        """The options of each of the films of one recording, with one `person` at most.
+
+        Raises:
+          UserError: there are more or fewer people than films.
+        """
+        if len(self.person) not in (0, 1, films):
+            told = " ".join(map(str, self.person))
+            raise UserError(
+                f"--person {told}: {len(self.person)} numbers for {films} "
+                f"film{'s' if films > 1 else ''}; give one per camera, or one for all"
+            )
+        numbers = self.person if len(self.person) == films else self.person * films
+        return [dataclasses.replace(self, person=(n,)) for n in numbers] or [self] * films
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +121,12 @@ def film_to_pose(
       say: is told what is found, while it is found.
 
     Raises:
-      UserError: no weights, a film that cannot be read, or a calibration that does not fit.
+      UserError: no weights, a film that cannot be read, or a calibration or people that do not fit
+        the films.
     """
     options = options or FilmOptions()
     paths = [paths] if isinstance(paths, Path) else list(paths)
+    each = options.of_each(len(paths))
     if not options.rate > 0:
         raise UserError(f"rate {options.rate:g}: must be pictures per second")
     calibrated = cameras.read_calibration(options.calibration) if options.calibration else None
@@ -114,7 +136,7 @@ def film_to_pose(
             "film per camera, in the order of the file"
         )
     model = estimate.load(options.net, options.weights)
-    films = tuple(watch_film(path, options, model, say) for path in paths)
+    films = tuple(watch_film(path, own, model, say) for path, own in zip(paths, each, strict=True))
     return assemble(films, options, calibrated)
 
 
@@ -138,24 +160,42 @@ def assemble(
                 f"{film_.path.name}: left and right were exchanged in {exchanged.mean():.0%} of "
                 "the pictures, and are exchanged back"
             )
+    bodies = [
+        body_lib.to_body(track, film_.watched.size, film_.watched.cuts, options.body)
+        for track, film_ in zip(mended, films, strict=True)
+    ]
+    seen, body = mended[0], bodies[0]
     if calibrated:
         sizes = [film_.watched.size for film_ in films]
         seen, error = cameras.triangulate(mended, calibrated, sizes)
         body = body_lib.to_body(seen, None, first.cuts, options.body)
-        remarks.append(f"triangulated: {error:.0f} px between the cameras, in the median")
-    else:
-        bodies = [
-            body_lib.to_body(track, film_.watched.size, film_.watched.cuts, options.body)
-            for track, film_ in zip(mended, films, strict=True)
-        ]
-        seen, body = mended[0], bodies[0]
-        if len(bodies) > 1:
-            middle = body_lib.median_of_views([one.track for one in bodies])
-            body = dataclasses.replace(body, track=middle)
+        remarks.append(_triangulated(error))
+    elif len(bodies) > 1:
+        middle = body_lib.median_of_views([one.track for one in bodies])
+        body = dataclasses.replace(body, track=middle)
     gated = gates.apply(seen, body, first.cuts)
+    if differ := _differing(films, bodies):
+        told = len(options.person) == len(films) and all(options.person)
+        if told or all(len(film_.people) < 2 for film_ in films):
+            remarks.append(f"{differ}; check who was followed, and that the films belong together")
+        else:
+            gated = gates.refuse(gated, differ, _SAY_WHO)
     if math.isnan(options.body.height):
         remarks.append(_ASSUMED)
     return FilmPose(gated.track, mended[0], gated, body.view, tuple(kept), tuple(remarks))
+
+
+def _differing(films: Sequence[SeenFilm], bodies: Sequence[Body]) -> str:
+    """Which cameras show different movements, in words; empty if all show the same."""
+    upright = [gravity.upright(b.smooth, b.view.pitch, b.view.roll) for b in bodies]
+    groups = agreement.groups(upright)
+    if len(groups) < 2:
+        return ""
+    named = (" and ".join(films[i].path.name for i in group) for group in groups)
+    return (
+        f"the cameras show different movements ({' / '.join(named)}), as if they followed "
+        "different people or had not started together"
+    )
 
 
 def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmPose:
@@ -178,16 +218,48 @@ def track_to_pose(track: PoseTrack, options: BodyOptions | None = None) -> FilmP
     return FilmPose(gated.track, track, gated, body.view, (), tuple(remarks))
 
 
+def keypoints_to_pose(
+    tracks: Sequence[PoseTrack],
+    calibrated: Sequence[cameras.Camera],
+    options: BodyOptions | None = None,
+) -> FilmPose:
+    """As `track_to_pose`, of points that another program saw in the films of several cameras.
+
+    Args:
+      tracks: with points in pictures of the size that was calibrated; all started together.
+      calibrated: the cameras, in the same order.
+      options: what the user knows.
+
+    Raises:
+      UserError: numbers of tracks and cameras differ, or a track has other joints or no points.
+    """
+    sizes = [(round(width), round(height)) for width, height in (c.size for c in calibrated)]
+    seen, error = cameras.triangulate(tracks, calibrated, sizes)
+    pose = track_to_pose(seen, options)
+    return dataclasses.replace(pose, remarks=(_triangulated(error), *pose.remarks))
+
+
+def _triangulated(error: float) -> str:
+    return f"triangulated: {error:.0f} px between the cameras, in the median"
+
+
 def watch_film(
     path: Path,
     options: FilmOptions,
     model: BlazePose,
     say: Callable[[str], None] = lambda line: None,
 ) -> SeenFilm:
-    """Looks for people in the first seconds of a film, then follows one through all of it."""
+    """Looks for people in the first seconds of a film, then follows one through all of it.
+
+    Args:
+      path: of the film.
+      options: how; `person` has one number at most, see `FilmOptions.of_each`.
+      model: the nets.
+      say: is told who is followed, and what is wrong with the set-up.
+    """
     scanned = list(_decoded(estimate.searched(_increasing(path, options))))
     found = people.find_people(scanned, model)
-    chosen, who = people.choose(found, options.person) if found else (None, "nobody was seen")
+    chosen, who = people.choose(found, *options.person) if found else (None, "nobody was seen")
     say(f"{path.name}: {who}")
     size = scanned[0][1].size if scanned else (1, 1)
     warnings = tuple(gates.preflight(chosen, size, _rate(path, options)))

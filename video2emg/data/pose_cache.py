@@ -34,7 +34,7 @@ def seen_film(path: Path, options: FilmOptions, root: Path) -> SeenFilm:
 
     Args:
       path: film, or folder of pictures.
-      options: how.
+      options: how, with one `person` at most.
       root: folder that the cache is kept in; the user's cache if it cannot be written.
 
     Raises:
@@ -72,7 +72,8 @@ def _key(path: Path, options: FilmOptions) -> str:
         status = file.stat()
         digest.update(_content(file, status.st_size, status.st_mtime_ns))
     rate = options.folder_rate if path.is_dir() else ""
-    named = f"{options.net} {options.rate:g} {options.person} {rate} {film_pose.VERSION}"
+    (person,) = options.person or (0,)
+    named = f"{options.net} {options.rate:g} {person} {rate} {film_pose.VERSION}"
     digest.update(named.encode())
     return f"{digest.hexdigest()[:32]}_{options.net}_{film_pose.VERSION}"
 
@@ -153,7 +154,8 @@ def estimated_pose(
     Raises:
       UserError: nobody was seen, or all times are refused.
     """
-    seen = [seen_film(film, options, root) for film in films]
+    each = options.of_each(len(films))
+    seen = [seen_film(film, own, root) for film, own in zip(films, each, strict=True)]
     pose = film_pose.assemble(seen, options)
     track = pose.track
     placed = skeleton.arrange(track.joints, track.names, joints).astype(np.float32)

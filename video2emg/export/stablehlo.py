@@ -40,7 +40,7 @@ def run(run: str | Path, out: str | Path) -> int:
     folder = Path(out).expanduser()
     for package in ("safetensors", "flatbuffers"):
         if not importlib.util.find_spec(package):
-            raise UserError(f'export needs the package {package}: pip install "video2emg[export]"')
+            raise UserError(f'export needs the package {package}: pip install ".[export]"')
     import safetensors.numpy as safetensors
 
     opened = open_run(run)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from video2emg.data.film_pose import FilmPose
 from video2emg.fkg.feedback import Feedback
 from video2emg.inference.counterfactual import Correction
+from video2emg.inference.recognition import Recognition
 
 FORMAT = 2  # of prediction.json; docs/predict.md describes it
 RELATIVE = "relative"  # normalisation of EMG for an unknown load
@@ -33,12 +34,18 @@ class Movement:
     first_half: float
     second_half: float
 
+    @property
+    def difference(self) -> float:
+        """By how much the range of the left side is larger, degrees; NaN if a side is unknown."""
+        return self.left - self.right
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "joint": self.joint,
             "range_left_deg": _finite(self.left),
             "range_right_deg": _finite(self.right),
+            "range_left_minus_right_deg": _finite(self.difference),
             "first_half_s": _finite(self.first_half),
             "second_half_s": _finite(self.second_half),
         }
@@ -91,7 +98,7 @@ class Prediction:
       videos: file of each view; empty for frames from memory.
       duration: s.
       action: given by the caller or recognised; empty if the model knows none.
-      action_votes: share of votes for the recognised action; None if the action was given.
+      recognition: how the action was recognised; None if it was given.
       load: kg, given by the caller; None if not given.
       normalisation: what one unit of EMG means, e.g. `mvc`; `relative` if the model knows how the
         effort changes, but was not told the load.
@@ -112,7 +119,7 @@ class Prediction:
     videos: Mapping[str, str]
     duration: float
     action: str
-    action_votes: float | None
+    recognition: Recognition | None
     load: float | None
     normalisation: str
     simulated: bool
@@ -141,6 +148,12 @@ class Prediction:
         return float(np.mean(scores)) if scores and self.in_domain else None
 
     @property
+    def followed(self) -> tuple[str, ...]:
+        """Who was followed in each film whose pose was estimated, and why."""
+        films = () if self.pose is None else self.pose.films
+        return tuple(f"{film.path.name}: {film.who}" for film in films)
+
+    @property
     def unit(self) -> str:
         """Of the EMG, in words."""
         if self.normalisation == RELATIVE:
@@ -161,8 +174,11 @@ class Prediction:
             "duration_s": round(self.duration, 3),
             "in_domain": self.in_domain,
             "warnings": list(self.warnings),
+            "followed": list(self.followed),
             "action": self.action,
-            "action_votes": self.action_votes,
+            "action_votes": None if self.recognition is None else self.recognition.share,
+            "action_is_sure": self.recognition is None or self.recognition.is_sure,
+            "votes": {} if self.recognition is None else dict(self.recognition.votes),
             "load_kg": self.load,
             "score": self.score,
             "emg": {

@@ -24,6 +24,7 @@ from video2emg.inference.counterfactual import Correction, corrections
 from video2emg.inference.mechanics import Settings
 from video2emg.inference.pose_input import PoseInput
 from video2emg.inference.prediction import RELATIVE, Prediction, Repetition
+from video2emg.inference.recognition import Recognition, recognise
 from video2emg.inference.run import PRETRAINED, Run, TrainedAQAHead, open_run
 from video2emg.inference.spool import Spool
 from video2emg.inference.video_input import VideoInput, assign_views, split_view
@@ -283,9 +284,10 @@ class Predictor:
             )
             for span in spans
         }
-        votes = None
+        recognition = None
         if not action:
-            action, votes = self._recognise(list(features.values()) or window_features)
+            recognition = self._recognise(list(features.values()) or window_features)
+            action = recognition.action
         muscles = tuple(run.ood_detector.about["muscles"][action])
         columns = [self._muscles.index(m) for m in muscles]
         if muscles != self._muscles:  # no copy of all of them: those of an hour are large
@@ -295,13 +297,14 @@ class Predictor:
             interval = run.ood_detector.interval(emg, predicted_mae, muscles)
         stored = iter(head_inputs)
         inputs = ((span, next(stored) if span in features else None) for span in spans)
-        repetitions = self._repetitions(inputs, ood_scores, action, columns)
+        is_sure = recognition is None or recognition.is_sure
+        repetitions = self._repetitions(inputs, ood_scores, action, columns, is_sure)
         prediction = Prediction(
             name=name,
             videos={view: str(path) for view, path in video.sources.items()},
             duration=duration,
             action=action,
-            action_votes=votes,
+            recognition=recognition,
             load=load,
             normalisation=run.config.data.normalisation,
             simulated=bool(run.ood_detector.about["simulated"]),
@@ -433,19 +436,14 @@ class Predictor:
             (round_to_frame(start), min(round_to_frame(end), video.seconds)) for start, end in spans
         ]
 
-    def _recognise(self, features: Sequence[EncoderFeatures]) -> tuple[str, float]:
-        """The action with most votes, and its share of the votes.
+    def _recognise(self, features: Sequence[EncoderFeatures]) -> Recognition:
+        """The action that is shown.
 
         With an AQA head, one that it can judge: a squat without a barbell is judged as a squat.
         """
-        # One window at a time: the distances of all windows to all training clips may not fit into
-        # memory.
         head = self.run.aqa_head
         known = set() if head is None else {*self.actions} & {*head.rubric.actions}
-        votes_by_window = (self.run.ood_detector.recognise(window, known) for window in features)
-        index, share = map(np.concatenate, zip(*votes_by_window, strict=True))
-        votes = np.bincount(index, share, len(self.actions))
-        return self.actions[int(votes.argmax())], float(votes.max() / votes.sum())
+        return recognise(self.run.ood_detector, features, known)
 
     def _repetitions(
         self,
@@ -453,6 +451,7 @@ class Predictor:
         ood_scores: Mapping[Span, OODScore],
         action: str,
         columns: Sequence[int],
+        is_sure: bool,
     ) -> list[Repetition]:
         """All repetitions, with score and feedback where that is possible.
 
@@ -461,6 +460,7 @@ class Predictor:
           ood_scores: by span.
           action: of the recording.
           columns: its muscles among all muscles.
+          is_sure: whether the action is.
         """
         repetitions: list[Repetition] = []
         assessed: dict[int, tuple[float, AQAPredictions]] = {}
@@ -480,6 +480,8 @@ class Predictor:
                 reason = f"longer than the window of the AQA head, {self.run.window.seconds:g} s"
             elif not repetition.in_domain:
                 reason = "out of domain"
+            elif not is_sure:
+                reason = "the exercise is not sure (--action)"
             elif action not in head.rubric.actions:
                 reason = f"{action!r} is not in graph {head.rubric.version}"
             else:
@@ -545,12 +547,18 @@ class Predictor:
             )
         elif prediction.low is None:
             yield "the run has too few validation samples to calibrate intervals; they are left out"
-        if prediction.action_votes is not None and prediction.repetitions:
+        if (seen := prediction.recognition) is not None and prediction.repetitions:
             accuracy = self.run.ood_detector.about["action_accuracy"]
-            yield (
-                f"action recognised, not given ({prediction.action_votes:.0%} of the votes; "
-                f"accuracy on validation clips {accuracy:.0%})"
-            )
+            if seen.is_sure:
+                yield (
+                    f"action recognised, not given ({seen.share:.0%} of the votes; accuracy on "
+                    f"validation clips {accuracy:.0%})"
+                )
+            else:
+                yield (
+                    f"the exercise is not sure ({seen} of the votes), so there is no score: say it "
+                    "with --action"
+                )
 
 
 def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:

@@ -118,6 +118,18 @@ def apply(seen: PoseTrack, body: Body, cuts: Sequence[float] = ()) -> Gated:
     return Gated(track, tuple(sorted(spans, key=lambda s: s.start)), refused, movement)
 
 
+def refuse(gated: Gated, reason: str, advice: str) -> Gated:
+    """Nothing of the pose may be used, whatever the gates say.
+
+    Args:
+      gated: what went through the gates.
+      reason: what is wrong with the whole film.
+      advice: what to do.
+    """
+    nothing = gated.track.masked(np.zeros(gated.track.confidence.shape, bool))
+    return dataclasses.replace(gated, track=nothing, refused=f"{reason}; {advice}")
+
+
 def _bad_instants(
     seen: PoseTrack, body: Body, cuts: Sequence[float]
 ) -> dict[str, Bool[np.ndarray, " T"]]:

@@ -24,7 +24,7 @@ class Net:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError:
             raise UserError(
-                'the pose estimator needs ai-edge-litert: pip install "video2emg[pose]"'
+                'the pose estimator needs ai-edge-litert: pip install ".[pose]"'
             ) from None
         try:
             self._interpreter = Interpreter(str(path), num_threads=threads)

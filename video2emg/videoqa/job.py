@@ -185,7 +185,7 @@ def _publish(
             log(f"{submission.name}: did not answer all of these questions, and is left out")
     submissions += [_ask(name, baseline, chosen) for name, baseline in baselines.items()]
     if not text_overlap.available():
-        log('BLEU, chrF++ and ROUGE-L are left out: pip install "video2emg[videoqa]"')
+        log('BLEU, chrF++ and ROUGE-L are left out: pip install ".[videoqa]"')
     about = questions.about
     evaluator = metrics.Evaluator(graph, chosen, questions.train_statistics)
     results = {

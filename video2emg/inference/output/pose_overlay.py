@@ -34,7 +34,7 @@ _FAINT = 0.5  # confidence below which a joint is not drawn
 
 
 def write(pose: FilmPose, folder: Path, rate: float = math.nan) -> None:
-    """Writes `overlay.mp4` and `people.png` of the first film.
+    """Writes `overlay.mp4` of the first film and the pictures of `write_people`.
 
     Args:
       pose: of `data.film_pose.film_to_pose`.
@@ -44,9 +44,27 @@ def write(pose: FilmPose, folder: Path, rate: float = math.nan) -> None:
     film = pose.films[0]
     frames = video.downsampled(film.path, rate, _SIZE, _RATE)
     video.write(folder / FILM, with_skeleton(pose, frames), rate=_RATE)
-    picture = draw_people(film, rate)
+    write_people(pose, folder, rate)
+
+
+def write_people(
+    pose: FilmPose, folder: Path, rate: float = math.nan, fewest: int = 0
+) -> list[Path]:
+    """Writes `people.png` of the first film, `people_2.png` of the second, …; returns the paths.
+
+    Args:
+      pose: as of `write`, as are folder and rate.
+      folder: to write into.
+      rate: Hz.
+      fewest: people in a film of which a picture is worth it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    picture.save(folder / PEOPLE)
+    paths = []
+    for number, film in enumerate(pose.films, 1):
+        if len(film.people) >= fewest:
+            paths.append(folder / (PEOPLE if number == 1 else f"people_{number}.png"))
+            draw_people(film, rate).save(paths[-1])
+    return paths
 
 
 def with_skeleton(

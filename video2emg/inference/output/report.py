@@ -103,13 +103,14 @@ def _data(
         )
     peaks = [_peak(x) for x in (prediction.emg, *measured.values())] or [0.0]
     peaks += [] if prediction.high is None else [_peak(prediction.high)]
-    read = "video" if prediction.pose is None else "the pose in the film"
+    workdir, dataset = prediction.run["workdir"], prediction.run["dataset"]
     return {
         "title": prediction.name,
         "about": _about(prediction, graph),
-        "method": f"EMG envelopes predicted from {read} by {prediction.run['workdir']} "
-        f"(trained on {prediction.run['dataset']}), {unit(prediction.normalisation)}.",
+        "method": f"EMG envelopes predicted from {_read(prediction)} by {workdir} (trained on "
+        f"{dataset}), {unit(prediction.normalisation)}.",
         "warnings": list(prediction.warnings),
+        "followed": ". ".join(f"Followed in {line}" for line in prediction.followed),
         "score": prediction.score,
         "has_aqa_head": graph is not None,
         "duration": prediction.duration,
@@ -122,6 +123,13 @@ def _data(
         "channels": channels,
         "repetitions": [_repetition(prediction, r, graph) for r in prediction.repetitions],
     }
+
+
+def _read(prediction: Prediction) -> str:
+    """What the model was given, in words."""
+    if prediction.pose is None:
+        return "video"
+    return "the pose in the film" if prediction.pose.films else "the pose of another program"
 
 
 def _most_active_first(prediction: Prediction) -> list[int]:
@@ -151,7 +159,9 @@ def _about(prediction: Prediction, graph: Graph | None) -> str:
     action = plain(prediction.action)
     if graph is not None and prediction.action in graph.actions:
         action = graph.actions[prediction.action].name or action
-    parts = [action + ("" if prediction.action_votes is None else " (recognised)")]
+    if prediction.recognition is not None:
+        action += " (recognised)" if prediction.recognition.is_sure else " (not sure)"
+    parts = [action]
     parts += [] if prediction.load is None else [f"{prediction.load:g} kg (given)"]
     parts += [f"{prediction.duration:.1f} s", f"{len(prediction.repetitions)} repetitions"]
     return " · ".join(parts)
@@ -206,7 +216,9 @@ def _summary(prediction: Prediction, repetition: Repetition, has_aqa_head: bool)
             for side, degrees in (("left", movement.left), ("right", movement.right))
             if np.isfinite(degrees)
         )
-        yield f"{movement.joint.capitalize()} moves by {sides}"
+        apart = f" (left − right {movement.difference:+.0f}°)"
+        known = np.isfinite(movement.difference)
+        yield f"{movement.joint.capitalize()} moves by {sides}{apart if known else ''}"
         if np.isfinite(movement.first_half):
             yield f"Tempo {movement.first_half:.1f} s and {movement.second_half:.1f} s"
     if repetition.predicted_load is not None and repetition.in_domain:
@@ -224,7 +236,8 @@ def _summary(prediction: Prediction, repetition: Repetition, has_aqa_head: bool)
 def _video(prediction: Prediction, rate: float) -> tuple[bytes, str]:
     """The first video as a small MP4; or no bytes, and the reason."""
     if not prediction.videos:
-        return b"", "the frames came from memory."
+        from_memory = prediction.pose is None
+        return b"", "the frames came from memory." if from_memory else "a pose file has no film."
     if prediction.duration > _LONGEST_VIDEO:
         return b"", f"it is longer than {_LONGEST_VIDEO / 60:g} minutes."
     source = Path(next(iter(prediction.videos.values())))

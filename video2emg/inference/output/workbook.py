@@ -17,7 +17,13 @@ from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.pose.opensim_angles import angles_from_joints
 
 _WIDTH = 14  # of a column, characters
-_MOVEMENT = ("range_left_deg", "range_right_deg", "first_half_s", "second_half_s")
+_MOVEMENT = (
+    "range_left_deg",
+    "range_right_deg",
+    "range_left_minus_right_deg",
+    "first_half_s",
+    "second_half_s",
+)
 
 Rows = Iterable[Sequence[Any]]
 
@@ -51,13 +57,14 @@ def _about(prediction: Prediction) -> Rows:
         "unit of the activations": prediction.unit,
         "model": "trained on simulated recordings" if prediction.simulated else None,
     }
-    return [*facts.items(), *(("warning", line) for line in prediction.warnings)]
+    lines = [("followed", line) for line in prediction.followed]
+    return [*facts.items(), *lines, *(("warning", line) for line in prediction.warnings)]
 
 
 def _repetitions(prediction: Prediction) -> tuple[Sequence[str], Rows]:
     header = ["number", "start [s]", "end [s]", "in domain", "predicted load [kg]", "score"]
     header += ["no score because", "moving joint", "range, left [deg]", "range, right [deg]"]
-    header += ["to the turning point [s]", "back [s]"]
+    header += ["range, left - right [deg]", "to the turning point [s]", "back [s]"]
     rows = []
     for number, one in enumerate(prediction.repetitions, 1):
         movement = {} if one.movement is None else one.movement.to_json()

@@ -62,7 +62,7 @@ def _safetensors(path: pathlib.Path) -> Mapping[str, np.ndarray]:
         import safetensors.numpy
     except ImportError:
         raise UserError(
-            f"{path}: reading it needs safetensors: pip install 'video2emg[pretrained]'"
+            f"{path}: reading it needs safetensors: pip install '.[pretrained]'"
         ) from None
     try:
         return safetensors.numpy.load_file(path)

@@ -96,7 +96,7 @@ class Endpoint:
             from video2emg.videoqa.respondents.openai_client import ChatClient
         except ImportError:
             raise UserError(
-                'chat endpoints need the client openai: pip install "video2emg[videoqa]"'
+                'chat endpoints need the client openai: pip install ".[videoqa]"'
             ) from None
         self._settings, self._cache = settings, cache
         self._key = os.environ.get(KEY, "").strip()

@@ -46,7 +46,7 @@ class LocalRespondent:
             import transformers
         except ImportError:
             raise UserError(
-                '--model hf:… needs transformers and torch: pip install "video2emg[videoqa-local]"'
+                '--model hf:… needs transformers and torch: pip install ".[videoqa-local]"'
             ) from None
         self._name, self._cache = _identity(folder), cache
         self._get_clip, self._settings, self._max_tokens = get_clip, settings, max_tokens

@@ -37,6 +37,7 @@
     $("score").textContent = "–";
     $("score").append(make("small", "no score: see the warnings"));
   }
+  $("followed").textContent = data.followed;
   for (const text of data.warnings) $("warnings").append(make("li", text));
 
   // Video.
