@@ -63,3 +63,26 @@ def test_tables_of_extremes_and_coverage():
     assert publish.coverage(found).splitlines()[-1] == (
         "| 0.8 | 0.810 | 0.700 to 0.900 | 0.200 | 0.790 | 0.300 |"
     )
+
+
+def test_tables_of_transfer(checkout, tmp_path):
+    def row(r, skill, loudness):
+        own = {"r_lag": r, "skill": skill, "loudness": loudness}
+        prime = {"prime_r_lag": None, "prime_loudness": None}
+        return own | prime | {"by_muscle": {"soleus": own, "quadriceps": own | {"r_lag": 0.9}}}
+
+    rungs = {
+        "0": {"rows": {"model": row(0.5, None, -0.25), "angle of the joint": row(0.25, None, 0.0)}},
+        "5": {"rows": {"model": row(0.75, 0.5, None), "ridge": row(0.5, -0.125, 0.5)}},
+    }
+    found = {"test": {"rungs": rungs}}
+    tables = publish.ladder(found).split("\n\n")
+    assert len(tables) == 2  # prime movers are not named
+    assert "| model | +0.50, −0.25 | +0.75 (+0.50), – |" in tables[0].splitlines()
+    assert "| ridge |  | +0.50 (−0.12), +0.50 |" in tables[0].splitlines()
+    assert [line.split(" | ")[0] for line in tables[1].splitlines()[2:]] == [
+        "| quadriceps",
+        "| soleus",
+    ]
+    with pytest.raises(UserError, match="say what the tables are called"):
+        publish.run(publish.Options(kind="transfer", run=str(tmp_path)))

@@ -6,11 +6,12 @@ Tables stand between the marks `<!-- NAME: start -->` and `<!-- NAME: end -->` o
     --kind table --run runs/baselines --name baselines # a table, in docs/published_systems.md
     --kind aqa --run runs/aqa_table                    # a --sweep of configs/aqa.py, in docs/aqa.md
     --kind videoqa --run runs/qa                       # of the command videoqa, in docs/videoqa.md
+    --kind transfer --run transfer/gymsim_other --name transfer_other # of transfer, in its page
 """
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ PAGES = {
     "aqa": "docs/aqa.md",
     "table": "docs/published_systems.md",
     "videoqa": "docs/videoqa.md",
+    "transfer": "docs/transfer.md",
 }
 _MINUS = ("none", "emg_only")
 
@@ -33,15 +35,16 @@ class Options:
 
     Attributes:
       kind: main, of a sweep of the main job; aqa, of a sweep of the assessment job; table, of
-        several systems; videoqa, of a leaderboard.
+        several systems; videoqa, of a leaderboard; transfer, of the command of that name.
       run: workdir with the finished results.
-      name: name of the results file and of the marks on the page, for kinds table and aqa.
+      name: name of the results file and of the marks on the page, for kinds table, aqa and
+        transfer.
       page: page that receives the table; by default that of the kind.
       minus: for kind aqa, rows and baselines that the others are compared with; by default none and
         emg_only.
     """
 
-    kind: Literal["main", "aqa", "table", "videoqa"] = "table"
+    kind: Literal["main", "aqa", "table", "videoqa", "transfer"] = "table"
     run: str = ""
     name: str = ""
     page: str = ""
@@ -54,7 +57,8 @@ def run(options: Options) -> int:
         raise UserError("say which results, e.g. --run runs/baselines; see --help")
     if not (ROOT / "README.md").exists():
         raise UserError(f"{ROOT}: no checkout of the repository, whose pages publish writes")
-    write = {"main": _main, "aqa": _aqa, "table": _table, "videoqa": _videoqa}[options.kind]
+    kinds = {"main": _main, "aqa": _aqa, "table": _table, "videoqa": _videoqa}
+    write = (kinds | {"transfer": _transfer})[options.kind]
     folder = Path(options.run).expanduser()
     print(write(folder, options, ROOT / (options.page or PAGES[options.kind])))
     return 0
@@ -106,6 +110,75 @@ def coverage(results: Mapping[str, Any]) -> str:
             f"{plain['coverage']:.3f} | {plain['width']:.3f} |"
         )
     return "\n".join(lines)
+
+
+def ladder(results: Mapping[str, Any]) -> str:
+    """Tables of `transfer`: prime movers if they are named, all channels, muscles at k = 0."""
+    from video2emg.eval.ladder import MODEL, ROWS
+
+    rungs = {k: results["test"]["rungs"][k] for k in sorted(results["test"]["rungs"], key=int)}
+    names = [name for name in ROWS if any(name in rung["rows"] for rung in rungs.values())]
+    kinds = [
+        ("All channels, r at the lag (skill), loudness", ("r_lag", "skill", "loudness")),
+        ("Prime movers, r at the lag, loudness", ("prime_r_lag", "prime_loudness")),
+    ]
+    first = next(iter(rungs.values()))["rows"]
+    if first[MODEL]["prime_r_lag"] is None:
+        kinds = kinds[:1]
+    tables = []
+    for heading, metrics in reversed(kinds):
+        lines = [
+            f"| {heading} | {' | '.join(f'k = {k}' for k in rungs)} |",
+            "|---" * (len(rungs) + 1) + "|",
+        ]
+        for name in names:
+            rows = [rung["rows"].get(name) for rung in rungs.values()]
+            lines.append(f"| {name} | {' | '.join(_scored(row, metrics) for row in rows)} |")
+        tables.append("\n".join(lines))
+    if "0" in rungs:
+        tables.append(_muscles(rungs["0"]["rows"]))
+    return "\n\n".join(tables)
+
+
+def _scored(row: Mapping[str, Any] | None, metrics: Sequence[str]) -> str:
+    """Scores of a row: r, (skill), loudness."""
+    if row is None:
+        return ""
+    parts = []
+    for metric in metrics:
+        value = row[metric]
+        if metric != "skill":
+            parts.append("–" if value is None else f"{value:+.2f}")
+        elif value is not None:
+            parts[-1] += f" ({value:+.2f})"
+    return ", ".join(parts).replace("-", "−")
+
+
+def _muscles(rows: Mapping[str, Any]) -> str:
+    """The r at the lag and loudness of each muscle, best of the model first."""
+    from video2emg.eval.ladder import MODEL, ROWS
+
+    names = [name for name in ROWS if name in rows]
+    of_model = rows[MODEL]["by_muscle"]
+    lines = [f"| k = 0, r at the lag, loudness | {' | '.join(names)} |", "|---" * (len(names) + 1)]
+    lines[-1] += "|"
+    for muscle in sorted(of_model, key=lambda m: -(of_model[m]["r_lag"] or -1.0)):
+        cells = (_scored(rows[n]["by_muscle"][muscle], ("r_lag", "loudness")) for n in names)
+        lines.append(f"| {muscle.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _transfer(folder: Path, options: Options, page: Path) -> str:
+    """What a model is worth on other people."""
+    from video2emg.eval import results
+
+    if not options.name:
+        raise UserError("say what the tables are called, e.g. --name transfer_other")
+    run_results = results.read_results(folder / "results.json")
+    text = ladder(run_results)
+    put(page, text, options.name)
+    results.write_results(ROOT / f"results/{options.name}.json", run_results)
+    return text
 
 
 def _main(folder: Path, options: Options, page: Path) -> str:
