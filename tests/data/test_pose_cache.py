@@ -55,6 +55,30 @@ def _all_joints(track):
     )
 
 
+def test_cameras_that_show_different_movements_make_no_pose(looked, monkeypatch, tmp_path):
+    watch = film_pose.watch_film
+
+    def one_rests(path, options, net, say=None):
+        seen = watch(path, options, net)
+        if path.name == "rests.mp4":
+            track = seen.watched.track
+            still = dataclasses.replace(
+                track,
+                joints=np.repeat(track.joints[:1], len(track.times), 0),
+                points_2d=np.repeat(track.points_2d[:1], len(track.times), 0),
+            )
+            seen = dataclasses.replace(seen, watched=dataclasses.replace(seen.watched, track=still))
+        return seen
+
+    monkeypatch.setattr(film_pose, "watch_film", one_rests)
+    films = [tmp_path / name for name in ("a.mp4", "b.mp4", "rests.mp4")]
+    for film in films:
+        film.write_bytes(film.name.encode())
+    pose_cache.estimated_pose(films[:2], FilmOptions(), tmp_path, FLEX_21, "row 1")
+    with pytest.raises(UserError, match=r"row 1: the cameras show different movements .*rests"):
+        pose_cache.estimated_pose(films, FilmOptions(), tmp_path, FLEX_21, "row 1")
+
+
 def test_a_film_is_looked_at_once(looked, tmp_path):
     path = tmp_path / "v.mp4"
     path.write_bytes(b"some film")

@@ -98,6 +98,7 @@ class FilmPose:
       films: what was seen in each, with left and right as in `seen`; none if another program saw
         it.
       remarks: sentences for the user.
+      differ: which cameras show different movements, in words; empty if all show the same.
     """
 
     track: PoseTrack
@@ -106,6 +107,7 @@ class FilmPose:
     view: View
     films: tuple[SeenFilm, ...]
     remarks: tuple[str, ...]
+    differ: str = ""
 
 
 def film_to_pose(
@@ -182,11 +184,11 @@ def assemble(
             gated = gates.refuse(gated, differ, _SAY_WHO)
     if math.isnan(options.body.height):
         remarks.append(_ASSUMED)
-    return FilmPose(gated.track, mended[0], gated, body.view, tuple(kept), tuple(remarks))
+    return FilmPose(gated.track, mended[0], gated, body.view, tuple(kept), tuple(remarks), differ)
 
 
 def _differing(films: Sequence[SeenFilm], bodies: Sequence[Body]) -> str:
-    """Which cameras show different movements, in words; empty if all show the same."""
+    """`FilmPose.differ`."""
     upright = [gravity.upright(b.smooth, b.view.pitch, b.view.roll) for b in bodies]
     groups = agreement.groups(upright)
     if len(groups) < 2:

@@ -152,11 +152,13 @@ def estimated_pose(
       [P, J, 3] float32 m, x forward, y left, z up, NaN where unknown; [P] s; and who was followed.
 
     Raises:
-      UserError: nobody was seen, or all times are refused.
+      UserError: nobody was seen, all times are refused, or the cameras show different people.
     """
     each = options.of_each(len(films))
     seen = [seen_film(film, own, root) for film, own in zip(films, each, strict=True)]
     pose = film_pose.assemble(seen, options)
+    if pose.differ:
+        raise UserError(f"{where}: {pose.differ}; name one camera only, or films of one person")
     track = pose.track
     placed = skeleton.arrange(track.joints, track.names, joints).astype(np.float32)
     if not np.isfinite(placed).any():
