@@ -121,7 +121,7 @@ def person_lags(samples: Sequence[Sample]) -> dict[str, PersonLag]:
     for sample in samples:
         people[sample.subject].append(sample)
     lags = {}
-    for subject, own in people.items():
+    for subject, own in sorted(people.items()):
         exercises = collections.defaultdict(list)
         for sample in own:
             exercises[sample.action].append(sample)
