@@ -71,6 +71,21 @@ def test_early_emg_is_judged_by_that_of_other_people():
     assert len(named(a=0.0, b=0.8, c=0.9, d=1.0)) == 3  # the one who is in time is not early
 
 
+def test_people_without_a_delay_are_not_compared_with():
+    rng = np.random.default_rng(0)
+
+    def without(subject):
+        for sample in windows(subject, 0.0):
+            movement, time, emg, emg_time = sample.recording
+            noise = np.abs(rng.normal(size=emg.shape)).astype(np.float32)
+            yield dataclasses.replace(sample, recording=(movement, time, noise, emg_time))
+
+    lags = person_lags([*windows("a", 0.8), *without("b"), *without("c")])
+    assert not lags["b"].delay.found and not lags["c"].delay.found
+    [finding] = late_people(lags)
+    assert "s late against" in finding.message and "other people" not in finding.message
+
+
 def test_emg_that_fits_nothing_has_no_delay():
     rng = np.random.default_rng(0)
     samples = []
@@ -106,5 +121,5 @@ def test_emg_that_is_moved_moves_the_lag(tiny_dir, pictures_only):
     late = dataclasses.replace(clip, emg_start=clip.emg_start + 0.6)
     samples = [sample_of(one) for one in (clip, late)]
     before, after = (person_lags([s])[clip.subject].delay.seconds for s in samples if s)
-    assert abs(before) < 0.35 if pictures_only else 0.1
+    assert abs(before) < (0.35 if pictures_only else 0.1)
     assert after - before == pytest.approx(0.6, abs=0.05)

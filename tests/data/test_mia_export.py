@@ -152,3 +152,15 @@ def test_the_preset_fits_the_dataset(exported, tmp_path):
     assert np.isfinite(model["rmse"]) and "nearest_neighbour" in results["baselines"]
     # The source's unit is much smaller than the normalised one.
     assert 10 * model["rmse"] < model["rmse_source"]
+
+
+def test_an_exercise_called_like_one_of_mia_keeps_its_unknown_load(tmp_path):
+    """MIA's own squats are without load; those of others need not be."""
+    clip = dataclasses.replace(make_clip(seconds=4.0), action="Squat", load=40.0)
+    to_mia({"train": [clip], "test": [clip]}, tmp_path / "tree")
+    facts = yaml.safe_load((tmp_path / "tree" / "mia.yaml").read_text())
+    assert facts["equipment"] == {"Squat": ""}
+    assert all(np.isnan(again.load) for again in clips_of(tmp_path / "tree"))
+    told = dataclasses.replace(clip, provenance=clip.provenance | {"equipment": "none"})
+    with pytest.raises(UserError, match="its equipment is none, that of other clips of Squat not"):
+        to_mia({"train": [clip], "test": [told]}, tmp_path / "mixed")

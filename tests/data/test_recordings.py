@@ -314,6 +314,7 @@ def test_repetitions_of_a_set_are_given_or_there_are_none(tmp_path):
         ("1:0.5", "", "", "repetitions: '1:0.5': expected start:end"),
         ("1:2; 1.5:3", "", "", "expected start:end; start:end; … in order"),
         ("often", "", "", "'often'"),
+        ("0:02:30", "", "", "'0:02:30': expected start:end"),
         ("0:1; 2:9", ",end", ",5", "2 to 9 s is not within 0-5 s"),
         ("find", ",score", ",80", "score: belongs to a single repetition"),
     ],
@@ -322,6 +323,17 @@ def test_mistakes_about_sets_are_named(tmp_path, repetitions, extra, cells, mess
     lifter(tmp_path / "root", repetitions, extra, cells)
     with pytest.raises(UserError, match=message):
         read_table(tmp_path / "root")
+
+
+def test_repetitions_after_the_recordings_and_names_of_joints_are_refused(tmp_path):
+    lifter(tmp_path / "a", "0:2; 20:22")
+    [row] = read_table(tmp_path / "a")
+    with pytest.raises(UserError, match="line 2, repetitions: 22 s is after the end"):
+        load_clip(row)
+    lifter(tmp_path / "b", extra=",pose_axes", cells=",x -z y")
+    [row] = read_table(tmp_path / "b")
+    with pytest.raises(UserError, match="pose_axes: has no meaning for joint angles"):
+        load_clip(row)
 
 
 def test_equipment_that_nobody_holds_is_refused(tmp_path):

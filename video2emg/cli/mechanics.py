@@ -79,6 +79,7 @@ def _track(options: Options) -> "tuple[PoseTrack, bool]":
     from video2emg.data.readers.poses import read_pose
 
     (path,) = existing([options.pose], "--pose")
+    options.film.check_unused("net", "pose_weights", "person", "calibration", flag="--pose")
     track = read_pose(path, options.film.rate)
     if track.axes != CAMERA:
         return track, False

@@ -57,8 +57,13 @@ def run(options: Options) -> int:
         raise UserError("say which results, e.g. --run runs/baselines; see --help")
     if not (ROOT / "README.md").exists():
         raise UserError(f"{ROOT}: no checkout of the repository, whose pages publish writes")
-    kinds = {"main": _main, "aqa": _aqa, "table": _table, "videoqa": _videoqa}
-    write = (kinds | {"transfer": _transfer})[options.kind]
+    write = {
+        "main": _main,
+        "aqa": _aqa,
+        "table": _table,
+        "videoqa": _videoqa,
+        "transfer": _transfer,
+    }[options.kind]
     folder = Path(options.run).expanduser()
     print(write(folder, options, ROOT / (options.page or PAGES[options.kind])))
     return 0
@@ -156,13 +161,14 @@ def _scored(row: Mapping[str, Any] | None, metrics: Sequence[str]) -> str:
 
 def _muscles(rows: Mapping[str, Any]) -> str:
     """The r at the lag and loudness of each muscle, best of the model first."""
+    from video2emg.core.text_table import descending
     from video2emg.eval.ladder import MODEL, ROWS
 
     names = [name for name in ROWS if name in rows]
     of_model = rows[MODEL]["by_muscle"]
     lines = [f"| k = 0, r at the lag, loudness | {' | '.join(names)} |", "|---" * (len(names) + 1)]
     lines[-1] += "|"
-    for muscle in sorted(of_model, key=lambda m: -(of_model[m]["r_lag"] or -1.0)):
+    for muscle in sorted(of_model, key=lambda m: descending(of_model[m]["r_lag"])):
         cells = (_scored(rows[n]["by_muscle"][muscle], ("r_lag", "loudness")) for n in names)
         lines.append(f"| {muscle.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""By how much the EMG of each person is late against the movement, and what speaks for recording.
+"""By how much the EMG of each person is late against the movement, and whether recording did it.
 
 Muscles act some 50 ms before the movement that they cause. An EMG that is clearly later, by the
 same time in all exercises and by another one in each person, was made late by the recording.
@@ -96,7 +96,9 @@ def _movement(clip: Clip) -> tuple[np.ndarray, np.ndarray, bool]:
     """Joint angles of the muscles, or change of the first view's pictures; times, s; which."""
     if len(clip.pose_time) > 1:
         angles = angles_of_muscles(joint_angles(clip.pose, clip.joints), clip.muscles)
-        return _filled(angles, clip.pose_time), clip.pose_time, True
+        filled = _filled(angles, clip.pose_time)
+        if np.isfinite(filled).any():
+            return filled, clip.pose_time, True
     frames = np.flatnonzero(clip.frame_view == 0)
     if len(frames) < 2:
         raise UserError("no movement")
@@ -156,7 +158,11 @@ def late_people(lags: dict[str, PersonLag]) -> Iterator[Finding]:
     curls and raises, so it is early only in comparison with other people.
     """
     for subject, lag in lags.items():
-        others = [other.delay.seconds for name, other in lags.items() if name != subject]
+        others = [
+            other.delay.seconds
+            for name, other in lags.items()
+            if name != subject and other.delay.found
+        ]
         usual = float(np.median(others)) if len(others) >= FEWEST - 1 else np.nan
         own, away = lag.delay.seconds, lag.delay.seconds - usual
         late = own > LATE if lag.by_angles else away > LATE

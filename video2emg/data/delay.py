@@ -59,18 +59,35 @@ def estimate(
     seconds, low, high = -found.seconds, -found.high, -found.low
     if found.correlation < LEAST_R:
         return Delay(0.0, low, high, found.correlation, "no delay: EMG and movement do not fit")
-    remarks = []
+    r, remarks = found.correlation, []
     if found.rivals:
         shifts = [seconds, *(-shift for shift in found.rivals)]
         chosen = next((shift for shift in shifts if shift >= -_EARLY), seconds)
-        fits = ", ".join(f"{shift:+.2f} s" for shift in shifts if shift != chosen)
-        remarks.append(f"ambiguous: the movement is periodic, {fits} fits nearly as well")
-        seconds, low, high = chosen, low + chosen - seconds, high + chosen - seconds
+        others = [shift for shift in shifts if shift != chosen]
+        fits = ", ".join(f"{shift:+.2f} s" for shift in others)
+        remarks.append(f"ambiguous: the movement is periodic, {fits} fits as well or nearly so")
+        reach = min(abs(shift - chosen) for shift in others) / 2
+        near = _near(recordings, weights, chosen, reach)
+        seconds, low, high, r = near.seconds, near.low, near.high, near.r
     if high - low > WIDE:
         remarks.append("wide interval")
     if abs(seconds) > LARGEST - 0.1:
         remarks.append("at the end of the search")
-    return Delay(seconds, low, high, found.correlation, "; ".join(remarks))
+    return Delay(seconds, low, high, r, "; ".join(remarks))
+
+
+def _near(
+    recordings: Sequence[Recording],
+    weights: Sequence[Float[np.ndarray, " C"]] | None,
+    seconds: float,
+    reach: float,
+) -> Delay:
+    """The best delay within `reach` s of a given one."""
+    moved = [(x, time, emg, emg_time - seconds) for x, time, emg, emg_time in recordings]
+    found = pooled_offset(moved, weights, reach)
+    return Delay(
+        seconds - found.seconds, seconds - found.high, seconds - found.low, found.correlation
+    )
 
 
 def lines_about(delays: Mapping[str, Mapping[str, Any]]) -> list[str]:

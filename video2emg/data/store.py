@@ -148,7 +148,9 @@ def open_dataset(
             f"{name}: its poses are not estimated from films; leave --estimate_pose out"
         )
     if remote.is_remote(data_dir):
-        return _open(_fetch(name, str(data_dir), builder_class, config))
+        dataset = _open(_fetch(name, str(data_dir), builder_class, config))
+        _check_splits(name, dataset.splits, needed)
+        return dataset
     data_dir = local_folder(data_dir, "config.data.dir")
     folder = Path(builder_class(config=config, data_dir=data_dir).data_dir)
     source = Path(manual_dir).expanduser() if manual_dir else None
@@ -181,9 +183,9 @@ def _check_splits(name: str, splits: Mapping[str, Sequence[Any] | Clips], needed
     empty = [split for split in needed if not len(splits[split])]
     if empty:
         raise UserError(
-            f"{name}: no clip in {' and '.join(empty)}. Training needs clips in every split, and "
-            "three people to hold some of them out; clips of the same people are held out by "
-            "recordings/within_subject. `launch.py transfer` needs neither"
+            f"{name}: no clip in {' and '.join(empty)}. Training needs clips in every split: add "
+            "clips, or people (three to hold some of them out), or change the column split; "
+            "recordings/within_subject holds out clips of the same people"
         )
 
 

@@ -170,13 +170,13 @@ def pooled_offset(
 
 def _offset(sums: np.ndarray, lags: np.ndarray, samples: int, seed: int) -> Offset:
     """The best shift by the sums [6, L, blocks] of `_block_sums`; blocks are drawn again."""
-    least = 0.5 * sums[0].sum(1).max()
-    r = _correlations(sums.sum(2)[:, None], least)
+    r = _correlations(sums.sum(2)[:, None], 0.5 * sums[0].sum(1).max())
     lag, correlation = _peak(r, lags)
     blocks = sums.shape[2]
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), samples)
-    resampled, _ = _peak(_correlations(np.einsum("slb,wb->swl", sums, weights), least), lags)
+    drawn = np.einsum("slb,wb->swl", sums, weights)
+    resampled, _ = _peak(_correlations(drawn, 0.5 * drawn[0].max(1, keepdims=True)), lags)
     low, high = np.percentile(resampled, [2.5, 97.5])
     tops = signal.find_peaks(r[0])[0]
     tops = tops[np.argsort(-r[0, tops])]
@@ -241,13 +241,13 @@ def _standardise(values: np.ndarray, name: str) -> np.ndarray:
     return (values - values.mean()) / deviation
 
 
-def _correlations(sums: np.ndarray, least: float) -> np.ndarray:
+def _correlations(sums: np.ndarray, least: float | np.ndarray) -> np.ndarray:
     """[W, L] correlations, -1 where fewer than `least` samples count.
 
     Args:
       sums: [6, W, L] number of samples, sums of y, z, y², z² and yz, for each of W resamplings and
         each lag.
-      least: samples.
+      least: samples; one number, or [W, 1].
     """
     n, sy, sz, syy, szz, syz = sums
     enough = n >= least

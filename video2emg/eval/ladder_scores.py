@@ -80,8 +80,8 @@ def evaluate(rung: Rung, samples: int = 1000, seed: int = 0) -> Results:
       `repetitions`, `people`; `rows[name]`: every metric of `METRICS` and its `_ci95`; in
       `by_muscle` those of `OF_MUSCLES` with intervals; in `by_subject` all without, and of the
       model those of each muscle; `model_minus[name]`: paired differences, also `by_muscle`; mean
-      `weights` of the calibration; `antagonists`: of the model's row, with the EMG at the person's
-      lag (`eval.antagonists`); with k > 0 `coverage` of the bands of the calibrated model.
+      `weights` of the calibration; `antagonists`: of the model's row, with the EMG as in `r_lag`
+      (`eval.antagonists`); with k > 0 `coverage` of the bands of the calibrated model.
     """
     scored, muscles, described = {}, {}, {}
     for name in rung.rows:

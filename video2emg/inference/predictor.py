@@ -556,8 +556,8 @@ class Predictor:
                 )
             else:
                 yield (
-                    f"the exercise is not sure ({seen} of the votes), so there is no score: say it "
-                    "with --action"
+                    f"the exercise is not sure ({seen} of the votes), and nothing is scored: say "
+                    "it with --action"
                 )
 
 

@@ -61,7 +61,7 @@ def agreement(a: PoseTrack, b: PoseTrack) -> float:
     return float(product / max(spread[0] * spread[1], 1e-12))
 
 
-def _heights(track: PoseTrack) -> Float[np.ndarray, "T F"]:
+def _heights(track: PoseTrack) -> Float[np.ndarray, "T L"]:
     """Heights of the higher, then of the lower of both limbs above the hips, m."""
     hips = (track.at("left_hip") + track.at("right_hip"))[:, 2] / 2
     pairs = np.stack(

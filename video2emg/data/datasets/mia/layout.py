@@ -157,6 +157,11 @@ def _folders(path: Path) -> list[str]:
         return [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
 
 
+def equipment_of(exercise: str) -> str:
+    """Where the load is if nothing is told: there is none in MIA's own exercises."""
+    return "none" if exercise in EXERCISES else ""
+
+
 def read_list(path: Path) -> list[Sample]:
     """One of the authors' lists: a path per line, with any prefix and either kind of slash.
 

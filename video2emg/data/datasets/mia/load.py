@@ -40,9 +40,7 @@ def load_clip(tree: Path, sample: Sample, facts: Facts) -> Clip:
     lost = (pose == 0).all(2)
     lost[:, names.index("pelvis")] = False  # the origin of poses without translation
     pose[lost] = np.nan
-    equipment = facts.equipment.get(
-        sample.exercise, "none" if sample.exercise in layout.EXERCISES else ""
-    )
+    equipment = facts.equipment.get(sample.exercise, layout.equipment_of(sample.exercise))
     held = load_shares(sample.exercise, equipment)
     columns = facts.muscles.get(sample.exercise, list(layout.MUSCLES))
     muscles = {name: c for c, name in enumerate(columns) if name is not None}

@@ -82,7 +82,7 @@ class _Writer:
         self._people: dict[str, str] = {}
         self._muscles: dict[str, list[str | None]] = {}
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
-        self._equipment: dict[str, str] = {}  # by exercise, where its name does not say it
+        self._equipment: dict[str, str] = {}  # by exercise
         self._common: dict[str, Any] = {}  # what the layout holds once, by key of mia.yaml
 
     def write(self, splits: Mapping[str, Iterable[Clip]]) -> int:
@@ -108,7 +108,9 @@ class _Writer:
             "simulated": self._common["simulated"],
             "subjects": {folder: name for name, folder in self._people.items() if folder != name},
             "muscles": {a: m for a, m in self._muscles.items() if m != list(layout.MUSCLES)},
-            "equipment": self._equipment,
+            "equipment": {
+                a: name for a, name in self._equipment.items() if name != layout.equipment_of(a)
+            },
         }
         write_text(self._root / layout.FACTS, yaml.safe_dump(facts, sort_keys=True))
         write_text(self._root / "README.txt", _README)
@@ -124,11 +126,12 @@ class _Writer:
             raise UserError(
                 f"{where}, field muscles: differ from those of other clips of {clip.action}"
             )
-        equipment = clip.provenance.get("equipment")
-        if equipment and self._equipment.setdefault(clip.action, equipment) != equipment:
+        equipment = str(clip.provenance.get("equipment", ""))
+        if self._equipment.setdefault(clip.action, equipment) != equipment:
             raise UserError(
-                f"{where}: its equipment is {equipment}, that of other clips of {clip.action} "
-                f"{self._equipment[clip.action]}; the layout holds one for all"
+                f"{where}: its equipment is {equipment or 'not told'}, that of other clips of "
+                f"{clip.action} {self._equipment[clip.action] or 'not told'}; the layout holds one "
+                "for all"
             )
         name = pose_lib.name_of(clip.joints, f"{where}, field joints")
         pose, _ = pose_lib.convert(clip.pose, name, "openpose_25")

@@ -24,6 +24,7 @@ from video2emg.pose.lengths import HEIGHT
 FPS = 10.0  # most frames per second that are kept
 SIZE = 112  # of the square frames, px
 _SINCE_1970 = 1e8  # s; a recording that starts later than three years counts from 1970
+_BEYOND = 0.1  # s by which a repetition may end after the last sample
 _STALE = 30.0  # s before or after the clip, beyond which a reading of a heart rate does not count
 
 
@@ -59,7 +60,7 @@ def load_clip(row: Row, fps: float = FPS, size: int = SIZE, estimate_pose: str =
         dataset="recordings",
         subject=row.subject,
         action=row.action,
-        load=row.load,
+        load=0.0 if row.equipment == "none" and math.isnan(row.load) else row.load,
         score=row.score,
         errors=row.errors,
         phases=tuple((step, start - row.start, end - row.start) for step, start, end in phases),
@@ -85,13 +86,18 @@ def _repetitions(row: Row, clip: Clip) -> tuple[Repetition, ...] | None:
     """Those of a set on the clip's clock; None if the row is a single repetition."""
     spans = row.repetitions
     if row.find_repetitions:
-        if not len(clip.pose_time):
+        if len(clip.pose_time) < 2:
             raise UserError(f"{row.where}, repetitions: to find them, a pose is needed")
         spans = [(row.start + a, row.start + b) for a, b in found_spans(clip)]
         if not spans:
             raise UserError(f"{row.where}, repetitions: none is found in the pose; give them")
     if spans is None:
         return None
+    if spans and spans[-1][1] - row.start > clip.end + _BEYOND:
+        raise UserError(
+            f"{row.where}, repetitions: {spans[-1][1]:g} s is after the end of the recordings at "
+            f"{row.start + clip.end:g} s"
+        )
     return tuple(Repetition(start=a - row.start, end=b - row.start) for a, b in spans)
 
 
@@ -254,6 +260,12 @@ def _pose(row: Row, path: Path) -> dict:
 
 def _pose_of_angles(row: Row, path: Path) -> dict:
     """The joints of a body of the row's height with the joint angles of an OpenSim file."""
+    plain = {field.name: field.default for field in dataclasses.fields(Row)}
+    for name in ("pose_axes", "pose_skeleton"):
+        if getattr(row, name) != plain[name]:
+            raise UserError(f"{row.where}, {name}: has no meaning for joint angles ({path.name})")
+    if row.pose_joints:
+        raise UserError(f"{row.where}, pose_joints: has no meaning for joint angles ({path.name})")
     try:
         track = read_pose(path, row.pose_rate)
     except UserError as error:

@@ -425,12 +425,18 @@ def _repetitions(record: _Record) -> tuple[tuple[float, float], ...] | None:
         return None
     if text == FREE:
         return ()
+    parts = record.triples("repetitions")
     spans = [
         (record.number("repetitions", start), record.number("repetitions", end))
-        for start, end, _ in record.triples("repetitions")
+        for start, end, _ in parts
     ]
     ends = [time for span in spans for time in span]
-    if not all(a < b for a, b in spans) or ends != sorted(ends) or not math.isfinite(sum(ends)):
+    if (
+        any(third is not None for *_, third in parts)
+        or not all(a < b for a, b in spans)
+        or ends != sorted(ends)
+        or not math.isfinite(sum(ends))
+    ):
         raise record.error(
             "repetitions", f"{text!r}: expected start:end; start:end; … in order, {FIND} or {FREE}"
         )
