@@ -150,7 +150,7 @@ def test_mistakes_give_one_line(bucket, tmp_path, monkeypatch):
 
     monkeypatch.setattr("fsspec.filesystem", missing)
     with (
-        pytest.raises(UserError, match=r"pip install \"video2emg\[gcs\]\""),
+        pytest.raises(UserError, match=r"pip install \"\.\[gcs\]\""),
         remote.workdir("gs://bucket/run"),
     ):
         pass

@@ -237,7 +237,7 @@ def test_shards_keep_the_order_of_the_plan(tmp_path, monkeypatch):
 
 def test_without_beam_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam.options", None)
-    with pytest.raises(UserError, match=r"pip install \"video2emg\[beam\]\""):
+    with pytest.raises(UserError, match=r"pip install \"\.\[beam\]\""):
         store.open_dataset("gymsim/tiny", tmp_path, beam="--runner=DirectRunner")
 
 

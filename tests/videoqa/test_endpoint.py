@@ -288,7 +288,7 @@ def test_an_invalid_key_is_refused_without_printing_it(tmp_path, monkeypatch):
 def test_a_missing_client_costs_one_line(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "video2emg.videoqa.respondents.openai_client", raising=False)
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"video2emg\[videoqa\]"):
+    with pytest.raises(UserError, match=r"\.\[videoqa\]"):
         make_endpoint("http://127.0.0.1:1/v1", tmp_path)
 
 
