@@ -23,7 +23,8 @@ def test_every_row_and_k_is_drawn_and_the_kind_of_emg_is_told(tmp_path):
     assert text.index("0  model") < text.index("2  model")
     assert "simulated EMG" in text and "80 % bands cover" in text
     of_muscle = found["test"]["rungs"]["0"]["rows"]["model"]["by_muscle"]
-    lines = text[text.index("k = 0, r at lag") :].splitlines()[2 : 2 + len(of_muscle)]
-    written = {line.split()[0]: float(line.split()[1]) for line in lines}
+    assert "k = 2: r at lag (skill), loudness" in text
+    lines = text[text.index("k = 0: r at lag, loudness") :].splitlines()[2 : 2 + len(of_muscle)]
+    written = {line.split()[0]: float(line.split()[1].rstrip(",")) for line in lines}
     assert written == {m: pytest.approx(row["r_lag"], abs=0.006) for m, row in of_muscle.items()}
     assert list(written.values()) == sorted(written.values(), reverse=True)
