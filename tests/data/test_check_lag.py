@@ -81,7 +81,7 @@ def test_people_without_a_delay_are_not_compared_with():
             yield dataclasses.replace(sample, recording=(movement, time, noise, emg_time))
 
     lags = person_lags([*windows("a", 0.8), *without("b"), *without("c")])
-    assert not lags["b"].delay.found and not lags["c"].delay.found
+    assert not lags["b"].delay.fits and not lags["c"].delay.fits
     [finding] = late_people(lags)
     assert "s late against" in finding.message and "other people" not in finding.message
 

@@ -89,10 +89,11 @@ def test_cameras_that_follow_two_people_are_refused_unless_told_whom_to_follow()
     """From behind the woman she is the larger one, from behind the man he is."""
     model()
     paths = [video(f"pose2sim_multi/cam0{i}.mp4") for i in (1, 4)]
-    said = []
-    pose = film_to_pose(paths, FilmOptions(rate=8), said.append)
-    assert said[0].startswith("cam01.mp4: person 2 of 2") and "person 1 moves by" in said[0]
-    assert said[1].startswith("cam04.mp4: person 1 of 2")
+    messages = []
+    pose = film_to_pose(paths, FilmOptions(rate=8), messages.append)
+    assert messages[0].startswith("cam01.mp4: person 2 of 2")
+    assert "person 1 moves by" in messages[0]
+    assert messages[1].startswith("cam04.mp4: person 1 of 2")
     assert "(cam01.mp4 / cam04.mp4)" in pose.gated.refused and "--person" in pose.gated.refused
     assert not pose.track.seen.any()
     options = FilmOptions(rate=8, person=(1, 1))

@@ -127,12 +127,12 @@ def person_lags(samples: Sequence[Sample]) -> dict[str, PersonLag]:
         exercises = collections.defaultdict(list)
         for sample in own:
             exercises[sample.action].append(sample)
-        found = {action: _delay(part) for action, part in exercises.items()}
+        delays = {action: _delay(part) for action, part in exercises.items()}
         lags[subject] = PersonLag(
             _delay(own),
             len(own),
             own[0].clip_id,
-            {action: delay.seconds for action, delay in found.items() if delay.found},
+            {action: delay.seconds for action, delay in delays.items() if delay.fits},
             all(sample.by_angles for sample in own),
         )
     return lags
@@ -161,13 +161,13 @@ def late_people(lags: dict[str, PersonLag]) -> Iterator[Finding]:
         others = [
             other.delay.seconds
             for name, other in lags.items()
-            if name != subject and other.delay.found
+            if name != subject and other.delay.fits
         ]
         usual = float(np.median(others)) if len(others) >= FEWEST - 1 else np.nan
         own, away = lag.delay.seconds, lag.delay.seconds - usual
         late = own > LATE if lag.by_angles else away > LATE
         early = away < -LATE and (own < -LATE or not lag.by_angles)
-        sure = lag.delay.found and lag.delay.high - lag.delay.low <= delay_lib.WIDE
+        sure = lag.delay.fits and lag.delay.high - lag.delay.low <= delay_lib.WIDE
         if not (sure and lag.clips >= FEWEST and (late or early)):
             continue
         seconds, compared = own, ""

@@ -37,7 +37,7 @@ class Delay:
     remark: str = ""
 
     @property
-    def found(self) -> bool:
+    def fits(self) -> bool:
         """Whether EMG and movement fit at some shift."""
         return self.r >= LEAST_R
 
@@ -52,16 +52,16 @@ def estimate(
       weights: how much each column of each recording counts; by default all the same.
     """
     try:
-        found = pooled_offset(recordings, weights, LARGEST)
+        offset = pooled_offset(recordings, weights, LARGEST)
     except UserError as error:
         return Delay(0.0, np.nan, np.nan, np.nan, f"no delay: {error}")
     # An offset is added to the times of the EMG, which makes a late EMG earlier.
-    seconds, low, high = -found.seconds, -found.high, -found.low
-    if found.correlation < LEAST_R:
-        return Delay(0.0, low, high, found.correlation, "no delay: EMG and movement do not fit")
-    r, remarks = found.correlation, []
-    if found.rivals:
-        shifts = [seconds, *(-shift for shift in found.rivals)]
+    seconds, low, high = -offset.seconds, -offset.high, -offset.low
+    if offset.correlation < LEAST_R:
+        return Delay(0.0, low, high, offset.correlation, "no delay: EMG and movement do not fit")
+    r, remarks = offset.correlation, []
+    if offset.rivals:
+        shifts = [seconds, *(-shift for shift in offset.rivals)]
         chosen = next((shift for shift in shifts if shift >= -_EARLY), seconds)
         others = [shift for shift in shifts if shift != chosen]
         fits = ", ".join(f"{shift:+.2f} s" for shift in others)
@@ -84,9 +84,9 @@ def _near(
 ) -> Delay:
     """The best delay within `reach` s of a given one."""
     moved = [(x, time, emg, emg_time - seconds) for x, time, emg, emg_time in recordings]
-    found = pooled_offset(moved, weights, reach)
+    offset = pooled_offset(moved, weights, reach)
     return Delay(
-        seconds - found.seconds, seconds - found.high, seconds - found.low, found.correlation
+        seconds - offset.seconds, seconds - offset.high, seconds - offset.low, offset.correlation
     )
 
 

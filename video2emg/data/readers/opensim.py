@@ -111,8 +111,8 @@ def _markers(lines: list[str], where: str) -> Motion:
             table[i, : len(row)] = [float(cell) if cell else np.nan for cell in row[:width]]
         except ValueError:
             raise UserError(f"{where}, row {i + 1} of the markers: not numbers") from None
-    said = facts.get("DataRate", "")
-    rate = float(said) if re.fullmatch(r"\d+(\.\d+)?", said) else 0.0
+    stated = facts.get("DataRate", "")
+    rate = float(stated) if re.fullmatch(r"\d+(\.\d+)?", stated) else 0.0
     return Motion(
         names=tuple(f"{name}_{axis}" for name in names for axis in "xyz"),
         values=unit.scale * table[:, 2:],
