@@ -4,20 +4,25 @@
 
 Predicts the film several times in one process, without report and overlay. Prints the real-time
 factor (seconds of film by seconds of work) of the pose estimator and of the whole way, and the
-memory of the process after each time: it must not grow. With `--stream`, the film also goes through
-`predict --camera` with several delays; prints the real-time factor, the latency, and how far the
-streamed EMG agrees with that of the whole film.
+memory of the process after each time: it must not grow. With `--minutes 60` the film is repeated
+until it is so long. With `--stream`, the film also goes through `predict --camera` with several
+delays; prints the real-time factor, the latency, and how far the streamed EMG agrees with that of
+the whole film, then how many pictures a second a stream takes that also writes the overlay.
 """
 
 import argparse
 import resource
+import tempfile
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 
 import video2emg
 from video2emg.data.film_pose import FilmOptions, film_to_pose
+from video2emg.inference.output.live_overlay import LiveOverlay
+from video2emg.inference.output.overlay import HEIGHT
 from video2emg.inference.pose_stream import PoseStream
 from video2emg.inference.prediction import Prediction
 from video2emg.inference.run import Run
@@ -34,8 +39,17 @@ def main() -> None:
     parser.add_argument("--pose_rate", type=float, default=10.0)
     parser.add_argument("--pose_weights", default="")
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--stream", action="store_true")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.minutes:
+            options.video = repeated(options.video, options.minutes, Path(folder))
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Predicts and prints."""
     film = FilmOptions(
         net=options.net,
         weights=options.pose_weights,
@@ -61,6 +75,30 @@ def main() -> None:
     if options.stream:
         for delay in DELAYS_S:
             stream_film(predictor.run, options.video, film, delay, prediction)
+        stream_overlay(predictor.run, options.video, film)
+
+
+def repeated(path: Path, minutes: float, folder: Path) -> Path:
+    """The film again and again in one file, without coding it anew."""
+    long = folder / f"long{path.suffix}"
+    with av.open(str(long), "w") as out:
+        stream, shift = None, 0
+        while stream is None or shift * stream.time_base < 60 * minutes:
+            with av.open(str(path)) as film:
+                source = film.streams.video[0]
+                if stream is None:
+                    stream = out.add_stream_from_template(source)
+                    stream.time_base = source.time_base
+                end = 0
+                for packet in film.demux(source):
+                    if packet.dts is None or packet.pts is None:
+                        continue
+                    end = max(end, packet.pts + (packet.duration or 0))
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    packet.stream = stream
+                    out.mux(packet)
+                shift += end
+    return long
 
 
 def stream_film(run: Run, path: Path, film: FilmOptions, delay: float, whole: Prediction) -> None:
@@ -84,6 +122,21 @@ def stream_film(run: Run, path: Path, film: FilmOptions, delay: float, whole: Pr
         f"(median), {high:.0f} ms (95 %)",
         flush=True,
     )
+
+
+def stream_overlay(run: Run, path: Path, film: FilmOptions) -> None:
+    """Prints how many pictures a second a stream with an overlay takes."""
+    stream = PoseStream(run, equipment="none", film=film, picture_px=HEIGHT)
+    count = 0
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        overlay = LiveOverlay(Path(folder) / "overlay.mp4", stream.muscles, "", "mvc", film.rate)
+        with overlay:
+            for update in stream.follow(str(path)):
+                overlay.add(update)
+                count += len(update.pictures)
+        seconds = time.perf_counter() - start
+    print(f"stream with overlay: {count / seconds:.1f} pictures a second", flush=True)
 
 
 if __name__ == "__main__":

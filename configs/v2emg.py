@@ -15,8 +15,8 @@ Presets (after a colon):
 - `base`: ViT-B size, for one large GPU;
 - `flex`: the files of FLEX; `mia`: the poses of Muscles in Action (set `--config.data.manual_dir`).
 
-Any value can be changed: `--config.train.steps=2000`. Expected results and run times are in the
-table of README.md, which is written from `results/v2emg.json`, and in docs/results.md.
+Any value can be changed: `--config.train.steps=2000`. Expected results are in the table
+of README.md, which is written from `results/v2emg.json`; more, and run times, in docs/results.md.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,8 @@ BASE = dict(
         colour=0.15,
         time=0.2,
         repeat=0.75,  # of single repetitions, so that windows begin at any phase, as in sets
-        # Cameras of which each training example shows as many as data.views, drawn at random.
+        # Cameras of which each training example shows as many as data.views, drawn at random among
+        # those that its clip has.
         cameras=("front", "front_left", "left", "front_right", "right"),
         # Probability of hiding a view or another input in training: the model can do without.
         hide=dict(views=0.0, pose=0.0, load=0.0, vitals=0.0, traits=0.0),

@@ -84,7 +84,7 @@ def test_a_mistake_in_a_training_command_costs_one_line(flags, says, tmp_path, c
         (["predict", "--run", "docs", "--camera", "0", "--load", "-1"], "--load -1.0"),
         (["predict", "--run", "docs", "--camera", "0", "--load", "x"], "--load"),
         (["predict", "--run", "docs", "--camera", "0", "--rate", "5"], "has its own clock"),
-        (["predict", "--run", "docs", "--camera", "0", "--overlay"], "use --video"),
+        (["predict", "--run", "docs", "--camera", "0", "--overlay"], "no configuration"),
         (["predict", "--run", "docs", "--camera", "0", "--measured", "emg.csv"], "use --video"),
         (["export"], "--run"),
         (["evaluate"], "--run"),

@@ -10,6 +10,7 @@ from tests.data.windows import NO_AUGMENTATION, POSE_WINDOW, WINDOW, assert_same
 from video2emg.core.batch import split_pose_only, with_pose_only
 from video2emg.core.clip import Repetition, validate
 from video2emg.core.errors import UserError
+from video2emg.core.vocabulary import VIEWS
 from video2emg.data.augment import Augmentation
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import has_pose
@@ -126,6 +127,24 @@ def test_training_windows_start_anywhere_in_a_set():
     assert starts.min() < -0.1 and starts.max() > 5.1 and counts.min() > 10
     again = read.read_window(0, float(found[0]["start"][3]))
     np.testing.assert_allclose(found[0]["emg"][3], again["emg"], atol=1e-5)
+
+
+def test_cameras_are_drawn_among_those_that_a_clip_has(clips):
+    """The default names the cameras of the gym, of which a lab may have other ones."""
+    drawn = dataclasses.replace(NO_AUGMENTATION, cameras=("back", "front", "left", "right"))
+    two = dataclasses.replace(WINDOW, views=("front", "left"))
+    batches = iter(train_batches(examples(clips, two), drawn, 4, seed=0))
+    found = [next(batches) for _ in range(10)]
+    names = {VIEWS[view] for batch in found for view in batch["view"].ravel()}
+    assert set(clips[0].views) == {"front", "left"} and names == {"front", "left"}
+    assert all(batch["video_mask"].any(2).all() for batch in found)
+    one = dataclasses.replace(NO_AUGMENTATION, cameras=("back", "left"))
+    batch = next(iter(train_batches(examples(clips, two), one, 4, seed=0)))
+    assert {VIEWS[view] for view in batch["view"][:, 0]} == {"left"}
+    assert batch["video_mask"][:, 0].any(1).all() and not batch["video_mask"][:, 1].any()
+    none = dataclasses.replace(NO_AUGMENTATION, cameras=("back", "right"))
+    batch = next(iter(train_batches(examples(clips, two), none, 4, seed=0)))
+    assert {VIEWS[view] for view in batch["view"].ravel()} == {"front", "left"}
 
 
 def test_too_large_a_batch_is_refused(clips):

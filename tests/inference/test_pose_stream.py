@@ -14,7 +14,8 @@ from tests.pose.fakes import FakeModel, scene
 from tests.pose.films import model
 from video2emg.core.errors import UserError
 from video2emg.data.film_pose import FilmOptions, SeenFilm, assemble
-from video2emg.data.readers import live
+from video2emg.data.readers import film, live
+from video2emg.inference.output.live_overlay import LiveOverlay
 from video2emg.inference.pose_stream import STEP_S, PoseStream
 from video2emg.inference.predictor import Predictor
 from video2emg.inference.run import open_run
@@ -149,6 +150,46 @@ def test_where_nobody_is_seen_the_emg_is_unknown(stream_of):
     assert lost and not any(update.in_domain for update in lost)
 
 
+def test_every_picture_is_in_one_update_if_they_are_asked_for(stream_of):
+    times = np.arange(40) / RATE
+    updates = list(stream_of(times, picture_px=64).follow("camera"))
+    assert [time for update in updates for time, _ in update.pictures] == times.tolist()
+    assert {max(p.size) for update in updates for _, p in update.pictures} == {64}
+    assert all(update.pose is not None for update in updates)
+    assert not any(update.pictures or update.pose for update in stream_of(times).follow("camera"))
+
+
+def test_the_overlay_of_a_camera_has_every_picture_and_its_emg(stream_of, tmp_path):
+    times = np.arange(60) / RATE
+    stream = stream_of(times, hidden=[(3.0, 4.0)], picture_px=240)
+    path = tmp_path / "overlay.mp4"
+    with LiveOverlay(path, stream.muscles, "barbell_squat", "mvc", RATE) as overlay:
+        for update in stream.follow("camera"):
+            overlay.add(update)
+    written = [(t, np.asarray(decode())) for t, decode in film.read_frames(path)]
+    np.testing.assert_allclose([t for t, _ in written], times, atol=2e-3)
+    assert written[0][1].shape[0] == 480
+    # The pictures move on the left, the muscles on the right.
+    (_, high), (_, low) = written[1], written[10]
+    for part in (np.s_[:, :240], np.s_[:, 320:]):
+        assert np.abs(high[part].astype(int) - low[part]).max() > 60
+
+
+def test_the_overlay_so_far_is_kept_if_the_camera_is_lost(stream_of, tmp_path):
+    stream = stream_of(np.arange(30) / RATE, picture_px=240)
+    path = tmp_path / "overlay.mp4"
+    with (
+        pytest.raises(UserError, match="lost"),
+        LiveOverlay(path, stream.muscles, "", "mvc", RATE) as overlay,
+    ):
+        for number, update in enumerate(stream.follow("camera")):
+            overlay.add(update)
+            if number == 3:
+                raise UserError("lost")
+    assert [file.name for file in tmp_path.iterdir()] == ["overlay.mp4"]
+    assert len(list(film.read_frames(path))) > 8
+
+
 def test_unknown_names_are_refused_before_the_nets_are_loaded(run, monkeypatch):
     monkeypatch.setattr(estimate, "load", lambda *_: pytest.fail("loaded"))
     with pytest.raises(UserError, match="the model knows"):
@@ -161,8 +202,8 @@ def test_unknown_names_are_refused_before_the_nets_are_loaded(run, monkeypatch):
 
 def test_a_real_film_as_if_it_came_from_a_camera(tmp_path, capsys):
     model()
-    film = cut_out("squat/squat_side.mp4", tmp_path, 5.0, 12.0)
-    flags = ["--camera", film, "--height", "1.75", "--pose_rate", "10"]
+    path = cut_out("squat/squat_side.mp4", tmp_path, 5.0, 12.0)
+    flags = ["--camera", path, "--height", "1.75", "--pose_rate", "10", "--overlay"]
     assert launch("predict", *flags, "--out", tmp_path / "out") == 0
     shown = capsys.readouterr()
     assert "relative effort" in shown.err and "from arrival to EMG" in shown.err
@@ -171,3 +212,5 @@ def test_a_real_film_as_if_it_came_from_a_camera(tmp_path, capsys):
     thigh = np.array([row["left_vastus_lateralis"] or np.nan for row in rows])
     assert np.nanmax(thigh) > 3 * np.nanmedian(thigh[:100])
     assert (tmp_path / "out" / "emg.csv").read_text().count("\n") == len(rows) + 1
+    drawn = [time for time, _ in film.read_frames(tmp_path / "out" / "overlay.mp4")]
+    assert len(drawn) == pytest.approx(70, abs=2) and drawn[-1] == pytest.approx(6.9, abs=0.15)

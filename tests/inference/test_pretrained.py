@@ -13,12 +13,14 @@ from tests.cli.command import launch
 from tests.data.test_film_pose import cut_out
 from tests.inference.test_pose_input import squats
 from tests.pose.films import model
+from video2emg.core import vocabulary
 from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.data.film_pose import track_to_pose
 from video2emg.export.packed import CARD, fingerprint, pack
 from video2emg.fkg.feedback import Finding
 from video2emg.inference.counterfactual import to_text
+from video2emg.inference.output import tables
 from video2emg.inference.run import PRETRAINED, PRETRAINED_VIDEO2EMG
 from video2emg.parallel.mesh import make_mesh
 from video2emg.run import setup
@@ -128,6 +130,27 @@ def test_a_heavier_bar_needs_more(predictor):
         for load in (10.0, 100.0)
     )
     assert heavy.mean() > 1.05 * light.mean()
+
+
+def test_torques_are_those_of_the_load(predictor, tmp_path):
+    pose = track_to_pose(squats(2))
+    light, heavy = (
+        predictor.predict_pose(pose, action="barbell_squat", load=load, height=1.75)
+        for load in (10.0, 100.0)
+    )
+    back = vocabulary.DOFS.index("lumbar_extension")
+    knees = [vocabulary.DOFS.index(f"{side}_knee_extension") for side in vocabulary.SIDES]
+    for column in (back, *knees):
+        assert heavy.torque[:, column].max() > light.torque[:, column].max() + 20  # N·m
+    peak = heavy.to_json()["repetitions"][0]["peak_torque_nm"]["lumbar_extension"]
+    assert 100 < peak <= heavy.torque[:, back].max() + 0.1
+    untold = predictor.predict_pose(pose, action="barbell_squat", height=1.75)
+    assert untold.torque is None and not untold.to_json()["repetitions"][0]["peak_torque_nm"]
+    tables.write(heavy, tmp_path)
+    written = (tmp_path / "torques.sto").read_text().splitlines()
+    assert written[6].split("\t") == ["time", *vocabulary.DOFS]
+    values = np.genfromtxt(written[7:])
+    np.testing.assert_allclose(values[:, 1:], heavy.torque, rtol=1e-4, atol=1e-3)
 
 
 def test_a_run_is_packed_and_predicts_the_same(pose_dir, tmp_path):

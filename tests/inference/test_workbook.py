@@ -9,6 +9,7 @@ import pytest
 
 from tests.inference.test_pose_files import masked_track
 from tests.pose.squats import bends, filmed
+from video2emg.core import vocabulary
 from video2emg.data.film_pose import track_to_pose
 from video2emg.inference.output import tables, workbook
 from video2emg.inference.prediction import Movement, Prediction, Repetition
@@ -47,7 +48,17 @@ def prediction() -> Prediction:
         warnings=("a\x07warning",),
         run={"workdir": "run", "dataset": "gymsim/tiny"},
         pose=dataclasses.replace(pose, track=masked_track(), gated=gated),
+        torque=torque(time),
     )
+
+
+def torque(time: np.ndarray) -> np.ndarray:
+    """Of the lower back 120 N·m in the first and −150 N·m at 2.5 s; unknown from 3 s on."""
+    values = np.zeros((len(time), len(vocabulary.DOFS)))
+    values[time < 2, -1] = 120.0
+    values[np.isclose(time, 2.5), -1] = -150.0
+    values[time >= 3] = np.nan
+    return values
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +70,10 @@ def path(tmp_path_factory):
 
 def test_every_sheet_holds_what_was_predicted(path):
     book = openpyxl.load_workbook(path)
-    about, repetitions, activations, angles, spans = (list(s.values) for s in book.worksheets)
+    about, repetitions, activations, torques, angles, spans = (
+        list(s.values) for s in book.worksheets
+    )
+    assert torques[-1] == ("lumbar_extension", 120.0, -150.0)
     assert dict(about[1:])["load [kg]"] == 60 and ("warning", "a�warning") in about
     first, second = (dict(zip(repetitions[0], row, strict=True)) for row in repetitions[1:])
     assert first["predicted load [kg]"] == 61.5 and first["moving joint"] == "knee"
@@ -89,7 +103,7 @@ def test_all_files_of_a_prediction_are_written(tmp_path):
     paths = tables.write(prediction(), tmp_path)
     assert {path.name for path in paths} == {path.name for path in tmp_path.iterdir()}
     assert {"prediction.xlsx", "angles.mot", "emg.sto", "pose.trc"} <= {p.name for p in paths}
-    without = dataclasses.replace(prediction(), pose=None)
+    without = dataclasses.replace(prediction(), pose=None, torque=None)
     workbook.write(without, tmp_path / "b.xlsx")
     names = openpyxl.load_workbook(tmp_path / "b.xlsx").sheetnames
     assert names == ["about", "repetitions", "activations"]

@@ -36,7 +36,6 @@ VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts
 _NOT_LIVE = {
     "rate": "a camera has its own clock; --rate is for folders of pictures",
     "measured": "measured EMG is shown in the report of a whole recording; use --video",
-    "overlay": "the overlay is drawn over a whole recording; use --video",
     "corrections": "corrections are computed of a whole recording; use --video",
     "person": "of several people, the largest in the picture is followed",
     "calibration": "it is one camera; use --video for several",
@@ -58,10 +57,10 @@ class Options:
         barbell_back, barbell_hips or ankle_weights; else the action says where the load is.
       pose: instead of --video, what another program found: .trc, .mot, .c3d, .csv, .json, .npy.
       measured: table of measured EMG envelopes, for the report.
-      overlay: also write overlay.mp4.
+      overlay: also write overlay.mp4, the film with skeleton and muscles; of --camera as it comes.
       corrections: also compute, for the reported errors of a pose, how the peak joint moments would
         change without each of them.
-      out: folder for the results; else runs/predict, and nothing of a camera.
+      out: folder for the results; else runs/predict, and no files of a camera.
       film: how a model that reads poses is given one.
       compilation_cache: where compiled programs are kept for the next time; empty for nowhere.
         JAX_COMPILATION_CACHE_DIR, if set, wins.
@@ -154,7 +153,6 @@ def _follow(options: Options, load: float | None) -> int:
     given = {
         "rate": not math.isnan(options.film.rate),
         "measured": bool(options.measured),
-        "overlay": options.overlay,
         "corrections": options.corrections,
         "person": bool(options.film.person),
         "calibration": bool(options.film.calibration),
@@ -162,6 +160,8 @@ def _follow(options: Options, load: float | None) -> int:
     for name, why in _NOT_LIVE.items():
         if given[name]:
             raise UserError(f"--{name} does not go with --camera: {why}")
+    if options.overlay and not options.out:
+        raise UserError("--overlay with --camera: say where to write it by --out")
     from video2emg.inference import live
     from video2emg.inference.run import PRETRAINED
 
@@ -173,6 +173,7 @@ def _follow(options: Options, load: float | None) -> int:
         load=load,
         equipment=options.equipment,
         film=options.film.options(),
+        overlay=options.overlay,
     )
 
 

@@ -104,7 +104,10 @@ def extremes(results: Mapping[str, Any]) -> str:
 
 def coverage(results: Mapping[str, Any]) -> str:
     """Table of what intervals hold, by the share that they promise."""
-    head = "| promised | hold | 95 % | mean width | by level of EMG alone: hold | mean width |"
+    head = (
+        "| nominal coverage | measured coverage | 95 % | mean width "
+        "| by level of EMG only: coverage | mean width |"
+    )
     lines = [head, "|---|---|---|---|---|---|"]
     calibration = results["test"]["calibration"]
     for level, row in sorted(calibration.items(), key=lambda item: float(item[0])):

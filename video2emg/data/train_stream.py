@@ -12,6 +12,7 @@ import grain
 import numpy as np
 
 from video2emg.core.batch import Example
+from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 from video2emg.data import video as video_lib
 from video2emg.data.augment import Augmentation
@@ -123,8 +124,7 @@ def train_batches(
         window_start = video_lib.align_to_frames(clip, window_start)
         shown = examples
         if cameras:
-            views = rng.choice(cameras, len(examples.window.views), replace=False)
-            shown = examples.with_views(views.tolist())
+            shown = examples.with_views(_drawn(cameras, clip, examples.window.views, rng))
         example = shown.read_window(int(index), window_start, rng)
         return (augmentation if clip.repetitions is None else of_set)(example, rng, examples.mirror)
 
@@ -134,3 +134,18 @@ def train_batches(
         actions = [examples.clip(i).action for i in range(len(examples))]
         clips = SameActionBatches(clips, actions, same_action, seed)
     return stream(clips, random_window, batch, rows, start, threads)
+
+
+def _drawn(
+    cameras: Sequence[str], clip: Clip, views: Sequence[str], rng: np.random.Generator
+) -> list[str]:
+    """As many cameras as there are views, of those that the clip has as far as it has so many.
+
+    A clip without any of the cameras shows the views.
+    """
+    there = [name for name in cameras if name in clip.views]
+    if not there:
+        return list(views)
+    drawn = rng.choice(there, min(len(views), len(there)), replace=False).tolist()
+    lacking = [name for name in cameras if name not in clip.views]
+    return drawn + lacking[: len(views) - len(drawn)]

@@ -1,1 +1,1 @@
-"""Metrics, trivial baselines and result tables. All but `evaluate` is NumPy and knows no model."""
+"""Metrics, trivial baselines and result tables; only a few modules apply a model."""

@@ -35,7 +35,7 @@ class ModelOutputs:
       encoder_features: for the out-of-domain detector.
       aqa_inputs: inputs of an assessment head.
       pose: [K, T, J, 3] m, or None.
-      torque: [K, T, D] N·m, or None.
+      torque: [K, N, D] N·m, by the mechanics in the model, of `vocabulary.DOFS`; None without.
       load: [K] kg, or None.
     """
 
@@ -102,7 +102,7 @@ class ForwardFunction:
             "recorded": recorded.any(-1),
             "aqa_inputs": aqa_inputs(outputs, tensors, batch),
             "pose": outputs.pose,
-            "torque": outputs.torque,
+            "torque": tensors.get("torque"),
             "load": outputs.load,
         }
 

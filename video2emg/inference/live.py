@@ -15,9 +15,13 @@ import numpy as np
 from video2emg.core.errors import Interrupted, UserError
 from video2emg.core.files import folder
 from video2emg.data.film_pose import FilmOptions
+from video2emg.inference.output.live_overlay import LiveOverlay
+from video2emg.inference.output.overlay import HEIGHT
+from video2emg.inference.output.pose_overlay import FILM
 from video2emg.inference.output.tables import TABLE
 from video2emg.inference.pose_input import LOAD_NOT_TOLD, knows_load
 from video2emg.inference.pose_stream import PoseStream
+from video2emg.inference.prediction import RELATIVE
 from video2emg.inference.run import PRETRAINED, Run, open_run
 from video2emg.inference.stream import Stream, StreamUpdate
 from video2emg.inference.video_stream import VideoStream
@@ -33,6 +37,7 @@ def run(
     load: float | None = None,
     equipment: str = "",
     film: FilmOptions | None = None,
+    overlay: bool = False,
 ) -> int:
     """Follows a camera until it ends or Ctrl-C; prints a JSON line per sample.
 
@@ -44,26 +49,38 @@ def run(
       load: kg.
       equipment: where the load is, for runs that read poses; else the action says it.
       film: how runs that read poses are given one.
+      overlay: whether the film with skeleton and muscles is written to overlay.mp4 in `out`.
 
     Returns:
       The exit status.
     """
-    opened = open_run(run)
+    opened, film = open_run(run), film or FilmOptions()
     stream: Stream
+    told = knows_load(action, equipment, load)
     if opened.reads_pose:
-        stream, source = PoseStream(opened, action, load, equipment, film), camera
-        if not knows_load(action, equipment, load):
+        size = HEIGHT if overlay else 0
+        stream = PoseStream(opened, action, load, equipment, film, picture_px=size)
+        source = camera
+        if not told:
             log(LOAD_NOT_TOLD)
+    elif overlay:
+        raise UserError("--overlay with --camera needs a run that reads poses")
     else:
         stream, source = _video_stream(opened, camera, action, load)
     log("ready")
     latencies: list[float] = []
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open_table(folder(out, "--out"))) if out else None
+        drawn = None
+        if overlay:
+            unit = opened.config.data.normalisation if told else RELATIVE
+            path = folder(out, "--out") / FILM
+            drawn = LiveOverlay(path, stream.muscles, action, unit, film.rate)
+            stack.enter_context(drawn)
         stop = stack.enter_context(Stop())
         try:
             with stop.at_once():
-                _write_rows(stream, source, file, stop, latencies)
+                _write_rows(stream, source, file, drawn, stop, latencies)
         except (Interrupted, KeyboardInterrupt):
             log("stopped")  # the usual end of a camera
         except BrokenPipeError:
@@ -94,9 +111,14 @@ def _video_stream(
 
 
 def _write_rows(
-    stream: Stream, source: str, file: TextIO | None, stop: Stop, latencies: list[float]
+    stream: Stream,
+    source: str,
+    file: TextIO | None,
+    drawn: LiveOverlay | None,
+    stop: Stop,
+    latencies: list[float],
 ) -> None:
-    """Writes each sample to standard output and to the file; appends the latencies, s."""
+    """Writes each sample to standard output and to the files; appends the latencies, s."""
     table = None
     if file is not None:
         header = ["time_s", "in_domain", *stream.muscles]
@@ -113,6 +135,8 @@ def _write_rows(
         sys.stdout.flush()
         if file is not None:
             file.flush()
+        if drawn is not None:
+            drawn.add(update)
 
 
 def _open_table(path: Path) -> TextIO:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from video2emg.core.batch import blank_batch
 from video2emg.core.equipment import check_equipment
 from video2emg.core.errors import UserError
-from video2emg.data.film_pose import FilmOptions, SeenFilm, assemble
+from video2emg.data.film_pose import FilmOptions, FilmPose, SeenFilm, assemble
 from video2emg.data.readers import live
 from video2emg.inference.pose_input import PoseInput
 from video2emg.inference.run import Run
@@ -45,6 +46,7 @@ class PoseStream:
         equipment: str = "",
         film: FilmOptions | None = None,
         delay_s: float = DELAY_S,
+        picture_px: int = 0,
     ) -> None:
         """Loads the pose estimator and compiles the model.
 
@@ -55,6 +57,7 @@ class PoseStream:
           equipment: where the load is; else the action says it.
           film: of the pose estimator, and what is known of the body and the camera.
           delay_s: s by which the EMG is late; the less, the less the model sees of what follows.
+          picture_px: length of the longer edge of the pictures in the updates; 0 for none.
 
         Raises:
           UserError: an unknown action or equipment, or no weights of the pose estimator.
@@ -62,6 +65,7 @@ class PoseStream:
         check_equipment(equipment, "--equipment")
         self.muscles = streamed_muscles(run, action)
         self.delay_s = delay_s
+        self._picture_px = picture_px
         self._run = run
         self._film = film or FilmOptions()
         if not self._film.rate > 0:
@@ -78,6 +82,7 @@ class PoseStream:
     def _begin(self, sample: int) -> None:
         """Forgets everything; the next sample that is predicted is this one."""
         self._recorder = estimate.PoseRecorder(self._model)
+        self._pictures: list[tuple[float, Image.Image]] = []  # since the last update
         self._first = self._next = sample
         self._due = sample / self._run.window.emg_rate + _FIRST_S
 
@@ -89,7 +94,12 @@ class PoseStream:
             if last is not None and time - last.time > _LONGEST_GAP_S:
                 yield self._update(last, 0.0, is_late=True)
                 self._begin(math.ceil(time * self._run.window.emg_rate - 1e-6))
-            self._recorder.add(time, frame.decode())
+            picture = frame.decode()
+            self._recorder.add(time, picture)
+            if self._picture_px:
+                small = picture.copy()
+                small.thumbnail((self._picture_px, self._picture_px))
+                self._pictures.append((time, small))
             self._recorder.forget_before(time - _HISTORY_S)
             if time >= self._due - 1e-6:
                 self._due = time + STEP_S
@@ -103,20 +113,26 @@ class PoseStream:
         end = math.ceil((frame.time - delay) * self._run.window.emg_rate - 1e-6)
         end = max(end, self._next)
         time = np.arange(self._next, end) / self._run.window.emg_rate
-        emg, in_domain = self._predict(frame.time, time)
+        pose = self._pose()
+        emg, in_domain = self._predict(pose, frame.time, time)
         self._next = end
+        pictures, self._pictures = self._pictures, []
         latency = math.nan if is_late else clock.perf_counter() - frame.received
-        return StreamUpdate(time, emg, in_domain, latency)
+        shown = pose if self._picture_px else None
+        return StreamUpdate(time, emg, in_domain, latency, shown, pictures)
+
+    def _pose(self) -> FilmPose:
+        """What was seen in the last seconds."""
+        film = SeenFilm(Path("camera"), self._recorder.watched(), (), "", ())
+        return assemble([film], self._film)
 
     def _predict(
-        self, now: float, time: Float[np.ndarray, " n"]
+        self, pose: FilmPose, now: float, time: Float[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "n C"], bool]:
         """EMG at some instants of the window that ends now; NaN where the pose is not known."""
         window = self._run.window
         # On the grid of the samples, so that none has to be interpolated.
         start = max(math.floor((now - window.seconds) * window.emg_rate) + 1, self._first)
-        watched = self._recorder.watched()
-        pose = assemble([SeenFilm(Path("camera"), watched, (), "", ())], self._film)
         # A film without a repetition is refused, but a stream may hold one later: only the times
         # and joints that the gates refuse are unknown.
         recording = PoseInput(

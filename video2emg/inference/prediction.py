@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.core import vocabulary
 from video2emg.data.film_pose import FilmPose
 from video2emg.fkg.feedback import Feedback
 from video2emg.inference.counterfactual import Correction
@@ -22,7 +23,7 @@ class Movement:
     """How a body moves in one repetition.
 
     Attributes:
-      joint: knee, hip, elbow or shoulder, the one that moves most in the recording.
+      joint: knee, hip, elbow, shoulder or arm_spread, the one that moves most in the recording.
       left, right: range of its angle on each side, degrees; NaN if it is hardly seen.
       first_half: time from the start to the turning point, s.
       second_half: time from there to the end, s.
@@ -113,6 +114,8 @@ class Prediction:
       warnings: sentences for the user.
       run: `workdir` and `dataset` of the trained run.
       pose: of the film, if the model reads poses; None if it reads pictures.
+      torque: [N, D] joint torques of `vocabulary.DOFS`, N·m, by the mechanics of the pose as the
+        model cleans it, NaN where the pose is unknown; None if the load or its place is not told.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Prediction:
     warnings: tuple[str, ...]
     run: Mapping[str, str]
     pose: FilmPose | None = None
+    torque: Float[np.ndarray, "N D"] | None = None
 
     @property
     def in_domain(self) -> bool:
@@ -164,6 +168,21 @@ class Prediction:
         """[C] mean envelope over one repetition; NaN if it holds no sample."""
         within = (self.time >= repetition.start) & (self.time < repetition.end)
         return self.emg[within].mean(0) if within.any() else np.full(len(self.muscles), np.nan)
+
+    def peak_torque(self, repetition: Repetition) -> dict[str, float]:
+        """The largest torque of each joint in one repetition, with its sign, N·m.
+
+        It is empty without torques, and NaN if a torque is never known.
+        """
+        if self.torque is None:
+            return {}
+        within = (self.time >= repetition.start) & (self.time < repetition.end)
+        known = self.torque[within]
+        known = known[np.isfinite(known).all(1)]
+        if not len(known):
+            return dict.fromkeys(vocabulary.DOFS, math.nan)
+        peaks = np.abs(known).argmax(0)
+        return {name: float(known[peaks[d], d]) for d, name in enumerate(vocabulary.DOFS)}
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the samples, as plain values; the samples are in the tables."""
@@ -206,6 +225,9 @@ class Prediction:
             "distance": _finite(repetition.distance),
             "motion": _finite(repetition.motion),
             "predicted_load_kg": repetition.predicted_load,
+            "peak_torque_nm": {
+                name: _finite(round(peak, 1)) for name, peak in self.peak_torque(repetition).items()
+            },
             "mean_emg": {m: _finite(float(x)) for m, x in zip(self.muscles, mean, strict=True)},
             "score": repetition.score,
             "no_score_reason": repetition.no_score_reason,

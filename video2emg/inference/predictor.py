@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,24 @@ Span = tuple[float, float]  # start and end, s
 Recording = VideoInput | PoseInput
 # Start of the window in s, inputs of the AQA head, predicted load in kg.
 HeadInputs = tuple[float, Mapping[str, np.ndarray], float | None]
+
+
+class _Sliding(NamedTuple):
+    """What overlapping windows of a recording say. N samples, M muscles.
+
+    Attributes:
+      emg: [N, M] of all muscles.
+      predicted_mae: [N, M] its predicted error; 1 if the model predicts none.
+      torque: [N, D] joint torques, N·m; None if the model has no mechanics.
+      spans: start and end of each repetition, s.
+      features: of the encoder, of each window.
+    """
+
+    emg: np.ndarray
+    predicted_mae: np.ndarray
+    torque: np.ndarray | None
+    spans: list[Span]
+    features: list[EncoderFeatures]
 
 
 def _ignore(message: str) -> None:
@@ -273,7 +292,8 @@ class Predictor:
         duration = min(video.end, video.seconds)
         time = np.arange(round(duration * run.window.emg_rate)) / run.window.emg_rate
         progress(f"{name}: {video.seconds:.1f} s, predicting overlapping windows")
-        emg, predicted_mae, spans, window_features = self._predict_sliding(video, len(time), load)
+        sliding = self._predict_sliding(video, len(time), load)
+        emg, predicted_mae, torque, spans, window_features = sliding
         progress(f"{name}: {len(spans)} repetitions, predicting each")
         features, head_inputs = self._predict_spans(video, spans, load)
         ood_scores = {
@@ -322,26 +342,21 @@ class Predictor:
             run={"workdir": str(run.workdir), "dataset": run.config.data.name},
         )
         if isinstance(video, PoseInput):
-            prediction = _of_pose(prediction, video)
+            prediction = _of_pose(prediction, video, torque)
         warnings = self._warnings(prediction, video)
         return dataclasses.replace(prediction, warnings=tuple(warnings))
 
-    def _predict_sliding(
-        self, video: Recording, samples: int, load: float | None
-    ) -> tuple[np.ndarray, np.ndarray, list[Span], list[EncoderFeatures]]:
+    def _predict_sliding(self, video: Recording, samples: int, load: float | None) -> _Sliding:
         """Predicts overlapping windows of the whole recording.
 
         Args:
           video: the recording.
           samples: N, number of EMG samples.
           load: kg, if known.
-
-        Returns:
-          [N, M] EMG of all muscles; [N, M] its predicted error, 1 if the model predicts none; spans
-          of repetitions; encoder features of each window.
         """
         window = self.run.window
-        emg, mae = (OverlapAdd(samples, window.emg_rate) for _ in range(2))
+        emg, mae, torque = (OverlapAdd(samples, window.emg_rate) for _ in range(3))
+        has_torque = False
         movement = OverlapAdd(round(video.seconds * window.frame_rate), window.frame_rate)
         features = []
         starts = [(start, math.inf) for start in video.window_starts]
@@ -349,6 +364,9 @@ class Predictor:
             predicted = outputs.predicted_mae
             emg.add(start, outputs.emg[0])
             mae.add(start, np.ones_like(outputs.emg[0]) if predicted is None else predicted[0])
+            if outputs.torque is not None:
+                has_torque = True
+                torque.add(start, outputs.torque[0])
             if isinstance(video, VideoInput):
                 movement.add(start, _movement(outputs))
             features.append(outputs.encoder_features)
@@ -356,7 +374,9 @@ class Predictor:
             spans = video.spans
         else:
             spans = self._segment(video, movement.finish())
-        return emg.finish(), mae.finish(), spans, features
+        return _Sliding(
+            emg.finish(), mae.finish(), torque.finish() if has_torque else None, spans, features
+        )
 
     def _predict_spans(
         self,
@@ -561,14 +581,16 @@ class Predictor:
                 )
 
 
-def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
+def _of_pose(prediction: Prediction, recording: PoseInput, torque: np.ndarray | None) -> Prediction:
     """The prediction without what the pose does not show, with the movement of each repetition.
 
-    The samples are masked in the memory of the prediction: those of an hour are large.
+    The samples are masked in the memory of the prediction: those of an hour are large. Torques need
+    the load, so without it there are none.
     """
     known = recording.known(prediction.time)
     refused = bool(recording.pose.gated.refused)
-    for values in (prediction.emg, prediction.low, prediction.high):
+    torque = torque if recording.knows_load else None
+    for values in (prediction.emg, prediction.low, prediction.high, torque):
         if values is not None:
             values[~known] = np.nan
     repetitions = tuple(
@@ -581,6 +603,7 @@ def _of_pose(prediction: Prediction, recording: PoseInput) -> Prediction:
         repetitions=repetitions,
         normalisation=prediction.normalisation if recording.knows_load else RELATIVE,
         pose=recording.pose,
+        torque=torque,
     )
 
 

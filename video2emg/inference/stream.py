@@ -1,13 +1,15 @@
 """What streams of EMG have in common: `video_stream` and `pose_stream` are the two kinds."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from video2emg.core.errors import UserError
+from video2emg.data.film_pose import FilmPose
 from video2emg.inference.run import Run
 
 
@@ -21,12 +23,16 @@ class StreamUpdate:
         needed is not known.
       in_domain: whether the last window of frames resembles the training clips.
       latency: s since the arrival of the newest frame; NaN if a pause has followed it.
+      pose: of the last seconds, with the pictures, if they are asked for; else None.
+      pictures: (s, picture) since the update before, small, if they are asked for.
     """
 
     time: Float[np.ndarray, " n"]
     emg: Float[np.ndarray, "n C"]
     in_domain: bool
     latency: float
+    pose: FilmPose | None = None
+    pictures: Sequence[tuple[float, Image.Image]] = ()
 
 
 @runtime_checkable

@@ -35,12 +35,14 @@ class Prior(NamedTuple):
       features: [B, S, I, F] the same at the instants of the pose network, own side first.
       known: [B, S, I, 1] whether anything is known.
       trusted: [B, N, S, E] whether the muscle's joints are known.
+      torque: [B, N, D] joint torques, N·m, of `vocabulary.DOFS`.
     """
 
     excitation: Float[Array, "B N S E"]
     features: Float[Array, "B S I F"]
     known: Bool[Array, "B S I 1"]
     trusted: Bool[Array, "B N S E"]
+    torque: Float[Array, "B N D"]
 
 
 class MechanicsPrior(nn.Module):
@@ -127,6 +129,7 @@ class MechanicsPrior(nn.Module):
             _features(near, residual, batch, np.array(_muscles(self.anatomy))),
             jnp.moveaxis((at_instants > 0.5).any(-1), 1, 2)[..., None],
             trusted > 0.5,
+            layers.sample(solution.torque, samples, self.emg_rate, lead=0.0),
         )
 
 

@@ -198,6 +198,7 @@ class Video2EMG(nn.Module):
           The outputs and a dictionary of intermediate tensors: `frames`, tokens of the encoder;
           `tokens`, the same after mixing, [B, V · T2, D]; `token_mask`, which are known. With the
           pose as input both are the features of the left and right side at the times of the frames.
+          `torque` [B, N, D], N·m, what mechanics say of the joints, if the model has them.
         """
         arrays = {name: jnp.asarray(value) for name, value in batch.items()}
         filmed = self.encoder is not None and arrays["video"].shape[1] > 0
@@ -216,6 +217,8 @@ class Video2EMG(nn.Module):
         if not tensors:
             flat = at_frames.transpose(0, 2, 1, 3).reshape(pose.shape[0], frames, -1)
             tensors = {"frames": flat, "tokens": flat, "token_mask": known.any(-1)}
+        if prior is not None:
+            tensors["torque"] = prior.torque
         if self.dofs:
             predictions["torque"] = self._torque(at_frames)
         if self.load and self.encoder is None:

@@ -260,14 +260,15 @@ class Mechanics:
         return np.nan_to_num(places).astype(np.float32)
 
     def sample(
-        self, excitation: Float[AnyArray, "B K *X"], count: int, rate: float
+        self, values: Float[AnyArray, "B K *X"], count: int, rate: float, lead: float = DELAY
     ) -> Float[Array, "B N *X"]:
-        """Excitations at `count` instants of `rate` Hz from the start of the window.
+        """Values at `count` instants of `rate` Hz from the start of the window.
 
-        The values are linear between the instants of the muscles, and lead the forces by `DELAY`.
+        They are linear between the instants of the muscles. Excitations lead the forces, so what is
+        read is `lead` s later; torques are read with `lead` 0.
         """
-        weights = lead_interpolation(excitation.shape[1], self.muscle_rate, count, rate)
-        return jnp.einsum("nk,bk...->bn...", weights, excitation)
+        weights = interpolation(values.shape[1], self.muscle_rate, count, rate, lead)
+        return jnp.einsum("nk,bk...->bn...", weights, values)
 
 
 def usual_mass(height):
@@ -362,11 +363,11 @@ def smoothing(count: int, rate: float, cutoff: float) -> Float[np.ndarray, "T T"
 
 
 @functools.cache
-def lead_interpolation(
-    count: int, rate: float, samples: int, sample_rate: float
+def interpolation(
+    count: int, rate: float, samples: int, sample_rate: float, lead: float
 ) -> Float[np.ndarray, "N K"]:
-    """Weights of K values in N samples that show what is `DELAY` s later."""
-    place = np.clip((np.arange(samples) / sample_rate + DELAY) * rate, 0, count - 1)
+    """Weights of K values in N samples that show what is `lead` s later."""
+    place = np.clip((np.arange(samples) / sample_rate + lead) * rate, 0, count - 1)
     weights = np.maximum(1 - np.abs(np.arange(count) - place[:, None]), 0)
     return weights.astype(np.float32)
 

@@ -25,20 +25,20 @@ FORMAT = 1  # of `pose.json`
 _FEET = ("ankle", "heel", "toe")
 
 
-def write(pose: FilmPose, folder: Path, emg: Signals | None = None) -> list[Path]:
+def write(pose: FilmPose, folder: Path, *signals: Signals) -> list[Path]:
     """Writes all files of the pose of a film; returns the paths.
 
     Args:
       pose: of the film.
       folder: receives them; `pose.c3d` only if ezc3d is installed, `points.csv` only of a film.
-      emg: that was predicted from the pose, for `pose.c3d`.
+      *signals: that were predicted from the pose, for `pose.c3d`.
     """
     names = [CSV, TRC, ANGLES, JSON]
     write_csv(pose.track, folder / CSV)
     write_trc(pose.track, folder / TRC)
     write_angles(pose.track, folder / ANGLES)
     if c3d_file.is_available() and len(pose.track.times) > 1:
-        c3d_file.write(folder / C3D, on_floor(pose.track), *([] if emg is None else [emg]))
+        c3d_file.write(folder / C3D, on_floor(pose.track), *signals)
         names.append(C3D)
     if pose.seen.points_2d is not None:
         write_points(pose.seen, folder / POINTS)

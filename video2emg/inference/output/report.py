@@ -30,6 +30,7 @@ _LONGEST_VIDEO = 600.0  # s
 _VIDEO_SIZE, _VIDEO_RATE = 480, 15.0  # px of the longer edge, Hz
 _QUALITIES = (26, 32, 38)  # of H.264, tried in this order
 _MOST_SAMPLES = 30_000  # of each trace; longer ones are thinned out
+_TORQUES = 3  # largest of a repetition, that are told
 _MISSING = 65535  # the 16-bit sample that stands for NaN
 ASSETS = importlib.resources.files("video2emg.inference.output") / "assets"
 
@@ -221,6 +222,10 @@ def _summary(prediction: Prediction, repetition: Repetition, has_aqa_head: bool)
         yield f"{movement.joint.capitalize()} moves by {sides}{apart if known else ''}"
         if np.isfinite(movement.first_half):
             yield f"Tempo {movement.first_half:.1f} s and {movement.second_half:.1f} s"
+    peaks = {k: v for k, v in prediction.peak_torque(repetition).items() if np.isfinite(v)}
+    if largest := sorted(peaks, key=lambda name: -abs(peaks[name]))[:_TORQUES]:
+        words = (f"{plain(name)} {peaks[name]:+.0f} N·m" for name in largest)
+        yield f"Largest joint torques: {', '.join(words)}"
     if repetition.predicted_load is not None and repetition.in_domain:
         yield f"Predicted load: {repetition.predicted_load:.0f} kg"
     mean = dict(zip(prediction.muscles, prediction.mean_emg(repetition), strict=True))

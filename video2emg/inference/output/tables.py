@@ -8,9 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from video2emg.core import vocabulary
 from video2emg.core.files import write_atomically, write_json, write_text
 from video2emg.inference.output import pose_files, workbook
 from video2emg.inference.output.c3d_file import Signals
+from video2emg.inference.output.mechanics_files import TORQUES
 from video2emg.inference.output.storage import storage
 from video2emg.inference.prediction import Prediction
 
@@ -50,13 +52,25 @@ def write(prediction: Prediction, folder: Path) -> list[Path]:
         paths.append(path)
     paths.append(folder / f"{TABLE}.sto")
     write_text(paths[-1], storage(TABLE, prediction.time, prediction.muscles, prediction.emg))
+    if prediction.torque is not None:
+        paths.append(folder / TORQUES)
+        text = storage("torques", prediction.time, vocabulary.DOFS, prediction.torque)
+        write_text(paths[-1], text)
     if prediction.pose is not None:
-        emg = Signals(prediction.muscles, prediction.normalisation, prediction.time, prediction.emg)
-        paths += pose_files.write(prediction.pose, folder, emg)
+        paths += pose_files.write(prediction.pose, folder, *_signals(prediction))
     paths.append(folder / WORKBOOK)
     workbook.write(prediction, paths[-1])
     write_json(folder / JSON, prediction.to_json())
     return [*paths, folder / JSON]
+
+
+def _signals(prediction: Prediction) -> list[Signals]:
+    """The EMG, and the torques if there are any, for a C3D file."""
+    time = prediction.time
+    signals = [Signals(prediction.muscles, prediction.normalisation, time, prediction.emg)]
+    if prediction.torque is not None:
+        signals.append(Signals(vocabulary.DOFS, "N.m", time, prediction.torque))
+    return signals
 
 
 def _write_csv(table: dict[str, np.ndarray], file: BinaryIO) -> None:

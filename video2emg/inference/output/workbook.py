@@ -12,6 +12,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
+from video2emg.core import vocabulary
 from video2emg.core.files import write_atomically
 from video2emg.inference.prediction import Prediction, Repetition
 from video2emg.pose.opensim_angles import angles_from_joints
@@ -29,14 +30,17 @@ Rows = Iterable[Sequence[Any]]
 
 
 def write(prediction: Prediction, path: Path) -> None:
-    """Writes the sheets `about`, `repetitions`, `activations`, `pose angles` and `refused spans`.
+    """Writes the sheets of a prediction; what is unknown is an empty cell.
 
-    The last two are there only if the model reads poses. What is unknown is an empty cell.
+    They are `about`, `repetitions` and `activations`; `peak torques` if the load is told; and
+    `pose angles` and `refused spans` if the model reads poses.
     """
     book = Workbook(write_only=True)
     _sheet(book, "about", ("", ""), _about(prediction))
     _sheet(book, "repetitions", *_repetitions(prediction))
     _sheet(book, "activations", *_activations(prediction))
+    if prediction.torque is not None:
+        _sheet(book, "peak torques", *_torques(prediction))
     if prediction.pose is not None:
         _sheet(book, "pose angles", *_angles(prediction))
         rows = [(s.start, s.end, s.reason, s.advice) for s in prediction.pose.gated.spans]
@@ -84,6 +88,13 @@ def _activations(prediction: Prediction) -> tuple[Sequence[str], Rows]:
     peaks = [_of_known(part, np.max) for part in parts]
     columns = np.stack([*means, *peaks], 1)
     return header, ([m, *row] for m, row in zip(prediction.muscles, columns.tolist(), strict=True))
+
+
+def _torques(prediction: Prediction) -> tuple[Sequence[str], Rows]:
+    """The largest torque of each joint in each repetition."""
+    peaks = [prediction.peak_torque(one) for one in prediction.repetitions]
+    header = ["joint", *(f"repetition {n} [N.m]" for n in range(1, len(peaks) + 1))]
+    return header, ([name, *(round(one[name], 1) for one in peaks)] for name in vocabulary.DOFS)
 
 
 def _within(prediction: Prediction, one: Repetition) -> np.ndarray:
