@@ -19,13 +19,13 @@ from video2emg.aqa import metrics, report
 from video2emg.aqa.frozen_features import FrozenFeatures
 from video2emg.aqa.labels import load_aqa_labels
 from video2emg.aqa.predictions import AQALabels, AQAPredictions, pair_average_precision
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.files import write_json
 from video2emg.eval.bootstrap import BootstrapScores, mean_over_seeds, recording_weights
 from video2emg.fkg.graph import Graph
 from video2emg.fkg.load import load
 from video2emg.fkg.rubric import Rubric
 from video2emg.parallel import mesh as mesh_lib
+from video2emg.run.pages import ROOT, put
 from video2emg.run.workdir import read_config
 
 MOVEMENT, MUSCLES, CHANCE = "movement", "muscles", "chance (share of repetitions)"

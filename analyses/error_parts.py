@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.emg import envelope
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import Builder
 from video2emg.eval import comparison, results, scores
 from video2emg.eval.bootstrap import subject_weights
+from video2emg.run.pages import ROOT, put
 from video2emg.run.workdir import SCORES
 from video2emg.sim import record, semg
 

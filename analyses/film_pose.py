@@ -17,13 +17,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.files import write_json
 from video2emg.core.pose_track import PoseTrack
 from video2emg.data.film_pose import FilmOptions, SeenFilm, watch_film
 from video2emg.pose import body as body_lib
 from video2emg.pose import cameras, cleaning, estimate, gravity, lengths
 from video2emg.pose.angles import KINDS, limb_angles
+from video2emg.run.pages import ROOT, put
 
 RATE = 60.0  # Hz, of the films
 

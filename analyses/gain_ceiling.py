@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from configs import v2emg
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.emg import KINDS
 from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import split_channel
 from video2emg.data.store import open_dataset
 from video2emg.eval import baselines, evaluate, results, scores
 from video2emg.run import setup
+from video2emg.run.pages import ROOT, put
 
 
 def ceiling(dataset, config, kind: str, mvc: dict) -> dict:

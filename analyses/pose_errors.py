@@ -19,11 +19,10 @@ import jax
 import numpy as np
 
 from configs import v2emg
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.batch import blank_batch
 from video2emg.core.errors import UserError
 from video2emg.data.examples import Examples
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR, ESTIMATOR_NOISE, PoseNoise
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate, results, scores
 from video2emg.eval.baselines import Template
@@ -33,6 +32,7 @@ from video2emg.parallel import mesh as mesh_lib
 from video2emg.physics.constants import COMMON_DRIVE
 from video2emg.physics.mechanics import LEAST_RATE
 from video2emg.run import setup
+from video2emg.run.pages import ROOT, put
 from video2emg.run.workdir import read_config
 
 ERRORS = ("pitch", "offset", "depth", "drop_limb", "shrink", "knee")
@@ -62,7 +62,7 @@ def noises(errors: Sequence[str]) -> Iterator[tuple[str, PoseNoise]]:
             known = ", ".join(name for name in ESTIMATOR if name != "share")
             raise UserError(f"--errors {name}: is none of {known}")
         yield name, PoseNoise.from_config(nothing | {"share": 1.0, name: ESTIMATOR[name]})
-    yield "all", PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
+    yield "all", ESTIMATOR_NOISE
 
 
 def cleaner(run: Path, examples: Examples, mesh: jax.sharding.Mesh) -> Cleaner:

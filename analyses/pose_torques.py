@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from video2emg.cli.publish import ROOT, put
 from video2emg.core import vocabulary
 from video2emg.core.batch import blank_batch
 from video2emg.core.emg import Chain, Normalisation
 from video2emg.data.examples import Examples
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR_NOISE
 from video2emg.data.select import Joined
 from video2emg.data.store import open_dataset
 from video2emg.eval import evaluate, results
@@ -28,6 +27,7 @@ from video2emg.eval.forward import ForwardFunction
 from video2emg.inference.run import PRETRAINED_VIDEO2EMG
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.run import setup
+from video2emg.run.pages import ROOT, put
 from video2emg.run.workdir import read_config
 
 _LEAST_NM = 10.0  # peak of a torque in a clip that counts
@@ -123,12 +123,11 @@ def main() -> None:
         *setup.load_trained(config, PRETRAINED_VIDEO2EMG, examples, mesh), mesh
     )
     clips = evaluate.evenly(len(examples), args.clips)
-    noise = PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
     ways = {
         way: score(list(pairs(forward, shown, clips, args.batch)))
         for way, shown in {
             "true poses": examples,
-            "estimated poses": examples.with_pose_noise(noise),
+            "estimated poses": examples.with_pose_noise(ESTIMATOR_NOISE),
         }.items()
     }
     text = table(ways)

@@ -15,16 +15,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from video2emg.cli.publish import ROOT, put
 from video2emg.core.batch import Window
 from video2emg.core.clip import Clip, Clips
 from video2emg.core.files import write_json
 from video2emg.data.datasets.gymsim.gymsim_dataset_builder import FREE
 from video2emg.data.film_pose import track_to_pose
 from video2emg.data.found_repetitions import SeenClips, match, thinned_track
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR_NOISE
 from video2emg.inference.pose_input import PoseInput
 from video2emg.pose.angles import MOVING_KINDS, moving_angles
+from video2emg.run.pages import ROOT, put
 from video2emg.sim import record
 from video2emg.sim.exercises import EXERCISES, GRAPH
 from video2emg.sim.trials import plan_trials
@@ -129,11 +129,10 @@ def main() -> None:
         [record.record(t, POSES) for t in plan_trials(options.people, 1, SEED, some, (3, 6))]
         for some in (names, FREE)
     )
-    noise = PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
     rows = {
         "true poses": score(true, true) | {"free_accepted": accepted(free)},
-        "poses with an estimator's errors": score(SeenClips(true, noise), true)
-        | {"free_accepted": accepted(SeenClips(free, noise))},
+        "poses with an estimator's errors": score(SeenClips(true, ESTIMATOR_NOISE), true)
+        | {"free_accepted": accepted(SeenClips(free, ESTIMATOR_NOISE))},
     }
     text = markdown(rows)
     print(text)

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from video2emg.cli.publish import ROOT, put
 from video2emg.data import readers
 from video2emg.eval import comparison, results, scores
 from video2emg.eval.regressors import ClipFeatures, Retrieval, Ridge, SupportVector
@@ -30,6 +29,7 @@ from video2emg.eval.series import ClipSeries
 from video2emg.models.blocks import Block, time_embedding
 from video2emg.models.published.mia import MIATransformer
 from video2emg.models.published.tds import TDS, TemporalCNN
+from video2emg.run.pages import ROOT, put
 
 RECORDINGS = ("walk36", "walk45", "run81")
 # The lateral gastrocnemius is left out, as our vocabulary has one gastrocnemius; an electrode

@@ -18,7 +18,6 @@ import numpy as np
 import tqdm
 
 from configs import v2emg
-from video2emg.cli.publish import ROOT, put
 from video2emg.core import emg as emg_lib
 from video2emg.core.config import Config
 from video2emg.data.examples import Examples
@@ -31,6 +30,7 @@ from video2emg.jobs import video2emg
 from video2emg.parallel import mesh as mesh_lib
 from video2emg.parallel.hosts import log
 from video2emg.run import setup
+from video2emg.run.pages import ROOT, put
 from video2emg.train.step import predict_step
 
 NAME = "live"

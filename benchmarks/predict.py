@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import video2emg
-from video2emg.cli.publish import ROOT, put
+from video2emg.run.pages import ROOT, put
 
 PAGE, MARK = ROOT / "docs" / "predict.md", "measured"
 

@@ -44,13 +44,6 @@ def test_an_installed_package_has_no_pages(tmp_path, monkeypatch, capsys):
     assert "no checkout" in capsys.readouterr().err
 
 
-def test_text_between_marks_can_be_replaced_again_and_again():
-    once = publish.between(PAGE, "new", "systems")
-    assert publish.between(once, "old", "systems") == PAGE
-    with pytest.raises(UserError, match="no marks"):
-        publish.between(PAGE, "new")
-
-
 def test_tables_of_extremes_and_coverage():
     groups = {f"g{n}": {"skill": n / 10} for n in range(5)}
     row = {"coverage": 0.81, "width": 0.2, "coverage_ci95": [0.7, 0.9]}

@@ -29,6 +29,14 @@ def test_masking_keeps_the_rest():
     assert seen.rate == pytest.approx(10)
 
 
+def test_some_instants_of_a_track():
+    whole = track(np.ones((5, 2)))
+    for rows in (slice(1, 3), (whole.times > 0.05) & (whole.times < 0.25)):
+        part = whole.during(rows)
+        assert part.times.tolist() == [0.1, 0.2] and part.joints.shape == (2, 2, 3)
+        assert part.confidence.shape == (2, 2) and part.points_2d is None
+
+
 def test_shapes_and_times_are_checked():
     with pytest.raises(ValueError, match="joints"):
         PoseTrack(("a",), np.arange(2.0), np.zeros((2, 2, 3)), np.ones((2, 2)))

@@ -16,6 +16,13 @@ def test_names_are_unique_and_have_mirror_images(name):
     assert sorted(vocabulary.mirror_order(joints)) == list(range(len(joints)))
 
 
+def test_a_name_without_a_mirror_image_is_refused_or_stays():
+    names = ("nose", "left_hip", "left_knee", "right_hip")
+    assert vocabulary.mirror_order(names, strict=False) == [0, 3, 2, 1]
+    with pytest.raises(ValueError, match="'right_knee' is not in"):
+        vocabulary.mirror_order(names)
+
+
 @pytest.mark.parametrize("source, target", itertools.permutations(skeleton.SKELETONS, 2))
 def test_conversion_moves_joints_by_name(source, target):
     own = skeleton.skeleton(source)

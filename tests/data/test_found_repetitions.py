@@ -7,7 +7,7 @@ import pytest
 
 from video2emg.core.clip import validate
 from video2emg.data.found_repetitions import FoundRepetitions, SeenClips, found_spans, match
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR_NOISE
 from video2emg.data.repetitions import MARGIN
 from video2emg.sim import record
 from video2emg.sim.trials import plan_trials
@@ -35,8 +35,7 @@ def test_what_is_found_carries_the_labels_of_the_true_repetition(sets):
 
 
 def test_estimated_poses_have_the_same_errors_in_the_whole_set(sets):
-    noise = PoseNoise.from_config(ESTIMATOR | {"share": 1.0})
-    seen = SeenClips(sets, noise)
+    seen = SeenClips(sets, ESTIMATOR_NOISE)
     once, again = seen[0], seen[0]
     np.testing.assert_array_equal(once.pose, again.pose)
     assert once.pose.shape == sets[0].pose.shape

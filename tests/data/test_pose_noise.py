@@ -15,7 +15,7 @@ from video2emg.core import skeleton, vocabulary
 from video2emg.core.body_frame import canonical_pose
 from video2emg.core.errors import UserError
 from video2emg.data import pose_noise
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR, ESTIMATOR_NOISE, PoseNoise
 from video2emg.data.store import open_dataset
 from video2emg.data.train_stream import train_batches
 from video2emg.run import setup
@@ -299,7 +299,7 @@ def body_clip(index=0):
 
 def test_a_split_is_seen_with_the_same_errors_again_and_again():
     clean = examples([body_clip(0), body_clip(1)], POSE_WINDOW)
-    split = clean.with_pose_noise(PoseNoise.from_config(ESTIMATOR | {"share": 1.0}))
+    split = clean.with_pose_noise(ESTIMATOR_NOISE)
     first, again = split.read_window(0, 0.2), split.read_window(0, 0.2)
     assert_same(first, again)
     true = clean.read_window(0, 0.2)

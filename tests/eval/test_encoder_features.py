@@ -86,7 +86,7 @@ def test_nothing_half_written(tmp_path, examples, monkeypatch):
         raise OSError("no room")
 
     monkeypatch.setattr(encoder_features, "write_json", fail)
-    with pytest.raises(OSError, match="no room"):
+    with pytest.raises(UserError, match="no room"):
         get(tmp_path, examples, Encoder())
     (folder,) = tmp_path.iterdir()
     assert not list(folder.iterdir())

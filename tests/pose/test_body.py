@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.pose.squats import NAMES, SIZE, bends, filmed
+from video2emg.core.body_frame import LIMBS
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import BODY, UPRIGHT
 from video2emg.pose import body as body_lib
@@ -52,7 +53,7 @@ def test_lengths_are_those_of_the_height():
     for height in (1.5, 1.9):
         noisy = dataclasses.replace(track, joints=joints)
         body = body_lib.to_body(noisy, SIZE, options=BodyOptions(height=height)).track
-        for (upper, lower), fraction in lengths.LIMBS.items():
+        for (upper, lower), fraction in LIMBS.items():
             bone = np.linalg.norm(body.at(f"left_{lower}") - body.at(f"left_{upper}"), axis=1)
             np.testing.assert_allclose(bone, fraction * height, rtol=1e-6)
 

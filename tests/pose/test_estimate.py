@@ -8,6 +8,7 @@ import pytest
 from tests.pose.fakes import FakeModel, scene
 from tests.pose.films import model, video
 from video2emg.core.pose_track import CAMERA
+from video2emg.core.thinning import thinned
 from video2emg.data.readers import film as films
 from video2emg.pose import estimate, people
 from video2emg.pose.angles import LIMB_ANGLES, limb_angles
@@ -62,12 +63,9 @@ def test_nobody_in_the_film():
 
 
 def test_a_real_film():
-    frames = (
-        (time, decode())
-        for time, decode in estimate.thinned(
-            films.read_frames(video("squat/squat_side.mp4")), 2.0, 4.0
-        )
-    )
+    film = films.read_frames(video("squat/squat_side.mp4"))
+    beginning = itertools.takewhile(lambda frame: frame[0] <= 4.0, film)
+    frames = ((time, decode()) for time, decode in thinned(beginning, 2.0))
     watched = estimate.watch(frames, model())
     assert watched.track.seen.all() and not watched.cuts
     at = dict(zip(watched.track.names, watched.track.points_2d.mean(0), strict=True))
@@ -91,8 +89,7 @@ def test_a_turned_picture_gives_the_turned_body():
     assert b.presence == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("film, wanted", [(30.0, 15.0), (59.94, 15.0), (60.0, 10.0)])
-def test_pictures_that_are_left_out_leave_even_steps(film, wanted):
-    timed = [(i / film, i) for i in range(100)]
-    kept = [i for _, i in estimate.thinned(timed, wanted)]
-    assert set(np.diff(kept)) == {round(film / wanted)} and kept[0] == 0
+def test_more_pictures_are_searched_at_first():
+    kept = [time for time, _ in estimate.searched((i / 30, i) for i in range(900))]
+    np.testing.assert_allclose(np.diff(kept), [1 / 6] * 25 + [0.5] * 23)
+    assert kept[-1] <= 16

@@ -1,5 +1,7 @@
 """The published AQA system that a configuration names."""
 
+import dataclasses
+
 import numpy as np
 
 from video2emg.aqa import published
@@ -10,14 +12,6 @@ from video2emg.core.errors import UserError
 from video2emg.core.vocabulary import FLEX_21
 from video2emg.models.published.flex import Choices, ScoreScale
 
-# The choices of FLEX's code that concern heads; its others concern encoders and raw EMG.
-CHOICES = (
-    "leaves_as_published",
-    "skeleton_per_frame",
-    "ranges_of_whole_dataset",
-    "scores_beyond_range",
-)
-
 
 def build_published_head(config: Config, features: FrozenFeatures) -> published.PublishedAQAHead:
     """The published system that `config.published` names.
@@ -26,7 +20,8 @@ def build_published_head(config: Config, features: FrozenFeatures) -> published.
       UserError: the system needs a pose that the dataset does not have.
     """
     settings = config.published.to_dict()
-    choices = Choices(**{field: settings.get(field, False) for field in CHOICES})
+    names = [field.name for field in dataclasses.fields(Choices)]
+    choices = Choices(**{name: settings.get(name, False) for name in names})
     splits = features.splits if choices.ranges_of_whole_dataset else ("train",)
     labels = [annotations(features, split) for split in splits]
     score = np.concatenate([part.score for part in labels])

@@ -22,7 +22,7 @@ from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 from video2emg.data.found_repetitions import FoundRepetitions, SeenClips
 from video2emg.data.labels import Labels
-from video2emg.data.pose_noise import ESTIMATOR, PoseNoise
+from video2emg.data.pose_noise import ESTIMATOR_NOISE, PoseNoise
 from video2emg.data.repetitions import Repetitions
 from video2emg.data.store import open_dataset
 from video2emg.data.train_stream import stream, train_batches
@@ -252,7 +252,7 @@ def _found(test: Examples, noise: bool) -> tuple[FoundRepetitions, Examples]:
             f"{'has no pose' if first.repetitions else 'is a single repetition'}"
         )
     if noise:
-        sets = SeenClips(sets, PoseNoise.from_config(ESTIMATOR | {"share": 1.0}))
+        sets = SeenClips(sets, ESTIMATOR_NOISE)
     found = FoundRepetitions(sets, test.window.seconds)
     examples = Examples(
         found, test.window, test.chain, test.normalisation, _FOUND_BYTES, test.labels

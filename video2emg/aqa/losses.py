@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from video2emg.aqa.head import AQAOutputs
 from video2emg.core.config import Config
+from video2emg.models.published.usdl import soft_labels
 from video2emg.train.losses import losses, masked_mean
 
 _USDL_SD = 3.0  # points; width of the target distribution
@@ -74,9 +75,7 @@ def aqa_losses(
         score = ((outputs.score - batch["score"]) / _SCORE_UNIT) ** 2
     else:
         # KL divergence to a Gaussian about the label (USDL).
-        grid = jnp.arange(101.0)
-        z = (grid - batch["score"][:, None]) / _USDL_SD
-        target = jax.nn.softmax(-0.5 * z**2)
+        target = soft_labels(batch["score"], deviation=_USDL_SD)
         score = optax.kl_divergence(jax.nn.log_softmax(outputs.score_logits), target)
     parts["score"] = masked_mean(score, batch["score_mask"])
     total = sum((config[name] * value for name, value in parts.items()), jnp.zeros(()))

@@ -68,18 +68,16 @@ def relative_l2(
     training labels (of each action) and stated.
     """
     low, high = span
-    w, scalar = _weights(weight, len(true))
     if not high > low:
-        return _unwrap(np.full(len(w), np.nan), scalar)
-    return _unwrap(100 * _mean(((predicted - true) / (high - low)) ** 2, w), scalar)
+        return undefined(weight)
+    return 100 * weighted_mean(((predicted - true) / (high - low)) ** 2, weight)
 
 
 def mae(
     predicted: Shaped[np.ndarray, " K"], true: Shaped[np.ndarray, " K"], weight: Weight = None
 ) -> Metric:
     """Mean absolute error, points of 100. Trap: not comparable where labels were min-max scaled."""
-    w, scalar = _weights(weight, len(true))
-    return _unwrap(_mean(np.abs(predicted - true), w), scalar)
+    return weighted_mean(np.abs(predicted - true), weight)
 
 
 def average_precision(
@@ -186,6 +184,17 @@ def segment(log_probability: Shaped[np.ndarray, "Q P"]) -> Int[np.ndarray, " P"]
     return starts
 
 
+def weighted_mean(values: Shaped[np.ndarray, " K"], weight: Weight = None) -> Metric:
+    """Mean of values; NaN without values, and in draws in which none counts."""
+    w, scalar = _weights(weight, len(values))
+    return _unwrap(ratio(w @ values, w.sum(-1)), scalar)
+
+
+def undefined(weight: Weight) -> Metric:
+    """An undefined metric: NaN, or NaN in each draw."""
+    return float("nan") if weight is None else np.full(len(weight), np.nan)
+
+
 def nan_mean(values: Sequence[Metric]) -> Metric:
     """Mean over the first axis without NaN; NaN where all are NaN, or without values."""
     if not len(values):
@@ -211,7 +220,3 @@ def _weights(weight: np.ndarray | None, count: int) -> tuple[np.ndarray, bool]:
 
 def _unwrap(value: np.ndarray, scalar: bool) -> Metric:
     return float(np.ravel(value)[0]) if scalar else value
-
-
-def _mean(value: np.ndarray, w: np.ndarray) -> np.ndarray:
-    return ratio(w @ value, w.sum(-1))

@@ -212,7 +212,7 @@ def score(
         "f1": metrics.f1(probability >= threshold, made, **of_rows(clip)),
         "ece": metrics.expected_calibration_error(probability, made, **of_rows(clip)),
         "boundary_ms": metrics.boundary_error_ms(predictions.boundary, true.boundary, **every),
-        "action_accuracy": 1 - metrics.mae(wrong_action, np.zeros(len(actions)), **every),
+        "action_accuracy": 1 - metrics.weighted_mean(wrong_action, **every),
     }
 
 

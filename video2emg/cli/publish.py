@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from video2emg.core.errors import UserError
+from video2emg.run.pages import ROOT, put
 
-ROOT = Path(__file__).parents[2]
 # The page of each kind, where --page says none.
 PAGES = {
     "main": "docs/results.md",
@@ -67,27 +67,6 @@ def run(options: Options) -> int:
     folder = Path(options.run).expanduser()
     print(write(folder, options, ROOT / (options.page or PAGES[options.kind])))
     return 0
-
-
-def between(page: str, text: str, name: str = "results") -> str:
-    """`page` with what stands between the two marks of that name replaced by `text`.
-
-    Raises:
-      UserError: the page has no such marks.
-    """
-    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    if start not in page or end not in page:
-        raise UserError(f"no place for the table: the page has no marks {start} and {end}")
-    before, rest = page.split(start)
-    _, after = rest.split(end)
-    return f"{before}{start}\n{text}\n{end}{after}"
-
-
-def put(page: Path, text: str, name: str = "results") -> None:
-    """Writes `text` between the two marks of that name on a page."""
-    from video2emg.core.files import write_text
-
-    write_text(page, between(page.read_text(encoding="utf-8"), text, name))
 
 
 def extremes(results: Mapping[str, Any]) -> str:

@@ -18,19 +18,20 @@ from jaxtyping import Bool, Float
 
 from video2emg.core import skeleton, vocabulary
 
-HEIGHT = 1.75  # m, of the body whose metres the canonical frame has
+# m, of the body whose metres the canonical frame has, and of a person whose height is unknown
+HEIGHT = 1.75
 LEAST_HEIGHT, LARGEST_HEIGHT = 1.0, 2.3  # m; a person of another height is in another unit
 
 # Segments as fractions of body height. Limbs: Drillis & Contini (in Winter, Biomechanics and Motor
 # Control of Human Movement, ch. 4). The trunk, from mid-hips to mid-shoulders, is that of the
 # simulated body.
-_LIMBS = {
+LIMBS = {
     ("hip", "knee"): 0.245,
     ("knee", "ankle"): 0.246,
     ("shoulder", "elbow"): 0.186,
     ("elbow", "wrist"): 0.146,
 }
-_TRUNK = 0.306
+TRUNK = 0.306
 _PAIRS = ("hip", "shoulder")  # joints whose line from right to left gives the heading
 _FRAME_JOINTS = tuple(
     f"{side}_{part}"
@@ -90,14 +91,14 @@ def body_height(at: dict[str, Float[np.ndarray, "T 3"]]) -> float:
     hips, shoulders = ((at[f"left_{part}"] + at[f"right_{part}"]) / 2 for part in _PAIRS)
     limbs = [
         at[f"{side}_{lower}"] - at[f"{side}_{upper}"]
-        for upper, lower in _LIMBS
+        for upper, lower in LIMBS
         for side in vocabulary.SIDES
     ]
     trunk, *sides = _median_lengths(np.stack([shoulders - hips, *limbs], 1))
-    pairs = np.reshape(sides, (len(_LIMBS), 2))
+    pairs = np.reshape(sides, (len(LIMBS), 2))
     count = np.isfinite(pairs).sum(1)
     means = np.nansum(pairs, 1) / np.where(count, count, np.nan)
-    lengths, fractions = np.array([trunk, *means]), np.array([_TRUNK, *_LIMBS.values()])
+    lengths, fractions = np.array([trunk, *means]), np.array([TRUNK, *LIMBS.values()])
     known = np.isfinite(lengths)
     total = float(lengths[known].sum())
     return total / float(fractions[known].sum()) if total > 0 else float("nan")

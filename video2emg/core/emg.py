@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import signal
 
-from video2emg.core import units, vocabulary
+from video2emg.core import interpolation, units, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.errors import UserError
 
@@ -90,7 +90,7 @@ def resample(
     Returns:
       [M, C] values and [M] bool, false outside the recording (half a sample of tolerance).
     """
-    resampled = np.stack([np.interp(new_time, time, column) for column in values.T], axis=1)
+    resampled = interpolation.linear(values, time, new_time)
     tolerance = 0.5 * (time[-1] - time[0]) / (len(time) - 1)
     inside = (new_time >= time[0] - tolerance) & (new_time <= time[-1] + tolerance)
     return resampled.astype(np.float32), inside

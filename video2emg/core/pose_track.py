@@ -159,6 +159,16 @@ class PoseTrack:
             else np.insert(self.points_2d, place, np.nan, 0),
         )
 
+    def during(self, rows: slice | Bool[np.ndarray, " T"]) -> "PoseTrack":
+        """The track at some of its instants, without points in the picture."""
+        return dataclasses.replace(
+            self,
+            times=self.times[rows],
+            joints=self.joints[rows],
+            confidence=self.confidence[rows],
+            points_2d=None,
+        )
+
     def at(self, name: str) -> Float[np.ndarray, "T 3"]:
         """Positions of one joint, m; NaN if the track does not have it."""
         if name not in self.names:

@@ -100,7 +100,7 @@ def _on_trunk(height: float) -> dict[str, float]:
 # Joint → weighted sums of joints that may replace it, best first; the weights of a sum add up to 1.
 # The middle between left and right is exact. The places of chest, neck and head on the line of the
 # trunk, and of the hand on the line of the forearm, are those of the simulated body standing
-# (`sim.body.LENGTH`); they are about 1 cm off where the back is straight. An ankle for a heel is up
+# (`physics.anatomy`); they are about 1 cm off where the back is straight. An ankle for a heel is up
 # to 10 cm off.
 _SUBSTITUTES: dict[str, tuple[dict[str, float], ...]] = {
     "pelvis": (_mean("left_hip", "right_hip"),),

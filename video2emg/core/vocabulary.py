@@ -110,17 +110,21 @@ def mirror(name: str) -> str:
     return swap[side] + sep + rest if side in swap and sep else name
 
 
-def mirror_order(names: Sequence[str]) -> list[int]:
+def mirror_order(names: Sequence[str], strict: bool = True) -> list[int]:
     """Returns the index of each name's mirror image: `names[order[i]] == mirror(names[i])`.
 
+    Args:
+      names: all different.
+      strict: refuse names without a counterpart on the other side; else these keep their own index.
+
     Raises:
-      ValueError: a name has no counterpart on the other side.
+      ValueError: `strict`, and a name has no counterpart on the other side.
     """
     place = {name: i for i, name in enumerate(names)}
-    try:
-        return [place[mirror(name)] for name in names]
-    except KeyError as missing:
-        raise ValueError(f"no mirror image of a channel: {missing} is not in {names}") from None
+    missing = [mirror(name) for name in names if mirror(name) not in place]
+    if strict and missing:
+        raise ValueError(f"no mirror image of a channel: {missing[0]!r} is not in {names}")
+    return [place.get(mirror(name), i) for i, name in enumerate(names)]
 
 
 def mirror_signs(dofs: Sequence[str]) -> list[float]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import PoseTrack
+from video2emg.core.thinning import thinned
 from video2emg.data.readers import film
 from video2emg.pose import agreement, cameras, cleaning, estimate, gates, gravity, people
 from video2emg.pose import body as body_lib
@@ -267,7 +268,7 @@ def watch_film(
     warnings = tuple(gates.preflight(chosen, size, _rate(path, options)))
     for warning in warnings:
         say(f"{path.name}: {warning}")
-    frames = estimate.thinned(_increasing(path, options), options.rate)
+    frames = thinned(_increasing(path, options), options.rate)
     watched = estimate.watch(_decoded(frames), model, chosen, _size(path, options))
     return SeenFilm(path, watched, tuple(found), who, warnings)
 

@@ -196,6 +196,7 @@ ESTIMATOR = dict(
     drop_limb=0.1,  # the far limb of a side view is a guess
     exchange=0.2,  # one of four views: in 34 % of its frames
 )
+ESTIMATOR_NOISE = PoseNoise(**ESTIMATOR | {"share": 1.0})  # the same in every example
 
 
 def bend_knees(

@@ -8,8 +8,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from array_record.python import array_record_module
 from jaxtyping import Bool, Float
 
 from video2emg.core.errors import UserError
-from video2emg.core.files import write_json
+from video2emg.core.files import new_folder, write_json
 from video2emg.data.batches import eval_batches
 from video2emg.data.examples import Examples
 
@@ -148,11 +146,12 @@ def _compute(examples: Examples, encode: Encode, stride: int, batch: int) -> Ite
 
 
 def write(folder: str | Path, about: Mapping[str, Any], features: Sequence[Features]) -> None:
-    """Writes a folder of features in one step: under a temporary name, then renamed."""
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    """Writes a folder of features in one step: under a temporary name, then renamed.
+
+    Raises:
+      UserError: the folder is not empty, or cannot be written.
+    """
+    with new_folder(Path(folder)) as temporary:
         writer = array_record_module.ArrayRecordWriter(str(temporary / _RECORDS), "group_size:1")
         for clip in features:
             buffer = io.BytesIO()
@@ -161,9 +160,6 @@ def write(folder: str | Path, about: Mapping[str, Any], features: Sequence[Featu
         writer.close()
         clips = [clip.clip_id for clip in features]
         write_json(temporary / _META, {"about": dict(about), "clips": clips})
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read(folder: str | Path) -> list[Features]:

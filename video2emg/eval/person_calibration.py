@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from video2emg.core import interpolation
 from video2emg.eval.shrinkage import PersonPrior, Samples, Shrunk, log_curves
 
 # From simple to rich.
@@ -103,9 +104,7 @@ def with_context(
         )
     filled = np.stack(columns, 1) if columns else np.zeros((len(time), 0))
     parts = [
-        np.stack([np.interp(time[rows] + offset, time, column) for column in filled.T], 1)
-        for offset in offsets
-        if filled.size
+        interpolation.linear(filled, time, time[rows] + offset) for offset in offsets if filled.size
     ]
     return np.concatenate(parts, 1) if parts else np.zeros((len(time[rows]), 0))
 

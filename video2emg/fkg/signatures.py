@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from video2emg.core import interpolation
 from video2emg.core.errors import UserError
 from video2emg.core.segment_directions import SEGMENTS
 
@@ -39,9 +40,7 @@ class Signature:
           severity: 0-1.
         """
         grid = np.linspace(0, 2, len(self.rotation))
-        flat = self.rotation.reshape(len(grid), -1)
-        values = np.stack([np.interp(phase, grid, column) for column in flat.T], 1)
-        return values.reshape(len(phase), -1, 3) * (severity / self.severity)
+        return interpolation.linear(self.rotation, grid, phase) * (severity / self.severity)
 
     def stretched(self, severity: float) -> tuple[float, float]:
         """`duration` at another severity."""

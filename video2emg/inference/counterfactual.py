@@ -14,12 +14,12 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from video2emg.core import body_frame, segment_directions, vocabulary
+from video2emg.core import body_frame, interpolation, segment_directions, vocabulary
 from video2emg.core.clip import Clip
 from video2emg.core.equipment import load_shares, name_of_shares
 from video2emg.core.errors import UserError
 from video2emg.core.joint_moments import JOINTS, peaks
-from video2emg.core.pose_track import UPRIGHT, PoseTrack
+from video2emg.core.pose_track import UPRIGHT, PoseTrack, interpolate
 from video2emg.data.person import traits
 from video2emg.fkg import signatures as files
 from video2emg.fkg.effects import joint_name
@@ -274,25 +274,19 @@ def _body(
     if estimated and len(track.times) > 1 and track.rate < mechanics.LEAST_RATE:
         track = track.resampled(mechanics.LEAST_RATE)
     inside = (track.times >= bounds[0] - MARGIN) & (track.times <= bounds[2] + MARGIN)
-    part = dataclasses.replace(
-        track,
-        times=track.times[inside],
-        joints=track.joints[inside],
-        confidence=track.confidence[inside],
-        points_2d=None,
-    )
-    time, pose, known, rate = mechanics.regular(part)
+    time, pose, known, rate = mechanics.regular(track.during(inside))
     joints = vocabulary.FLEX_21
     placed, known, measured = body_frame.canonical_pose(track.names, pose, known, joints)
     if not np.isfinite(measured):
         raise UserError(f"{track.source}: joints that make no body; no segment is known")
+    placed = np.nan_to_num(interpolate(time, np.where(known[..., None], placed, np.nan), time))
     height = mechanics.told_height(settings, measured, track.source)
     used = tuple(j for j in joints if j != "chest" or "chest" in track.names)
     shares = load_shares("", settings.equipment)
     assert shares is not None  # settings are checked
     return Body(
         time=time,
-        pose=_filled(placed, known) * (height / body_frame.HEIGHT),
+        pose=placed * (height / body_frame.HEIGHT),
         known=known,
         layers=Mechanics(
             used,
@@ -309,25 +303,13 @@ def _body(
     )
 
 
-def _filled(
-    pose: Float[np.ndarray, "T J 3"], known: Bool[np.ndarray, "T J"]
-) -> Float[np.ndarray, "T J 3"]:
-    """Unknown instants of a joint between known ones; a joint that is never known stays."""
-    filled, time = pose.astype(np.float64), np.arange(len(pose))
-    for j in np.flatnonzero(known.any(0)):
-        seen = known[:, j]
-        for x in range(3):
-            filled[:, j, x] = np.interp(time, time[seen], pose[seen, j, x])
-    return filled
-
-
 def _peaks(body: Body, variants: Sequence[Variant]) -> list[dict[str, float]]:
     """Peak moment of each joint in each variant, N·m, in one batch."""
     rate = body.layers.rate
     longest = max(float(time[-1]) for _, time, _ in variants)
     count = -(-(int(longest * rate) + 1) // _BLOCK) * _BLOCK
     grid = np.arange(count) / rate
-    poses = np.stack([_sampled(pose, time, grid) for pose, time, _ in variants])
+    poses = np.stack([interpolation.linear(pose, time, grid) for pose, time, _ in variants])
     used = [vocabulary.FLEX_21.index(name) for name in body.layers.joints]
     known = np.broadcast_to(body.known.any(0), poses.shape[:3])
     torque = np.asarray(
@@ -350,11 +332,3 @@ def _peaks(body: Body, variants: Sequence[Variant]) -> list[dict[str, float]]:
 def _torque(layers: Mechanics, pose, known, height, mass, held) -> jax.Array:
     """[B, T, D] N·m; the muscles are not computed, because nothing needs them."""
     return layers(pose, known, height, mass, held).torque
-
-
-def _sampled(
-    pose: Float[np.ndarray, "T J 3"], time: Float[np.ndarray, " T"], grid: Float[np.ndarray, " K"]
-) -> Float[np.ndarray, "K J 3"]:
-    flat = pose.reshape(len(pose), -1)
-    values = np.stack([np.interp(grid, time, column) for column in flat.T], 1)
-    return values.reshape(len(grid), -1, 3)

@@ -12,6 +12,7 @@ from PIL import Image
 from video2emg.core.batch import blank_batch
 from video2emg.core.equipment import check_equipment
 from video2emg.core.errors import UserError
+from video2emg.core.thinning import thinned
 from video2emg.data.film_pose import FilmOptions, FilmPose, SeenFilm, assemble
 from video2emg.data.readers import live
 from video2emg.inference.pose_input import PoseInput
@@ -90,7 +91,7 @@ class PoseStream:
         """Yields the EMG of a camera or stream as its frames arrive; see `readers.live`."""
         last: live.LiveFrame | None = None
         frames = ((frame.time, frame) for frame in live.live_frames(source))
-        for time, frame in estimate.thinned(frames, self._film.rate):
+        for time, frame in thinned(frames, self._film.rate):
             if last is not None and time - last.time > _LONGEST_GAP_S:
                 yield self._update(last, 0.0, is_late=True)
                 self._begin(math.ceil(time * self._run.window.emg_rate - 1e-6))

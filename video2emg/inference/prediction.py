@@ -89,6 +89,10 @@ class Repetition:
         """Whether the frames resemble the training clips."""
         return self.distance <= 1 and self.motion >= 1
 
+    def holds(self, time: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+        """[N] which of some times (s) lie in the repetition; its end does not."""
+        return (time >= self.start) & (time < self.end)
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
@@ -166,7 +170,7 @@ class Prediction:
 
     def mean_emg(self, repetition: Repetition) -> Float[np.ndarray, " C"]:
         """[C] mean envelope over one repetition; NaN if it holds no sample."""
-        within = (self.time >= repetition.start) & (self.time < repetition.end)
+        within = repetition.holds(self.time)
         return self.emg[within].mean(0) if within.any() else np.full(len(self.muscles), np.nan)
 
     def peak_torque(self, repetition: Repetition) -> dict[str, float]:
@@ -176,7 +180,7 @@ class Prediction:
         """
         if self.torque is None:
             return {}
-        within = (self.time >= repetition.start) & (self.time < repetition.end)
+        within = repetition.holds(self.time)
         known = self.torque[within]
         known = known[np.isfinite(known).all(1)]
         if not len(known):

@@ -722,6 +722,5 @@ def _sample_in_domain(
     middle = np.array(starts) + run.window.seconds / 2
     in_domain = in_domain[np.searchsorted((middle[1:] + middle[:-1]) / 2, time)]
     for repetition in repetitions:
-        within = (time >= repetition.start) & (time < repetition.end)
-        in_domain[within] = repetition.in_domain
+        in_domain[repetition.holds(time)] = repetition.in_domain
     return in_domain

@@ -74,7 +74,6 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
       The results, as written.
     """
     workdir = Path(workdir).expanduser()
-    jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.main.parallel)
     graph, rubric = _check(config, mesh)
     init_workdir(workdir, config)

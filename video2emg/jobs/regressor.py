@@ -1,6 +1,6 @@
 """The job for systems without gradients: pose or a frozen encoder's features → regressor → results.
 
-Same data, splits, metrics and files as `experiment`; settings of a regressor are chosen on
+Same data, splits, metrics and files as `video2emg`; settings of a regressor are chosen on
 validation.
 """
 

@@ -58,7 +58,6 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
       The results, as written.
     """
     workdir = folder(workdir, "--workdir")
-    jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.parallel)
     _check(config, mesh)
     init_workdir(workdir, config)

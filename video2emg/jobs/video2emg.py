@@ -174,7 +174,6 @@ def run(config: Config, workdir: str | Path, options: Options | None = None) -> 
       The results, as written.
     """
     workdir = folder(workdir, "--workdir")
-    jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.parallel)
     setup.check(config, mesh)
     hosts.agree(flatten(json.loads(config.to_json()), "config.") | {"packages": results.packages()})
@@ -246,7 +245,6 @@ def evaluate(
     run, out = folder(run, "--run"), folder(out, "--out")
     trained = read_config(run)
     changed = _check_evaluation(config, trained, run, out, split)
-    jax.config.update("jax_threefry_partitionable", True)
     mesh = mesh_lib.make_mesh(**config.parallel)
     mesh_lib.check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
     setup.check_pose_noise(config)

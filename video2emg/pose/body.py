@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
 
+from video2emg.core.body_frame import HEIGHT
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import CAMERA, PoseTrack
 from video2emg.core.vocabulary import SIDES
@@ -40,13 +40,11 @@ class Body:
       track: z up, x where the person faces, lengths by height.
       smooth: the same before lengths were set, in the axes of the source.
       view: how the camera sees the person; pitch and roll are NaN if the source had z up.
-      exchanged: [T] instants at which left and right were exchanged back.
     """
 
     track: PoseTrack
     smooth: PoseTrack
     view: View
-    exchanged: Bool[np.ndarray, " T"]
 
 
 def to_body(
@@ -72,7 +70,7 @@ def to_body(
             f"{track.source}: points of one camera have no depth; use a 3-D estimator, or give the "
             "films of several cameras with their calibration"
         )
-    track, exchanged = cleaning.undo_exchanges(_complete(track), cuts)
+    track, _ = cleaning.undo_exchanges(_complete(track), cuts)
     smooth = cleaning.smooth(track, cuts)
     placed = smooth
     pitch, roll = math.nan, math.nan
@@ -84,9 +82,9 @@ def to_body(
     stands = gravity.upright(placed, pitch, roll)
     faces = _known(options.facing, gravity.facing(stands))
     body = gravity.facing_x(stands, faces)
-    body = lengths.with_lengths(body, _known(options.height, lengths.HEIGHT))
+    body = lengths.with_lengths(body, _known(options.height, HEIGHT))
     body = body.masked(cleaning.steady_confidence(smooth) >= SEEN)
-    return Body(body, smooth, View(pitch, roll, faces), exchanged)
+    return Body(body, smooth, View(pitch, roll, faces))
 
 
 def _complete(track: PoseTrack) -> PoseTrack:

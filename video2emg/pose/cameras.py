@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from video2emg.core.errors import UserError
 from video2emg.core.pose_track import UPRIGHT, PoseTrack
-from video2emg.core.vocabulary import mirror
+from video2emg.core.vocabulary import mirror_order
 
 _SUBPIXELS = 64.0  # of Qualisys' units in a pixel
 _UNDISTORTIONS = 10  # iterations; the error of a phone's lens falls below 1e-4 px
@@ -281,7 +281,7 @@ def _undo_exchanges(
     cameras: Sequence[Camera],
 ) -> None:
     """Exchanges left and right in views that then fit the others; changes pixels and weight."""
-    other = [names.index(m) if (m := mirror(n)) in names else i for i, n in enumerate(names)]
+    other = mirror_order(names, strict=False)
     limbs = [i for i, name in enumerate(names) if name.endswith(_PAIRED)]
 
     def misfit(points: np.ndarray, weights: np.ndarray) -> np.ndarray:

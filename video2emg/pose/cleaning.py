@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage, signal
 
+from video2emg.core import interpolation
 from video2emg.core.pose_track import PoseTrack
-from video2emg.core.vocabulary import SIDES, mirror
+from video2emg.core.vocabulary import SIDES, mirror_order
 
 CUTOFF_HZ = 6.0  # of the low-pass filter
 GAP_S = 0.3  # longest gap that is filled
@@ -67,11 +68,11 @@ def _filtered(values: Float[np.ndarray, "t D"], times: Float[np.ndarray, " t"]) 
         return values
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     even = times[0] + step * np.arange(round((times[-1] - times[0]) / step) + 1)
-    filled = np.stack([np.interp(even, times[known], column[known]) for column in values.T], 1)
+    filled = interpolation.linear(values[known], times[known], even)
     if len(even) >= _FEWEST:
         cutoff = min(CUTOFF_HZ * 2 * step, _MOST_CUTOFF)
         filled = signal.sosfiltfilt(signal.butter(2, cutoff, output="sos"), filled, axis=0)
-    return np.stack([np.interp(times, even, column) for column in filled.T], 1)
+    return interpolation.linear(filled, even, times)
 
 
 def undo_exchanges(
@@ -173,8 +174,7 @@ def swapped(track: PoseTrack, instants: Bool[np.ndarray, " T"]) -> PoseTrack:
     """The track with left and right exchanged at some instants."""
     if not instants.any():
         return track
-    names = track.names
-    other = [names.index(m) if (m := mirror(n)) in names else i for i, n in enumerate(names)]
+    other = mirror_order(track.names, strict=False)
 
     def exchange(values: np.ndarray) -> np.ndarray:
         values = values.copy()

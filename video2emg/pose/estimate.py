@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -12,6 +13,7 @@ from PIL import Image
 
 from video2emg.core.pose_track import PoseTrack
 from video2emg.core.skeleton import BLAZEPOSE_33
+from video2emg.core.thinning import thinned
 from video2emg.pose import people, weights
 from video2emg.pose.blazepose import JOINTS, BlazePose, Detection, Landmarks, Region, nearest
 
@@ -252,31 +254,15 @@ def shrunk(pictures: Iterable[tuple[float, Image.Image]]) -> Iterator[tuple[floa
     return ((time, shrink(picture)) for time, picture in pictures)
 
 
-def thinned(
-    timed: Iterable[tuple[float, _Item]], rate: float, seconds: float = math.inf
-) -> Iterator[tuple[float, _Item]]:
-    """What comes in the first seconds, at most `rate` Hz."""
-    due = math.nan  # the first picture is due when it comes
-    for time, picture in timed:
-        if time > seconds:
-            return
-        due = time if math.isnan(due) else due
-        if time >= due - 5e-4:
-            due = max(due + 1 / rate, time + 0.5 / rate)
-            yield time, picture
-
-
 def searched(timed: Iterable[tuple[float, _Item]]) -> Iterator[tuple[float, _Item]]:
     """What is searched for people: more at first, so that short films show enough."""
-    due = math.nan
-    for time, item in timed:
-        rate = next((rate for rate, until in SEARCH if time <= until), None)
-        if rate is None:
-            return
-        due = time if math.isnan(due) else due
-        if time >= due - 5e-4:
-            due = max(due + 1 / rate, time + 0.5 / rate)
-            yield time, item
+    end = SEARCH[-1][1]
+    return thinned(itertools.takewhile(lambda one: one[0] <= end, timed), _search_rate)
+
+
+def _search_rate(time: float) -> float:
+    """Pictures per second that are searched at a time of the film's beginning, Hz."""
+    return next(rate for rate, until in SEARCH if time <= until)
 
 
 class _Cuts:

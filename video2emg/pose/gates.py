@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from video2emg.core.body_frame import LIMBS
 from video2emg.core.pose_track import CAMERA, PoseTrack
 from video2emg.core.vocabulary import SIDES
 from video2emg.pose import gravity, lengths
@@ -176,7 +177,7 @@ def _limb_lengths(track: PoseTrack) -> dict[tuple[str, str], Float[np.ndarray, "
     """Length of each limb where both ends are seen well, by its end and side."""
     trusted = dict(zip(track.names, (track.confidence >= SEEN).T, strict=True))
     limbs = {}
-    for upper, lower in lengths.LIMBS:
+    for upper, lower in LIMBS:
         for side in SIDES:
             a, b = f"{side}_{upper}", f"{side}_{lower}"
             both = trusted.get(a, np.False_) & trusted.get(b, np.False_)
@@ -258,14 +259,7 @@ def _runs(times: np.ndarray, gate: str, fails: Bool[np.ndarray, " T"]) -> Iterat
 def _within(track: PoseTrack, keep: Bool[np.ndarray, " T"]) -> PoseTrack:
     """From the first to the last instant that may be used."""
     used = np.flatnonzero(keep)
-    part = slice(used[0], used[-1] + 1) if len(used) else slice(0)
-    return dataclasses.replace(
-        track,
-        times=track.times[part],
-        joints=track.joints[part],
-        confidence=track.confidence[part],
-        points_2d=None,
-    )
+    return track.during(slice(used[0], used[-1] + 1) if len(used) else slice(0))
 
 
 def _refusal(

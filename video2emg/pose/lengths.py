@@ -6,20 +6,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from video2emg.core.body_frame import HEIGHT, LIMBS, TRUNK
 from video2emg.core.pose_track import CAMERA, PoseTrack
 from video2emg.core.vocabulary import SIDES
 
-HEIGHT = 1.75  # m, of a person whose height is unknown
-
-# Segments as fractions of body height: limbs of Drillis & Contini (Winter, Biomechanics and Motor
-# Control of Human Movement, ch. 4); trunk and half widths as the simulated body has them.
-TRUNK, HIP, SHOULDER = 0.306, 0.052, 0.118
-LIMBS = {
-    ("hip", "knee"): 0.245,
-    ("knee", "ankle"): 0.246,
-    ("shoulder", "elbow"): 0.186,
-    ("elbow", "wrist"): 0.146,
-}
+# Half widths as fractions of body height, as the simulated body has them.
+HIP, SHOULDER = 0.052, 0.118
+_LEG = (("hip", "knee"), ("knee", "ankle"))
 # Joints that are carried along with another one, at their own usual distance.
 _CARRIED = {
     "ankle": ("heel", "toe", "small_toe"),
@@ -44,10 +37,10 @@ def net_height(track: PoseTrack) -> float:
     lengths = [
         np.linalg.norm(track.at(f"{side}_{lower}") - track.at(f"{side}_{upper}"), axis=1)
         for side in SIDES
-        for upper, lower in (("hip", "knee"), ("knee", "ankle"))
+        for upper, lower in _LEG
     ]
     lengths.append(np.linalg.norm(_middle(track, "shoulder") - _middle(track, "hip"), axis=1))
-    fractions = np.array([*[0.245, 0.246] * 2, 2 * TRUNK])
+    fractions = np.array([*[LIMBS[part] for part in _LEG] * 2, 2 * TRUNK])
     medians = np.array([_median(length) for length in lengths]) * [1, 1, 1, 1, 2]
     known = np.isfinite(medians)
     return float(medians[known].sum() / fractions[known].sum()) if known.any() else float("nan")

@@ -65,7 +65,7 @@ def action_accuracy(
 ) -> Any:
     """Share of actions that are named correctly."""
     wrong = (predictions != targets.action).astype(float)
-    return 1 - metrics.mae(wrong, np.zeros(len(predictions)), weight)
+    return 1 - metrics.weighted_mean(wrong, weight)
 
 
 def load_skill(
@@ -102,8 +102,8 @@ def error_map(
             precisions.append(
                 metrics.average_precision(predictions[rows, pair], targets.made[rows, pair], own)
             )
-    if not precisions and weight is not None:
-        return np.full(len(weight), np.nan)
+    if not precisions:
+        return metrics.undefined(weight)
     return metrics.nan_mean(precisions)  # in a draw there may be nobody who makes an error
 
 
@@ -301,12 +301,11 @@ def score(
     weight: metrics.Weight = None,
 ) -> dict[str, Any]:
     """All of `METRICS`; floats, or [R] with a weight [R, K]; NaN where nothing was predicted."""
-    undefined = float("nan") if weight is None else np.full(len(weight), np.nan)
-    values: dict[str, Any] = dict.fromkeys(METRICS, undefined)
+    values: dict[str, Any] = dict.fromkeys(METRICS, metrics.undefined(weight))
     for name, predictions in probes.predictions.items():
         if predictions.dtype.kind != "f" or np.isfinite(predictions).all():
             values[name] = _PROBES[name](predictions, targets, train, weight)
     own = None if weight is None else weight[:, probes.query]
     for name, hits in probes.hits.items():
-        values[name] = metrics.mae(hits, np.zeros(len(hits)), own)
+        values[name] = metrics.weighted_mean(hits, own)
     return values

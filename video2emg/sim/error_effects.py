@@ -76,10 +76,7 @@ def measure(exercise: Exercise, severity: float = 0.8, people: int = 4) -> list[
     correct = do({})
     effects = []
     for name, error in exercise.errors.items():
-        wrong = [
-            perform(subject, exercise, load, [{name: severity}], i, standard_tempo=True)
-            for i, subject in enumerate(group)
-        ]
+        wrong = do({name: severity})
         effects.append(
             MeasuredEffect(
                 exercise.name,

@@ -3,7 +3,6 @@
 import dataclasses
 import html
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from video2emg.core.errors import UserError
 from video2emg.core.files import write_text
+from video2emg.core.text_table import MISSING, align, cell, descending, titled, underline
 from video2emg.videoqa.items import Answer, Item
 from video2emg.videoqa.metrics import Evaluator
 from video2emg.videoqa.prompt import LETTERS
@@ -117,7 +117,7 @@ def format_table(results: Results, split: str) -> str:
     """Accuracy of closed questions, then the other metrics. 95 % intervals are below each row."""
     part, provenance = results[split], results.get("provenance", {})
     types = sorted(part["chance"], key=list(BY_NAME).index)
-    models = dict(sorted(part["models"].items(), key=lambda item: -_sort_key(item[1]["accuracy"])))
+    models = dict(sorted(part["models"].items(), key=lambda item: descending(item[1]["accuracy"])))
     heading = [
         provenance.get("dataset", ""),
         "simulated" if provenance.get("simulated") else "",
@@ -126,22 +126,20 @@ def format_table(results: Results, split: str) -> str:
     ]
     closed = _accuracy_rows(models, types, part["chance"])
     other = _metric_rows(models)
-    return "\n".join(
-        [" · ".join(text for text in heading if text), *_aligned(closed), "", *_aligned(other)]
-    )
+    return "\n".join([*titled(heading, closed), "", *underline(align(other))])
 
 
 def _accuracy_rows(
     models: Mapping[str, Results], types: Sequence[str], chance: Mapping[str, float]
 ) -> list[list[str]]:
-    mean_chance = f"{sum(chance.values()) / len(chance):.3f}" if chance else "–"
+    mean_chance = f"{sum(chance.values()) / len(chance):.3f}" if chance else MISSING
     rows = [
         ["accuracy", *types, "mean"],
         ["chance", *(f"{chance[name]:.3f}" for name in types), mean_chance],
     ]
     for model, metrics in models.items():
         cells = [*(metrics["by_type"].get(name, {}) for name in types), metrics]
-        rows.append([model, *(_cell(m.get("accuracy"), "{:.3f}") for m in cells)])
+        rows.append([model, *(cell(m.get("accuracy"), "{:.3f}") for m in cells)])
         rows.append(["  95 %", *(_interval_cell(m.get("accuracy_ci95"), "{:.2f}") for m in cells)])
     return rows
 
@@ -149,11 +147,11 @@ def _accuracy_rows(
 def _metric_rows(models: Mapping[str, Results]) -> list[list[str]]:
     rows = [["", *(heading for _, heading, _ in _COLUMNS), "cost"]]
     for model, metrics in models.items():
-        cost = _cell(metrics["usage"].get("cost"), "{:.2f}")
-        rows.append([model, *(_cell(metrics[name], form) for name, _, form in _COLUMNS), cost])
+        cost = cell(metrics["usage"].get("cost"), "{:.2f}")
+        rows.append([model, *(cell(metrics[name], form) for name, _, form in _COLUMNS), cost])
         intervals = [_interval_cell(metrics[f"{name}_ci95"], form) for name, _, form in _COLUMNS]
         rows.append(["  95 %", *intervals, ""])
-    if all(row[-1] in ("–", "", "cost") for row in rows):  # no costs are known
+    if all(row[-1] in (MISSING, "", "cost") for row in rows):  # no costs are known
         rows = [row[:-1] for row in rows]
     return rows
 
@@ -189,26 +187,6 @@ def page(
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
-
-
-def _sort_key(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else value
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else form.format(value)
-
-
 def _interval_cell(interval: Sequence[float | None] | None, form: str) -> str:
-    cells = [_cell(bound, form) for bound in interval or [None]]
-    return "–" if "–" in cells else "–".join(cells)
+    cells = [cell(bound, form) for bound in interval or [None]]
+    return MISSING if MISSING in cells else "–".join(cells)

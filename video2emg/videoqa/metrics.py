@@ -5,7 +5,7 @@ undefined, and silence never pays. Shapes: K questions, R bootstrap draws.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,10 +78,9 @@ class Evaluator:
             for row, item in enumerate(self._items)
             if item.question.type == EVALUATE
         }
-        subjects, owner = np.unique([item.subject for item in items], return_inverse=True)
-        self.subjects = len(subjects)
-        weights = bootstrap.subject_weights(len(subjects), samples, seed)
-        self._draws = weights[:, owner] if len(subjects) > 1 else None
+        subject = np.array([item.subject for item in items])
+        self.subjects = len(np.unique(subject))
+        self._draws = bootstrap.recording_weights(subject, samples, seed)
 
     def evaluate(self, answers: Mapping[str, Answer]) -> "Scores":
         """All metrics of one respondent. Questions without an answer count as failed."""
@@ -136,14 +135,16 @@ class Evaluator:
         )
         unreadable = np.array([value is None for value in parsed], float)
         by_type = {name: _mean(correct, rows, weight) for name, rows in closed.items()}
-        metrics: dict[str, Any] = {f"type/{name}": value for name, value in by_type.items()}
-        metrics["accuracy"] = np.mean(list(by_type.values()), axis=0) if closed else _nan(weight)
-        metrics["recognised"] = _mean(correct, self._rows(RECOGNISE), weight)
-        metrics["failed"] = _mean(unreadable, range(len(self._items)), weight)
-        metrics |= self._error_metrics(parsed, weight)
+        values: dict[str, Any] = {f"type/{name}": value for name, value in by_type.items()}
+        values["accuracy"] = (
+            np.mean(list(by_type.values()), axis=0) if closed else metrics.undefined(weight)
+        )
+        values["recognised"] = _mean(correct, self._rows(RECOGNISE), weight)
+        values["failed"] = metrics.weighted_mean(unreadable, weight)
+        values |= self._error_metrics(parsed, weight)
         text_rows = self._rows(STANDARD, EVALUATE)
-        metrics |= overlap.metrics(None if weight is None else weight[:, text_rows])
-        return metrics | self._score_metrics(parsed, weight)
+        values |= overlap.metrics(None if weight is None else weight[:, text_rows])
+        return values | self._score_metrics(parsed, weight)
 
     def _rows(self, *types: str) -> list[int]:
         return [row for row, item in enumerate(self._items) if item.question.type in types]
@@ -162,7 +163,8 @@ class Evaluator:
     def _score_metrics(self, parsed: Sequence[Any], weight: Weight) -> dict[str, Any]:
         rows = self._rows(SCORE)
         if not rows:
-            return dict.fromkeys(("srcc", "relative_l2", "mae", "consistent"), _nan(weight))
+            names = ("srcc", "relative_l2", "mae", "consistent")
+            return dict.fromkeys(names, metrics.undefined(weight))
         labels = np.array([self._items[row].key.score for row in rows], float)
         predictions = np.array(
             [np.nan if parsed[row] is None else parsed[row] for row in rows], float
@@ -184,7 +186,7 @@ class Evaluator:
             "srcc": metrics.fisher_mean(np.array(srcc)),
             "relative_l2": np.mean(l2, axis=0) if weight is not None else float(np.mean(l2)),
             "mae": metrics.mae(predictions, labels, w),
-            "consistent": metrics.mae(consistent, np.zeros(len(rows)), w),
+            "consistent": metrics.weighted_mean(consistent, w),
         }
 
     def _is_consistent(self, row: int, parsed: Sequence[Any]) -> bool:
@@ -224,53 +226,35 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Every metric with its `_ci95`; accuracies of closed question types in `by_type`."""
-        return _nested(self.point, lambda name: self.point[name], self._interval)
+        return _nested(self.point, self._flat().with_intervals())
 
     def minus(self, other: "Scores") -> dict[str, Any]:
         """Differences on the same draws, each with its `_ci95`."""
+        return _nested(self.point, self._flat().minus(other._flat()))
 
-        def interval(name: str) -> list[float]:
-            if self.draws is None or other.draws is None:
-                return [float("nan")] * 2
-            return bootstrap.interval(np.asarray(self.draws[name]) - np.asarray(other.draws[name]))
-
-        return _nested(self.point, lambda name: self.point[name] - other.point[name], interval)
-
-    def _interval(self, name: str) -> list[float]:
-        if self.draws is None:
-            return [float("nan")] * 2
-        return bootstrap.interval(np.asarray(self.draws[name]))
+    def _flat(self) -> bootstrap.BootstrapScores:
+        return bootstrap.BootstrapScores(self.point, self.draws)
 
 
-def _nested(
-    names: Mapping[str, Any], value: Callable[[str], float], interval: Callable[[str], list[float]]
-) -> dict[str, Any]:
+def _nested(names: Iterable[str], flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics and their `_ci95`, with the accuracies of closed question types in `by_type`."""
     nested: dict[str, Any] = {"by_type": {}}
     for name in names:
+        value, interval = flat[name], flat[f"{name}_ci95"]
         type_name = name.removeprefix("type/")
         if type_name != name:
-            nested["by_type"][type_name] = {
-                "accuracy": value(name),
-                "accuracy_ci95": interval(name),
-            }
+            nested["by_type"][type_name] = {"accuracy": value, "accuracy_ci95": interval}
         else:
-            nested |= {name: value(name), f"{name}_ci95": interval(name)}
+            nested |= {name: value, f"{name}_ci95": interval}
     return nested
 
 
-def _mean(values: np.ndarray, rows: Sequence[int], weight: Weight) -> Any:
+def _mean(values: np.ndarray, rows: list[int], weight: Weight) -> Any:
     """Mean of some rows, for each draw."""
-    if not rows:
-        return _nan(weight)
-    w = None if weight is None else weight[:, rows]
-    return metrics.mae(values[list(rows)], np.zeros(len(rows)), w)
+    return metrics.weighted_mean(values[rows], None if weight is None else weight[:, rows])
 
 
 def _is_correct(item: Item, parsed: Any) -> float:
     if item.key.choice is not None:
         return float(parsed == item.key.choice)
     return float(item.question.type == RECOGNISE and parsed == item.key.action)
-
-
-def _nan(weight: Weight) -> Any:
-    return float("nan") if weight is None else np.full(len(weight), np.nan)

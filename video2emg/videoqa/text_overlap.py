@@ -42,14 +42,13 @@ class TextOverlap:
           weight: how often each answer counts in each draw. The metrics then have shape [R].
         """
         if self._statistics is None:
-            unknown = float("nan") if weight is None else np.full(len(weight), np.nan)
-            return dict.fromkeys(("bleu", "chrf", "rouge_l"), unknown)
-        rouge, chrf, *ngrams = self._statistics.T
-        zero = np.zeros(len(rouge))
+            return dict.fromkeys(("bleu", "chrf", "rouge_l"), metrics.undefined(weight))
+        # Contiguous, since the last bit of a sum depends on the layout.
+        rouge, chrf, *ngrams = np.ascontiguousarray(self._statistics.T)
         return {
             "bleu": _corpus_bleu(np.stack(ngrams, 1), weight),
-            "chrf": metrics.mae(chrf, zero, weight),
-            "rouge_l": metrics.mae(rouge, zero, weight),
+            "chrf": metrics.weighted_mean(chrf, weight),
+            "rouge_l": metrics.weighted_mean(rouge, weight),
         }
 
 

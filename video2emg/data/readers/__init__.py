@@ -6,10 +6,12 @@ imported when they are needed: `pip install ".[recordings]"`.
 
 import contextlib
 import importlib
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,7 @@ _MODULES = {
     ".parquet": "containers",
 }
 KNOWN = tuple(_MODULES)
+_MOST_GIB = 1  # of a JSON file; a larger one does not hold the poses of a video
 
 
 def read(path: str | Path, rate: float = math.nan) -> list[Channel]:
@@ -109,4 +112,27 @@ def library(name: str, path: Path) -> ModuleType:
         ) from None
 
 
-__all__ = ["KNOWN", "Channel", "library", "read", "readings", "refused_if_damaged", "select"]
+def load_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+      UserError: the file is too large, or not JSON.
+    """
+    if path.stat().st_size > _MOST_GIB << 30:
+        raise UserError(f"{path}: larger than {_MOST_GIB} GiB")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({' '.join(str(error).split())[:120]})") from None
+
+
+__all__ = [
+    "KNOWN",
+    "Channel",
+    "library",
+    "load_json",
+    "read",
+    "readings",
+    "refused_if_damaged",
+    "select",
+]

@@ -4,6 +4,7 @@ import array
 import contextlib
 import functools
 import io
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from video2emg.core.errors import UserError
+from video2emg.core.thinning import thinned
 from video2emg.data import readers
 from video2emg.data.video import letterbox
 
@@ -368,14 +370,9 @@ def encode_frames(
       UserError: see `read_frames`, or no frame between the two instants.
     """
     jpegs, times = [], []
-    due = -math.inf
-    for time, decode in read_frames(path, rate):
-        if time > end:
-            break
-        # Half a millisecond of tolerance for time bases in which 1/fps has no exact value.
-        if time < start or time < due - 5e-4:
-            continue
-        due = time + 1 / fps if due == -math.inf else max(due + 1 / fps, time + 0.5 / fps)
+    until_end = itertools.takewhile(lambda frame: frame[0] <= end, read_frames(path, rate))
+    between = (frame for frame in until_end if frame[0] >= start)
+    for time, decode in thinned(between, fps):
         buffer = io.BytesIO()
         letterbox(decode(), size).save(buffer, "JPEG", quality=_QUALITY)
         jpegs.append(buffer.getvalue())

@@ -5,7 +5,6 @@ They are pixels of a picture without depth, and therefore never become a `Clip.p
 
 import collections
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from jaxtyping import Float, Int
 
 from video2emg.core.errors import UserError
 from video2emg.core.skeleton import COCO_17, HALPE_26, OPENPOSE_25
+from video2emg.data import readers
 
 _SKELETONS = {len(skeleton): skeleton for skeleton in (OPENPOSE_25, COCO_17, HALPE_26)}
-_MOST_BYTES = 1 << 30  # of one JSON file; a larger file does not hold the keypoints of a video
 _MOST_FRAMES = 10_000_000  # 23 hours at 120 Hz; a larger number in a name is a date
 
 
@@ -94,7 +93,7 @@ def _openpose(folder: Path) -> Iterator[tuple[int, Any, str]]:
             raise UserError(f"{file}: frame {number} is also in {numbers[number].name}")
         numbers[number] = file
     for number, file in sorted(numbers.items()):
-        content = _load(file)
+        content = readers.load_json(file)
         people = content.get("people") if isinstance(content, dict) else None
         if not isinstance(people, list):
             raise UserError(f"{file}: not a file of OpenPose (no list `people`)")
@@ -110,7 +109,7 @@ def _openpose(folder: Path) -> Iterator[tuple[int, Any, str]]:
 def _coco(path: Path) -> Iterator[tuple[int, Any, str]]:
     if path.suffix.lower() != ".json":
         raise UserError(f"{path}: expected a JSON file of COCO's, or OpenPose's folder")
-    content = _load(path)
+    content = readers.load_json(path)
     pictures: dict[Any, int] = {}
     if isinstance(content, dict):
         if not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
@@ -149,15 +148,6 @@ def _number(name: str, where: str) -> int:
     if not digits or len(digits[1]) > 18 or int(digits[1]) > _MOST_FRAMES:
         raise UserError(f"{where}: {name[-40:]!r} does not end in the number of a frame")
     return int(digits[1])
-
-
-def _load(path: Path) -> Any:
-    if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path}: larger than {_MOST_BYTES >> 20} MiB")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({' '.join(str(error).split())[:120]})") from None
 
 
 def _points(numbers: Any, where: str) -> np.ndarray:

@@ -12,7 +12,6 @@
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +58,6 @@ _IN_LINE = 0.7  # cosine between shank and trunk
 _APART = 0.3  # distance of left and right, over the length of the trunk
 _SEEN_WELL = 0.5  # confidence
 _FLAT = 0.01  # of the height; less is no extent of a body
-_MOST_BYTES = 1 << 30
 # Columns of Sports2D's angles, as `right knee`; OpenSim's are called `knee_angle_r`.
 _IN_PICTURE = {f"{side}{part}" for side in SIDES for part in ("hip", "knee")}
 # Names of times in JSON files, and their units; without one, the size of the steps says it.
@@ -68,12 +66,7 @@ _UNITS = {name: "" for name in TIMES} | {
 }
 
 
-def read_pose(
-    path: str | Path,
-    rate: float = math.nan,
-    size: tuple[int, int] | None = None,
-    largest: bool = False,
-) -> PoseTrack:
+def read_pose(path: str | Path, rate: float = math.nan) -> PoseTrack:
     """Reads the pose of one person.
 
     The unit is found from the size of the body, and the axis that is up from the direction from
@@ -83,29 +76,27 @@ def read_pose(
     Args:
       path: see the table above.
       rate: Hz, of files without times.
-      size: width and height of the film, px, for MediaPipe's landmarks as fractions of a picture.
-      largest: of several people in a picture of 2-D keypoints, take the one with the largest box.
 
     Raises:
-      UserError: not such a file, joints that are missing, or a rate or size that is needed.
+      UserError: not such a file, joints that are missing, or a rate that is needed.
     """
     path = Path(path)
     if not (math.isnan(rate) or 0 < rate <= FASTEST_HZ):
         raise UserError(f"{path}: a rate of {rate:g} Hz; expected up to {FASTEST_HZ:g} Hz")
     try:
-        return _read(path, rate, size, largest)
+        return _read(path, rate)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _read(path: Path, rate: float, size: tuple[int, int] | None, largest: bool) -> PoseTrack:
+def _read(path: Path, rate: float) -> PoseTrack:
     if not path.exists():
         raise UserError(f"{path}: no such file")
     if not (path.is_file() or path.is_dir()):  # one that waits for a writer, or never ends
         raise UserError(f"{path}: neither a file nor a folder")
     suffix = path.suffix.lower()
     if path.is_dir() or (suffix == ".json" and not _is_landmarks(path)):
-        return _points_2d(path, rate, largest)
+        return _points_2d(path, rate)
     if suffix in (".mot", ".sto"):
         return _angles(path, rate)
     read = {
@@ -119,23 +110,14 @@ def _read(path: Path, rate: float, size: tuple[int, int] | None, largest: bool) 
         raise UserError(
             f"{path}: cannot read a pose from {suffix!r}; known: {', '.join(read)}, .mot"
         )
-    return _track(read[suffix](path, rate), path, rate, size)
+    return _track(read[suffix](path, rate), path, rate)
 
 
-def _track(table: Table, path: Path, rate: float, size: tuple[int, int] | None) -> PoseTrack:
+def _track(table: Table, path: Path, rate: float) -> PoseTrack:
     names, joints, confidence = _joints(table, path)
     track = PoseTrack(names, _times(table, path, rate), joints, confidence, None, path.name, CAMERA)
     if _is_normalised(track):
-        if size is None:
-            raise UserError(
-                f"{path}: landmarks as fractions of a picture; export the world landmarks"
-            )
-        pixels = joints * [size[0], size[1], size[0]]
-        own = lengths.net_height(dataclasses.replace(track, joints=pixels))
-        scaled = pixels * (lengths.HEIGHT / own)
-        return _not_mirrored(
-            dataclasses.replace(track, joints=scaled, points_2d=pixels[..., :2]), path
-        )
+        raise UserError(f"{path}: landmarks as fractions of a picture; export the world landmarks")
     if not np.isfinite(_trunk(track)).all():
         raise UserError(f"{path}: hips and shoulders are never known at once")
     height = lengths.net_height(track)
@@ -271,15 +253,6 @@ def _cosine(a: Float[np.ndarray, "T 3"], b: Float[np.ndarray, "T 3"]) -> Float[n
     return np.sum(a * b, 1) / np.where(length > 0, length, np.nan)
 
 
-def _load_json(path: Path) -> Any:
-    if path.stat().st_size > _MOST_BYTES:
-        raise UserError(f"{path}: larger than 1 GiB")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({' '.join(str(error).split())[:120]})") from None
-
-
 def _frames(content: Any) -> list[Any]:
     if isinstance(content, dict):
         content = content.get("frames", content.get("results"))
@@ -310,11 +283,11 @@ def _people(frame: Any, nested: int = 2) -> list[list[Any]]:
 
 def _is_landmarks(path: Path) -> bool:
     """Whether a JSON file has pictures with 33 landmarks, as MediaPipe's."""
-    return any(_people(frame) for frame in _frames(_load_json(path)))
+    return any(_people(frame) for frame in _frames(readers.load_json(path)))
 
 
 def _landmarks(path: Path, rate: float) -> Table:
-    frames = _frames(_load_json(path))
+    frames = _frames(readers.load_json(path))
     values = np.full((len(frames), len(BLAZEPOSE_33), 3), np.nan)
     confidence = np.zeros(values.shape[:2])
     for i, frame in enumerate(frames):
@@ -414,8 +387,8 @@ def _angles(path: Path, rate: float) -> PoseTrack:
     return PoseTrack(ANGLE_NAMES, times, table.values, known, None, path.name, UPRIGHT)
 
 
-def _points_2d(path: Path, rate: float, largest: bool) -> PoseTrack:
-    detected = keypoints.read(path, largest)
+def _points_2d(path: Path, rate: float) -> PoseTrack:
+    detected = keypoints.read(path)
     if not rate > 0:
         raise UserError(f"{path}: keypoints have no times; say the rate of the film (Hz)")
     shape = detected.points.shape[:2]

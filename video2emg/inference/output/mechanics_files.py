@@ -137,9 +137,9 @@ def summary(report: MechanicsReport) -> list[str]:
         f"{vocabulary.DOFS[d]} {report.torque[:, d][np.abs(report.torque[:, d]).argmax()]:.0f}"
         for d in first
     )
-    means = np.nan_to_num(report.activation).max(0)
+    highest = np.nan_to_num(report.activation).max(0)
     most = ", ".join(
-        f"{report.channels[c]} {100 * means[c]:.0f} %" for c in np.argsort(-means)[:_SHOWN]
+        f"{report.channels[c]} {100 * highest[c]:.0f} %" for c in np.argsort(-highest)[:_SHOWN]
     )
     lines = [
         f"body: {report.height:.2f} m, {report.mass:.0f} kg",

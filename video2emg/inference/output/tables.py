@@ -24,7 +24,7 @@ def columns(prediction: Prediction) -> dict[str, np.ndarray]:
     """Columns of the EMG table by name, each [N]."""
     number = np.zeros(len(prediction.time), np.int32)
     for n, repetition in enumerate(prediction.repetitions, 1):
-        number[(prediction.time >= repetition.start) & (prediction.time < repetition.end)] = n
+        number[repetition.holds(prediction.time)] = n
     table = {
         "time_s": prediction.time,
         "repetition": number,

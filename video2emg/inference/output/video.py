@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from video2emg.core.thinning import thinned
 from video2emg.data import readers
 from video2emg.data.readers import film
 
@@ -129,11 +130,7 @@ def downsampled(
       size: largest length of the longer edge, px.
       max_rate: frames that come faster are left out, Hz.
     """
-    due = 0.0
-    for time, decode in film.read_frames(path, folder_rate, size):
-        if time < due - 5e-4:
-            continue
-        due = max(due + 1 / max_rate, time + 0.5 / max_rate)
+    for time, decode in thinned(film.read_frames(path, folder_rate, size), max_rate):
         picture = decode()
         picture.thumbnail((size, size))
         yield time, picture

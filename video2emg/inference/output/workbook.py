@@ -14,7 +14,7 @@ from openpyxl.utils import get_column_letter
 
 from video2emg.core import vocabulary
 from video2emg.core.files import write_atomically
-from video2emg.inference.prediction import Prediction, Repetition
+from video2emg.inference.prediction import Prediction
 from video2emg.pose.opensim_angles import angles_from_joints
 
 _WIDTH = 14  # of a column, characters
@@ -83,7 +83,8 @@ def _activations(prediction: Prediction) -> tuple[Sequence[str], Rows]:
     numbers = range(1, len(prediction.repetitions) + 1)
     spans = ["recording", *(f"repetition {number}" for number in numbers)]
     header = ["muscle", *(f"{what}, {span}" for what in ("mean", "peak") for span in spans)]
-    parts = [prediction.emg, *(_within(prediction, one) for one in prediction.repetitions)]
+    within = [prediction.emg[one.holds(prediction.time)] for one in prediction.repetitions]
+    parts = [prediction.emg, *within]
     means = [_of_known(part, np.mean) for part in parts]
     peaks = [_of_known(part, np.max) for part in parts]
     columns = np.stack([*means, *peaks], 1)
@@ -95,10 +96,6 @@ def _torques(prediction: Prediction) -> tuple[Sequence[str], Rows]:
     peaks = [prediction.peak_torque(one) for one in prediction.repetitions]
     header = ["joint", *(f"repetition {n} [N.m]" for n in range(1, len(peaks) + 1))]
     return header, ([name, *(round(one[name], 1) for one in peaks)] for name in vocabulary.DOFS)
-
-
-def _within(prediction: Prediction, one: Repetition) -> np.ndarray:
-    return prediction.emg[(prediction.time >= one.start) & (prediction.time < one.end)]
 
 
 def _of_known(values: np.ndarray, of: Any) -> np.ndarray:
