@@ -130,7 +130,9 @@ def stream_overlay(run: Run, path: Path, film: FilmOptions) -> None:
     count = 0
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        overlay = LiveOverlay(Path(folder) / "overlay.mp4", stream.muscles, "", "mvc", film.rate)
+        overlay = LiveOverlay(
+            Path(folder) / "overlay.mp4", stream.muscles, "", "mvc", True, film.rate
+        )
         with overlay:
             for update in stream.follow(str(path)):
                 overlay.add(update)

@@ -163,7 +163,7 @@ def test_the_overlay_of_a_camera_has_every_picture_and_its_emg(stream_of, tmp_pa
     times = np.arange(60) / RATE
     stream = stream_of(times, hidden=[(3.0, 4.0)], picture_px=240)
     path = tmp_path / "overlay.mp4"
-    with LiveOverlay(path, stream.muscles, "barbell_squat", "mvc", RATE) as overlay:
+    with LiveOverlay(path, stream.muscles, "barbell_squat", "mvc", True, RATE) as overlay:
         for update in stream.follow("camera"):
             overlay.add(update)
     written = [(t, np.asarray(decode())) for t, decode in film.read_frames(path)]
@@ -180,7 +180,7 @@ def test_the_overlay_so_far_is_kept_if_the_camera_is_lost(stream_of, tmp_path):
     path = tmp_path / "overlay.mp4"
     with (
         pytest.raises(UserError, match="lost"),
-        LiveOverlay(path, stream.muscles, "", "mvc", RATE) as overlay,
+        LiveOverlay(path, stream.muscles, "", "mvc", True, RATE) as overlay,
     ):
         for number, update in enumerate(stream.follow("camera")):
             overlay.add(update)

@@ -75,7 +75,8 @@ def run(
         if overlay:
             unit = opened.config.data.normalisation if told else RELATIVE
             path = folder(out, "--out") / FILM
-            drawn = LiveOverlay(path, stream.muscles, action, unit, film.rate)
+            simulated = bool(opened.ood_detector.about["simulated"])
+            drawn = LiveOverlay(path, stream.muscles, action, unit, simulated, film.rate)
             stack.enter_context(drawn)
         stop = stack.enter_context(Stop())
         try:

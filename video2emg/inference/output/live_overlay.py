@@ -23,7 +23,13 @@ class LiveOverlay:
     """
 
     def __init__(
-        self, path: Path, muscles: tuple[str, ...], action: str, normalisation: str, rate: float
+        self,
+        path: Path,
+        muscles: tuple[str, ...],
+        action: str,
+        normalisation: str,
+        simulated: bool,
+        rate: float,
     ) -> None:
         """Opens the file.
 
@@ -32,10 +38,11 @@ class LiveOverlay:
           muscles: C channels of the stream.
           action: the exercise; may be empty.
           normalisation: unit of the EMG.
+          simulated: whether the model was trained on simulated people.
           rate: pictures per second, at most.
         """
         self._writer = VideoWriter(path, rate=rate, keep=True)
-        self._panel = Panel(muscles, normalisation)
+        self._panel = Panel(muscles, normalisation, simulated)
         self._title = plain(action)
         self._time, self._emg = np.zeros(0), np.zeros((0, len(muscles)))
         self._waiting: collections.deque[tuple[float, Image.Image]] = collections.deque()

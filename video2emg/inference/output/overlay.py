@@ -45,7 +45,7 @@ def write(prediction: Prediction, path: Path, rate: float = float("nan")) -> Non
 def _frames(
     prediction: Prediction, source: Path, rate: float
 ) -> Iterator[tuple[float, Image.Image]]:
-    panel = Panel(prediction.muscles, prediction.normalisation)
+    panel = Panel(prediction.muscles, prediction.normalisation, prediction.simulated)
     panel.fit(prediction.emg)
     frames = video.downsampled(source, rate, HEIGHT, _RATE)
     if prediction.pose is not None:
@@ -88,8 +88,9 @@ class Panel:
       width: px.
     """
 
-    def __init__(self, channels: Sequence[str], normalisation: str) -> None:
-        """Lays the panel out for C channels."""
+    def __init__(self, channels: Sequence[str], normalisation: str, simulated: bool) -> None:
+        """Lays the panel out for C channels of a model, maybe one of simulated people."""
+        self._simulated = simulated
         self._channels, self._unit = tuple(channels), unit(normalisation)[2:]
         self._font, self._small = (ImageFont.load_default(size) for size in (15, 12))
         self._peak, self._traced = _LEAST_PEAK, ()
@@ -124,6 +125,9 @@ class Panel:
         pen.text((_MARGIN, 6), f"{time:5.1f} s  {shown.title}", _INK, self._font)
         if not shown.in_domain:
             pen.text((_MARGIN, 24), "out of domain: do not trust", ORANGE, self._font)
+        if self._simulated:
+            note = "predicted by a model of simulated people"
+            pen.text((_MARGIN, 41), note, _QUIET, self._small)
         self._draw_body(pen, shown, time)
         self._draw_traces(pen, shown, time)
         return picture
@@ -132,7 +136,7 @@ class Panel:
         index = min(int(np.searchsorted(shown.time, time)), len(shown.time) - 1)
         activation = dict(zip(self._channels, shown.emg[index], strict=True))
         for n, (outline, shapes) in enumerate(self._body):
-            corner = np.array([_MARGIN + n * bodymap.WIDTH * self._scale, 42])
+            corner = np.array([_MARGIN + n * bodymap.WIDTH * self._scale, 54])
             pen.polygon(_points(outline * self._scale + corner), _SKIN, _QUIET)
             for name, shape in shapes.items():
                 fill = _OTHER
