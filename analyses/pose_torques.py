@@ -58,14 +58,14 @@ def pairs(
             yield values[::step], np.where(known, row["torque"], np.nan)
 
 
-def score(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
+def score(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, float]]:
     """By joint: r over time, RMSE, size of the peaks and their error; sides together."""
     kinds = list(dict.fromkeys(name.split("_", 1)[1] for name in vocabulary.DOFS[:-1]))
     rows = {}
     for kind in (*kinds, vocabulary.DOFS[-1]):
         columns = [d for d, name in enumerate(vocabulary.DOFS) if name.endswith(kind)]
         r, squares, peaks, errors = [], [], [], []
-        for computed, true in found:
+        for computed, true in windows:
             for d in columns:
                 known = np.isfinite(true[:, d])
                 x, y = computed[known, d], true[known, d]

@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import av
 import numpy as np
 
 import video2emg
+from benchmarks.predict import looped
 from video2emg.data.film_pose import FilmOptions, film_to_pose
 from video2emg.inference.output.live_overlay import LiveOverlay
 from video2emg.inference.output.overlay import HEIGHT
@@ -44,7 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.minutes:
-            options.video = repeated(options.video, options.minutes, Path(folder))
+            long = looped(f"film={options.video}", 60 * options.minutes, Path(folder))
+            options.video = Path(long.removeprefix("film="))
         measure(options)
 
 
@@ -76,29 +77,6 @@ def measure(options: argparse.Namespace) -> None:
         for delay in DELAYS_S:
             stream_film(predictor.run, options.video, film, delay, prediction)
         stream_overlay(predictor.run, options.video, film)
-
-
-def repeated(path: Path, minutes: float, folder: Path) -> Path:
-    """The film again and again in one file, without coding it anew."""
-    long = folder / f"long{path.suffix}"
-    with av.open(str(long), "w") as out:
-        stream, shift = None, 0
-        while stream is None or shift * stream.time_base < 60 * minutes:
-            with av.open(str(path)) as film:
-                source = film.streams.video[0]
-                if stream is None:
-                    stream = out.add_stream_from_template(source)
-                    stream.time_base = source.time_base
-                end = 0
-                for packet in film.demux(source):
-                    if packet.dts is None or packet.pts is None:
-                        continue
-                    end = max(end, packet.pts + (packet.duration or 0))
-                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = stream
-                    out.mux(packet)
-                shift += end
-    return long
 
 
 def stream_film(run: Run, path: Path, film: FilmOptions, delay: float, whole: Prediction) -> None:

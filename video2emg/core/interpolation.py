@@ -20,5 +20,5 @@ def linear(
       float64.
     """
     channels = values.reshape(len(values), -1).T
-    found = np.stack([np.interp(wanted, times, channel) for channel in channels], 1)
-    return found.reshape(len(wanted), *values.shape[1:])
+    columns = np.stack([np.interp(wanted, times, channel) for channel in channels], 1)
+    return columns.reshape(len(wanted), *values.shape[1:])

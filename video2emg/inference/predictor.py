@@ -356,7 +356,6 @@ class Predictor:
         """
         window = self.run.window
         emg, mae, torque = (OverlapAdd(samples, window.emg_rate) for _ in range(3))
-        has_torque = False
         movement = OverlapAdd(round(video.seconds * window.frame_rate), window.frame_rate)
         features = []
         starts = [(start, math.inf) for start in video.window_starts]
@@ -365,7 +364,6 @@ class Predictor:
             emg.add(start, outputs.emg[0])
             mae.add(start, np.ones_like(outputs.emg[0]) if predicted is None else predicted[0])
             if outputs.torque is not None:
-                has_torque = True
                 torque.add(start, outputs.torque[0])
             if isinstance(video, VideoInput):
                 movement.add(start, _movement(outputs))
@@ -374,9 +372,8 @@ class Predictor:
             spans = video.spans
         else:
             spans = self._segment(video, movement.finish())
-        return _Sliding(
-            emg.finish(), mae.finish(), torque.finish() if has_torque else None, spans, features
-        )
+        torques = torque.finish() if torque.covered.any() else None
+        return _Sliding(emg.finish(), mae.finish(), torques, spans, features)
 
     def _predict_spans(
         self,
